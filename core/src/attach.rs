@@ -1,0 +1,484 @@
+//! Start-up: who becomes master or slave of what lies under a name, and how a segment is made and taken over.
+//!
+//! A seat (master or slave) is a lock that the kernel holds for us; whoever has it is alive, whatever the header
+//! says. ESHM 1.x processes hold no locks: of them, the heartbeat decides.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+use crate::config::{Builder, DEFAULT_DATA_SIZE, MAX_DATA_SIZE, Role};
+use crate::error::{Error, Result};
+use crate::heartbeat::Pulse;
+use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header};
+use crate::mailbox::Channel;
+use crate::name::SegmentName;
+use crate::region::{Opened, Region};
+use crate::sync::Ordering;
+
+/// How often a slave looks for a segment that does not exist yet.
+const LOOK: Duration = Duration::from_millis(1);
+/// How long a seat may be found locked before it counts as taken: a survivor that tidies up after the dead, and
+/// an endpoint that is just closing, hold it for microseconds.
+const SEAT_PATIENCE: Duration = Duration::from_millis(20);
+
+/// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    region: Region,
+    geometry: Geometry,
+    role: Role,
+}
+
+/// The header's fields of one role.
+struct Seat<'a> {
+    heartbeat: &'a crate::sync::AtomicU64,
+    pid: &'a crate::sync::AtomicI32,
+    alive: &'a crate::sync::AtomicU32,
+    capabilities: &'a crate::sync::AtomicU32,
+    signature: &'a crate::sync::AtomicI32,
+    generation: &'a crate::sync::AtomicU32,
+}
+
+impl Header {
+    fn seat(&self, role: Role) -> Seat<'_> {
+        match role {
+            Role::Slave => Seat {
+                heartbeat: &self.slave_heartbeat,
+                pid: &self.slave_pid,
+                alive: &self.slave_alive,
+                capabilities: &self.slave_capabilities,
+                signature: &self.slave_signature,
+                generation: &self.slave_generation,
+            },
+            Role::Master | Role::Auto => Seat {
+                heartbeat: &self.master_heartbeat,
+                pid: &self.master_pid,
+                alive: &self.master_alive,
+                capabilities: &self.master_capabilities,
+                signature: &self.master_signature,
+                generation: &self.master_generation,
+            },
+        }
+    }
+}
+
+impl Seat<'_> {
+    fn pulse(&self) -> Pulse {
+        Pulse {
+            heartbeat: self.heartbeat.load(Ordering::Relaxed),
+            pid: self.pid.load(Ordering::Relaxed),
+            // Acquire: pairs with the Release store in `occupy`: who sees it set sees the fields above it.
+            alive: self.alive.load(Ordering::Acquire) != 0,
+        }
+    }
+
+    /// Whether the endpoint that sits here, or sat here last, is one of ours.
+    fn is_ours(&self) -> bool {
+        let pid = self.pid.load(Ordering::Relaxed);
+        pid != 0
+            && self.signature.load(Ordering::Relaxed) == pid
+            && self.capabilities.load(Ordering::Relaxed) & layout::CAPABILITY_TAKEN != 0
+    }
+}
+
+impl Attachment {
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(crate) fn data_size(&self) -> usize {
+        self.geometry.data_size
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.region.at(0)
+    }
+
+    pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
+        let start = self.geometry.channel(direction);
+        Channel {
+            head: self.region.at::<ChannelHead>(start),
+            data: self.region.slice_at(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
+            tail: self.region.at::<ChannelTail>(start + self.geometry.tail()),
+            capacity: self.geometry.data_size,
+        }
+    }
+
+    /// The channel that this endpoint writes.
+    pub(crate) fn outgoing(&self) -> Channel<'_> {
+        self.channel(match self.role {
+            Role::Slave => Direction::SlaveToMaster,
+            Role::Master | Role::Auto => Direction::MasterToSlave,
+        })
+    }
+
+    /// The channel that this endpoint reads.
+    pub(crate) fn incoming(&self) -> Channel<'_> {
+        self.channel(match self.role {
+            Role::Slave => Direction::MasterToSlave,
+            Role::Master | Role::Auto => Direction::SlaveToMaster,
+        })
+    }
+
+    /// The peer's pulse.
+    pub(crate) fn peer_pulse(&self) -> Pulse {
+        self.header().seat(self.role.peer()).pulse()
+    }
+
+    /// How often the peer's seat was taken, as the segment counts it.
+    pub(crate) fn peer_generation(&self) -> u32 {
+        self.header().seat(self.role.peer()).generation.load(Ordering::Relaxed)
+    }
+
+    /// Whether the peer is, or was, an ESHM 1.x process.
+    pub(crate) fn peer_is_legacy(&self) -> bool {
+        let seat = self.header().seat(self.role.peer());
+        seat.pid.load(Ordering::Relaxed) != 0 && !seat.is_ours()
+    }
+
+    /// Whether the peer's process has ended, if the system can tell, after its pulse stood `still`.
+    pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
+        if !self.peer_is_legacy() {
+            return !self.region.is_locked(self.role.peer());
+        }
+        // A pid may belong to another PID namespace, where it means another process or none: so it only
+        // explains what the heartbeat has shown.
+        let pid = self.peer_pulse().pid;
+        still >= threshold
+            && pid > 0
+            && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::Error::ESRCH)
+    }
+
+    /// Shows a sign of life.
+    pub(crate) fn beat(&self) {
+        let heartbeat = self.header().seat(self.role).heartbeat;
+        // Relaxed: one writer; it publishes nothing but itself.
+        heartbeat.store(heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Tidies up after a peer that was killed while parked: its count of waiters would cost every write a system
+    /// call. Holding its seat meanwhile keeps a successor out, whose count this must not wipe out.
+    pub(crate) fn bury_peer(&self) {
+        let seat = self.role.peer();
+        if self.region.lock(seat) == Ok(true) {
+            self.forget_waiters(seat);
+            self.region.unlock(seat);
+        }
+    }
+
+    /// Clears the counts of parked threads of the endpoint that sat in `seat`.
+    fn forget_waiters(&self, seat: Role) {
+        let (reads, writes) = match seat {
+            Role::Slave => (Direction::MasterToSlave, Direction::SlaveToMaster),
+            Role::Master | Role::Auto => (Direction::SlaveToMaster, Direction::MasterToSlave),
+        };
+        self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
+        self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
+    }
+
+    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between.
+    pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) {
+        if self.role == Role::Master && cleanup {
+            self.region.unlink(name);
+        }
+        // Release: pairs with the Acquire load in `Seat::pulse`: who sees the goodbye sees all that was written.
+        self.header().seat(self.role).alive.store(0, Ordering::Release);
+        self.region.unlock(self.role);
+    }
+
+    /// Fills in this endpoint's fields. The seat's lock is held.
+    fn occupy(&self) {
+        self.forget_waiters(self.role);
+        let seat = self.header().seat(self.role);
+        let pid = std::process::id() as i32;
+        seat.alive.store(0, Ordering::Relaxed);
+        seat.capabilities.store(layout::CAPABILITY_TAKEN, Ordering::Relaxed);
+        seat.signature.store(pid, Ordering::Relaxed);
+        seat.pid.store(pid, Ordering::Relaxed);
+        seat.generation.store(seat.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.beat();
+        // Release: pairs with the Acquire load in `Seat::pulse`.
+        seat.alive.store(1, Ordering::Release);
+    }
+
+    /// Fills in what a master says of the segment. A take-over makes any version ours.
+    fn describe(&self, config: &Builder) {
+        let header = self.header();
+        let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
+        header.version.store(layout::VERSION, Ordering::Relaxed);
+        header.stale_threshold.store(threshold, Ordering::Relaxed);
+        header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
+        header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
+        header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
+        header.extension.store(layout::EXTENSION, Ordering::Relaxed);
+    }
+}
+
+/// A start-up under way.
+struct Start<'a> {
+    name: &'a SegmentName,
+    config: &'a Builder,
+    since: Instant,
+}
+
+/// Opens a segment in the role that `config` asks for.
+///
+/// # Errors
+/// As [`Builder::open`].
+pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> {
+    let start = Start { name, config, since: Instant::now() };
+    loop {
+        let found = match Region::open(name, config.any_owner)? {
+            Opened::Missing if config.role == Role::Slave => start.wait("there is no such segment")?,
+            Opened::Missing => start.create(1)?,
+            Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
+            Opened::Mapped(region) => match start.inspect(&region)? {
+                None => start.wait("its header is empty, as if somebody had begun to make it")?,
+                Some(geometry) => start.join(region, geometry)?,
+            },
+        };
+        if let Some(attachment) = found {
+            return Ok(attachment);
+        }
+    }
+}
+
+/// Takes the slave's seat in what lies under the name now, without waiting: for a slave that has lost its
+/// segment. `Ok(None)`: nothing usable yet.
+///
+/// # Errors
+/// As [`Builder::open`].
+pub(crate) fn attach_again(
+    name: &SegmentName,
+    config: &Builder,
+    old: &Attachment,
+) -> Result<Option<Attachment>> {
+    if old.region.is_named(name) {
+        return Ok(None);
+    }
+    let start = Start { name, config, since: Instant::now() };
+    match Region::open(name, config.any_owner)? {
+        Opened::Missing | Opened::Empty => Ok(None),
+        Opened::Mapped(region) => match start.inspect(&region)? {
+            None => Ok(None),
+            Some(geometry) => start.join_as_slave(region, geometry),
+        },
+    }
+}
+
+impl Start<'_> {
+    /// Waits a moment for somebody else; `Ok(None)` to look again.
+    fn wait(&self, found: &'static str) -> Result<Option<Attachment>> {
+        let waited = self.since.elapsed();
+        if waited >= self.config.connect_timeout {
+            return Err(Error::NotFound { segment: self.name.as_str().to_owned(), found, waited });
+        }
+        std::thread::sleep(LOOK.min(self.config.connect_timeout - waited));
+        Ok(None)
+    }
+
+    /// Makes the segment; `Ok(None)` if somebody else was faster.
+    fn create(&self, generation: u32) -> Result<Option<Attachment>> {
+        let geometry = Geometry { data_size: self.config.data_size.unwrap_or(DEFAULT_DATA_SIZE) };
+        let region = Region::create(self.name, geometry.total(), self.config.mode)?;
+        self.lock(&region, Role::Master)?;
+        let attachment = Attachment { region, geometry, role: Role::Master };
+        let header = attachment.header();
+        // `occupy` counts one up.
+        header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
+        attachment.describe(self.config);
+        attachment.occupy();
+        // Release: pairs with the Acquire load in `inspect`. Last, though nobody can look before the next line.
+        header.magic.store(layout::MAGIC, Ordering::Release);
+        Ok(attachment.region.publish(self.name)?.then_some(attachment))
+    }
+
+    /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
+    /// again.
+    fn join(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
+        match self.config.role {
+            Role::Slave => self.join_as_slave(region, geometry),
+            Role::Master => self.join_as_master(region, geometry),
+            Role::Auto if self.master_lives(&region)? => self.join_as_slave(region, geometry),
+            Role::Auto => match self.join_as_master(region, geometry) {
+                // Another one took the master's seat in between: look again, and find it alive.
+                Err(Error::SeatTaken { .. }) => Ok(None),
+                done => done,
+            },
+        }
+    }
+
+    fn join_as_slave(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
+        if self.config.data_size.is_some_and(|size| size != geometry.data_size) {
+            let expected = format!("{} bytes, as configured", self.config.data_size.unwrap_or_default());
+            return Err(self.foreign("the data size", format!("{} bytes", geometry.data_size), expected));
+        }
+        if !self.claim(&region, Role::Slave)? {
+            return Err(self.seat_taken(&region, Role::Slave));
+        }
+        if !region.is_named(self.name) {
+            return Ok(None);
+        }
+        let attachment = Attachment { region, geometry, role: Role::Slave };
+        attachment.occupy();
+        Ok(Some(attachment))
+    }
+
+    /// Takes a dead master's segment over, with all that is unread in it, or replaces it by one of another size.
+    fn join_as_master(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
+        if !self.claim(&region, Role::Master)? {
+            return Err(self.seat_taken(&region, Role::Master));
+        }
+        if !region.is_named(self.name) {
+            return Ok(None);
+        }
+        if self.config.data_size.is_some_and(|size| size != geometry.data_size) {
+            let generation = region.at::<Header>(0).master_generation.load(Ordering::Relaxed);
+            region.unlink(self.name);
+            return self.create(generation.wrapping_add(1));
+        }
+        if let Err(error) = region.set_mode(self.config.mode) {
+            tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
+        }
+        let attachment = Attachment { region, geometry, role: Role::Master };
+        attachment.describe(self.config);
+        attachment.occupy();
+        Ok(Some(attachment))
+    }
+
+    /// Takes a seat's lock, unless somebody alive has the seat.
+    fn claim(&self, region: &Region, seat: Role) -> Result<bool> {
+        let since = Instant::now();
+        while !self.lock(region, seat)? {
+            if since.elapsed() >= SEAT_PATIENCE {
+                return Ok(false);
+            }
+            std::thread::sleep(LOOK);
+        }
+        if self.legacy_lives(region, seat) {
+            region.unlock(seat);
+            return Ok(false);
+        }
+        Ok(true)
+    }
+
+    fn lock(&self, region: &Region, seat: Role) -> Result<bool> {
+        region.lock(seat).map_err(|error| Error::Attach {
+            segment: self.name.as_str().to_owned(),
+            action: "locking its seat",
+            source: error.into(),
+            hint: "see the system's message",
+        })
+    }
+
+    fn master_lives(&self, region: &Region) -> Result<bool> {
+        Ok(region.is_locked(Role::Master) || self.legacy_lives(region, Role::Master))
+    }
+
+    /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if
+    /// one sat there and is dead, and no time otherwise.
+    fn legacy_lives(&self, region: &Region, role: Role) -> bool {
+        let header: &Header = region.at(0);
+        let seat = header.seat(role);
+        let first = seat.pulse();
+        if !first.alive || seat.is_ours() {
+            return false;
+        }
+        let since = Instant::now();
+        while since.elapsed() < self.config.stale_threshold {
+            std::thread::sleep(LOOK);
+            if seat.pulse() != first {
+                return true;
+            }
+        }
+        false
+    }
+
+    fn seat_taken(&self, region: &Region, role: Role) -> Error {
+        let header: &Header = region.at(0);
+        let pid = header.seat(role).pid.load(Ordering::Relaxed);
+        Error::SeatTaken { segment: self.name.as_str().to_owned(), role, pid }
+    }
+
+    /// Checks that this is a segment whose layout we know. `Ok(None)`: its maker has not finished it.
+    ///
+    /// # Errors
+    /// [`Error::Foreign`].
+    fn inspect(&self, region: &Region) -> Result<Option<Geometry>> {
+        let least = Geometry { data_size: 1 }.total();
+        if region.len() < least {
+            return Err(self.foreign(
+                "the size",
+                format!("{} bytes", region.len()),
+                format!("at least {least} bytes"),
+            ));
+        }
+        let header: &Header = region.at(0);
+        // Acquire: pairs with the Release store in `create`.
+        let magic = header.magic.load(Ordering::Acquire);
+        let version = header.version.load(Ordering::Relaxed);
+        if magic == 0 && version == 0 {
+            return Ok(None);
+        }
+        if magic != layout::MAGIC {
+            return Err(self.foreign("the magic", Hex(magic).to_string(), Hex(layout::MAGIC).to_string()));
+        }
+        let geometry = match version {
+            layout::VERSION => self.geometry(header.layout_size.load(Ordering::Relaxed), header)?,
+            // Version 2 has no field for it: the file's size tells.
+            layout::VERSION_POLLING => {
+                self.geometry(u32::try_from(region.len()).unwrap_or(u32::MAX), header)?
+            }
+            _ => return Err(self.foreign("the version", version.to_string(), "2 or 3".to_owned())),
+        };
+        if geometry.total() > region.len() {
+            let found = format!("{} bytes", region.len());
+            return Err(self.foreign(
+                "the size",
+                found,
+                format!("at least {} bytes, by its header", geometry.total()),
+            ));
+        }
+        Ok(Some(geometry))
+    }
+
+    /// The geometry of a segment that says its layout is `total` bytes long.
+    fn geometry(&self, total: u32, header: &Header) -> Result<Geometry> {
+        let told = match header.extension.load(Ordering::Relaxed) {
+            0 => self.config.data_size,
+            layout::EXTENSION => Some(header.data_size.load(Ordering::Relaxed) as usize),
+            other => return Err(self.foreign("the extension", other.to_string(), "0 or 1".to_owned())),
+        };
+        let fits = |geometry: &Geometry| geometry.total() == total as usize;
+        told.filter(|size| (1..=MAX_DATA_SIZE).contains(size))
+            .map(|data_size| Geometry { data_size })
+            .filter(fits)
+            .or_else(|| {
+                Geometry::from_total(total as usize).filter(|_| header.extension.load(Ordering::Relaxed) == 0)
+            })
+            .filter(|geometry| geometry.data_size <= MAX_DATA_SIZE)
+            .ok_or_else(|| {
+                let expected = match told {
+                    Some(size) if (1..=MAX_DATA_SIZE).contains(&size) => {
+                        format!("{} bytes, for a data size of {size}", Geometry { data_size: size }.total())
+                    }
+                    Some(size) => format!("one of a data size from 1 to {MAX_DATA_SIZE} bytes, not {size}"),
+                    None => "128 bytes of header and two equal channels of a multiple of 64 bytes".to_owned(),
+                };
+                self.foreign("the layout size", format!("{total} bytes"), expected)
+            })
+    }
+
+    fn foreign(&self, what: &'static str, found: String, expected: String) -> Error {
+        Error::Foreign { segment: self.name.as_str().to_owned(), what, found, expected }
+    }
+}
+
+/// A magic number as people know it.
+struct Hex(u32);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}

@@ -1,0 +1,234 @@
+//! What a user may choose, with the defaults of ESHM 1.x.
+
+use std::fmt;
+use std::time::Duration;
+
+use crate::endpoint::Endpoint;
+use crate::error::{Error, Result};
+use crate::name::SegmentName;
+
+/// The default data size of a channel, in bytes.
+pub const DEFAULT_DATA_SIZE: usize = 4096;
+/// The greatest data size of a channel, in bytes (64 MiB).
+pub const MAX_DATA_SIZE: usize = 64 << 20;
+
+/// Which end of a segment an endpoint is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Role {
+    /// Creates the segment, or takes it over from a dead master.
+    Master,
+    /// Attaches to the segment.
+    Slave,
+    /// Slave where a live master is, master otherwise. An open endpoint's role is never `Auto`.
+    Auto,
+}
+
+impl Role {
+    /// The other end.
+    ///
+    /// # Panics
+    /// For [`Role::Auto`], which has no other end.
+    pub fn peer(self) -> Role {
+        match self {
+            Role::Master => Role::Slave,
+            Role::Slave => Role::Master,
+            Role::Auto => panic!("Role::Auto has no peer: ask an open endpoint for its role"),
+        }
+    }
+}
+
+impl fmt::Display for Role {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Role::Master => "master",
+            Role::Slave => "slave",
+            Role::Auto => "auto",
+        })
+    }
+}
+
+/// What an endpoint does when its peer's heartbeat has stood still for the stale threshold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Disconnect {
+    /// Calls fail with [`Error::PeerStale`] at once; a slave does not look for another master.
+    Immediately,
+    /// A slave looks for a master again, within `reconnect_timeout` and `reconnect_attempts`; then calls fail.
+    OnTimeout,
+    /// The search never ends, calls only time out.
+    Never,
+}
+
+/// The settings of an endpoint: a builder, made by [`Endpoint::builder`].
+///
+/// ```
+/// use std::time::Duration;
+/// let master = eshm::Endpoint::builder("doc-config")
+///     .role(eshm::Role::Master)
+///     .data_size(64 << 10)
+///     .stale_threshold(Duration::from_millis(250))
+///     .open()?;
+/// assert_eq!(master.data_size(), 64 << 10);
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[derive(Clone, Debug)]
+#[must_use = "a builder does nothing until `open` is called"]
+pub struct Builder {
+    pub(crate) name: String,
+    pub(crate) role: Role,
+    pub(crate) data_size: Option<usize>,
+    pub(crate) connect_timeout: Duration,
+    pub(crate) heartbeat_interval: Duration,
+    pub(crate) stale_threshold: Duration,
+    pub(crate) disconnect: Disconnect,
+    pub(crate) reconnect_timeout: Duration,
+    pub(crate) reconnect_interval: Duration,
+    pub(crate) reconnect_attempts: u32,
+    pub(crate) auto_cleanup: bool,
+    pub(crate) background: bool,
+    pub(crate) mode: u32,
+    pub(crate) any_owner: bool,
+}
+
+impl Builder {
+    pub(crate) fn new(name: &str) -> Self {
+        Builder {
+            name: name.to_owned(),
+            role: Role::Auto,
+            data_size: None,
+            connect_timeout: Duration::from_secs(5),
+            heartbeat_interval: Duration::from_millis(1),
+            stale_threshold: Duration::from_millis(100),
+            disconnect: Disconnect::OnTimeout,
+            reconnect_timeout: Duration::from_secs(5),
+            reconnect_interval: Duration::from_millis(100),
+            reconnect_attempts: 50,
+            auto_cleanup: true,
+            background: true,
+            mode: 0o600,
+            any_owner: false,
+        }
+    }
+
+    /// Master, slave, or auto (the default).
+    pub fn role(mut self, role: Role) -> Self {
+        self.role = role;
+        self
+    }
+
+    /// The greatest message, in bytes, 1 … 64 MiB. The creator's choice, 4096 by default; an endpoint that
+    /// attaches takes what is there, and refuses a segment of another size if it was given one.
+    pub fn data_size(mut self, bytes: usize) -> Self {
+        self.data_size = Some(bytes);
+        self
+    }
+
+    /// How long a slave waits for its segment to appear: 5 s by default, zero: not at all.
+    pub fn connect_timeout(mut self, timeout: Duration) -> Self {
+        self.connect_timeout = timeout;
+        self
+    }
+
+    /// How often this endpoint shows a sign of life: 1 ms by default, 1 ms … 1 s.
+    pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
+        self.heartbeat_interval = interval;
+        self
+    }
+
+    /// How long the peer's heartbeat may stand still before the peer counts as frozen or dead: 100 ms by
+    /// default, 1 ms … 1 h.
+    pub fn stale_threshold(mut self, threshold: Duration) -> Self {
+        self.stale_threshold = threshold;
+        self
+    }
+
+    /// What happens when the peer is stale.
+    pub fn disconnect(mut self, behaviour: Disconnect) -> Self {
+        self.disconnect = behaviour;
+        self
+    }
+
+    /// How long a stale peer is waited for in all: 5 s by default, zero: without limit.
+    pub fn reconnect_timeout(mut self, timeout: Duration) -> Self {
+        self.reconnect_timeout = timeout;
+        self
+    }
+
+    /// How often a slave looks for a new master: 100 ms by default, 1 ms … 1 h.
+    pub fn reconnect_interval(mut self, interval: Duration) -> Self {
+        self.reconnect_interval = interval;
+        self
+    }
+
+    /// How many times a slave looks for a new master: 50 by default, zero: without limit.
+    pub fn reconnect_attempts(mut self, attempts: u32) -> Self {
+        self.reconnect_attempts = attempts;
+        self
+    }
+
+    /// Whether a master's clean close removes the segment's name (the default).
+    pub fn auto_cleanup(mut self, cleanup: bool) -> Self {
+        self.auto_cleanup = cleanup;
+        self
+    }
+
+    /// Whether the process's background thread keeps this endpoint's heartbeat (the default). Without it,
+    /// reads and writes work, [`Endpoint::update_heartbeat`] is the user's to call, and a slave does not
+    /// reconnect by itself.
+    pub fn background(mut self, background: bool) -> Self {
+        self.background = background;
+        self
+    }
+
+    /// The file permissions of a segment that this endpoint creates: 0600 by default, applied exactly,
+    /// whatever the umask.
+    pub fn mode(mut self, mode: u32) -> Self {
+        self.mode = mode;
+        self
+    }
+
+    /// Whether a segment that belongs to neither this user nor root is accepted: not by default, since
+    /// its owner could have planted it.
+    pub fn any_owner(mut self, accept: bool) -> Self {
+        self.any_owner = accept;
+        self
+    }
+
+    /// Opens the endpoint.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::InvalidConfig`]; [`Error::Create`] when the segment cannot be made;
+    /// [`Error::NotFound`] when a slave finds none in time; [`Error::Attach`], [`Error::Foreign`] when what
+    /// it finds is not usable; [`Error::SeatTaken`] when a live process has this role already.
+    pub fn open(self) -> Result<Endpoint> {
+        let name = SegmentName::new(&self.name)?;
+        self.check()?;
+        Endpoint::open(name, self)
+    }
+
+    fn check(&self) -> Result<()> {
+        let hour = Duration::from_secs(3600);
+        let ms = Duration::from_millis(1);
+        let durations = [
+            ("heartbeat_interval", self.heartbeat_interval, Duration::from_secs(1), "1 ms to 1 s"),
+            ("stale_threshold", self.stale_threshold, hour, "1 ms to 1 h"),
+            ("reconnect_interval", self.reconnect_interval, hour, "1 ms to 1 h"),
+        ];
+        for (setting, value, most, expected) in durations {
+            if value < ms || value > most {
+                return Err(self.invalid(setting, format!("{value:?}"), expected));
+            }
+        }
+        if let Some(size) = self.data_size.filter(|size| !(1..=MAX_DATA_SIZE).contains(size)) {
+            return Err(self.invalid("data_size", format!("{size} bytes"), "1 to 67108864 bytes (64 MiB)"));
+        }
+        if self.mode & !0o777 != 0 || self.mode & 0o600 != 0o600 {
+            let expected = "permission bits that let the owner read and write, such as 0600 or 0660";
+            return Err(self.invalid("mode", format!("{:#o}", self.mode), expected));
+        }
+        Ok(())
+    }
+
+    fn invalid(&self, setting: &'static str, found: String, expected: &'static str) -> Error {
+        Error::InvalidConfig { segment: self.name.clone(), setting, found, expected }
+    }
+}

@@ -1,0 +1,133 @@
+//! From a counter to a verdict: alive, frozen or dead. The clock is passed in.
+
+use std::fmt;
+use std::time::{Duration, Instant};
+
+/// What an endpoint knows of its peer.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[repr(u32)]
+pub enum PeerState {
+    /// Nobody has taken the peer's seat yet.
+    Absent = 0,
+    /// Its heartbeat moves.
+    Alive = 1,
+    /// Its heartbeat stands still, though the process exists: stopped, or starved.
+    Frozen = 2,
+    /// The process is gone, without a goodbye.
+    Dead = 3,
+    /// It left with a clean close.
+    Closed = 4,
+}
+
+impl PeerState {
+    pub(crate) fn from_u32(value: u32) -> Self {
+        match value {
+            1 => PeerState::Alive,
+            2 => PeerState::Frozen,
+            3 => PeerState::Dead,
+            4 => PeerState::Closed,
+            _ => PeerState::Absent,
+        }
+    }
+
+    /// Whether nobody is there any more to read what is written.
+    pub(crate) fn is_gone(self) -> bool {
+        matches!(self, PeerState::Dead | PeerState::Closed)
+    }
+}
+
+impl fmt::Display for PeerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            PeerState::Absent => "absent",
+            PeerState::Alive => "alive",
+            PeerState::Frozen => "frozen",
+            PeerState::Dead => "dead",
+            PeerState::Closed => "closed",
+        })
+    }
+}
+
+/// The peer's fields in the header, each read once.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Pulse {
+    pub(crate) heartbeat: u64,
+    pub(crate) pid: i32,
+    pub(crate) alive: bool,
+}
+
+/// Watches one peer's pulse.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    last: Pulse,
+    /// When the pulse last differed from the one before.
+    moved: Instant,
+}
+
+impl Watch {
+    pub(crate) fn new(pulse: Pulse, now: Instant) -> Self {
+        Watch { last: pulse, moved: now }
+    }
+
+    /// Takes a new reading and judges. `is_gone`, told for how long the pulse has stood still, asks the system
+    /// whether the process has ended; it is asked only after a quarter of the threshold, so a death shows
+    /// early, and a healthy peer costs nothing. Only the threshold makes a living process frozen.
+    pub(crate) fn judge(
+        &mut self,
+        pulse: Pulse,
+        now: Instant,
+        threshold: Duration,
+        is_gone: impl FnOnce(Duration) -> bool,
+    ) -> PeerState {
+        if pulse != self.last {
+            *self = Watch::new(pulse, now);
+        }
+        let still = now.saturating_duration_since(self.moved);
+        match pulse {
+            Pulse { alive: false, pid: 0, .. } => PeerState::Absent,
+            Pulse { alive: false, .. } => PeerState::Closed,
+            _ if still >= threshold / 4 && is_gone(still) => PeerState::Dead,
+            _ if still >= threshold => PeerState::Frozen,
+            _ => PeerState::Alive,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const THRESHOLD: Duration = Duration::from_millis(100);
+    const PULSE: Pulse = Pulse { heartbeat: 7, pid: 4711, alive: true };
+
+    #[test]
+    fn a_still_pulse_freezes_at_the_threshold_and_thaws_when_it_moves() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut watch = Watch::new(PULSE, start);
+        assert_eq!(watch.judge(PULSE, at(99), THRESHOLD, |_| false), PeerState::Alive);
+        assert_eq!(watch.judge(PULSE, at(100), THRESHOLD, |_| false), PeerState::Frozen);
+        let moved = Pulse { heartbeat: 8, ..PULSE };
+        assert_eq!(watch.judge(moved, at(5000), THRESHOLD, |_| false), PeerState::Alive);
+    }
+
+    #[test]
+    fn the_system_is_asked_only_about_a_pulse_that_stands_still() {
+        let start = Instant::now();
+        let mut watch = Watch::new(PULSE, start);
+        let soon = start + Duration::from_millis(24);
+        assert_eq!(watch.judge(PULSE, soon, THRESHOLD, |_| panic!("asked")), PeerState::Alive);
+        let later = start + Duration::from_millis(25);
+        assert_eq!(watch.judge(PULSE, later, THRESHOLD, |_| true), PeerState::Dead);
+    }
+
+    #[test]
+    fn the_alive_flag_tells_a_clean_close_from_an_empty_seat() {
+        let start = Instant::now();
+        let mut watch = Watch::new(PULSE, start);
+        let closed = Pulse { alive: false, ..PULSE };
+        assert_eq!(watch.judge(closed, start, THRESHOLD, |_| true), PeerState::Closed);
+        let absent = Pulse { heartbeat: 0, pid: 0, alive: false };
+        assert_eq!(watch.judge(absent, start, THRESHOLD, |_| true), PeerState::Absent);
+    }
+}

@@ -1,0 +1,61 @@
+//! ESHM: messages between processes of one Linux machine, through shared memory, without loss.
+//!
+//! Two processes join a *segment* by its name, one as master, one as slave. Each direction carries
+//!
+//! - a mailbox, [`Endpoint::write`] and [`Endpoint::read`]: the latest value wins, and the reader is told how many
+//!   it missed;
+//! - messages, [`Endpoint::send`] and [`Endpoint::recv`]: each one, once, in order.
+//!
+//! Either process may be killed and started again: the other notices, and nothing that was sent is lost. The bytes
+//! in the segment are those of ESHM 1.x, whose C++ and Python processes can be on the other end, and are written
+//! down in `protocol/PROTOCOL.md`.
+//!
+//! ```
+//! use std::time::Duration;
+//!
+//! let mut robot = eshm::Endpoint::master("doc-robot")?;
+//! robot.send(b"pose 1 2 3")?;
+//! if let Some(reply) = robot.recv_timeout(Duration::from_millis(5))? {
+//!     println!("{} bytes", reply.len());
+//! }
+//! # Ok::<(), eshm::Error>(())
+//! ```
+#![cfg_attr(loom, allow(dead_code, reason = "the models use the handshakes, not the endpoint around them"))]
+
+#[cfg(not(loom))]
+mod attach;
+#[cfg(not(loom))]
+mod config;
+#[cfg(not(loom))]
+mod endpoint;
+#[cfg(not(loom))]
+mod error;
+#[cfg(not(loom))]
+mod heartbeat;
+pub mod layout;
+#[cfg(not(loom))]
+mod link;
+mod mailbox;
+#[cfg(not(loom))]
+mod monitor;
+#[cfg(not(loom))]
+mod name;
+#[cfg(not(loom))]
+mod process;
+#[cfg(not(loom))]
+mod region;
+#[cfg(not(loom))]
+mod stats;
+mod sync;
+#[cfg(not(loom))]
+pub mod text;
+mod wait;
+
+#[cfg(not(loom))]
+pub use {
+    config::{Builder, DEFAULT_DATA_SIZE, Disconnect, MAX_DATA_SIZE, Role},
+    endpoint::{Endpoint, Message, Receiver, Sender},
+    error::{Error, Result},
+    heartbeat::PeerState,
+    stats::Stats,
+};

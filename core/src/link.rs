@@ -1,0 +1,399 @@
+//! An endpoint's tie to its segment and its peer: what its halves and the monitor share.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::attach::{self, Attachment};
+use crate::config::{Builder, Disconnect, Role};
+use crate::error::{Error, Result};
+use crate::heartbeat::{PeerState, Watch};
+use crate::layout::Direction;
+use crate::monitor;
+use crate::name::SegmentName;
+use crate::process;
+use crate::stats::{Counters, Stats};
+use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct Link {
+    pub(crate) name: SegmentName,
+    pub(crate) role: Role,
+    pub(crate) counters: Counters,
+    config: Builder,
+    /// The process that opened the endpoint: see [`process::stamp`].
+    stamp: u32,
+    state: Mutex<State>,
+    /// Signalled when the peer's state changes.
+    changed: Condvar,
+    // What follows is written under `state`, and read without it on every call. Relaxed throughout: each says
+    // one thing, and none publishes other memory.
+    /// How often the attachment was replaced.
+    epoch: AtomicU64,
+    /// A [`PeerState`].
+    peer: AtomicU32,
+    /// Whether patience with the peer is used up.
+    lost: AtomicBool,
+    closed: AtomicBool,
+    /// Added to the segment's generation, so that ours grows when the segment is replaced.
+    generation_offset: AtomicU64,
+    /// The incoming `wake_seq` when an ESHM 1.x peer came: while it stays, that peer may be one that never wakes.
+    silent_wake_seq: AtomicU32,
+}
+
+#[derive(Debug)]
+struct State {
+    attachment: Arc<Attachment>,
+    watch: Watch,
+    /// The peer's pid and its generation as the segment counts it, when last looked at.
+    identity: (i32, u32),
+    next_beat: Instant,
+    /// Since when the peer has been frozen, dead or closed.
+    missed: Option<Missed>,
+    /// The heartbeats (master's, slave's) when statistics were last asked for.
+    last_stats: (u64, u64),
+}
+
+#[derive(Debug)]
+struct Missed {
+    since: Instant,
+    next_search: Instant,
+    searches: u32,
+}
+
+impl Link {
+    /// Opens the segment and, unless the configuration says otherwise, has the monitor keep the heartbeat.
+    pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Arc<Link>> {
+        let attachment = Arc::new(attach::start(&name, &config)?);
+        let now = Instant::now();
+        let state = State {
+            watch: Watch::new(attachment.peer_pulse(), now),
+            identity: (attachment.peer_pulse().pid, attachment.peer_generation()),
+            next_beat: now,
+            missed: None,
+            last_stats: (0, 0),
+            attachment: Arc::clone(&attachment),
+        };
+        let link = Arc::new(Link {
+            role: attachment.role(),
+            counters: Counters::default(),
+            stamp: process::stamp(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            epoch: AtomicU64::new(0),
+            peer: AtomicU32::new(PeerState::Absent as u32),
+            lost: AtomicBool::new(false),
+            closed: AtomicBool::new(false),
+            generation_offset: AtomicU64::new(0),
+            silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
+            name,
+            config,
+        });
+        tracing::debug!(segment = link.name.as_str(), role = %link.role, "attached");
+        link.look(&mut link.state(), now);
+        if link.config.background {
+            monitor::watch(&link).map_err(|source| {
+                link.close();
+                Error::Attach {
+                    segment: link.name.as_str().to_owned(),
+                    action: "starting the heartbeat thread",
+                    source,
+                    hint: "raise the limit on threads (ulimit -u), or open it with `background(false)`",
+                }
+            })?;
+        } else {
+            monitor::close_at_exit(&link);
+        }
+        Ok(link)
+    }
+
+    fn state(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// That the endpoint is open, in this process.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::Closed`].
+    #[inline]
+    pub(crate) fn check(&self) -> Result<()> {
+        if self.stamp != process::stamp() {
+            return Err(Error::Forked { segment: self.segment() });
+        }
+        if self.closed.load(Ordering::Relaxed) {
+            return Err(Error::Closed { segment: self.segment() });
+        }
+        Ok(())
+    }
+
+    /// The segment's name, for an error.
+    pub(crate) fn segment(&self) -> String {
+        self.name.as_str().to_owned()
+    }
+
+    /// Changes when there is another attachment to be had from [`Link::attachment`].
+    #[inline]
+    pub(crate) fn epoch(&self) -> u64 {
+        self.epoch.load(Ordering::Relaxed)
+    }
+
+    /// The attachment, and its epoch.
+    pub(crate) fn attachment(&self) -> (Arc<Attachment>, u64) {
+        let state = self.state();
+        (Arc::clone(&state.attachment), self.epoch())
+    }
+
+    /// The peer's state. Of an endpoint without the monitor: as of now, and taken note of.
+    pub(crate) fn peer_state(&self) -> PeerState {
+        if !self.config.background && self.check().is_ok() {
+            self.look(&mut self.state(), Instant::now());
+        }
+        PeerState::from_u32(self.peer.load(Ordering::Relaxed))
+    }
+
+    /// The peer's generation on `attachment`: greater after each restart of the peer.
+    pub(crate) fn generation(&self, attachment: &Attachment) -> u64 {
+        self.generation_offset.load(Ordering::Relaxed) + u64::from(attachment.peer_generation())
+    }
+
+    /// Whether the peer, an ESHM 1.x process, has not been seen to wake its readers.
+    pub(crate) fn peer_is_silent(&self, attachment: &Attachment) -> bool {
+        attachment.peer_is_legacy()
+            && attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)
+                == self.silent_wake_seq.load(Ordering::Relaxed)
+    }
+
+    /// Why no message can come any more, or be taken, if so. An unbounded wait ends with it; a `timed` one only
+    /// when a slave has stopped looking for its master.
+    pub(crate) fn hopeless(&self, timed: bool) -> Option<Error> {
+        let state = self.peer_state();
+        let lost = self.lost.load(Ordering::Relaxed);
+        if timed && !(lost && self.role == Role::Slave) {
+            return None;
+        }
+        let (segment, peer) = (self.segment(), self.role.peer());
+        match state {
+            PeerState::Closed => Some(Error::PeerClosed { segment, peer }),
+            state if lost => Some(Error::PeerStale { segment, peer, state }),
+            _ => None,
+        }
+    }
+
+    /// That what is written now will be looked at by a master: a slave whose master is gone writes nothing, since
+    /// the next master may replace the segment.
+    ///
+    /// # Errors
+    /// [`Error::Reconnecting`], or what [`Link::hopeless`] says.
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.role == Role::Master || !self.peer_state().is_gone() {
+            return Ok(());
+        }
+        Err(self.hopeless(true).unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
+    }
+
+    /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
+    pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.state();
+        loop {
+            self.check()?;
+            if !self.config.background {
+                self.look(&mut state, Instant::now());
+            }
+            if self.peer.load(Ordering::Relaxed) == PeerState::Alive as u32 {
+                return Ok(true);
+            }
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // Without the monitor nobody signals: look again soon.
+            let slice =
+                if self.config.background { crate::wait::SLICE } else { self.config.heartbeat_interval };
+            state = match self.changed.wait_timeout(state, left.min(slice)) {
+                Ok((state, _)) => state,
+                Err(poisoned) => poisoned.into_inner().0,
+            };
+        }
+    }
+
+    /// The monitor's visit: beats, looks at the peer. Returns when to come again, or `None`: never.
+    pub(crate) fn keep(&self, now: Instant) -> Option<Instant> {
+        let mut state = self.state();
+        if self.closed.load(Ordering::Relaxed) || !self.config.background {
+            return None;
+        }
+        if now >= state.next_beat {
+            state.attachment.beat();
+            state.next_beat = now + self.config.heartbeat_interval;
+        }
+        self.look(&mut state, now);
+        Some(state.next_beat)
+    }
+
+    /// One heartbeat, by hand.
+    pub(crate) fn update_heartbeat(&self) -> Result<()> {
+        self.check()?;
+        let mut state = self.state();
+        state.attachment.beat();
+        self.look(&mut state, Instant::now());
+        Ok(())
+    }
+
+    /// Judges the peer, and does what follows from it.
+    fn look(&self, state: &mut State, now: Instant) {
+        let attachment = Arc::clone(&state.attachment);
+        let pulse = attachment.peer_pulse();
+        let threshold = self.config.stale_threshold;
+        let verdict =
+            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
+        self.note_identity(state, &attachment, pulse.pid);
+
+        let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
+        if verdict != before {
+            tracing::debug!(segment = self.name.as_str(), peer = %self.role.peer(), from = %before, to = %verdict);
+            self.peer.store(verdict as u32, Ordering::Relaxed);
+            match verdict {
+                PeerState::Alive | PeerState::Absent => {
+                    if state.missed.take().is_some() {
+                        self.counters.reconnects.add(1);
+                    }
+                }
+                PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
+                    let missed = Missed { since: now, next_search: now, searches: 0 };
+                    state.missed.get_or_insert(missed);
+                }
+            }
+            if verdict == PeerState::Dead {
+                attachment.bury_peer();
+            }
+        }
+        let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
+        let lost_before = self.lost.load(Ordering::Relaxed);
+        self.lost.store(lost, Ordering::Relaxed);
+        if verdict != before || lost != lost_before {
+            self.wake_own_threads(&attachment);
+        }
+        if self.config.background && !lost {
+            self.search(state, now);
+        }
+    }
+
+    /// Takes note of another process in the peer's seat.
+    fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
+        let identity = (pid, attachment.peer_generation());
+        if identity == state.identity {
+            return;
+        }
+        if identity.1 == state.identity.1 {
+            // An ESHM 1.x slave counts no generations: we count it.
+            self.generation_offset.fetch_add(1, Ordering::Relaxed);
+        }
+        state.identity = identity;
+        let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
+        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+    }
+
+    fn is_patience_over(&self, missed: &Missed, now: Instant) -> bool {
+        match self.config.disconnect {
+            Disconnect::Immediately => true,
+            Disconnect::Never => false,
+            Disconnect::OnTimeout => {
+                let (timeout, attempts) = (self.config.reconnect_timeout, self.config.reconnect_attempts);
+                let in_time = timeout.is_zero() || now.saturating_duration_since(missed.since) < timeout;
+                let tries_left = attempts == 0 || self.role == Role::Master || missed.searches < attempts;
+                !(in_time && tries_left)
+            }
+        }
+    }
+
+    /// A slave that misses its master looks whether another segment has the name by now.
+    fn search(&self, state: &mut State, now: Instant) {
+        let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
+        if self.role == Role::Master {
+            return;
+        }
+        missed.searches = missed.searches.saturating_add(1);
+        missed.next_search = now + self.config.reconnect_interval;
+        let new = match attach::attach_again(&self.name, &self.config, &state.attachment) {
+            Ok(None) => return,
+            Ok(Some(new)) => Arc::new(new),
+            Err(error) => {
+                tracing::debug!(segment = self.name.as_str(), %error, "cannot reconnect yet");
+                return;
+            }
+        };
+        let old = std::mem::replace(&mut state.attachment, new);
+        old.leave(&self.name, false);
+        let new = Arc::clone(&state.attachment);
+        state.watch = Watch::new(new.peer_pulse(), now);
+        state.identity = (new.peer_pulse().pid, new.peer_generation());
+        state.missed = None;
+        let offset = (self.generation(&old) + 1).saturating_sub(u64::from(new.peer_generation()));
+        self.generation_offset.store(offset, Ordering::Relaxed);
+        let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
+        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+        self.peer.store(PeerState::Alive as u32, Ordering::Relaxed);
+        self.counters.reconnects.add(1);
+        self.epoch.fetch_add(1, Ordering::Relaxed);
+        tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
+        self.wake_own_threads(&old);
+    }
+
+    /// Has this endpoint's waiting threads look again; another process's that wait there too look in vain.
+    fn wake_own_threads(&self, attachment: &Attachment) {
+        self.changed.notify_all();
+        futex_wake(attachment.incoming().news().word);
+        futex_wake(attachment.outgoing().taken().word);
+    }
+
+    /// The segment's and the endpoint's counts.
+    pub(crate) fn stats(&self) -> Result<Stats> {
+        self.check()?;
+        let mut state = self.state();
+        let header = state.attachment.header();
+        let [m2s, s2m] = [Direction::MasterToSlave, Direction::SlaveToMaster]
+            .map(|direction| state.attachment.channel(direction).tail)
+            .map(|tail| (tail.write_count.load(Ordering::Relaxed), tail.read_count.load(Ordering::Relaxed)));
+        let heartbeats =
+            (header.master_heartbeat.load(Ordering::Relaxed), header.slave_heartbeat.load(Ordering::Relaxed));
+        let stats = Stats {
+            master_heartbeat: heartbeats.0,
+            slave_heartbeat: heartbeats.1,
+            master_pid: header.master_pid.load(Ordering::Relaxed),
+            slave_pid: header.slave_pid.load(Ordering::Relaxed),
+            master_alive: header.master_alive.load(Ordering::Relaxed) != 0,
+            slave_alive: header.slave_alive.load(Ordering::Relaxed) != 0,
+            stale_threshold: header.stale_threshold.load(Ordering::Relaxed),
+            master_heartbeat_delta: heartbeats.0.wrapping_sub(state.last_stats.0),
+            slave_heartbeat_delta: heartbeats.1.wrapping_sub(state.last_stats.1),
+            m2s_write_count: m2s.0,
+            m2s_read_count: m2s.1,
+            s2m_write_count: s2m.0,
+            s2m_read_count: s2m.1,
+            skipped: self.counters.skipped.get(),
+            timeouts: self.counters.timeouts.get(),
+            reconnects: self.counters.reconnects.get(),
+            wakeups: self.counters.wakeups.get(),
+        };
+        state.last_stats = heartbeats;
+        Ok(stats)
+    }
+
+    /// Says goodbye, once. In a forked child it does nothing: the endpoint is the parent's.
+    pub(crate) fn close(&self) {
+        if self.stamp != process::stamp() {
+            return;
+        }
+        {
+            let state = self.state();
+            if self.closed.swap(true, Ordering::Relaxed) {
+                return;
+            }
+            state.attachment.leave(&self.name, self.config.auto_cleanup);
+            self.wake_own_threads(&state.attachment);
+        }
+        monitor::forget(self);
+        tracing::debug!(segment = self.name.as_str(), role = %self.role, "closed");
+    }
+}

@@ -1,0 +1,109 @@
+//! One background thread per process: it keeps the heartbeats of all its endpoints and watches their peers.
+
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::time::Instant;
+
+use nix::sys::signal::{SigSet, SigmaskHow};
+
+use crate::link::Link;
+
+static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { links: Vec::new(), arrivals: 0, running: false });
+static ARRIVAL: Condvar = Condvar::new();
+
+struct Monitor {
+    links: Vec<Weak<Link>>,
+    /// How many links have come, ever: tells the thread that one came while it was not looking.
+    arrivals: u64,
+    running: bool,
+}
+
+impl Monitor {
+    fn add(&mut self, link: &Arc<Link>) {
+        self.links.push(Arc::downgrade(link));
+        self.arrivals += 1;
+        ARRIVAL.notify_one();
+    }
+}
+
+fn monitor() -> MutexGuard<'static, Monitor> {
+    MONITOR.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Puts a link into the thread's care, until the link is closed or dropped.
+///
+/// # Errors
+/// If the thread is not running yet and cannot be started.
+pub(crate) fn watch(link: &Arc<Link>) -> std::io::Result<()> {
+    let mut monitor = monitor();
+    if !monitor.running {
+        spawn()?;
+        monitor.running = true;
+    }
+    monitor.add(link);
+    Ok(())
+}
+
+/// Remembers a link that keeps its heartbeat itself, so that it too is closed when the process exits.
+pub(crate) fn close_at_exit(link: &Arc<Link>) {
+    monitor().add(link);
+}
+
+/// Takes a closed link out of the thread's care.
+pub(crate) fn forget(link: &Link) {
+    monitor().links.retain(|one| !std::ptr::eq(one.as_ptr(), link));
+}
+
+/// Closes every endpoint of this process that nobody has closed.
+pub(crate) fn close_all() {
+    let links: Vec<_> = monitor().links.iter().filter_map(Weak::upgrade).collect();
+    for link in links {
+        link.close();
+    }
+}
+
+/// The monitor, kept from changing while the process forks.
+pub(crate) struct Held(MutexGuard<'static, Monitor>);
+
+pub(crate) fn hold() -> Held {
+    Held(monitor())
+}
+
+impl Held {
+    /// In the child: the thread is not there, and the links are the parent's.
+    pub(crate) fn forget_all(mut self) {
+        self.0.running = false;
+        // Leaked, not dropped: other threads of the parent may have been using the allocator's locks.
+        std::mem::forget(std::mem::take(&mut self.0.links));
+    }
+}
+
+/// Starts the thread with all signals blocked: they are the application's, on its own threads.
+fn spawn() -> std::io::Result<()> {
+    let mut before = SigSet::empty();
+    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    let thread = std::thread::Builder::new().name("eshm-monitor".to_owned()).spawn(run);
+    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    thread.map(drop)
+}
+
+fn run() {
+    let mut links: Vec<Arc<Link>> = Vec::new();
+    loop {
+        let now = Instant::now();
+        // The list is not locked while links are looked after: that opens files, and takes their locks.
+        let arrivals = {
+            let monitor = monitor();
+            links.extend(monitor.links.iter().filter_map(Weak::upgrade));
+            monitor.arrivals
+        };
+        let next = links.drain(..).filter_map(|link| link.keep(now)).min();
+        let monitor = monitor();
+        if monitor.arrivals != arrivals {
+            continue;
+        }
+        match next {
+            Some(next) => drop(ARRIVAL.wait_timeout(monitor, next.saturating_duration_since(Instant::now()))),
+            None => drop(ARRIVAL.wait(monitor)),
+        }
+    }
+}

@@ -1,0 +1,106 @@
+//! The only door to the hooks of this process: fork and exit.
+//!
+//! A forked child inherits the parent's mappings and file descriptors, and with them the seat locks, which the
+//! kernel frees only when the last copy of a descriptor is closed. So the child gives its copies up at once: a
+//! parent that is killed is then seen to be dead, however long its children live.
+
+use std::os::fd::{AsRawFd, RawFd};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+
+use crate::sync::{AtomicU32, Ordering};
+
+/// How many forks lie between this process and the first.
+static FORKS: AtomicU32 = AtomicU32::new(0);
+/// The descriptors that hold locks.
+static LOCK_FDS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+static HOOKS: Once = Once::new();
+
+/// A stamp of this process: it differs in a forked child.
+#[inline]
+pub(crate) fn stamp() -> u32 {
+    // Relaxed: it changes only in a new process's first thread, before anything else runs there.
+    FORKS.load(Ordering::Relaxed)
+}
+
+/// Keeps a descriptor that holds locks from being shared with forked children, until dropped.
+#[derive(Debug)]
+pub(crate) struct UnsharedFd(RawFd);
+
+impl UnsharedFd {
+    /// `file` must outlive the result: its owner drops the result first.
+    pub(crate) fn new(file: &impl AsRawFd) -> Self {
+        install_hooks();
+        lock_fds().push(file.as_raw_fd());
+        UnsharedFd(file.as_raw_fd())
+    }
+}
+
+impl Drop for UnsharedFd {
+    fn drop(&mut self) {
+        let mut fds = lock_fds();
+        if let Some(at) = fds.iter().position(|fd| *fd == self.0) {
+            fds.swap_remove(at);
+        }
+    }
+}
+
+fn lock_fds() -> MutexGuard<'static, Vec<RawFd>> {
+    LOCK_FDS.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn install_hooks() {
+    HOOKS.call_once(|| {
+        // SAFETY: the handlers are functions of this library, which is never unloaded while a thread of it
+        // runs, and the monitor's thread always does.
+        unsafe {
+            libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child))
+        };
+        // SAFETY: as above; `at_exit` neither unwinds nor touches thread-local storage.
+        unsafe { libc::atexit(at_exit) };
+    });
+}
+
+// The locks are held across the fork, so that the child finds what they guard consistent. POSIX lets the forking
+// thread unlock them in the child; forgetting the guards before and unlocking by `force_unlock` is not offered by
+// std, so the guards wait here.
+static HELD: Held = Held(std::cell::UnsafeCell::new(None));
+
+struct Held(std::cell::UnsafeCell<Option<(MutexGuard<'static, Vec<RawFd>>, crate::monitor::Held)>>);
+
+// SAFETY: only fork handlers touch the cell, and between `before_fork` and the handler after it the forking
+// thread holds `LOCK_FDS`, so no other thread can be in a handler.
+unsafe impl Sync for Held {}
+
+extern "C" fn before_fork() {
+    let fds = lock_fds();
+    let monitor = crate::monitor::hold();
+    // SAFETY: `LOCK_FDS` is held by this thread: see `Held`.
+    unsafe { *HELD.0.get() = Some((fds, monitor)) };
+}
+
+extern "C" fn after_fork_in_parent() {
+    // SAFETY: this thread has held `LOCK_FDS` since `before_fork`: see `Held`.
+    let held = unsafe { (*HELD.0.get()).take() };
+    drop(held);
+}
+
+extern "C" fn after_fork_in_child() {
+    FORKS.fetch_add(1, Ordering::Relaxed);
+    // SAFETY: the child has one thread, this one.
+    let held = unsafe { (*HELD.0.get()).take() };
+    let Some((mut fds, monitor)) = held else { return };
+    monitor.forget_all();
+    // SAFETY: open, dup2 and close are async-signal-safe, and the path is a C string.
+    let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
+    for fd in fds.drain(..) {
+        // The number stays taken, by a file that means nothing, since the inherited `File` will close it.
+        // SAFETY: `fd` is an open descriptor of this library's, and nothing in the child uses it.
+        unsafe { libc::dup3(null, fd, libc::O_CLOEXEC) };
+    }
+    // SAFETY: `null` was opened above; if that failed, closing −1 is a harmless error.
+    unsafe { libc::close(null) };
+}
+
+extern "C" fn at_exit() {
+    crate::monitor::close_all();
+}

@@ -1,0 +1,290 @@
+//! The only door to a segment's file and mapping: creating, opening, locking, unlinking, and typed access.
+//!
+//! A segment appears under its name complete or not at all: it is made without a name, reserved, filled in and
+//! locked, and then linked. Attaching is therefore never too early, and two creators cannot both succeed.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
+
+use std::fs::File;
+use std::io;
+use std::os::fd::{AsFd, AsRawFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
+
+use memmap2::{MmapOptions, MmapRaw};
+use nix::fcntl::{AtFlags, FcntlArg, OFlag};
+use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::stat::Mode;
+
+use crate::config::Role;
+use crate::error::{Error, Result};
+use crate::layout::{ChannelHead, ChannelTail, Header};
+use crate::name::SegmentName;
+use crate::process::UnsharedFd;
+use crate::sync::{AtomicI32, AtomicU32, AtomicU64};
+
+/// Where glibc's and musl's `shm_open` put a shared memory object.
+const DIRECTORY: &str = "/dev/shm";
+
+/// A mapped segment.
+#[derive(Debug)]
+pub(crate) struct Region {
+    // Dropped in this order: nothing forked may find a number in the list that was closed and used again.
+    _unshared: UnsharedFd,
+    map: MmapRaw,
+    file: File,
+}
+
+/// What opening a name found.
+pub(crate) enum Opened {
+    /// There is no such name.
+    Missing,
+    /// The file is empty: somebody, of ESHM 1.x, is just making it.
+    Empty,
+    /// A file with content, mapped. The content is yet to be checked.
+    Mapped(Region),
+}
+
+/// A type whose every bit pattern is valid, and which other processes may change at any time.
+///
+/// # Safety
+/// All fields are atomics.
+pub(crate) unsafe trait Shared {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU32 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicI32 {}
+// SAFETY: an atomic.
+unsafe impl Shared for AtomicU64 {}
+// SAFETY: see its definition: atomics only.
+unsafe impl Shared for Header {}
+// SAFETY: see its definition: atomics only.
+unsafe impl Shared for ChannelHead {}
+// SAFETY: see its definition: atomics only.
+unsafe impl Shared for ChannelTail {}
+
+impl Region {
+    /// Makes a segment of `len` zero bytes, with exactly these permissions, that has no name yet.
+    ///
+    /// # Errors
+    /// [`Error::Create`]; nothing is left behind.
+    pub(crate) fn create(name: &SegmentName, len: usize, mode: u32) -> Result<Region> {
+        let failed = |action| move |error: nix::Error| create_error(name, action, error);
+        let mode = Mode::from_bits_truncate(mode);
+        let fd = nix::fcntl::open(DIRECTORY, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, mode)
+            .map_err(failed("making a file in /dev/shm"))?;
+        // The umask took its part of `mode` above.
+        nix::sys::stat::fchmod(&fd, mode).map_err(failed("setting its permissions"))?;
+        // The kernel would answer a file over this limit with a signal that ends the process.
+        let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(failed("reading the file size limit"))?;
+        if len as u64 > limit {
+            return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
+        }
+        nix::fcntl::posix_fallocate(&fd, 0, len as libc::off_t).map_err(failed("reserving its memory"))?;
+        Region::map(File::from(fd), len).map_err(|error| create_error(name, "mapping it", errno(&error)))
+    }
+
+    /// Gives a new segment its name. `Ok(false)`: the name exists already.
+    ///
+    /// # Errors
+    /// [`Error::Create`].
+    pub(crate) fn publish(&self, name: &SegmentName) -> Result<bool> {
+        let link = nix::unistd::linkat(
+            nix::fcntl::AT_FDCWD,
+            format!("/proc/self/fd/{}", self.file.as_raw_fd()).as_str(),
+            nix::fcntl::AT_FDCWD,
+            path(name).as_str(),
+            AtFlags::AT_SYMLINK_FOLLOW,
+        );
+        match link {
+            Ok(()) => Ok(true),
+            Err(nix::Error::EEXIST) => Ok(false),
+            Err(error) => Err(create_error(name, "giving it its name", error)),
+        }
+    }
+
+    /// Opens and maps what lies under the name, if it is a regular file of a trusted owner.
+    ///
+    /// # Errors
+    /// [`Error::Attach`], [`Error::Foreign`].
+    pub(crate) fn open(name: &SegmentName, any_owner: bool) -> Result<Opened> {
+        let failed = |action| {
+            move |error: nix::Error| Error::Attach {
+                segment: name.as_str().to_owned(),
+                action,
+                source: error.into(),
+                hint: hint(error),
+            }
+        };
+        let foreign = |what, found: String, expected: &str| Error::Foreign {
+            segment: name.as_str().to_owned(),
+            what,
+            found,
+            expected: expected.to_owned(),
+        };
+        // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
+        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let fd =
+            match nix::sys::mman::shm_open(format!("/{}", name.file_name()).as_str(), flags, Mode::empty()) {
+                Ok(fd) => fd,
+                Err(nix::Error::ENOENT) => return Ok(Opened::Missing),
+                Err(nix::Error::ELOOP) => {
+                    return Err(foreign("the file", "a symbolic link".into(), "a regular file"));
+                }
+                Err(nix::Error::EISDIR) => {
+                    return Err(foreign("the file", "a directory".into(), "a regular file"));
+                }
+                Err(error) => return Err(failed("opening it")(error)),
+            };
+        let file = File::from(fd);
+        let meta = file.metadata().map_err(|error| failed("inspecting it")(errno(&error)))?;
+        if !meta.is_file() {
+            let found = if meta.file_type().is_fifo() { "a FIFO" } else { "a special file" };
+            return Err(foreign("the file", found.into(), "a regular file"));
+        }
+        let me = nix::unistd::geteuid().as_raw();
+        if !any_owner && meta.uid() != me && meta.uid() != 0 {
+            let expected = format!("user {me} (this one) or root; `any_owner` accepts others");
+            return Err(foreign("the owner", format!("user {}", meta.uid()), &expected));
+        }
+        if meta.len() == 0 {
+            return Ok(Opened::Empty);
+        }
+        let region =
+            Region::map(file, meta.len() as usize).map_err(|error| failed("mapping it")(errno(&error)))?;
+        Ok(Opened::Mapped(region))
+    }
+
+    fn map(file: File, len: usize) -> io::Result<Region> {
+        let map = MmapOptions::new().len(len).map_raw(&file)?;
+        Ok(Region { _unshared: UnsharedFd::new(&file), map, file })
+    }
+
+    /// Bytes mapped.
+    pub(crate) fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// The value at `offset`.
+    ///
+    /// # Panics
+    /// If it would reach beyond the mapping, or is not aligned: the caller has checked its geometry.
+    pub(crate) fn at<T: Shared>(&self, offset: usize) -> &T {
+        &self.slice_at::<T>(offset, 1)[0]
+    }
+
+    /// `count` values from `offset` on.
+    ///
+    /// # Panics
+    /// As [`Region::at`].
+    pub(crate) fn slice_at<T: Shared>(&self, offset: usize, count: usize) -> &[T] {
+        let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
+        assert!(end.is_some_and(|end| end <= self.map.len()), "{count} at {offset} of {}", self.map.len());
+        assert!(offset.is_multiple_of(align_of::<T>()), "{offset} for an alignment of {}", align_of::<T>());
+        // SAFETY: in bounds, by the first assertion.
+        let start = unsafe { self.map.as_ptr().add(offset) };
+        // SAFETY: aligned, since mappings start on a page and by the second assertion; in bounds, and mapped as
+        // long as `self` is borrowed; any bit pattern is a T and concurrent changes are allowed, as T: Shared.
+        unsafe { std::slice::from_raw_parts(start.cast::<T>(), count) }
+    }
+
+    /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
+    /// and in whatever PID namespace. `Ok(false)`: another has it.
+    pub(crate) fn lock(&self, seat: Role) -> Result<bool, nix::Error> {
+        match nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
+            Ok(_) => Ok(true),
+            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// Gives a seat up.
+    pub(crate) fn unlock(&self, seat: Role) {
+        // Cannot fail for a valid descriptor and range; if it did, closing the file would still unlock it.
+        let _ = nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_UNLCK)));
+    }
+
+    /// Whether another open file, of any process, has the seat.
+    pub(crate) fn is_locked(&self, seat: Role) -> bool {
+        let mut lock = seat_lock(seat, libc::F_WRLCK);
+        // On an error it counts as locked: nobody is declared dead for lack of an answer.
+        nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err()
+            || lock.l_type != libc::F_UNLCK as libc::c_short
+    }
+
+    /// Whether the name still leads to this file.
+    pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
+        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+        match (self.file.metadata(), std::fs::symlink_metadata(path(name))) {
+            (Ok(mine), Ok(named)) => id(mine) == id(named),
+            _ => false,
+        }
+    }
+
+    /// Removes the name, if it still leads to this file.
+    pub(crate) fn unlink(&self, name: &SegmentName) {
+        if self.is_named(name)
+            && let Err(error) = nix::unistd::unlink(path(name).as_str())
+        {
+            tracing::warn!(segment = name.as_str(), %error, "the segment's name could not be removed");
+        }
+    }
+
+    /// Gives the file exactly these permissions, if they differ.
+    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
+        if self.file.metadata()?.mode() & 0o777 == mode {
+            return Ok(());
+        }
+        Ok(nix::sys::stat::fchmod(self.file.as_fd(), Mode::from_bits_truncate(mode))?)
+    }
+}
+
+/// A seat is the lock on the four bytes of that endpoint's pid.
+fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
+    let start = match seat {
+        Role::Slave => std::mem::offset_of!(Header, slave_pid),
+        Role::Master | Role::Auto => std::mem::offset_of!(Header, master_pid),
+    };
+    libc::flock {
+        l_type: kind as libc::c_short,
+        l_whence: libc::SEEK_SET as libc::c_short,
+        l_start: start as libc::off_t,
+        l_len: 4,
+        l_pid: 0,
+    }
+}
+
+fn path(name: &SegmentName) -> String {
+    format!("{DIRECTORY}/{}", name.file_name())
+}
+
+fn create_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
+    Error::Create { segment: name.as_str().to_owned(), action, source: error.into(), hint: hint(error) }
+}
+
+fn errno(error: &io::Error) -> nix::Error {
+    nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// What a user can do about a system error.
+fn hint(error: nix::Error) -> &'static str {
+    use nix::Error;
+    match error {
+        Error::ENOSPC | Error::ENOMEM => {
+            "/dev/shm is full: remove segments that nobody uses, choose a smaller data size, or mount it larger \
+             (containers: --shm-size)"
+        }
+        Error::EACCES | Error::EPERM => {
+            "it belongs to another user or its permissions do not let this one in: open it as its owner, or have \
+             the master create it with a wider `mode`"
+        }
+        Error::EFBIG => {
+            "the file size limit of this process (ulimit -f) is smaller than the segment: raise it"
+        }
+        Error::EMFILE | Error::ENFILE => {
+            "no file descriptors are left: close some, or raise the limit (ulimit -n)"
+        }
+        Error::EROFS => "/dev/shm is mounted read-only: mount it writable",
+        Error::ENOENT => "/dev/shm is missing: mount a tmpfs there",
+        _ => "see the system's message",
+    }
+}

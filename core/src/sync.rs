@@ -1,0 +1,135 @@
+//! The only door to atomics, fences and the futex. Under `--cfg loom` it leads to loom's instead.
+
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
+
+#[cfg(loom)]
+use loom::sync::atomic;
+#[cfg(not(loom))]
+use std::sync::atomic;
+use std::time::Duration;
+
+pub(crate) use atomic::{Ordering, fence};
+
+/// An atomic of this crate: the same bytes as the standard library's, but a type of its own, so that clippy can
+/// tell code that came through this door from code that did not.
+macro_rules! atomic {
+    ($($name:ident: $value:ty),+) => {$(
+        #[doc = concat!("An atomic `", stringify!($value), "` that other threads, and processes, may change.")]
+        #[repr(transparent)]
+        #[derive(Debug, Default)]
+        pub struct $name(atomic::$name);
+
+        #[allow(dead_code, reason = "not every width uses every operation")]
+        impl $name {
+            #[cfg(not(loom))]
+            pub(crate) const fn new(value: $value) -> Self {
+                Self(atomic::$name::new(value))
+            }
+
+            #[cfg(loom)]
+            pub(crate) fn new(value: $value) -> Self {
+                Self(atomic::$name::new(value))
+            }
+
+            #[inline]
+            pub(crate) fn load(&self, order: Ordering) -> $value {
+                self.0.load(order)
+            }
+
+            #[inline]
+            pub(crate) fn store(&self, value: $value, order: Ordering) {
+                self.0.store(value, order);
+            }
+
+            #[inline]
+            pub(crate) fn swap(&self, value: $value, order: Ordering) -> $value {
+                self.0.swap(value, order)
+            }
+        }
+    )+};
+}
+atomic!(AtomicBool: bool, AtomicI32: i32, AtomicU32: u32, AtomicU64: u64);
+
+impl AtomicU32 {
+    #[inline]
+    pub(crate) fn fetch_add(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_add(value, order)
+    }
+
+    #[inline]
+    pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_sub(value, order)
+    }
+}
+
+impl AtomicU64 {
+    #[inline]
+    pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {
+        self.0.fetch_add(value, order)
+    }
+}
+
+/// Tells the core that this is a spin loop, so that a sibling hyper-thread gets the execution units.
+#[inline]
+pub(crate) fn spin_hint() {
+    #[cfg(not(loom))]
+    std::hint::spin_loop();
+    #[cfg(loom)]
+    loom::thread::yield_now();
+}
+
+/// Parks the calling thread while `*word == expected`, for at most `timeout`.
+///
+/// Returns on a wake-up, on a time-out, on a signal, or at once when the word differs: the caller looks again
+/// in every case, so the reason is not told. The futex is a shared one: the word lies in memory that several
+/// processes map, at different addresses.
+#[cfg(not(loom))]
+pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
+    let timeout = libc::timespec {
+        tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
+        tv_nsec: timeout.subsec_nanos().into(),
+    };
+    // SAFETY: FUTEX_WAIT reads four bytes at `word`, which the borrow keeps mapped for the call, and a
+    // timespec that lives in this frame. It writes no memory.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAIT, expected, &timeout, 0, 0);
+    }
+}
+
+/// Wakes every thread, of any process, that is parked on `word`.
+#[cfg(not(loom))]
+pub(crate) fn futex_wake(word: &AtomicU32) {
+    // SAFETY: FUTEX_WAKE uses the address only as a key, and the borrow keeps it mapped.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAKE, i32::MAX, 0, 0, 0);
+    }
+}
+
+#[cfg(loom)]
+pub(crate) use model::{futex_wait, futex_wake};
+
+/// A futex for loom: the kernel's hash-bucket lock is a mutex, its wait queue a condition variable.
+///
+/// A park never times out here, so that a lost wake-up shows as a deadlock, which loom reports.
+#[cfg(loom)]
+mod model {
+    use super::{AtomicU32, Duration, Ordering};
+    use loom::sync::{Condvar, Mutex};
+
+    loom::lazy_static! {
+        static ref BUCKET: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+    }
+
+    pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Duration) {
+        let guard = BUCKET.0.lock().unwrap();
+        // Relaxed: the kernel reads the word as plain memory under the bucket lock.
+        if word.load(Ordering::Relaxed) == expected {
+            drop(BUCKET.1.wait(guard).unwrap());
+        }
+    }
+
+    pub(crate) fn futex_wake(_word: &AtomicU32) {
+        let _guard = BUCKET.0.lock().unwrap();
+        BUCKET.1.notify_all();
+    }
+}
