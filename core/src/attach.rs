@@ -4,14 +4,16 @@
 //! says. ESHM 1.x processes hold no locks: of them, the heartbeat decides.
 
 use std::fmt;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Builder, DEFAULT_DATA_SIZE, MAX_DATA_SIZE, Role};
+use crate::config::{Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, MAX_DATA_SIZE, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::Pulse;
-use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header};
-use crate::mailbox::Channel;
+use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header, QueueGeometry};
+use crate::mailbox::{Channel, MailboxMemory};
 use crate::name::SegmentName;
+use crate::queue::QueueMemory;
 use crate::region::{Opened, Region};
 use crate::sync::Ordering;
 
@@ -24,9 +26,19 @@ const SEAT_PATIENCE: Duration = Duration::from_millis(20);
 /// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
 #[derive(Debug)]
 pub(crate) struct Attachment {
-    region: Region,
+    region: Arc<Region>,
     geometry: Geometry,
+    queues: Option<QueueGeometry>,
     role: Role,
+}
+
+/// What a segment's header says of its layout, checked.
+#[derive(Clone, Copy, Debug)]
+struct Plan {
+    geometry: Geometry,
+    queues: Option<QueueGeometry>,
+    /// Whether an ESHM 1.x process made it.
+    legacy: bool,
 }
 
 /// The header's fields of one role.
@@ -86,6 +98,11 @@ impl Attachment {
         self.role
     }
 
+    /// The greatest message of a queue in bytes, on a segment with queues.
+    pub(crate) fn queue_capacity(&self) -> Option<usize> {
+        self.queues.map(|queues| queues.capacity)
+    }
+
     pub(crate) fn data_size(&self) -> usize {
         self.geometry.data_size
     }
@@ -104,19 +121,53 @@ impl Attachment {
         }
     }
 
+    /// The mailbox that this endpoint writes.
+    pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
+        self.mailbox(written_by(self.role))
+    }
+
+    /// The mailbox that this endpoint reads.
+    pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
+        self.mailbox(written_by(self.role.peer()))
+    }
+
+    fn mailbox(&self, direction: Direction) -> MailboxMemory {
+        let start = self.geometry.channel(direction);
+        MailboxMemory {
+            head: self.region.mapped(start, 1),
+            data: self.region.mapped(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
+            tail: self.region.mapped(start + self.geometry.tail(), 1),
+            capacity: self.geometry.data_size,
+        }
+    }
+
     /// The channel that this endpoint writes.
     pub(crate) fn outgoing(&self) -> Channel<'_> {
-        self.channel(match self.role {
-            Role::Slave => Direction::SlaveToMaster,
-            Role::Master | Role::Auto => Direction::MasterToSlave,
-        })
+        self.channel(written_by(self.role))
     }
 
     /// The channel that this endpoint reads.
     pub(crate) fn incoming(&self) -> Channel<'_> {
-        self.channel(match self.role {
-            Role::Slave => Direction::MasterToSlave,
-            Role::Master | Role::Auto => Direction::SlaveToMaster,
+        self.channel(written_by(self.role.peer()))
+    }
+
+    /// The queue that this endpoint sends into.
+    pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
+        self.queue(written_by(self.role))
+    }
+
+    /// The queue that this endpoint receives from.
+    pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
+        self.queue(written_by(self.role.peer()))
+    }
+
+    fn queue(&self, direction: Direction) -> Option<QueueMemory> {
+        let geometry = self.queues?;
+        Some(QueueMemory {
+            control: self.region.mapped(geometry.control(direction), 1),
+            slots: self.region.mapped(geometry.slots(direction), geometry.slots),
+            arena: self.region.mapped(geometry.arena(direction), geometry.blocks()),
+            capacity: geometry.capacity,
         })
     }
 
@@ -168,12 +219,15 @@ impl Attachment {
 
     /// Clears the counts of parked threads of the endpoint that sat in `seat`.
     fn forget_waiters(&self, seat: Role) {
-        let (reads, writes) = match seat {
-            Role::Slave => (Direction::MasterToSlave, Direction::SlaveToMaster),
-            Role::Master | Role::Auto => (Direction::SlaveToMaster, Direction::MasterToSlave),
-        };
+        let (reads, writes) = (written_by(seat.peer()), written_by(seat));
         self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
         self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
+        if let Some(queue) = self.queue(reads) {
+            queue.forget_parked_receiver();
+        }
+        if let Some(queue) = self.queue(writes) {
+            queue.forget_parked_sender();
+        }
     }
 
     /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between.
@@ -192,7 +246,8 @@ impl Attachment {
         let seat = self.header().seat(self.role);
         let pid = std::process::id() as i32;
         seat.alive.store(0, Ordering::Relaxed);
-        seat.capabilities.store(layout::CAPABILITY_TAKEN, Ordering::Relaxed);
+        let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
+        seat.capabilities.store(capabilities, Ordering::Relaxed);
         seat.signature.store(pid, Ordering::Relaxed);
         seat.pid.store(pid, Ordering::Relaxed);
         seat.generation.store(seat.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
@@ -210,7 +265,20 @@ impl Attachment {
         header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
         header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
         header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
+        if let Some(queues) = self.queues {
+            header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
+            header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
+        }
+        header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
         header.extension.store(layout::EXTENSION, Ordering::Relaxed);
+    }
+}
+
+/// The direction in which an endpoint of this role writes.
+fn written_by(role: Role) -> Direction {
+    match role {
+        Role::Slave => Direction::SlaveToMaster,
+        Role::Master | Role::Auto => Direction::MasterToSlave,
     }
 }
 
@@ -234,7 +302,7 @@ pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> 
             Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
             Opened::Mapped(region) => match start.inspect(&region)? {
                 None => start.wait("its header is empty, as if somebody had begun to make it")?,
-                Some(geometry) => start.join(region, geometry)?,
+                Some(plan) => start.join(region, plan)?,
             },
         };
         if let Some(attachment) = found {
@@ -261,7 +329,7 @@ pub(crate) fn attach_again(
         Opened::Missing | Opened::Empty => Ok(None),
         Opened::Mapped(region) => match start.inspect(&region)? {
             None => Ok(None),
-            Some(geometry) => start.join_as_slave(region, geometry),
+            Some(plan) => start.join_as_slave(region, plan),
         },
     }
 }
@@ -280,9 +348,13 @@ impl Start<'_> {
     /// Makes the segment; `Ok(None)` if somebody else was faster.
     fn create(&self, generation: u32) -> Result<Option<Attachment>> {
         let geometry = Geometry { data_size: self.config.data_size.unwrap_or(DEFAULT_DATA_SIZE) };
-        let region = Region::create(self.name, geometry.total(), self.config.mode)?;
+        let queues = Some(self.config.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY))
+            .filter(|capacity| *capacity > 0)
+            .map(|capacity| QueueGeometry::new(geometry.total(), capacity));
+        let len = queues.map_or(geometry.total(), QueueGeometry::end);
+        let region = Arc::new(Region::create(self.name, len, self.config.mode)?);
         self.lock(&region, Role::Master)?;
-        let attachment = Attachment { region, geometry, role: Role::Master };
+        let attachment = Attachment { region, geometry, queues, role: Role::Master };
         let header = attachment.header();
         // `occupy` counts one up.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
@@ -295,12 +367,12 @@ impl Start<'_> {
 
     /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
     /// again.
-    fn join(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
+    fn join(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
         match self.config.role {
-            Role::Slave => self.join_as_slave(region, geometry),
-            Role::Master => self.join_as_master(region, geometry),
-            Role::Auto if self.master_lives(&region)? => self.join_as_slave(region, geometry),
-            Role::Auto => match self.join_as_master(region, geometry) {
+            Role::Slave => self.join_as_slave(region, plan),
+            Role::Master => self.join_as_master(region, plan),
+            Role::Auto if self.master_lives(&region) => self.join_as_slave(region, plan),
+            Role::Auto => match self.join_as_master(region, plan) {
                 // Another one took the master's seat in between: look again, and find it alive.
                 Err(Error::SeatTaken { .. }) => Ok(None),
                 done => done,
@@ -308,10 +380,13 @@ impl Start<'_> {
         }
     }
 
-    fn join_as_slave(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
-        if self.config.data_size.is_some_and(|size| size != geometry.data_size) {
-            let expected = format!("{} bytes, as configured", self.config.data_size.unwrap_or_default());
-            return Err(self.foreign("the data size", format!("{} bytes", geometry.data_size), expected));
+    fn join_as_slave(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
+        if let Some((what, found, wanted)) = self.mismatch(plan) {
+            return Err(self.foreign(
+                what,
+                format!("{found} bytes"),
+                format!("{wanted} bytes, as configured"),
+            ));
         }
         if !self.claim(&region, Role::Slave)? {
             return Err(self.seat_taken(&region, Role::Slave));
@@ -319,20 +394,24 @@ impl Start<'_> {
         if !region.is_named(self.name) {
             return Ok(None);
         }
-        let attachment = Attachment { region, geometry, role: Role::Slave };
+        let Plan { geometry, queues, .. } = plan;
+        let attachment = Attachment { region: Arc::new(region), geometry, queues, role: Role::Slave };
         attachment.occupy();
         Ok(Some(attachment))
     }
 
-    /// Takes a dead master's segment over, with all that is unread in it, or replaces it by one of another size.
-    fn join_as_master(&self, region: Region, geometry: Geometry) -> Result<Option<Attachment>> {
+    /// Takes a dead master's segment over, with all that is unread in it; or replaces it, if it has not the
+    /// configured sizes, or if it is one of ESHM 1.x that no slave is attached to.
+    fn join_as_master(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
         if !self.claim(&region, Role::Master)? {
             return Err(self.seat_taken(&region, Role::Master));
         }
         if !region.is_named(self.name) {
             return Ok(None);
         }
-        if self.config.data_size.is_some_and(|size| size != geometry.data_size) {
+        let abandoned =
+            plan.legacy && !region.is_locked(Role::Slave) && !self.legacy_lives(&region, Role::Slave);
+        if abandoned || self.mismatch(plan).is_some() {
             let generation = region.at::<Header>(0).master_generation.load(Ordering::Relaxed);
             region.unlink(self.name);
             return self.create(generation.wrapping_add(1));
@@ -340,10 +419,24 @@ impl Start<'_> {
         if let Err(error) = region.set_mode(self.config.mode) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
-        let attachment = Attachment { region, geometry, role: Role::Master };
+        let Plan { geometry, queues, .. } = plan;
+        let attachment = Attachment { region: Arc::new(region), geometry, queues, role: Role::Master };
         attachment.describe(self.config);
         attachment.occupy();
         Ok(Some(attachment))
+    }
+
+    /// A size that was configured and that the segment does not have: its name, what it is, what it should be.
+    fn mismatch(&self, plan: Plan) -> Option<(&'static str, usize, usize)> {
+        let queue = plan.queues.map_or(0, |queues| queues.capacity);
+        let sizes = [
+            ("the data size", plan.geometry.data_size, self.config.data_size),
+            ("the queue capacity", queue, self.config.queue_capacity),
+        ];
+        sizes.into_iter().find_map(|(what, found, wanted)| {
+            let wanted = wanted.filter(|wanted| *wanted != found)?;
+            Some((what, found, wanted))
+        })
     }
 
     /// Takes a seat's lock, unless somebody alive has the seat.
@@ -371,8 +464,8 @@ impl Start<'_> {
         })
     }
 
-    fn master_lives(&self, region: &Region) -> Result<bool> {
-        Ok(region.is_locked(Role::Master) || self.legacy_lives(region, Role::Master))
+    fn master_lives(&self, region: &Region) -> bool {
+        region.is_locked(Role::Master) || self.legacy_lives(region, Role::Master)
     }
 
     /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if
@@ -404,7 +497,7 @@ impl Start<'_> {
     ///
     /// # Errors
     /// [`Error::Foreign`].
-    fn inspect(&self, region: &Region) -> Result<Option<Geometry>> {
+    fn inspect(&self, region: &Region) -> Result<Option<Plan>> {
         let least = Geometry { data_size: 1 }.total();
         if region.len() < least {
             return Err(self.foreign(
@@ -423,50 +516,79 @@ impl Start<'_> {
         if magic != layout::MAGIC {
             return Err(self.foreign("the magic", Hex(magic).to_string(), Hex(layout::MAGIC).to_string()));
         }
-        let geometry = match version {
-            layout::VERSION => self.geometry(header.layout_size.load(Ordering::Relaxed), header)?,
+        let total = match version {
+            layout::VERSION => header.layout_size.load(Ordering::Relaxed),
             // Version 2 has no field for it: the file's size tells.
-            layout::VERSION_POLLING => {
-                self.geometry(u32::try_from(region.len()).unwrap_or(u32::MAX), header)?
-            }
+            layout::VERSION_POLLING => u32::try_from(region.len()).unwrap_or(u32::MAX),
             _ => return Err(self.foreign("the version", version.to_string(), "2 or 3".to_owned())),
         };
-        if geometry.total() > region.len() {
-            let found = format!("{} bytes", region.len());
-            return Err(self.foreign(
-                "the size",
-                found,
-                format!("at least {} bytes, by its header", geometry.total()),
-            ));
-        }
-        Ok(Some(geometry))
-    }
-
-    /// The geometry of a segment that says its layout is `total` bytes long.
-    fn geometry(&self, total: u32, header: &Header) -> Result<Geometry> {
-        let told = match header.extension.load(Ordering::Relaxed) {
-            0 => self.config.data_size,
-            layout::EXTENSION => Some(header.data_size.load(Ordering::Relaxed) as usize),
+        let extension = header.extension.load(Ordering::Relaxed);
+        let (geometry, queues) = match extension {
+            0 => (self.legacy_geometry(total)?, None),
+            layout::EXTENSION => {
+                let geometry = self.own_geometry(total, header.data_size.load(Ordering::Relaxed))?;
+                (geometry, self.queue_geometry(header, geometry)?)
+            }
             other => return Err(self.foreign("the extension", other.to_string(), "0 or 1".to_owned())),
         };
-        let fits = |geometry: &Geometry| geometry.total() == total as usize;
-        told.filter(|size| (1..=MAX_DATA_SIZE).contains(size))
-            .map(|data_size| Geometry { data_size })
-            .filter(fits)
-            .or_else(|| {
-                Geometry::from_total(total as usize).filter(|_| header.extension.load(Ordering::Relaxed) == 0)
-            })
+        let needed = queues.map_or(geometry.total(), QueueGeometry::end);
+        if needed > region.len() {
+            let found = format!("{} bytes", region.len());
+            return Err(self.foreign("the size", found, format!("at least {needed} bytes, by its header")));
+        }
+        Ok(Some(Plan { geometry, queues, legacy: extension == 0 }))
+    }
+
+    /// The geometry of a segment of ESHM 1.x whose `ESHMData` takes `total` bytes.
+    fn legacy_geometry(&self, total: u32) -> Result<Geometry> {
+        let configured = self.config.data_size.map(|data_size| Geometry { data_size });
+        configured
+            .filter(|geometry| geometry.total() == total as usize)
+            .or_else(|| Geometry::from_total(total as usize))
             .filter(|geometry| geometry.data_size <= MAX_DATA_SIZE)
             .ok_or_else(|| {
-                let expected = match told {
-                    Some(size) if (1..=MAX_DATA_SIZE).contains(&size) => {
-                        format!("{} bytes, for a data size of {size}", Geometry { data_size: size }.total())
-                    }
-                    Some(size) => format!("one of a data size from 1 to {MAX_DATA_SIZE} bytes, not {size}"),
-                    None => "128 bytes of header and two equal channels of a multiple of 64 bytes".to_owned(),
-                };
-                self.foreign("the layout size", format!("{total} bytes"), expected)
+                let expected =
+                    "128 bytes and twice a channel of a multiple of 64, from 192 bytes to 64 MiB and 128";
+                self.foreign("the layout size", format!("{total} bytes"), expected.to_owned())
             })
+    }
+
+    /// The geometry of a segment that says its data size.
+    fn own_geometry(&self, total: u32, data_size: u32) -> Result<Geometry> {
+        let geometry = Geometry { data_size: data_size as usize };
+        if !(1..=MAX_DATA_SIZE).contains(&geometry.data_size) {
+            let expected = format!("1 to {MAX_DATA_SIZE} bytes");
+            return Err(self.foreign("the data size", format!("{data_size} bytes"), expected));
+        }
+        if geometry.total() != total as usize {
+            let expected = format!("{} bytes, for a data size of {data_size}", geometry.total());
+            return Err(self.foreign("the layout size", format!("{total} bytes"), expected));
+        }
+        Ok(geometry)
+    }
+
+    /// The queues that the header announces, each field read once; `None`: it announces none.
+    fn queue_geometry(&self, header: &Header, geometry: Geometry) -> Result<Option<QueueGeometry>> {
+        let slots = header.queue_slots.load(Ordering::Relaxed);
+        if slots == 0 {
+            return Ok(None);
+        }
+        let (offset, capacity) =
+            (header.queue_offset.load(Ordering::Relaxed), header.queue_capacity.load(Ordering::Relaxed));
+        if !slots.is_power_of_two() || slots > layout::MAX_QUEUE_SLOTS {
+            let expected = format!("a power of two up to {}", layout::MAX_QUEUE_SLOTS);
+            return Err(self.foreign("the number of queue slots", slots.to_string(), expected));
+        }
+        if !(1..=layout::MAX_QUEUE_CAPACITY).contains(&capacity) {
+            let expected = format!("1 to {} bytes", layout::MAX_QUEUE_CAPACITY);
+            return Err(self.foreign("the queue capacity", format!("{capacity} bytes"), expected));
+        }
+        if offset % 128 != 0 || offset < geometry.total() as u64 || offset > layout::MAX_QUEUE_CAPACITY {
+            let expected = format!("a multiple of 128 from {} on", geometry.total());
+            return Err(self.foreign("the queue offset", offset.to_string(), expected));
+        }
+        let (offset, capacity) = (offset as usize, capacity as usize);
+        Ok(Some(QueueGeometry { offset, capacity, slots: slots as usize }))
     }
 
     fn foreign(&self, what: &'static str, found: String, expected: String) -> Error {

@@ -12,6 +12,22 @@ pub const DEFAULT_DATA_SIZE: usize = 4096;
 /// The greatest data size of a channel, in bytes (64 MiB).
 pub const MAX_DATA_SIZE: usize = 64 << 20;
 
+/// The default capacity of a queue, in bytes.
+pub const DEFAULT_QUEUE_CAPACITY: usize = 256 << 10;
+/// The greatest capacity of a queue, in bytes (64 GiB).
+pub const MAX_QUEUE_CAPACITY: usize = crate::layout::MAX_QUEUE_CAPACITY as usize;
+
+/// How an endpoint waits for what is not there yet.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum WaitStrategy {
+    /// Looks again and again, without ever leaving its core: for a core of one's own, and the steadiest times.
+    Spin,
+    /// Looks for some ten microseconds, fewer when that has been in vain, then parks until it is woken.
+    SpinThenPark,
+    /// Parks at once: for peers that are slow, or share the core.
+    Park,
+}
+
 /// Which end of a segment an endpoint is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
@@ -76,6 +92,8 @@ pub struct Builder {
     pub(crate) name: String,
     pub(crate) role: Role,
     pub(crate) data_size: Option<usize>,
+    pub(crate) queue_capacity: Option<usize>,
+    pub(crate) wait: WaitStrategy,
     pub(crate) connect_timeout: Duration,
     pub(crate) heartbeat_interval: Duration,
     pub(crate) stale_threshold: Duration,
@@ -95,6 +113,8 @@ impl Builder {
             name: name.to_owned(),
             role: Role::Auto,
             data_size: None,
+            queue_capacity: None,
+            wait: WaitStrategy::SpinThenPark,
             connect_timeout: Duration::from_secs(5),
             heartbeat_interval: Duration::from_millis(1),
             stale_threshold: Duration::from_millis(100),
@@ -115,10 +135,24 @@ impl Builder {
         self
     }
 
-    /// The greatest message, in bytes, 1 … 64 MiB. The creator's choice, 4096 by default; an endpoint that
+    /// The greatest value of `write`, in bytes, 1 … 64 MiB. The creator's choice, 4096 by default; an endpoint that
     /// attaches takes what is there, and refuses a segment of another size if it was given one.
     pub fn data_size(mut self, bytes: usize) -> Self {
         self.data_size = Some(bytes);
+        self
+    }
+
+    /// The greatest message of `send`, and how many bytes of long messages a queue holds, in bytes, up to 64 GiB.
+    /// The creator's choice, 256 KiB by default, for each direction; 0 makes a segment without queues, on which
+    /// `send` has one message in flight. An endpoint that attaches takes what is there, as for `data_size`.
+    pub fn queue_capacity(mut self, bytes: usize) -> Self {
+        self.queue_capacity = Some(bytes);
+        self
+    }
+
+    /// How calls that wait do so: [`WaitStrategy::SpinThenPark`] by default.
+    pub fn wait(mut self, strategy: WaitStrategy) -> Self {
+        self.wait = strategy;
         self
     }
 
@@ -220,6 +254,10 @@ impl Builder {
         }
         if let Some(size) = self.data_size.filter(|size| !(1..=MAX_DATA_SIZE).contains(size)) {
             return Err(self.invalid("data_size", format!("{size} bytes"), "1 to 67108864 bytes (64 MiB)"));
+        }
+        if let Some(capacity) = self.queue_capacity.filter(|capacity| *capacity > MAX_QUEUE_CAPACITY) {
+            let expected = "0 (no queues) to 68719476736 bytes (64 GiB)";
+            return Err(self.invalid("queue_capacity", format!("{capacity} bytes"), expected));
         }
         if self.mode & !0o777 != 0 || self.mode & 0o600 != 0o600 {
             let expected = "permission bits that let the owner read and write, such as 0600 or 0660";

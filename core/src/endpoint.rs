@@ -1,7 +1,5 @@
-//! What users hold: an endpoint, its two halves, and a received message.
+//! What users hold: an endpoint, which is a sender and a receiver.
 
-use std::fmt;
-use std::ops::Deref;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -10,12 +8,12 @@ use crate::config::{Builder, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::PeerState;
 use crate::link::Link;
-use crate::mailbox::{Cursor, First, Oversize, Value};
 use crate::name::SegmentName;
+use crate::queue::Broken;
+use crate::receiver::{Message, Receiver};
+use crate::sender::{Loan, Sender};
 use crate::stats::Stats;
-use crate::sync::Ordering;
-use crate::text;
-use crate::wait::{self, Deadline};
+use crate::wait::Deadline;
 
 /// One process's attachment to a segment: a [`Sender`] and a [`Receiver`].
 ///
@@ -35,93 +33,23 @@ pub struct Endpoint {
     receiver: Receiver,
 }
 
-/// The half that writes and sends. One thread at a time uses it.
-#[derive(Debug)]
-pub struct Sender {
-    side: Side,
-    /// The count of an ESHM 1.x reader's reads when a message was last put before it, until it is acknowledged.
-    unacknowledged: Option<u64>,
-}
-
-/// The half that reads and receives. One thread at a time uses it.
-#[derive(Debug)]
-pub struct Receiver {
-    side: Side,
-    cursor: Cursor,
-    buffer: Vec<u8>,
-}
-
 /// What the halves have in common.
 #[derive(Debug)]
-struct Side {
-    link: Arc<Open>,
-    attachment: Arc<Attachment>,
-    epoch: u64,
+pub(crate) struct Side {
+    pub(crate) link: Arc<Open>,
+    pub(crate) attachment: Arc<Attachment>,
+    epoch: u32,
+    /// The link's attention while all is well: see [`Link::is_calm`].
+    calm: u32,
 }
 
 /// Closes the link when the last half is gone.
 #[derive(Debug)]
-struct Open(Arc<Link>);
+pub(crate) struct Open(pub(crate) Arc<Link>);
 
 impl Drop for Open {
     fn drop(&mut self) {
         self.0.close();
-    }
-}
-
-/// A message that was read or received. It derefs to its bytes.
-///
-/// It borrows the receiver: the next call that reads invalidates it.
-pub struct Message<'a> {
-    bytes: &'a [u8],
-    skipped: u64,
-    generation: u64,
-}
-
-impl Message<'_> {
-    /// How many values were overwritten between the one read before and this one. 0 for messages that our peers
-    /// send with `send`.
-    pub fn skipped(&self) -> u64 {
-        self.skipped
-    }
-
-    /// The peer's generation when this message was taken: greater after each restart of the peer.
-    pub fn generation(&self) -> u64 {
-        self.generation
-    }
-
-    /// The message as text: see [`text::decode`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidText`].
-    pub fn text(&self) -> Result<&str> {
-        text::decode(self.bytes)
-    }
-}
-
-impl Deref for Message<'_> {
-    type Target = [u8];
-
-    fn deref(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-impl AsRef<[u8]> for Message<'_> {
-    fn as_ref(&self) -> &[u8] {
-        self.bytes
-    }
-}
-
-impl fmt::Debug for Message<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(
-            f,
-            "Message({} bytes, skipped {}, generation {})",
-            self.bytes.len(),
-            self.skipped,
-            self.generation
-        )
     }
 }
 
@@ -156,14 +84,9 @@ impl Endpoint {
     }
 
     pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Self> {
-        let link = Link::open(name, config)?;
-        let (attachment, epoch) = link.attachment();
-        let link = Arc::new(Open(link));
-        let side = || Side { link: Arc::clone(&link), attachment: Arc::clone(&attachment), epoch };
-        Ok(Endpoint {
-            sender: Sender { side: side(), unacknowledged: None },
-            receiver: Receiver { side: side(), cursor: Cursor::default(), buffer: Vec::new() },
-        })
+        let link = Arc::new(Open(Link::open(name, config)?));
+        let sender = Sender::new(Side::new(Arc::clone(&link)))?;
+        Ok(Endpoint { sender, receiver: Receiver::new(Side::new(link)) })
     }
 
     /// Both halves, for two scoped threads, or to send while a received message is borrowed.
@@ -196,6 +119,16 @@ impl Endpoint {
         self.sender.send_timeout(bytes, timeout)
     }
 
+    /// As [`Sender::send_many`].
+    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<()> {
+        self.sender.send_many(messages)
+    }
+
+    /// As [`Sender::loan`].
+    pub fn loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        self.sender.loan(len)
+    }
+
     /// As [`Receiver::read`].
     pub fn read(&mut self) -> Result<Message<'_>> {
         self.receiver.read()
@@ -224,6 +157,11 @@ impl Endpoint {
     /// As [`Receiver::recv_timeout`].
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         self.receiver.recv_timeout(timeout)
+    }
+
+    /// As [`Receiver::recv_many`].
+    pub fn recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+        self.receiver.recv_many(most, each)
     }
 
     /// Shows one sign of life: for endpoints opened with [`Builder::background`]`(false)`.
@@ -258,9 +196,16 @@ macro_rules! inspection {
                 self.$($side).+.link.0.role
             }
 
-            /// The greatest message, in bytes.
+            /// The greatest value of `write`, in bytes.
             pub fn data_size(&self) -> usize {
                 self.$($side).+.attachment.data_size()
+            }
+
+            /// The greatest message of `send`, in bytes: the queue's capacity, or, on a segment without queues, the
+            /// data size.
+            pub fn max_message(&self) -> usize {
+                let attachment = &self.$($side).+.attachment;
+                attachment.queue_capacity().unwrap_or(attachment.data_size())
             }
 
             /// What is known of the peer.
@@ -307,266 +252,47 @@ inspection!(Sender, side);
 inspection!(Receiver, side);
 
 impl Side {
-    /// Moves over to the segment that replaced this one, if one did.
+    fn new(link: Arc<Open>) -> Self {
+        let (attachment, epoch) = link.0.attachment();
+        let mut side = Side { link, attachment, epoch, calm: 0 };
+        side.learn_calm();
+        side
+    }
+
+    fn learn_calm(&mut self) {
+        // An endpoint that nobody watches is never known to be calm: it looks for itself.
+        self.calm = if self.link.0.config().background { Link::calm(self.epoch) } else { u32::MAX };
+    }
+
+    /// Whether the fast path may be taken: the peer is one of ours, and so on.
     #[inline]
-    fn follow(&mut self) -> bool {
+    pub(crate) fn is_calm(&self) -> bool {
+        self.link.0.is_calm(self.calm)
+    }
+
+    /// Moves over to the segment that replaced this one, if one did.
+    pub(crate) fn follow(&mut self) -> bool {
         let moved = self.link.0.epoch() != self.epoch;
         if moved {
             (self.attachment, self.epoch) = self.link.0.attachment();
+            self.learn_calm();
         }
         moved
     }
 
-    fn timeout(&self, what: &'static str, deadline: Deadline) -> Error {
+    /// Whether messages go through the queues, if there are any.
+    pub(crate) fn peer_has_queue(&self) -> bool {
+        !self.link.0.peer_is_legacy()
+    }
+
+    pub(crate) fn timeout(&self, what: &'static str, deadline: Deadline) -> Error {
         self.link.0.counters.timeouts.add(1);
         Error::Timeout { segment: self.link.0.segment(), what, waited: deadline.elapsed() }
     }
-}
 
-impl Sender {
-    /// Replaces the latest value, whether it was read or not. Never waits.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`]; of a slave without a master, [`Error::Reconnecting`], or [`Error::PeerStale`] and
-    /// [`Error::PeerClosed`] once it has given up.
-    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
-        self.ready(bytes)?;
-        self.side.link.0.check_writable()?;
-        self.put(bytes);
-        Ok(())
-    }
-
-    /// Sends a message that is delivered once and in order: waits until the one before it was taken, as long as
-    /// the peer may still take it.
-    ///
-    /// With an ESHM 1.x peer the acknowledgement is its count of reads.
-    ///
-    /// # Errors
-    /// [`Error::TooLarge`]; [`Error::PeerClosed`] and [`Error::PeerStale`] if it has to wait and nobody will come;
-    /// the message was not sent.
-    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.send_until(bytes, Deadline::after(None))
-    }
-
-    /// As [`Sender::send`], for a limited time.
-    ///
-    /// # Errors
-    /// [`Error::Timeout`] when the message before was not taken in time: this one was not sent. With an ESHM 1.x
-    /// peer, which swallows the first message it is shown, the one before counts as lost then, and the next call
-    /// does not wait for it any more. Otherwise as [`Sender::send`].
-    pub fn send_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<()> {
-        self.send_until(bytes, Deadline::after(Some(timeout)))
-    }
-
-    /// As [`Sender::send`], without waiting.
-    ///
-    /// # Errors
-    /// [`Error::Full`] when the message before was not taken yet; [`Error::Reconnecting`] of a slave without a
-    /// master; otherwise as [`Sender::send`]. The message was not sent.
-    pub fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
-        self.ready(bytes)?;
-        self.side.link.0.check_writable()?;
-        if !self.is_free() {
-            return Err(Error::Full { segment: self.side.link.0.segment() });
-        }
-        self.put(bytes);
-        Ok(())
-    }
-
-    fn send_until(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        self.ready(bytes)?;
-        if wait::spin(|| self.look(true))?.is_none() {
-            self.wait_until_free(bytes, deadline)?;
-        }
-        self.put(bytes);
-        Ok(())
-    }
-
-    fn wait_until_free(&mut self, bytes: &[u8], deadline: Deadline) -> Result<()> {
-        let timed = !deadline.is_endless();
-        loop {
-            // Another segment may have other limits.
-            self.ready(bytes)?;
-            let sample = self.side.attachment.outgoing().taken().sample();
-            if self.look(timed)?.is_some() {
-                return Ok(());
-            }
-            if let Some(error) = self.side.link.0.hopeless(timed) {
-                return Err(error);
-            }
-            let Some(left) = deadline.left() else {
-                self.unacknowledged = None;
-                return Err(self.side.timeout("the reading of the previous message", deadline));
-            };
-            let attachment = &self.side.attachment;
-            wait::leave_core(attachment.outgoing().taken(), sample, attachment.peer_is_legacy(), left);
-        }
-    }
-
-    /// Whether a message can be put now.
-    fn look(&mut self, timed: bool) -> Result<Option<()>> {
-        match self.side.link.0.check_writable() {
-            Ok(()) => Ok(self.is_free().then_some(())),
-            Err(Error::Reconnecting { .. }) => Ok(None),
-            Err(_) if !timed => Ok(None),
-            Err(error) => Err(error),
-        }
-    }
-
-    /// That the endpoint is usable, and the message of a size that it can send.
-    #[inline]
-    fn ready(&mut self, bytes: &[u8]) -> Result<()> {
-        self.side.link.0.check()?;
-        if self.side.follow() {
-            self.unacknowledged = None;
-        }
-        let capacity = self.side.attachment.data_size();
-        if bytes.len() > capacity {
-            return Err(Error::TooLarge { segment: self.side.link.0.segment(), size: bytes.len(), capacity });
-        }
-        Ok(())
-    }
-
-    /// Whether the previous message was taken.
-    fn is_free(&mut self) -> bool {
-        let channel = self.side.attachment.outgoing();
-        if !self.side.attachment.peer_is_legacy() {
-            return channel.is_taken();
-        }
-        // Acquire: the 1.x reader counts after it has copied.
-        let reads = channel.tail.read_count.load(Ordering::Acquire);
-        self.unacknowledged.take_if(|before| *before != reads);
-        self.unacknowledged.is_none()
-    }
-
-    fn put(&mut self, bytes: &[u8]) {
-        let channel = self.side.attachment.outgoing();
-        self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
-        if channel.write(bytes) {
-            self.side.link.0.counters.wakeups.add(1);
-        }
-    }
-}
-
-impl Receiver {
-    /// The latest value, if there is one that this endpoint has not read. Never waits.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`] when the peer announces more bytes than the channel holds.
-    pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
-        let value = self.look(First::Current)?;
-        Ok(value.map(|value| self.message(value)))
-    }
-
-    /// The latest value, once there is one that this endpoint has not read. Waits as long as one may come.
-    ///
-    /// # Errors
-    /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
-    pub fn read(&mut self) -> Result<Message<'_>> {
-        let value = self.wait(First::Current, Deadline::after(None))?;
-        self.expect(value)
-    }
-
-    /// As [`Receiver::read`], for a limited time: `Ok(None)` when it ran out.
-    ///
-    /// # Errors
-    /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
-    pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
-        let value = self.wait(First::Current, Deadline::after(Some(timeout)))?;
-        Ok(value.map(|value| self.message(value)))
-    }
-
-    /// The next message, if it is there. Never waits.
-    ///
-    /// # Errors
-    /// As [`Receiver::try_read`].
-    pub fn try_recv(&mut self) -> Result<Option<Message<'_>>> {
-        let value = self.look(First::Untaken)?;
-        Ok(value.map(|value| self.message(value)))
-    }
-
-    /// The next message: every one that was sent, once, in order. Waits as long as one may come.
-    ///
-    /// A message counts as taken when this returns. One that was sent to a predecessor of this process and not
-    /// taken is delivered here.
-    ///
-    /// # Errors
-    /// As [`Receiver::read`].
-    pub fn recv(&mut self) -> Result<Message<'_>> {
-        let value = self.wait(First::Untaken, Deadline::after(None))?;
-        self.expect(value)
-    }
-
-    /// As [`Receiver::recv`], for a limited time: `Ok(None)` when it ran out.
-    ///
-    /// # Errors
-    /// As [`Receiver::read_timeout`].
-    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
-        let value = self.wait(First::Untaken, Deadline::after(Some(timeout)))?;
-        Ok(value.map(|value| self.message(value)))
-    }
-
-    fn wait(&mut self, first: First, deadline: Deadline) -> Result<Option<Value>> {
-        if let Some(value) = wait::spin(|| self.look(first))? {
-            return Ok(Some(value));
-        }
-        let timed = !deadline.is_endless();
-        loop {
-            // Asked before the last look: what came before the goodbye is still found.
-            let hopeless = self.side.link.0.hopeless(timed);
-            let sample = self.side.attachment.incoming().news().sample();
-            if let Some(value) = self.look(first)? {
-                return Ok(Some(value));
-            }
-            if let Some(error) = hopeless {
-                return Err(error);
-            }
-            let Some(left) = deadline.left() else {
-                self.side.link.0.counters.timeouts.add(1);
-                return Ok(None);
-            };
-            let attachment = &self.side.attachment;
-            let silent = self.side.link.0.peer_is_silent(attachment);
-            wait::leave_core(attachment.incoming().news(), sample, silent, left);
-        }
-    }
-
-    /// Reads the current segment, and only when it is read out the one that replaced it.
-    fn look(&mut self, first: First) -> Result<Option<Value>> {
-        self.side.link.0.check()?;
-        loop {
-            let channel = self.side.attachment.incoming();
-            match channel.read(&mut self.cursor, first, &mut self.buffer) {
-                Ok(Some(value)) => {
-                    self.side.link.0.counters.skipped.add(value.skipped);
-                    return Ok(Some(value));
-                }
-                Ok(None) if self.side.follow() => self.cursor = Cursor::default(),
-                Ok(None) => return Ok(None),
-                Err(Oversize(found)) => {
-                    return Err(Error::Corrupt {
-                        segment: self.side.link.0.segment(),
-                        what: "a message's size",
-                        found: found.into(),
-                        expected: format!("at most {}", self.side.attachment.data_size()),
-                    });
-                }
-            }
-        }
-    }
-
-    fn message(&self, value: Value) -> Message<'_> {
-        Message {
-            bytes: &self.buffer[..value.len],
-            skipped: value.skipped,
-            generation: self.side.link.0.generation(&self.side.attachment),
-        }
-    }
-
-    fn expect(&self, value: Option<Value>) -> Result<Message<'_>> {
-        // An endless wait ends with a value or an error.
-        value
-            .map(|value| self.message(value))
-            .ok_or_else(|| Error::Closed { segment: self.side.link.0.segment() })
+    #[cold]
+    pub(crate) fn broken(&self, broken: Broken) -> Error {
+        let Broken { what, found, most } = broken;
+        Error::Corrupt { segment: self.link.0.segment(), what, found, expected: format!("at most {most}") }
     }
 }

@@ -6,7 +6,7 @@
 
 #![allow(missing_docs, reason = "each field has its line below; PROTOCOL.md is its full description")]
 
-use crate::sync::{AtomicI32, AtomicU32, AtomicU64};
+use crate::sync::{AtomicI32, AtomicU32, AtomicU64, UnsafeCell};
 
 /// `"ESHM"`, read as a big-endian number.
 pub const MAGIC: u32 = 0x4553_484D;
@@ -21,6 +21,18 @@ pub const EXTENSION: u32 = 1;
 /// [`Header::master_capabilities`]: this endpoint is no ESHM 1.x: it wakes its peer, and it says in
 /// [`ChannelTail::taken`] what it has read.
 pub const CAPABILITY_TAKEN: u32 = 1;
+
+/// [`Header::master_capabilities`]: this endpoint speaks through the queues, on a segment that has them.
+pub const CAPABILITY_QUEUE: u32 = 2;
+/// [`Slot::len`]: the message lies in the arena, and the slot holds a [`Descriptor`].
+pub const IN_ARENA: u32 = u32::MAX;
+/// Bytes of a message that fits into its slot.
+pub const SLOT_PAYLOAD: usize = 56;
+/// The greatest queue capacity, in bytes (64 GiB).
+pub const MAX_QUEUE_CAPACITY: u64 = 64 << 30;
+
+/// The greatest number of slots of a queue.
+pub const MAX_QUEUE_SLOTS: u32 = 1 << 20;
 
 /// The segment's first 128 bytes. Units are in the comments; all values are native endian.
 #[repr(C, align(64))]
@@ -63,8 +75,14 @@ pub struct Header {
     pub slave_signature: AtomicI32,
     /// +1 for each of our slaves that attaches.
     pub slave_generation: AtomicU32,
+    /// Slots of each queue: a power of two, 0 on a segment without queues.
+    pub queue_slots: AtomicU32,
+    /// Bytes: where the queue area starts; a multiple of 128, behind `ESHMData`.
+    pub queue_offset: AtomicU64,
+    /// Bytes: the greatest message of each queue.
+    pub queue_capacity: AtomicU64,
     /// Zero.
-    pub reserved: [AtomicU32; 11],
+    pub reserved: [AtomicU32; 6],
 }
 
 /// A channel's first 8 bytes; its data follow.
@@ -113,6 +131,103 @@ pub struct ESHMData<const N: usize = 4096> {
     pub header: Header,
     pub master_to_slave: Channel<N>,
     pub slave_to_master: Channel<N>,
+}
+
+/// A queue's indexes, each in cache lines of its own. (Two of 64 bytes: processors fetch lines in pairs.)
+#[repr(C)]
+pub struct QueueControl {
+    /// Written by the receiver with each message it releases, read by the sender when it seems full: how many
+    /// messages were released, modulo 2³². The futex word of a sender that waits for room.
+    pub consumed: OwnLines,
+    /// Written by the receiver when it parks, read by the sender with each message: receivers parked on the mark
+    /// of the next slot, or about to be.
+    pub receivers_parked: OwnLines,
+    /// Written by the sender when it parks, read by the receiver with each message: senders parked on `consumed`.
+    pub senders_parked: OwnLines,
+}
+
+/// A number with nothing else in its pair of cache lines.
+#[repr(C, align(128))]
+pub struct OwnLines(pub AtomicU32);
+
+/// One message's cache line.
+#[repr(C, align(64))]
+pub struct Slot {
+    /// Message number i (from 0, modulo 2³²) is in slot i modulo `queue_slots`, and published once this is
+    /// i + 1. Written by the sender, last. The futex word of a receiver that waits for this message.
+    pub mark: AtomicU32,
+    /// Bytes of the message, 0 ..= 56, or [`IN_ARENA`].
+    pub len: AtomicU32,
+    /// The message, or a [`Descriptor`].
+    pub payload: UnsafeCell<[u8; SLOT_PAYLOAD]>,
+}
+
+/// Where a message lies that does not fit into its slot.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Descriptor {
+    /// Bytes from the arena's start, a multiple of 64.
+    pub offset: u64,
+    /// Bytes.
+    pub len: u64,
+}
+
+/// 64 bytes of an arena.
+#[repr(C, align(64))]
+pub struct Block(pub UnsafeCell<[u8; 64]>);
+
+/// Where the queues lie behind an `ESHMData`. All in bytes, unless said otherwise.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct QueueGeometry {
+    /// Where the area starts: a multiple of 128.
+    pub offset: usize,
+    /// The greatest message, and the arena's size but for rounding: 1 ..= 64 GiB.
+    pub capacity: usize,
+    /// Slots per queue: a power of two.
+    pub slots: usize,
+}
+
+impl QueueGeometry {
+    /// Queues of a capacity, for a segment whose `ESHMData` takes `layout` bytes: as many slots as there are
+    /// messages of 256 bytes in the arena, but at least 64, and at most 65536.
+    pub fn new(layout: usize, capacity: usize) -> Self {
+        let slots = (capacity / 256).clamp(64, 65536).next_power_of_two();
+        QueueGeometry { offset: layout.next_multiple_of(128), capacity, slots }
+    }
+
+    /// Blocks of 64 bytes in each arena.
+    pub const fn blocks(self) -> usize {
+        self.capacity.div_ceil(64)
+    }
+
+    /// Offset of a direction's [`QueueControl`] within the segment.
+    pub const fn control(self, direction: Direction) -> usize {
+        match direction {
+            Direction::MasterToSlave => self.offset,
+            Direction::SlaveToMaster => self.offset + self.size(),
+        }
+    }
+
+    /// Offset of a direction's slots within the segment.
+    pub const fn slots(self, direction: Direction) -> usize {
+        self.control(direction) + size_of::<QueueControl>()
+    }
+
+    /// Offset of a direction's arena within the segment.
+    pub const fn arena(self, direction: Direction) -> usize {
+        self.slots(direction) + self.slots * size_of::<Slot>()
+    }
+
+    /// Bytes of one queue: a multiple of 128.
+    pub const fn size(self) -> usize {
+        (size_of::<QueueControl>() + self.slots * size_of::<Slot>() + self.blocks() * size_of::<Block>())
+            .next_multiple_of(128)
+    }
+
+    /// Where the area ends.
+    pub const fn end(self) -> usize {
+        self.offset + 2 * self.size()
+    }
 }
 
 /// Where the parts of a segment lie, for a data size that is known at run time. All in bytes.
@@ -188,11 +303,16 @@ mod asserts {
     offsets!(Header: magic 0, version 4, master_heartbeat 8, slave_heartbeat 16, master_pid 24, slave_pid 28,
         master_alive 32, slave_alive 36, stale_threshold 40, master_generation 44, features 48,
         layout_size 52, extension 56, data_size 60, master_capabilities 64, slave_capabilities 68,
-        master_signature 72, slave_signature 76, slave_generation 80, reserved 84; size 128, align 64);
+        master_signature 72, slave_signature 76, slave_generation 80,
+        queue_slots 84, queue_offset 88, queue_capacity 96, reserved 104; size 128, align 64);
     offsets!(ChannelHead: sequence 0, data_size 4; size 8, align 4);
     offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, taken 24, taken_waiters 28,
         reserved 32; size 80, align 8);
     offsets!(Channel<4096>: head 0, data 8, tail 4104; size 4224, align 64);
+    offsets!(QueueControl: consumed 0, receivers_parked 128, senders_parked 256; size 384, align 128);
+    offsets!(Slot: mark 0, len 4, payload 8; size 64, align 64);
+    offsets!(Descriptor: offset 0, len 8; size 16, align 8);
+    const _: () = assert!(size_of::<Block>() == 64 && align_of::<Block>() == 64);
     offsets!(ESHMData<4096>: header 0, master_to_slave 128, slave_to_master 4352; size 8576, align 64);
 
     /// The run-time arithmetic gives what the compiler lays out.

@@ -36,14 +36,22 @@ pub mod layout;
 #[cfg(not(loom))]
 mod link;
 mod mailbox;
+mod mapped;
 #[cfg(not(loom))]
 mod monitor;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
+mod patience;
+#[cfg(not(loom))]
 mod process;
+mod queue;
+#[cfg(not(loom))]
+mod receiver;
 #[cfg(not(loom))]
 mod region;
+#[cfg(not(loom))]
+mod sender;
 #[cfg(not(loom))]
 mod stats;
 mod sync;
@@ -53,9 +61,14 @@ mod wait;
 
 #[cfg(not(loom))]
 pub use {
-    config::{Builder, DEFAULT_DATA_SIZE, Disconnect, MAX_DATA_SIZE, Role},
-    endpoint::{Endpoint, Message, Receiver, Sender},
+    config::{
+        Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
+        Role, WaitStrategy,
+    },
+    endpoint::Endpoint,
     error::{Error, Result},
     heartbeat::PeerState,
+    receiver::{Message, Receiver},
+    sender::{Loan, Sender},
     stats::Stats,
 };

@@ -12,7 +12,16 @@ use crate::monitor;
 use crate::name::SegmentName;
 use crate::process;
 use crate::stats::{Counters, Stats};
-use crate::sync::{AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
+
+/// A bit of [`Link::attention`]: the endpoint is closed.
+const CLOSED: u32 = 1;
+/// A bit of [`Link::attention`]: a slave whose master is gone.
+const ADRIFT: u32 = 2;
+/// A bit of [`Link::attention`]: the peer is an ESHM 1.x process.
+const LEGACY: u32 = 4;
+/// What [`Link::attention`] grows by when the attachment is replaced.
+const EPOCH: u32 = 8;
 
 /// See the module.
 #[derive(Debug)]
@@ -28,13 +37,13 @@ pub(crate) struct Link {
     changed: Condvar,
     // What follows is written under `state`, and read without it on every call. Relaxed throughout: each says
     // one thing, and none publishes other memory.
-    /// How often the attachment was replaced.
-    epoch: AtomicU64,
+    /// How often the attachment was replaced, times 8, and the bits below. As long as it stays what a half of the
+    /// endpoint knows it to be, that half's fast path needs to look at nothing else.
+    attention: AtomicU32,
     /// A [`PeerState`].
     peer: AtomicU32,
     /// Whether patience with the peer is used up.
     lost: AtomicBool,
-    closed: AtomicBool,
     /// Added to the segment's generation, so that ours grows when the segment is replaced.
     generation_offset: AtomicU64,
     /// The incoming `wake_seq` when an ESHM 1.x peer came: while it stays, that peer may be one that never wakes.
@@ -64,6 +73,7 @@ struct Missed {
 impl Link {
     /// Opens the segment and, unless the configuration says otherwise, has the monitor keep the heartbeat.
     pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Arc<Link>> {
+        sync::register_fences();
         let attachment = Arc::new(attach::start(&name, &config)?);
         let now = Instant::now();
         let state = State {
@@ -80,10 +90,9 @@ impl Link {
             stamp: process::stamp(),
             state: Mutex::new(state),
             changed: Condvar::new(),
-            epoch: AtomicU64::new(0),
+            attention: AtomicU32::new(0),
             peer: AtomicU32::new(PeerState::Absent as u32),
             lost: AtomicBool::new(false),
-            closed: AtomicBool::new(false),
             generation_offset: AtomicU64::new(0),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
             name,
@@ -111,19 +120,38 @@ impl Link {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
+    /// Whether nothing has happened since `attention` was what it is given as: the endpoint is open, in this
+    /// process, attached to the same segment, and so on.
+    #[inline]
+    pub(crate) fn is_calm(&self, attention: u32) -> bool {
+        self.attention.load(Ordering::Relaxed) == attention && self.stamp == process::stamp()
+    }
+
     /// That the endpoint is open, in this process.
     ///
     /// # Errors
     /// [`Error::Forked`], [`Error::Closed`].
-    #[inline]
     pub(crate) fn check(&self) -> Result<()> {
         if self.stamp != process::stamp() {
             return Err(Error::Forked { segment: self.segment() });
         }
-        if self.closed.load(Ordering::Relaxed) {
+        if self.is_closed() {
             return Err(Error::Closed { segment: self.segment() });
         }
         Ok(())
+    }
+
+    fn is_closed(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) & CLOSED != 0
+    }
+
+    /// Whether the peer is an ESHM 1.x process.
+    pub(crate) fn peer_is_legacy(&self) -> bool {
+        self.attention.load(Ordering::Relaxed) & LEGACY != 0
+    }
+
+    pub(crate) fn config(&self) -> &Builder {
+        &self.config
     }
 
     /// The segment's name, for an error.
@@ -131,14 +159,18 @@ impl Link {
         self.name.as_str().to_owned()
     }
 
-    /// Changes when there is another attachment to be had from [`Link::attachment`].
-    #[inline]
-    pub(crate) fn epoch(&self) -> u64 {
-        self.epoch.load(Ordering::Relaxed)
+    /// Counts the attachments that there have been before the one to be had from [`Link::attachment`].
+    pub(crate) fn epoch(&self) -> u32 {
+        self.attention.load(Ordering::Relaxed) / EPOCH
+    }
+
+    /// The attention of a link that is attached for the `epoch`-th time, and has no troubles.
+    pub(crate) fn calm(epoch: u32) -> u32 {
+        epoch.wrapping_mul(EPOCH)
     }
 
     /// The attachment, and its epoch.
-    pub(crate) fn attachment(&self) -> (Arc<Attachment>, u64) {
+    pub(crate) fn attachment(&self) -> (Arc<Attachment>, u32) {
         let state = self.state();
         (Arc::clone(&state.attachment), self.epoch())
     }
@@ -158,7 +190,7 @@ impl Link {
 
     /// Whether the peer, an ESHM 1.x process, has not been seen to wake its readers.
     pub(crate) fn peer_is_silent(&self, attachment: &Attachment) -> bool {
-        attachment.peer_is_legacy()
+        self.peer_is_legacy()
             && attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)
                 == self.silent_wake_seq.load(Ordering::Relaxed)
     }
@@ -209,7 +241,7 @@ impl Link {
             }
             // Without the monitor nobody signals: look again soon.
             let slice =
-                if self.config.background { crate::wait::SLICE } else { self.config.heartbeat_interval };
+                if self.config.background { crate::patience::SLICE } else { self.config.heartbeat_interval };
             state = match self.changed.wait_timeout(state, left.min(slice)) {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
@@ -220,7 +252,7 @@ impl Link {
     /// The monitor's visit: beats, looks at the peer. Returns when to come again, or `None`: never.
     pub(crate) fn keep(&self, now: Instant) -> Option<Instant> {
         let mut state = self.state();
-        if self.closed.load(Ordering::Relaxed) || !self.config.background {
+        if self.is_closed() || !self.config.background {
             return None;
         }
         if now >= state.next_beat {
@@ -269,9 +301,18 @@ impl Link {
             }
         }
         let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
-        let lost_before = self.lost.load(Ordering::Relaxed);
-        self.lost.store(lost, Ordering::Relaxed);
-        if verdict != before || lost != lost_before {
+        let mut bits = if attachment.peer_is_legacy() { LEGACY } else { 0 };
+        if self.role == Role::Slave && verdict.is_gone() {
+            bits |= ADRIFT;
+        }
+        let attention = self.attention.load(Ordering::Relaxed);
+        let news = verdict != before
+            || lost != self.lost.load(Ordering::Relaxed)
+            || bits != attention & (ADRIFT | LEGACY);
+        // Stored only when they change: the fast path reads this cache line.
+        if news {
+            self.lost.store(lost, Ordering::Relaxed);
+            self.attention.store(attention & !(ADRIFT | LEGACY) | bits, Ordering::Relaxed);
             self.wake_own_threads(&attachment);
         }
         if self.config.background && !lost {
@@ -335,7 +376,9 @@ impl Link {
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
         self.peer.store(PeerState::Alive as u32, Ordering::Relaxed);
         self.counters.reconnects.add(1);
-        self.epoch.fetch_add(1, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Relaxed);
+        let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
+        self.attention.store(Self::calm(self.epoch().wrapping_add(1)) | bits, Ordering::Relaxed);
         tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
         self.wake_own_threads(&old);
     }
@@ -345,6 +388,12 @@ impl Link {
         self.changed.notify_all();
         futex_wake(attachment.incoming().news().word);
         futex_wake(attachment.outgoing().taken().word);
+        if let Some(queue) = attachment.incoming_queue() {
+            futex_wake(queue.current_arrival().word);
+        }
+        if let Some(queue) = attachment.outgoing_queue() {
+            futex_wake(queue.room().word);
+        }
     }
 
     /// The segment's and the endpoint's counts.
@@ -387,9 +436,10 @@ impl Link {
         }
         {
             let state = self.state();
-            if self.closed.swap(true, Ordering::Relaxed) {
+            if self.is_closed() {
                 return;
             }
+            self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Relaxed);
             state.attachment.leave(&self.name, self.config.auto_cleanup);
             self.wake_own_threads(&state.attachment);
         }

@@ -9,8 +9,9 @@
 //! sequence finds the count that belongs to it; an ESHM 1.x writer counts after, so its count may lag by one.
 
 use crate::layout::{ChannelHead, ChannelTail};
+use crate::mapped::Mapped;
 use crate::sync::{AtomicU64, Ordering, fence, spin_hint};
-use crate::wait::Doorbell;
+use crate::wait::{Doorbell, Fences};
 
 /// How often a reader that is overtaken starts again before it reports that there is nothing to read.
 const ATTEMPTS: usize = if cfg!(loom) { 2 } else { 256 };
@@ -24,6 +25,24 @@ pub(crate) struct Channel<'a> {
     pub(crate) tail: &'a ChannelTail,
     /// N: the greatest message in bytes.
     pub(crate) capacity: usize,
+}
+
+/// One direction's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct MailboxMemory {
+    /// One of them.
+    pub(crate) head: Mapped<[ChannelHead]>,
+    pub(crate) data: Mapped<[AtomicU64]>,
+    /// One of them.
+    pub(crate) tail: Mapped<[ChannelTail]>,
+    pub(crate) capacity: usize,
+}
+
+impl MailboxMemory {
+    #[inline]
+    pub(crate) fn channel(&self) -> Channel<'_> {
+        Channel { head: &self.head[0], data: &self.data, tail: &self.tail[0], capacity: self.capacity }
+    }
 }
 
 /// What a reader has seen of a channel.
@@ -58,12 +77,12 @@ pub(crate) enum First {
 impl<'a> Channel<'a> {
     /// Where readers wait for the next value.
     pub(crate) fn news(self) -> Doorbell<'a> {
-        Doorbell { word: &self.tail.wake_seq, waiters: &self.tail.waiters }
+        Doorbell { word: &self.tail.wake_seq, waiters: &self.tail.waiters, fences: Fences::Symmetric }
     }
 
     /// Where writers wait until the current value is taken.
     pub(crate) fn taken(self) -> Doorbell<'a> {
-        Doorbell { word: &self.tail.taken, waiters: &self.tail.taken_waiters }
+        Doorbell { word: &self.tail.taken, waiters: &self.tail.taken_waiters, fences: Fences::Symmetric }
     }
 
     /// Replaces the value. Returns whether a reader had to be woken, by a system call.
@@ -209,3 +228,6 @@ fn copy_out(words: &[AtomicU64], buffer: &mut Vec<u8>, len: usize) {
         chunk.copy_from_slice(&word.load(Ordering::Relaxed).to_ne_bytes());
     }
 }
+
+#[cfg(test)]
+mod tests;

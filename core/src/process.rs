@@ -86,6 +86,7 @@ extern "C" fn after_fork_in_parent() {
 
 extern "C" fn after_fork_in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
+    crate::sync::unregister_fences();
     // SAFETY: the child has one thread, this one.
     let held = unsafe { (*HELD.0.get()).take() };
     let Some((mut fds, monitor)) = held else { return };

@@ -9,6 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::sync::Arc;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{AtFlags, FcntlArg, OFlag};
@@ -17,7 +18,8 @@ use nix::sys::stat::Mode;
 
 use crate::config::Role;
 use crate::error::{Error, Result};
-use crate::layout::{ChannelHead, ChannelTail, Header};
+use crate::layout::{Block, ChannelHead, ChannelTail, Header, QueueControl, Slot};
+use crate::mapped::Mapped;
 use crate::name::SegmentName;
 use crate::process::UnsharedFd;
 use crate::sync::{AtomicI32, AtomicU32, AtomicU64};
@@ -47,7 +49,7 @@ pub(crate) enum Opened {
 /// A type whose every bit pattern is valid, and which other processes may change at any time.
 ///
 /// # Safety
-/// All fields are atomics.
+/// All fields are atomics, or bytes in an `UnsafeCell`.
 pub(crate) unsafe trait Shared {}
 // SAFETY: an atomic.
 unsafe impl Shared for AtomicU32 {}
@@ -61,6 +63,12 @@ unsafe impl Shared for Header {}
 unsafe impl Shared for ChannelHead {}
 // SAFETY: see its definition: atomics only.
 unsafe impl Shared for ChannelTail {}
+// SAFETY: see its definition: atomics only.
+unsafe impl Shared for QueueControl {}
+// SAFETY: see its definition: atomics and bytes.
+unsafe impl Shared for Slot {}
+// SAFETY: see its definition: bytes.
+unsafe impl Shared for Block {}
 
 impl Region {
     /// Makes a segment of `len` zero bytes, with exactly these permissions, that has no name yet.
@@ -185,6 +193,15 @@ impl Region {
         // SAFETY: aligned, since mappings start on a page and by the second assertion; in bounds, and mapped as
         // long as `self` is borrowed; any bit pattern is a T and concurrent changes are allowed, as T: Shared.
         unsafe { std::slice::from_raw_parts(start.cast::<T>(), count) }
+    }
+
+    /// `count` values from `offset` on, and the mapping along with them.
+    ///
+    /// # Panics
+    /// As [`Region::at`].
+    pub(crate) fn mapped<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> Mapped<[T]> {
+        // SAFETY: the region owns the mapping, which stays where it is until the region is dropped.
+        unsafe { Mapped::new(self.slice_at(offset, count), Arc::clone(self) as Arc<_>) }
     }
 
     /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,

@@ -1,30 +1,41 @@
-//! Spin, then park, then time out.
+//! Parking until a bell rings, and deadlines.
 
 use std::time::{Duration, Instant};
 
-use crate::sync::{AtomicU32, Ordering, fence, futex_wait, futex_wake, spin_hint};
+use crate::sync::{AtomicU32, Ordering, fence, futex_wait, futex_wake, heavy_fence, light_fence};
 
-/// How often a waiter looks before it parks: some ten microseconds, about what a park and a wake-up cost.
-const SPINS: u32 = 1000;
-/// The longest park. A waiter looks up from time to time for what nobody rings a bell for: a peer that was
-/// killed, a segment that was replaced. ESHM 1.2 uses the same.
-pub(crate) const SLICE: Duration = Duration::from_millis(50);
-/// How long a waiter sleeps when its peer, an ESHM 1.0 process, never rings.
-const SILENT_PEER_POLL: Duration = Duration::from_micros(100);
+/// The longest park of a receiver that cannot have the kernel order its peer's stores (see [`heavy_fence`]): such
+/// a one may miss a bell.
+const UNORDERED_SLICE: Duration = Duration::from_millis(1);
 
 /// A futex word that changes with each event, and the count of those who are parked on it.
 #[derive(Clone, Copy)]
 pub(crate) struct Doorbell<'a> {
     pub(crate) word: &'a AtomicU32,
     pub(crate) waiters: &'a AtomicU32,
+    pub(crate) fences: Fences,
+}
+
+/// Who pays for the order between "changed the word, then looks for waiters" and "counts as waiter, then looks at
+/// the word".
+#[derive(Clone, Copy)]
+pub(crate) enum Fences {
+    /// Both sides: the mailbox, whose other side may be an ESHM 1.2 process.
+    Symmetric,
+    /// The one who parks: the queue, whose sender shall not wait for its own store to drain.
+    Asymmetric,
 }
 
 impl Doorbell<'_> {
     /// Wakes whoever is parked, after the word was changed. Returns whether that took a system call.
+    #[inline]
     pub(crate) fn ring(self) -> bool {
-        // Pairs with the SeqCst fence in `park`: either the load below sees the waiter, or the kernel's
-        // comparison in the waiter's futex call sees the changed word. (Store, fence, load on both sides.)
-        fence(Ordering::SeqCst);
+        // Pairs with the fence in `park`: either the load below sees the waiter, or the kernel's comparison in the
+        // waiter's futex call sees the changed word. (Store, fence, load on both sides.)
+        match self.fences {
+            Fences::Symmetric => fence(Ordering::SeqCst),
+            Fences::Asymmetric => light_fence(),
+        }
         let parked = self.waiters.load(Ordering::Relaxed) != 0;
         if parked {
             futex_wake(self.word);
@@ -34,16 +45,22 @@ impl Doorbell<'_> {
 
     /// The word, to be handed to `park` if what is waited for is not there after this.
     pub(crate) fn sample(self) -> u32 {
-        // Acquire: pairs with the Release stores that change the word (`Channel::write`, `Channel::take`).
+        // Acquire: pairs with the Release stores that change the word.
         self.word.load(Ordering::Acquire)
     }
 
     /// Parks until the word differs from `sample`, at most for `timeout`; may return early.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the SeqCst fence in `ring`.
-        fence(Ordering::SeqCst);
-        futex_wait(self.word, sample, timeout);
+        // Pairs with the fence in `ring`.
+        let ordered = match self.fences {
+            Fences::Symmetric => {
+                fence(Ordering::SeqCst);
+                true
+            }
+            Fences::Asymmetric => heavy_fence(),
+        };
+        futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
 }
@@ -75,25 +92,5 @@ impl Deadline {
             None => Some(Duration::MAX),
             Some(timeout) => timeout.checked_sub(self.elapsed()).filter(|left| !left.is_zero()),
         }
-    }
-}
-
-/// Looks a bounded number of times, without leaving the core.
-pub(crate) fn spin<T, E>(mut look: impl FnMut() -> Result<Option<T>, E>) -> Result<Option<T>, E> {
-    for _ in 0..SPINS {
-        if let Some(found) = look()? {
-            return Ok(Some(found));
-        }
-        spin_hint();
-    }
-    Ok(None)
-}
-
-/// Leaves the core until the bell rings, at most for a slice. A silent peer's bell is replaced by a short sleep.
-pub(crate) fn leave_core(bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
-    if silent {
-        std::thread::sleep(SILENT_PEER_POLL.min(left));
-    } else {
-        bell.park(sample, SLICE.min(left));
     }
 }

@@ -1,0 +1,232 @@
+//! Sequences of operations against a simple model, and the arithmetic.
+
+use proptest::collection::vec;
+use proptest::prelude::*;
+
+use super::*;
+
+const CAPACITY: usize = 20;
+
+/// How far a writer comes before it is killed.
+#[derive(Clone, Copy, Debug)]
+enum Stage {
+    Begun,
+    Copied,
+    Sized,
+    Counted,
+}
+
+#[derive(Clone, Debug)]
+enum Operation {
+    Write(Vec<u8>),
+    /// Writes only if the value before was taken.
+    Send(Vec<u8>),
+    Read(First),
+    WriterDies(Vec<u8>, Stage),
+    ReaderRestarts,
+}
+
+fn operation() -> impl Strategy<Value = Operation> {
+    let bytes = || vec(any::<u8>(), 0..=CAPACITY);
+    let stage =
+        prop_oneof![Just(Stage::Begun), Just(Stage::Copied), Just(Stage::Sized), Just(Stage::Counted)];
+    prop_oneof![
+        3 => bytes().prop_map(Operation::Write),
+        3 => bytes().prop_map(Operation::Send),
+        3 => Just(Operation::Read(First::Current)),
+        3 => Just(Operation::Read(First::Untaken)),
+        1 => (bytes(), stage).prop_map(|(bytes, stage)| Operation::WriterDies(bytes, stage)),
+        1 => Just(Operation::ReaderRestarts),
+    ]
+}
+
+/// What a channel promises, without a channel. Values are numbered from 1.
+#[derive(Default)]
+struct Model {
+    current: Vec<u8>,
+    /// The number of the current value, 0 before the first.
+    number: u64,
+    /// Written, counting those whose writer died after it had counted them.
+    counted: u64,
+    /// The last value that any reader took, 0 before the first.
+    taken: u64,
+    /// The last value that this reader read.
+    seen: Option<u64>,
+    /// Whether a dead writer left the current value unreadable.
+    broken: bool,
+}
+
+impl Model {
+    fn write(&mut self, bytes: &[u8]) {
+        self.current = bytes.to_vec();
+        self.number += 1;
+        self.counted += 1;
+        self.broken = false;
+    }
+
+    fn is_taken(&self) -> bool {
+        self.broken || self.taken == self.number
+    }
+
+    fn read(&mut self, first: First) -> Option<(Vec<u8>, u64)> {
+        if self.broken || self.number == 0 || self.seen == Some(self.number) {
+            return None;
+        }
+        let skipped = match self.seen {
+            Some(seen) => self.number - seen - 1,
+            None if self.taken == self.number && first == First::Untaken => return None,
+            // A reader before whom nobody has taken anything can tell only by the count.
+            None if self.taken == 0 => self.counted - 1,
+            None => (self.number - self.taken).saturating_sub(1),
+        };
+        (self.seen, self.taken) = (Some(self.number), self.number);
+        Some((self.current.clone(), skipped))
+    }
+}
+
+/// What a writer leaves when it is killed in the midst of [`Channel::write`].
+fn die(channel: Channel<'_>, bytes: &[u8], stage: Stage) {
+    let odd = channel.head.sequence.load(Ordering::Relaxed) | 1;
+    channel.head.sequence.store(odd, Ordering::Relaxed);
+    if stage as u8 >= Stage::Copied as u8 {
+        copy_in(channel.data, bytes);
+    }
+    if stage as u8 >= Stage::Sized as u8 {
+        channel.head.data_size.store(bytes.len() as u32, Ordering::Relaxed);
+    }
+    if stage as u8 >= Stage::Counted as u8 {
+        let count = channel.tail.write_count.load(Ordering::Relaxed);
+        channel.tail.write_count.store(count.wrapping_add(1), Ordering::Relaxed);
+    }
+}
+
+/// Applies the operations to `heap` and to `model`, which must agree throughout.
+fn run(heap: &Heap, model: &mut Model, operations: Vec<Operation>) -> Result<(), TestCaseError> {
+    let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
+    for operation in operations {
+        let channel = heap.channel();
+        match operation {
+            Operation::Write(bytes) => {
+                prop_assert!(!channel.write(&bytes), "nobody is parked, yet somebody was woken");
+                model.write(&bytes);
+            }
+            Operation::Send(bytes) => {
+                prop_assert_eq!(channel.is_taken(), model.is_taken());
+                if channel.is_taken() {
+                    channel.write(&bytes);
+                    model.write(&bytes);
+                }
+            }
+            Operation::Read(first) => {
+                let value = channel.read(&mut cursor, first, &mut buffer).unwrap();
+                let found = value.map(|value| (buffer[..value.len].to_vec(), value.skipped));
+                prop_assert_eq!(found, model.read(first));
+            }
+            Operation::WriterDies(bytes, stage) => {
+                die(channel, &bytes, stage);
+                model.broken = true;
+                model.counted += u64::from(matches!(stage, Stage::Counted));
+            }
+            Operation::ReaderRestarts => {
+                cursor = Cursor::default();
+                model.seen = None;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A channel on which so many values were written, and taken.
+fn after(values: u64) -> Heap {
+    let heap = Heap::new(CAPACITY);
+    let sequence = (values as u32).wrapping_mul(2);
+    heap.head.sequence.store(sequence, Ordering::Relaxed);
+    heap.tail.taken.store(sequence, Ordering::Relaxed);
+    heap.tail.write_count.store(values, Ordering::Relaxed);
+    heap
+}
+
+proptest! {
+    #[test]
+    fn a_channel_does_what_its_model_does(operations in vec(operation(), 0..60)) {
+        run(&Heap::new(CAPACITY), &mut Model::default(), operations)?;
+    }
+
+    /// The same from a few values before the sequence starts again at 0.
+    #[test]
+    fn a_channel_does_so_when_its_sequence_wraps(before in 1u64..20, operations in vec(operation(), 0..60)) {
+        let values = (1 << 31) - before;
+        let mut model = Model { number: values, counted: values, taken: values, ..Model::default() };
+        run(&after(values), &mut model, operations)?;
+    }
+
+    #[test]
+    fn what_is_copied_in_is_copied_out(bytes in vec(any::<u8>(), 0..=300), spare in 0usize..20) {
+        let words: Vec<_> =
+            (0..(bytes.len() + spare).div_ceil(8)).map(|_| AtomicU64::new(u64::MAX)).collect();
+        copy_in(&words, &bytes);
+        let mut buffer = vec![7; spare];
+        copy_out(&words, &mut buffer, bytes.len());
+        prop_assert_eq!(&buffer[..bytes.len()], &bytes[..]);
+    }
+
+    /// Every size a channel can hold, in channels of any size.
+    #[test]
+    fn every_size_up_to_the_capacity_travels(capacity in 1usize..=130) {
+        let heap = Heap::new(capacity);
+        let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
+        for size in (0..=capacity).rev().chain(0..=capacity) {
+            let bytes: Vec<u8> = (0..size).map(|at| (at + size) as u8).collect();
+            heap.channel().write(&bytes);
+            let value = heap.channel().read(&mut cursor, First::Current, &mut buffer).unwrap().unwrap();
+            prop_assert_eq!(&buffer[..value.len], &bytes[..]);
+        }
+    }
+
+    /// Exact, though the sequence wraps at 2³¹ values and the count is off by one at either end.
+    #[test]
+    fn growth_is_exact(
+        values in prop_oneof![0u64..10, 0u64..1 << 40, (1u64..9).prop_map(|n| (n << 31) - 1),
+            (1u64..9).prop_map(|n| n << 31), (1u64..9).prop_map(|n| (n << 31) + 1)],
+        off in -1i64..=1,
+    ) {
+        prop_assert_eq!(grown(values % (1 << 31), values.wrapping_add_signed(off)), values);
+    }
+
+    /// A hostile count changes the growth only by whole periods, and never makes it overflow.
+    #[test]
+    fn growth_survives_any_count(by_sequence in 0u64..1 << 31, by_count in any::<u64>()) {
+        prop_assert_eq!(grown(by_sequence, by_count) % (1 << 31), by_sequence);
+    }
+
+    /// Whatever a peer writes into its fields: a value within bounds, nothing, or an error.
+    #[test]
+    fn hostile_fields_are_survived(
+        fields in any::<(u32, u32, u64, u32)>(),
+        cursor in any::<Option<(u32, u64)>>(),
+        current in any::<bool>(),
+    ) {
+        let heap = Heap::new(CAPACITY);
+        heap.head.sequence.store(fields.0, Ordering::Relaxed);
+        heap.head.data_size.store(fields.1, Ordering::Relaxed);
+        heap.tail.write_count.store(fields.2, Ordering::Relaxed);
+        heap.tail.taken.store(fields.3, Ordering::Relaxed);
+        let (mut cursor, mut buffer) = (Cursor { last: cursor }, Vec::new());
+        let first = if current { First::Current } else { First::Untaken };
+        match heap.channel().read(&mut cursor, first, &mut buffer) {
+            Ok(Some(value)) => prop_assert!(value.len <= CAPACITY && value.len <= buffer.len()),
+            Ok(None) => {}
+            Err(Oversize(size)) => prop_assert!(size as usize > CAPACITY),
+        }
+    }
+}
+
+#[test]
+fn one_byte_more_than_the_channel_is_an_error_and_not_an_overrun() {
+    let heap = Heap::new(CAPACITY);
+    heap.channel().write(&[1; CAPACITY]);
+    heap.head.data_size.store(CAPACITY as u32 + 1, Ordering::Relaxed);
+    let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
+    let found = heap.channel().read(&mut cursor, First::Current, &mut buffer);
+    assert_eq!(found, Err(Oversize(CAPACITY as u32 + 1)));
+}

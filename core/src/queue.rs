@@ -1,0 +1,501 @@
+//! Every message, once, in order: a single-producer single-consumer queue per direction.
+//!
+//! A message of up to 56 bytes travels in one cache line, together with the mark that publishes it: the receiver's
+//! poll of the mark brings the message along, and nothing else moves between the two cores. A longer one lies
+//! contiguous in an arena, and the line holds its place there. (The idea of a mark per slot is that of D. Vyukov's
+//! bounded queue; that of an arena beside it is common to many.)
+//!
+//! There is no shared index of what was sent: the marks tell. What was released is counted in a line that only the
+//! receiver writes; the sender looks at it only when the queue seems full. So either end can be killed at any
+//! instruction, and its successor finds the queue whole: [`QueueSender::resume`], [`QueueReceiver::resume`].
+
+use std::collections::VecDeque;
+
+use crate::layout::{Block, Descriptor, IN_ARENA, QueueControl, SLOT_PAYLOAD, Slot};
+use crate::mapped::Mapped;
+use crate::sync::Ordering;
+use crate::wait::{Doorbell, Fences};
+
+/// Arena allocations start on cache lines.
+const LINE: u64 = 64;
+
+// SAFETY: the payload is written by the sender before it publishes the mark, and read by the receiver after it has
+// seen it; the sender writes it again only after it has seen the receiver's release. `QueueSender` and
+// `QueueReceiver` are the only users, and there is one of each per queue, by the seats.
+unsafe impl Sync for Slot {}
+// SAFETY: as above: a block belongs to the message whose descriptor was published.
+unsafe impl Sync for Block {}
+
+/// One queue's memory.
+#[derive(Clone, Debug)]
+pub(crate) struct QueueMemory {
+    /// One of them.
+    pub(crate) control: Mapped<[QueueControl]>,
+    /// A power of two of them.
+    pub(crate) slots: Mapped<[Slot]>,
+    pub(crate) arena: Mapped<[Block]>,
+    /// The greatest message, in bytes: at most the arena's size.
+    pub(crate) capacity: usize,
+}
+
+/// The peer has written what the protocol forbids.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Broken {
+    pub(crate) what: &'static str,
+    pub(crate) found: u64,
+    /// The greatest value that would have been right.
+    pub(crate) most: u64,
+}
+
+/// Where a message that is being built lies. Positions in the arena count from the queue's beginning.
+#[derive(Clone, Copy, Debug)]
+enum Place {
+    Slot,
+    Arena { start: u64, end: u64 },
+}
+
+/// A message in the arena that is not known to be released.
+#[derive(Clone, Copy, Debug)]
+struct Flight {
+    number: u32,
+    start: u64,
+}
+
+/// The sending end.
+#[derive(Debug)]
+pub(crate) struct QueueSender {
+    memory: QueueMemory,
+    /// The number of the next message.
+    head: u32,
+    /// `consumed` when last looked at: at most `slots` behind `head`.
+    consumed: u32,
+    /// Where the arena's free part starts.
+    arena_head: u64,
+    in_flight: VecDeque<Flight>,
+    /// A message that is being built, and its length.
+    loan: Option<(Place, usize)>,
+}
+
+/// The receiving end.
+#[derive(Debug)]
+pub(crate) struct QueueReceiver {
+    memory: QueueMemory,
+    /// The number of the next message.
+    next: u32,
+}
+
+/// A received message in place.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct Lent {
+    pub(crate) start: *const u8,
+    pub(crate) len: usize,
+}
+
+impl Lent {
+    /// The message.
+    ///
+    /// # Safety
+    /// It is not released, and its queue mapped, as long as the result is used.
+    pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
+        // SAFETY: `peek` found `len` bytes of the queue at `start`; the caller keeps them.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl QueueMemory {
+    #[inline]
+    fn control(&self) -> &QueueControl {
+        &self.control[0]
+    }
+
+    #[inline]
+    fn slot(&self, number: u32) -> &Slot {
+        // A power of two of slots: the mask keeps the index in bounds, and the compiler does not know it.
+        &self.slots[number as usize & (self.slots.len() - 1)]
+    }
+
+    /// Where a receiver waits for a message.
+    #[inline]
+    fn arrival(&self, number: u32) -> Doorbell<'_> {
+        Doorbell {
+            word: &self.slot(number).mark,
+            waiters: &self.control().receivers_parked.0,
+            fences: Fences::Asymmetric,
+        }
+    }
+
+    /// Where a sender waits for room.
+    #[inline]
+    pub(crate) fn room(&self) -> Doorbell<'_> {
+        Doorbell {
+            word: &self.control().consumed.0,
+            waiters: &self.control().senders_parked.0,
+            fences: Fences::Asymmetric,
+        }
+    }
+
+    /// Where this process's receiver waits, for one who does not know its position.
+    pub(crate) fn current_arrival(&self) -> Doorbell<'_> {
+        self.arrival(self.control().consumed.0.load(Ordering::Relaxed))
+    }
+
+    /// Whoever was parked as receiver is gone.
+    pub(crate) fn forget_parked_receiver(&self) {
+        self.control().receivers_parked.0.store(0, Ordering::Relaxed);
+    }
+
+    /// Whoever was parked as sender is gone.
+    pub(crate) fn forget_parked_sender(&self) {
+        self.control().senders_parked.0.store(0, Ordering::Relaxed);
+    }
+
+    fn arena_size(&self) -> u64 {
+        self.arena.len() as u64 * LINE
+    }
+
+    /// The arena's memory at `position`.
+    fn arena_at(&self, position: u64) -> *mut u8 {
+        let block = &self.arena[(position % self.arena_size() / LINE) as usize];
+        cell_pointer(&block.0).cast()
+    }
+
+    /// What a published slot says of its message, each field read once and checked.
+    fn describe(&self, slot: &Slot) -> Result<(Place, usize), Broken> {
+        // Relaxed: the mark was loaded with Acquire.
+        let len = slot.len.load(Ordering::Relaxed);
+        if len as usize <= SLOT_PAYLOAD {
+            return Ok((Place::Slot, len as usize));
+        }
+        if len != IN_ARENA {
+            return Err(Broken { what: "a slot's length", found: len.into(), most: SLOT_PAYLOAD as u64 });
+        }
+        // SAFETY: 16 of the payload's 56 bytes, at a multiple of 8; any bytes are a Descriptor. Volatile, so that a
+        // peer that changes them after the checks below does not change what was checked.
+        let place = unsafe { cell_pointer(&slot.payload).cast::<Descriptor>().read_volatile() };
+        let size = self.arena_size();
+        if place.offset % LINE != 0 || place.offset >= size {
+            return Err(Broken { what: "a message's offset", found: place.offset, most: size - LINE });
+        }
+        let most = (size - place.offset).min(self.capacity as u64);
+        if place.len > most {
+            return Err(Broken { what: "a message's length", found: place.len, most });
+        }
+        let end = place.offset + place.len.next_multiple_of(LINE);
+        Ok((Place::Arena { start: place.offset, end }, place.len as usize))
+    }
+}
+
+impl QueueSender {
+    /// Takes up where the last sender was: finds what it published.
+    ///
+    /// # Errors
+    /// [`Broken`] when the slots contradict each other.
+    pub(crate) fn resume(memory: QueueMemory) -> Result<Self, Broken> {
+        let consumed = memory.control().consumed.0.load(Ordering::Acquire);
+        let (mut head, mut arena_head) = (consumed, 0);
+        let mut in_flight: VecDeque<Flight> = VecDeque::new();
+        let size = memory.arena_size();
+        for _ in 0..memory.slots.len() {
+            let slot = memory.slot(head);
+            // Acquire: pairs with the Release store in `publish`, by a process that may be gone.
+            if slot.mark.load(Ordering::Acquire) != head.wrapping_add(1) {
+                break;
+            }
+            if let (Place::Arena { start: offset, end }, _) = memory.describe(slot)? {
+                // The first arena position at or after the head that has this offset.
+                let start = arena_head + (offset + size - arena_head % size) % size;
+                let end = start + (end - offset);
+                let first = in_flight.front().map_or(start, |flight| flight.start);
+                if end - first > size {
+                    return Err(Broken {
+                        what: "the messages' total length",
+                        found: end - first,
+                        most: size,
+                    });
+                }
+                in_flight.push_back(Flight { number: head, start });
+                arena_head = end;
+            }
+            head = head.wrapping_add(1);
+        }
+        Ok(QueueSender { memory, head, consumed, arena_head, in_flight, loan: None })
+    }
+
+    /// The greatest message, in bytes.
+    #[inline]
+    pub(crate) fn capacity(&self) -> usize {
+        self.memory.capacity
+    }
+
+    /// Publishes a message that fits into a slot or the arena; `Ok(None)`: there is no room. Otherwise returns
+    /// whether the receiver had to be woken by a system call.
+    #[inline]
+    pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
+        let first = self.head;
+        Ok(self.push(bytes)?.then(|| self.ring(first)))
+    }
+
+    /// Publishes as many messages as there is room for, with one look for a parked receiver. Returns how many, and
+    /// whether a system call was made.
+    pub(crate) fn send_many<'a>(
+        &mut self,
+        messages: impl Iterator<Item = &'a [u8]>,
+    ) -> Result<(usize, bool), Broken> {
+        let first = self.head;
+        for bytes in messages {
+            if !self.push(bytes)? {
+                break;
+            }
+        }
+        let sent = self.head.wrapping_sub(first) as usize;
+        Ok((sent, sent > 0 && self.ring(first)))
+    }
+
+    #[inline]
+    fn push(&mut self, bytes: &[u8]) -> Result<bool, Broken> {
+        self.loan = None;
+        if !self.has_slot()? {
+            return Ok(false);
+        }
+        if bytes.len() <= SLOT_PAYLOAD {
+            fill_slot(self.memory.slot(self.head), bytes);
+            self.publish(Place::Slot, bytes.len());
+            return Ok(true);
+        }
+        let Some(place) = self.reserve_arena(bytes.len())? else { return Ok(false) };
+        let Place::Arena { start, .. } = place else { unreachable!("reserved in the arena") };
+        // SAFETY: `reserve_arena` found `bytes.len()` contiguous bytes at `start` that no message occupies; the
+        // arena is shared memory, so it does not overlap a borrowed slice unless the caller lent itself one, which
+        // the borrow of `self` by a loan excludes.
+        unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.arena_at(start), bytes.len()) };
+        self.publish(place, bytes.len());
+        Ok(true)
+    }
+
+    /// Room for a message of `len` bytes to be built in place, until `send_loan`; a loan before it is forgotten.
+    /// `Ok(None)`: there is none now.
+    pub(crate) fn loan(&mut self, len: usize) -> Result<Option<*mut u8>, Broken> {
+        self.loan = None;
+        if !self.has_slot()? {
+            return Ok(None);
+        }
+        let (place, start) = if len <= SLOT_PAYLOAD {
+            (Place::Slot, cell_pointer(&self.memory.slot(self.head).payload).cast())
+        } else {
+            match self.reserve_arena(len)? {
+                Some(place @ Place::Arena { start, .. }) => (place, self.memory.arena_at(start)),
+                _ => return Ok(None),
+            }
+        };
+        self.loan = Some((place, len));
+        Ok(Some(start))
+    }
+
+    /// Publishes what was built in the loan. Returns whether a system call was made.
+    pub(crate) fn send_loan(&mut self) -> Option<bool> {
+        let (place, len) = self.loan.take()?;
+        let first = self.head;
+        self.publish(place, len);
+        Some(self.ring(first))
+    }
+
+    pub(crate) fn forget_loan(&mut self) {
+        self.loan = None;
+    }
+
+    pub(crate) fn room(&self) -> Doorbell<'_> {
+        self.memory.room()
+    }
+
+    #[inline]
+    fn has_slot(&mut self) -> Result<bool, Broken> {
+        let slots = self.memory.slots.len() as u32;
+        if self.head.wrapping_sub(self.consumed) < slots {
+            return Ok(true);
+        }
+        self.look_at_consumed()?;
+        Ok(self.head.wrapping_sub(self.consumed) < slots)
+    }
+
+    /// Reads the receiver's count, once, and believes it only if it can be true.
+    #[cold]
+    fn look_at_consumed(&mut self) -> Result<(), Broken> {
+        // Acquire: pairs with the Release store in `release`: the receiver is done with what it released.
+        let consumed = self.memory.control().consumed.0.load(Ordering::Acquire);
+        let (unread, before) = (self.head.wrapping_sub(consumed), self.head.wrapping_sub(self.consumed));
+        if unread > before {
+            return Err(Broken {
+                what: "the count of messages in the queue",
+                found: unread.into(),
+                most: before.into(),
+            });
+        }
+        self.consumed = consumed;
+        while self.in_flight.front().is_some_and(|flight| self.head.wrapping_sub(flight.number) > unread) {
+            self.in_flight.pop_front();
+        }
+        Ok(())
+    }
+
+    /// Finds contiguous room in the arena, for `len` ≤ capacity.
+    fn reserve_arena(&mut self, len: usize) -> Result<Option<Place>, Broken> {
+        let place = self.find_in_arena(len);
+        if place.is_some() {
+            return Ok(place);
+        }
+        self.look_at_consumed()?;
+        Ok(self.find_in_arena(len))
+    }
+
+    fn find_in_arena(&self, len: usize) -> Option<Place> {
+        let size = self.memory.arena_size();
+        let len = (len as u64).next_multiple_of(LINE);
+        let offset = self.arena_head % size;
+        // A message that would not fit before the arena's end starts at its beginning.
+        let start = if offset + len > size { self.arena_head + (size - offset) } else { self.arena_head };
+        let end = start + len;
+        let oldest = self.in_flight.front().map_or(start, |flight| flight.start);
+        (end - oldest <= size).then_some(Place::Arena { start, end })
+    }
+
+    #[inline]
+    fn publish(&mut self, place: Place, len: usize) {
+        let slot = self.memory.slot(self.head);
+        match place {
+            Place::Slot => slot.len.store(len as u32, Ordering::Relaxed),
+            Place::Arena { start, end } => {
+                let descriptor = Descriptor { offset: start % self.memory.arena_size(), len: len as u64 };
+                fill_slot(slot, &descriptor.to_bytes());
+                slot.len.store(IN_ARENA, Ordering::Relaxed);
+                self.in_flight.push_back(Flight { number: self.head, start });
+                self.arena_head = end;
+            }
+        }
+        self.head = self.head.wrapping_add(1);
+        // Release: pairs with the Acquire load in `QueueReceiver::peek`: who sees the mark sees the message.
+        slot.mark.store(self.head, Ordering::Release);
+    }
+
+    #[inline]
+    fn ring(&self, first: u32) -> bool {
+        // A receiver that waits, waits for the first message that was not there.
+        self.memory.arrival(first).ring()
+    }
+}
+
+impl QueueReceiver {
+    /// Takes up where the last receiver was: after the last message that it released.
+    pub(crate) fn resume(memory: QueueMemory) -> Self {
+        // Relaxed: only receivers store to it, and the one before is gone.
+        let next = memory.control().consumed.0.load(Ordering::Relaxed);
+        QueueReceiver { memory, next }
+    }
+
+    /// The next message, if it is there. It stays the sender's to deliver until `release`.
+    #[inline]
+    pub(crate) fn peek(&self) -> Result<Option<Lent>, Broken> {
+        self.peek_ahead(0)
+    }
+
+    /// As `peek`, `ahead` messages further on.
+    #[inline]
+    pub(crate) fn peek_ahead(&self, ahead: u32) -> Result<Option<Lent>, Broken> {
+        let number = self.next.wrapping_add(ahead);
+        let slot = self.memory.slot(number);
+        // Acquire: pairs with the Release store in `publish`.
+        if slot.mark.load(Ordering::Acquire) != number.wrapping_add(1) {
+            return Ok(None);
+        }
+        let (place, len) = self.memory.describe(slot)?;
+        let start = match place {
+            Place::Slot => cell_pointer(&slot.payload).cast::<u8>(),
+            Place::Arena { start, .. } => self.memory.arena_at(start),
+        };
+        Ok(Some(Lent { start, len }))
+    }
+
+    /// Gives `count` messages that were peeked at back to the sender. Returns whether a system call was made.
+    #[inline]
+    pub(crate) fn release(&mut self, count: u32) -> bool {
+        self.next = self.next.wrapping_add(count);
+        // Release: pairs with the Acquire load in `look_at_consumed`: our reads are over before it overwrites.
+        self.memory.control().consumed.0.store(self.next, Ordering::Release);
+        self.memory.room().ring()
+    }
+
+    pub(crate) fn arrival(&self) -> Doorbell<'_> {
+        self.memory.arrival(self.next)
+    }
+}
+
+impl Descriptor {
+    fn to_bytes(self) -> [u8; 16] {
+        let mut bytes = [0; 16];
+        bytes[..8].copy_from_slice(&self.offset.to_ne_bytes());
+        bytes[8..].copy_from_slice(&self.len.to_ne_bytes());
+        bytes
+    }
+}
+
+/// Puts at most 56 bytes into a slot that is not published.
+#[inline]
+fn fill_slot(slot: &Slot, bytes: &[u8]) {
+    debug_assert!(bytes.len() <= SLOT_PAYLOAD);
+    #[cfg(loom)]
+    slot.payload.with_mut(|payload| {
+        // SAFETY: a valid pointer, and loom checks that nobody else uses the cell.
+        unsafe { (&mut *payload)[..bytes.len()].copy_from_slice(bytes) }
+    });
+    #[cfg(not(loom))]
+    // SAFETY: the caller has at most 56 bytes, which is what the payload has; the slot is not published, so it is
+    // this sender's alone, and a slice that a caller borrows is not in it.
+    unsafe {
+        copy_short(bytes.as_ptr(), slot.payload.get().cast(), bytes.len());
+    }
+}
+
+/// Copies 0 to 56 bytes without a call or a loop: from both ends, with what lies in the middle copied twice.
+///
+/// # Safety
+/// As for [`std::ptr::copy_nonoverlapping`], and `len` ≤ 56.
+#[cfg(not(loom))]
+#[inline]
+#[allow(clippy::multiple_unsafe_ops_per_block, reason = "each one rests on the contract of this function")]
+unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
+    /// Copies the first and the last `size_of::<T>()` of `len` bytes.
+    #[inline]
+    unsafe fn both_ends<T>(from: *const u8, to: *mut u8, len: usize) {
+        let last = len - size_of::<T>();
+        // SAFETY: size_of::<T>() ≤ len, by the caller's choice of T; unaligned accesses.
+        unsafe {
+            let (head, tail) =
+                (from.cast::<T>().read_unaligned(), from.add(last).cast::<T>().read_unaligned());
+            to.cast::<T>().write_unaligned(head);
+            to.add(last).cast::<T>().write_unaligned(tail);
+        }
+    }
+    // SAFETY: each arm's T is at most as long as `len`, and two of them cover it.
+    unsafe {
+        match len {
+            0 => {}
+            1 => *to = *from,
+            2..4 => both_ends::<u16>(from, to, len),
+            4..8 => both_ends::<u32>(from, to, len),
+            8..16 => both_ends::<u64>(from, to, len),
+            16..32 => both_ends::<[u64; 2]>(from, to, len),
+            _ => both_ends::<[u64; 4]>(from, to, len),
+        }
+    }
+}
+
+/// The content of a cell, as a pointer. Under loom, it counts as a read at this moment.
+#[inline]
+fn cell_pointer<T>(cell: &crate::sync::UnsafeCell<T>) -> *mut T {
+    #[cfg(not(loom))]
+    return cell.get();
+    #[cfg(loom)]
+    return cell.with(|content| content.cast_mut());
+}
+
+#[cfg(test)]
+mod tests;

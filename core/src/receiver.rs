@@ -1,0 +1,422 @@
+//! The half of an endpoint that reads and receives.
+
+use std::fmt;
+use std::ops::Deref;
+use std::time::Duration;
+
+use crate::endpoint::Side;
+use crate::error::{Error, Result};
+use crate::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
+use crate::patience::Patience;
+use crate::queue::{Lent, QueueReceiver};
+use crate::text;
+use crate::wait::Deadline;
+
+/// The half that reads and receives. One thread at a time uses it.
+#[derive(Debug)]
+pub struct Receiver {
+    pub(crate) side: Side,
+    mailbox: MailboxMemory,
+    queue: Option<QueueReceiver>,
+    patience: Patience,
+    cursor: Cursor,
+    buffer: Vec<u8>,
+    /// Whether a message of the queue was given out by [`Message::into_raw`].
+    lent: bool,
+}
+
+/// A message that was read or received. It derefs to its bytes.
+///
+/// A received one lies in the queue: while it exists its room is not used again, and a process that is killed before
+/// dropping it receives it again when it is back. Who must be safe from a peer that changes the bytes under its
+/// reader copies them first.
+pub struct Message<'a> {
+    receiver: &'a mut Receiver,
+    start: *const u8,
+    len: usize,
+    skipped: u64,
+    /// Whether it lies in the queue.
+    lent: bool,
+}
+
+/// What was found.
+#[derive(Clone, Copy)]
+enum Found {
+    /// In the queue.
+    Lent(Lent),
+    /// In the receiver's buffer.
+    Copied(Value),
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq)]
+enum What {
+    /// The latest value.
+    Value,
+    /// The next message.
+    Message,
+}
+
+impl Receiver {
+    pub(crate) fn new(side: Side) -> Self {
+        Receiver {
+            mailbox: side.attachment.incoming_mailbox(),
+            queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
+            patience: Patience::new(side.link.0.config().wait),
+            side,
+            cursor: Cursor::default(),
+            buffer: Vec::new(),
+            lent: false,
+        }
+    }
+
+    /// The latest value, if there is one that this endpoint has not read. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the peer announces more bytes than the channel holds.
+    pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.look(What::Value)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The latest value, once there is one that this endpoint has not read. Waits as long as one may come.
+    ///
+    /// # Errors
+    /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
+    pub fn read(&mut self) -> Result<Message<'_>> {
+        let found = self.wait(What::Value, None)?;
+        self.expect(found)
+    }
+
+    /// As [`Receiver::read`], for a limited time: `Ok(None)` when it ran out.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
+        let found = self.wait(What::Value, Some(timeout))?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The next message, if it is there. Never waits.
+    ///
+    /// # Errors
+    /// As [`Receiver::try_read`].
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Option<Message<'_>>> {
+        let found = match self.look_fast()? {
+            Some(found) => Some(found),
+            None => self.look(What::Message)?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The next message: every one that was sent, once, in order. Waits as long as one may come.
+    ///
+    /// A message that was sent to a predecessor of this process, and not released by it, is delivered here.
+    ///
+    /// # Errors
+    /// As [`Receiver::read`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<Message<'_>> {
+        let found = match self.look_fast()? {
+            Some(found) => Some(found),
+            None => self.wait(What::Message, None)?,
+        };
+        self.expect(found)
+    }
+
+    /// As [`Receiver::recv`], for a limited time: `Ok(None)` when it ran out.
+    ///
+    /// # Errors
+    /// As [`Receiver::read_timeout`].
+    #[inline]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
+        let found = match self.look_fast()? {
+            Some(found) => Some(found),
+            None => self.wait(What::Message, Some(timeout))?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits
+    /// for the first one as [`Receiver::recv`] does. Returns how many there were; 0 only if `most` is.
+    ///
+    /// A panic of `each`, or a kill, before the end leaves all of them to be received again.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub fn recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+        self.recv_many_until(most, None, each)
+    }
+
+    /// As [`Receiver::recv_many`], for a limited time: 0 when it ran out.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_many_timeout(
+        &mut self,
+        most: usize,
+        timeout: Duration,
+        each: impl FnMut(&[u8]),
+    ) -> Result<usize> {
+        self.recv_many_until(most, Some(timeout), each)
+    }
+
+    fn recv_many_until(
+        &mut self,
+        most: usize,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<usize> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let found = match self.look_fast()? {
+            Some(found) => Some(found),
+            None => self.wait(What::Message, timeout)?,
+        };
+        let Some(Found::Lent(first)) = found else {
+            let Some(found) = found else { return Ok(0) };
+            each(&self.message(found));
+            return Ok(1);
+        };
+        let Some(queue) = &mut self.queue else { return Ok(0) };
+        let mut count = 0;
+        let mut next = Some(first);
+        while let Some(lent) = next {
+            // SAFETY: a message of the queue, which is not released before the loop ends.
+            each(unsafe { lent.bytes() });
+            count += 1;
+            next = if (count as usize) < most {
+                queue.peek_ahead(count).map_err(|broken| self.side.broken(broken))?
+            } else {
+                None
+            };
+        }
+        if queue.release(count) {
+            self.side.link.0.counters.wakeups.add(1);
+        }
+        Ok(count as usize)
+    }
+
+    /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
+    /// call that receives does so too.
+    pub fn release(&mut self) {
+        if std::mem::take(&mut self.lent)
+            && let Some(queue) = &mut self.queue
+            && queue.release(1)
+        {
+            self.side.link.0.counters.wakeups.add(1);
+        }
+    }
+
+    /// The next message of the queue, if nothing stands in the way: the shortest path there is.
+    #[inline]
+    fn look_fast(&mut self) -> Result<Option<Found>> {
+        if self.lent {
+            self.release();
+        }
+        if self.side.is_calm()
+            && let Some(queue) = &self.queue
+        {
+            let lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            return Ok(lent.map(Found::Lent));
+        }
+        Ok(None)
+    }
+
+    #[cold]
+    fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Option<Found>> {
+        let mut patience = std::mem::take(&mut self.patience);
+        let found = self.wait_with(&mut patience, what, Deadline::after(timeout));
+        self.patience = patience;
+        found
+    }
+
+    fn wait_with(
+        &mut self,
+        patience: &mut Patience,
+        what: What,
+        deadline: Deadline,
+    ) -> Result<Option<Found>> {
+        let timed = !deadline.is_endless();
+        loop {
+            if let Some(found) = patience.spin(|| self.look_in_spin(what))? {
+                return Ok(Some(found));
+            }
+            // Asked before the last look: what came before the goodbye is still found.
+            let hopeless = self.side.link.0.hopeless(timed);
+            let sample = match self.arrivals(what) {
+                Some(queue) => queue.arrival().sample(),
+                None => self.mailbox.channel().news().sample(),
+            };
+            if let Some(found) = self.look(what)? {
+                return Ok(Some(found));
+            }
+            if let Some(error) = hopeless {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                self.side.link.0.counters.timeouts.add(1);
+                return Ok(None);
+            };
+            match self.arrivals(what) {
+                Some(queue) => patience.leave_core(queue.arrival(), sample, false, left),
+                None => {
+                    let silent = self.side.link.0.peer_is_silent(&self.side.attachment);
+                    patience.leave_core(self.mailbox.channel().news(), sample, silent, left);
+                }
+            }
+        }
+    }
+
+    /// The queue, if that is where what is waited for arrives.
+    fn arrivals(&self, what: What) -> Option<&QueueReceiver> {
+        self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
+    }
+
+    #[inline]
+    fn look_in_spin(&mut self, what: What) -> Result<Option<Found>> {
+        if what == What::Message && self.side.is_calm() && self.queue.is_some() {
+            return self.look_fast();
+        }
+        self.look(what)
+    }
+
+    /// Looks into the current segment, and only when it is read out into the one that replaced it.
+    fn look(&mut self, what: What) -> Result<Option<Found>> {
+        self.release();
+        self.side.link.0.check()?;
+        loop {
+            if what == What::Message
+                && let Some(queue) = &self.queue
+                && let Some(lent) = queue.peek().map_err(|broken| self.side.broken(broken))?
+            {
+                return Ok(Some(Found::Lent(lent)));
+            }
+            if (what == What::Value || self.queue.is_none() || !self.side.peer_has_queue())
+                && let Some(value) = self.look_into_mailbox(what)?
+            {
+                return Ok(Some(Found::Copied(value)));
+            }
+            if !self.side.follow() {
+                return Ok(None);
+            }
+            self.cursor = Cursor::default();
+            self.mailbox = self.side.attachment.incoming_mailbox();
+            self.queue = self.side.attachment.incoming_queue().map(QueueReceiver::resume);
+        }
+    }
+
+    fn look_into_mailbox(&mut self, what: What) -> Result<Option<Value>> {
+        let first = match what {
+            What::Value => First::Current,
+            What::Message => First::Untaken,
+        };
+        match self.mailbox.channel().read(&mut self.cursor, first, &mut self.buffer) {
+            Ok(value) => {
+                if let Some(skipped) = value.map(|value| value.skipped).filter(|skipped| *skipped > 0) {
+                    self.side.link.0.counters.skipped.add(skipped);
+                }
+                Ok(value)
+            }
+            Err(Oversize(found)) => Err(Error::Corrupt {
+                segment: self.side.link.0.segment(),
+                what: "a message's size",
+                found: found.into(),
+                expected: format!("at most {}", self.side.attachment.data_size()),
+            }),
+        }
+    }
+
+    #[inline]
+    fn message(&mut self, found: Found) -> Message<'_> {
+        match found {
+            Found::Lent(Lent { start, len }) => {
+                Message { receiver: self, start, len, skipped: 0, lent: true }
+            }
+            Found::Copied(Value { len, skipped }) => {
+                let start = self.buffer.as_ptr();
+                Message { receiver: self, start, len, skipped, lent: false }
+            }
+        }
+    }
+
+    #[inline]
+    fn expect(&mut self, found: Option<Found>) -> Result<Message<'_>> {
+        match found {
+            Some(found) => Ok(self.message(found)),
+            // Not reached: an endless wait ends with something found, or an error.
+            None => Err(Error::Closed { segment: self.side.link.0.segment() }),
+        }
+    }
+}
+
+impl Message<'_> {
+    /// How many values were overwritten between the one read before and this one. 0 for messages that our peers
+    /// send with `send`.
+    pub fn skipped(&self) -> u64 {
+        self.skipped
+    }
+
+    /// The peer's generation: greater after each restart of the peer.
+    pub fn generation(&self) -> u64 {
+        self.receiver.side.link.0.generation(&self.receiver.side.attachment)
+    }
+
+    /// The message as text: see [`text::decode`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidText`].
+    pub fn text(&self) -> Result<&str> {
+        text::decode(self)
+    }
+
+    /// The message's memory, without the borrow: for bindings. It is valid until [`Receiver::release`] or any other
+    /// call of the receiver, and while the receiver exists.
+    pub fn into_raw(self) -> (*const u8, usize) {
+        let mut message = std::mem::ManuallyDrop::new(self);
+        message.receiver.lent = message.lent;
+        (message.start, message.len)
+    }
+}
+
+impl Drop for Message<'_> {
+    #[inline]
+    fn drop(&mut self) {
+        if self.lent
+            && let Some(queue) = &mut self.receiver.queue
+            && queue.release(1)
+        {
+            self.receiver.side.link.0.counters.wakeups.add(1);
+        }
+    }
+}
+
+impl Deref for Message<'_> {
+    type Target = [u8];
+
+    #[inline]
+    fn deref(&self) -> &[u8] {
+        // SAFETY: `start` is `len` bytes in the receiver's buffer, or in the queue, checked to be inside it, and not
+        // released before `self` is dropped; the borrow of the receiver keeps both.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl AsRef<[u8]> for Message<'_> {
+    fn as_ref(&self) -> &[u8] {
+        self
+    }
+}
+
+impl fmt::Debug for Message<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "Message({} bytes, skipped {})", self.len, self.skipped)
+    }
+}
+
+// SAFETY: the pointer is to memory that the receiver keeps, and a `&mut Receiver` may go to another thread.
+unsafe impl Send for Message<'_> {}
+// SAFETY: a shared message only gives out its bytes and its receiver's counts.
+unsafe impl Sync for Message<'_> {}

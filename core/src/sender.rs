@@ -1,0 +1,468 @@
+//! The half of an endpoint that writes and sends.
+
+use std::ops::{Deref, DerefMut};
+use std::time::Duration;
+
+use crate::endpoint::Side;
+use crate::error::{Error, Result};
+use crate::mailbox::MailboxMemory;
+use crate::patience::Patience;
+use crate::queue::QueueSender;
+use crate::sync::Ordering;
+use crate::wait::Deadline;
+
+/// The half that writes and sends. One thread at a time uses it.
+#[derive(Debug)]
+pub struct Sender {
+    pub(crate) side: Side,
+    mailbox: MailboxMemory,
+    queue: Option<QueueSender>,
+    patience: Patience,
+    /// The count of an ESHM 1.x reader's reads when a message was last put before it, until it is acknowledged.
+    unacknowledged: Option<u64>,
+    /// Where a loan is built on a segment without a queue, and its length.
+    draft: Vec<u8>,
+    drafted: Option<usize>,
+}
+
+/// Room for a message, to be filled in place and sent. It derefs to its bytes, whose content is arbitrary at first.
+///
+/// Dropping it gives the room back; nothing is sent.
+///
+/// ```
+/// let mut master = eshm::Endpoint::master("doc-loan")?;
+/// let mut loan = master.loan(3)?;
+/// loan.copy_from_slice(b"abc");
+/// loan.send()?;
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Loan<'a> {
+    sender: &'a mut Sender,
+    start: *mut u8,
+    len: usize,
+}
+
+impl Sender {
+    pub(crate) fn new(side: Side) -> Result<Self> {
+        let queue = Self::resume_queue(&side)?;
+        Ok(Sender {
+            mailbox: side.attachment.outgoing_mailbox(),
+            patience: Patience::new(side.link.0.config().wait),
+            side,
+            queue,
+            unacknowledged: None,
+            draft: Vec::new(),
+            drafted: None,
+        })
+    }
+
+    fn resume_queue(side: &Side) -> Result<Option<QueueSender>> {
+        let Some(memory) = side.attachment.outgoing_queue() else { return Ok(None) };
+        QueueSender::resume(memory).map(Some).map_err(|broken| side.broken(broken))
+    }
+
+    /// Replaces the latest value, whether it was read or not. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond the data size; of a slave without a master, [`Error::Reconnecting`], or
+    /// [`Error::PeerStale`] and [`Error::PeerClosed`] once it has given up.
+    pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
+        if !self.side.is_calm() {
+            self.prepare()?;
+            self.side.link.0.check_writable()?;
+        }
+        self.check_size(bytes.len(), self.side.attachment.data_size())?;
+        self.put(bytes);
+        Ok(())
+    }
+
+    /// Sends a message that is delivered once and in order. When the queue is full it waits for room, as long as the
+    /// peer may still make some.
+    ///
+    /// On a segment without queues one message is in flight: it waits until the one before was taken. So it does
+    /// with an ESHM 1.x peer, whose acknowledgement is its count of reads.
+    ///
+    /// # Errors
+    /// [`Error::TooLarge`] beyond [`Sender::max_message`]; [`Error::PeerClosed`] and [`Error::PeerStale`] if it has
+    /// to wait and nobody will come; [`Error::Corrupt`] when the peer broke the queue. The message was not sent.
+    #[inline]
+    pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.send_fast(bytes)? {
+            return Ok(());
+        }
+        self.send_until(bytes, None)
+    }
+
+    /// As [`Sender::send`], for a limited time.
+    ///
+    /// # Errors
+    /// [`Error::Timeout`] when there was no room in time: this message was not sent. With an ESHM 1.x peer, which
+    /// swallows the first message it is shown, the one before counts as lost then, and the next call does not wait
+    /// for it any more. Otherwise as [`Sender::send`].
+    #[inline]
+    pub fn send_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<()> {
+        if self.send_fast(bytes)? {
+            return Ok(());
+        }
+        self.send_until(bytes, Some(timeout))
+    }
+
+    /// As [`Sender::send`], without waiting.
+    ///
+    /// # Errors
+    /// [`Error::Full`] when there is no room; [`Error::Reconnecting`] of a slave without a master; otherwise as
+    /// [`Sender::send`]. The message was not sent.
+    #[inline]
+    pub fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.send_fast(bytes)? {
+            return Ok(());
+        }
+        self.prepare()?;
+        self.check_size(bytes.len(), self.limit())?;
+        self.side.link.0.check_writable()?;
+        if self.attempt(bytes)? { Ok(()) } else { Err(self.full()) }
+    }
+
+    /// Sends messages in order, as [`Sender::send`] does, with at most one wake-up for as many as there is room for.
+    ///
+    /// # Errors
+    /// As [`Sender::send`], for the first message that could not be sent: those before it were.
+    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<()> {
+        let mut rest = messages;
+        while !rest.is_empty() {
+            let sent = self.try_send_many(rest)?;
+            rest = &rest[sent..];
+            if let Some(first) = rest.first() {
+                self.send_until(first.as_ref(), None)?;
+                rest = &rest[1..];
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends as many of the messages, in order, as there is room for now, and returns how many.
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`], but for [`Error::Full`]; if some were sent, their number comes first, and the error
+    /// with the next call.
+    pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
+        if self.side.is_calm()
+            && let Some(queue) = &mut self.queue
+        {
+            let capacity = queue.capacity();
+            let fitting = messages.iter().map(AsRef::as_ref).take_while(|bytes| bytes.len() <= capacity);
+            let (sent, woke) = queue.send_many(fitting).map_err(|broken| self.side.broken(broken))?;
+            self.count_wake(woke);
+            match messages.get(sent) {
+                Some(next) if sent == 0 => self.check_size(next.as_ref().len(), capacity)?,
+                _ => {}
+            }
+            return Ok(sent);
+        }
+        for (sent, bytes) in messages.iter().enumerate() {
+            match self.try_send(bytes.as_ref()) {
+                Ok(()) => {}
+                Err(Error::Full { .. }) => return Ok(sent),
+                Err(_) if sent > 0 => return Ok(sent),
+                Err(error) => return Err(error),
+            }
+        }
+        Ok(messages.len())
+    }
+
+    /// Room for a message of `len` bytes, to be built in place. Waits for it as [`Sender::send`] does.
+    ///
+    /// # Errors
+    /// As [`Sender::send`].
+    pub fn loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        let start = self.loan_until(len, None)?;
+        Ok(Loan { sender: self, start, len })
+    }
+
+    /// As [`Sender::loan`], for a limited time.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`].
+    pub fn loan_timeout(&mut self, len: usize, timeout: Duration) -> Result<Loan<'_>> {
+        let start = self.loan_until(len, Some(timeout))?;
+        Ok(Loan { sender: self, start, len })
+    }
+
+    /// As [`Sender::loan`], without waiting.
+    ///
+    /// # Errors
+    /// As [`Sender::try_send`].
+    pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        self.prepare()?;
+        self.check_size(len, self.limit())?;
+        self.side.link.0.check_writable()?;
+        match self.attempt_loan(len)? {
+            Some(start) => Ok(Loan { sender: self, start, len }),
+            None => Err(self.full()),
+        }
+    }
+
+    /// Sends the loan that [`Loan::into_raw`] took apart: for bindings, which cannot keep a borrow.
+    ///
+    /// # Errors
+    /// [`Error::Closed`] if there is none, or another call has ended it; otherwise as [`Sender::try_send`].
+    pub fn send_loaned(&mut self) -> Result<()> {
+        self.side.link.0.check()?;
+        if let Some(len) = self.drafted.take() {
+            let draft = std::mem::take(&mut self.draft);
+            self.put(&draft[..len]);
+            self.draft = draft;
+            return Ok(());
+        }
+        match self.queue.as_mut().and_then(QueueSender::send_loan) {
+            Some(woke) => {
+                self.count_wake(woke);
+                Ok(())
+            }
+            None => Err(Error::Closed { segment: self.side.link.0.segment() }),
+        }
+    }
+
+    /// Gives the loan that [`Loan::into_raw`] took apart back, unsent.
+    pub fn forget_loan(&mut self) {
+        self.drafted = None;
+        if let Some(queue) = &mut self.queue {
+            queue.forget_loan();
+        }
+    }
+
+    /// Sends if nothing stands in the way: the shortest path there is.
+    #[inline]
+    fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
+        if self.side.is_calm()
+            && let Some(queue) = &mut self.queue
+            && bytes.len() <= queue.capacity()
+        {
+            match queue.send(bytes) {
+                Ok(Some(woke)) => {
+                    self.count_wake(woke);
+                    return Ok(true);
+                }
+                Ok(None) => {}
+                Err(broken) => return Err(self.side.broken(broken)),
+            }
+        }
+        Ok(false)
+    }
+
+    #[cold]
+    fn send_until(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
+        self.wait(bytes.len(), timeout, |sender| Ok(sender.attempt(bytes)?.then_some(())))
+    }
+
+    fn loan_until(&mut self, len: usize, timeout: Option<Duration>) -> Result<*mut u8> {
+        self.wait(len, timeout, |sender| sender.attempt_loan(len))
+    }
+
+    /// Waits until `attempt` succeeds.
+    fn wait<T>(
+        &mut self,
+        len: usize,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        let deadline = Deadline::after(timeout);
+        let timed = !deadline.is_endless();
+        loop {
+            let mut patience = std::mem::take(&mut self.patience);
+            let done = patience.spin(|| {
+                self.prepare()?;
+                // Another segment may have other limits.
+                self.check_size(len, self.limit())?;
+                if self.may_write(timed)? { attempt(self) } else { Ok(None) }
+            });
+            self.patience = patience;
+            if let Some(done) = done? {
+                return Ok(done);
+            }
+            let sample = self.room_sample();
+            if self.may_write(timed)?
+                && let Some(done) = attempt(self)?
+            {
+                return Ok(done);
+            }
+            if let Some(error) = self.side.link.0.hopeless(timed) {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                self.unacknowledged = None;
+                return Err(self
+                    .side
+                    .timeout("room for a message, or the reading of the one before,", deadline));
+            };
+            self.park(sample, left);
+        }
+    }
+
+    /// What the word on which `park` would wait says now.
+    fn room_sample(&self) -> u32 {
+        match &self.queue {
+            Some(queue) if self.side.peer_has_queue() => queue.room().sample(),
+            _ => self.mailbox.channel().taken().sample(),
+        }
+    }
+
+    fn park(&self, sample: u32, left: Duration) {
+        match &self.queue {
+            Some(queue) if self.side.peer_has_queue() => {
+                self.patience.leave_core(queue.room(), sample, false, left)
+            }
+            _ => {
+                let silent = self.side.link.0.peer_is_legacy();
+                self.patience.leave_core(self.mailbox.channel().taken(), sample, silent, left);
+            }
+        }
+    }
+
+    /// Whether there is, or may come, somebody to write for: an error where waiting is in vain.
+    fn may_write(&self, timed: bool) -> Result<bool> {
+        match self.side.link.0.check_writable() {
+            Ok(()) => Ok(true),
+            Err(Error::Reconnecting { .. }) => Ok(false),
+            Err(_) if !timed => Ok(false),
+            Err(error) => Err(error),
+        }
+    }
+
+    /// That the endpoint is usable, and attached where its link is.
+    fn prepare(&mut self) -> Result<()> {
+        self.side.link.0.check()?;
+        if self.side.follow() {
+            self.unacknowledged = None;
+            self.drafted = None;
+            self.mailbox = self.side.attachment.outgoing_mailbox();
+            self.queue = Self::resume_queue(&self.side)?;
+        }
+        Ok(())
+    }
+
+    #[inline]
+    fn check_size(&self, size: usize, capacity: usize) -> Result<()> {
+        if size <= capacity {
+            return Ok(());
+        }
+        Err(Error::TooLarge { segment: self.side.link.0.segment(), size, capacity })
+    }
+
+    /// The greatest message that can go the way it would go now.
+    fn limit(&self) -> usize {
+        match &self.queue {
+            Some(queue) if self.side.peer_has_queue() => queue.capacity(),
+            _ => self.side.attachment.data_size(),
+        }
+    }
+
+    /// Sends if there is room.
+    fn attempt(&mut self, bytes: &[u8]) -> Result<bool> {
+        if self.side.peer_has_queue()
+            && let Some(queue) = &mut self.queue
+        {
+            let sent = queue.send(bytes).map_err(|broken| self.side.broken(broken))?;
+            self.count_wake(sent == Some(true));
+            return Ok(sent.is_some());
+        }
+        let free = self.is_free();
+        if free {
+            self.put(bytes);
+        }
+        Ok(free)
+    }
+
+    /// Finds room for a loan.
+    fn attempt_loan(&mut self, len: usize) -> Result<Option<*mut u8>> {
+        if self.side.peer_has_queue()
+            && let Some(queue) = &mut self.queue
+        {
+            return queue.loan(len).map_err(|broken| self.side.broken(broken));
+        }
+        if !self.is_free() {
+            return Ok(None);
+        }
+        if self.draft.len() < len {
+            self.draft.resize(len, 0);
+        }
+        self.drafted = Some(len);
+        Ok(Some(self.draft.as_mut_ptr()))
+    }
+
+    /// Whether the previous message was taken, where one is in flight at a time.
+    fn is_free(&mut self) -> bool {
+        let channel = self.mailbox.channel();
+        if !self.side.link.0.peer_is_legacy() {
+            return channel.is_taken();
+        }
+        // Acquire: the 1.x reader counts after it has copied.
+        let reads = channel.tail.read_count.load(Ordering::Acquire);
+        self.unacknowledged.take_if(|before| *before != reads);
+        self.unacknowledged.is_none()
+    }
+
+    fn put(&mut self, bytes: &[u8]) {
+        let channel = self.mailbox.channel();
+        self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
+        let woke = channel.write(bytes);
+        self.count_wake(woke);
+    }
+
+    #[inline]
+    fn count_wake(&self, woke: bool) {
+        if woke {
+            self.side.link.0.counters.wakeups.add(1);
+        }
+    }
+
+    fn full(&self) -> Error {
+        Error::Full { segment: self.side.link.0.segment() }
+    }
+}
+
+impl Loan<'_> {
+    /// Publishes the message.
+    ///
+    /// # Errors
+    /// [`Error::Forked`].
+    pub fn send(self) -> Result<()> {
+        let mut loan = std::mem::ManuallyDrop::new(self);
+        loan.sender.send_loaned()
+    }
+
+    /// The loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
+    /// [`Sender::forget_loan`], or any other call of the sender that sends, and while the sender exists.
+    pub fn into_raw(self) -> (*mut u8, usize) {
+        let loan = std::mem::ManuallyDrop::new(self);
+        (loan.start, loan.len)
+    }
+}
+
+impl Drop for Loan<'_> {
+    fn drop(&mut self) {
+        self.sender.forget_loan();
+    }
+}
+
+impl Deref for Loan<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        // SAFETY: as in `deref_mut`.
+        unsafe { std::slice::from_raw_parts(self.start, self.len) }
+    }
+}
+
+impl DerefMut for Loan<'_> {
+    fn deref_mut(&mut self) -> &mut [u8] {
+        // SAFETY: `start` is `len` bytes in the queue, or in the sender's draft, that belong to this loan alone until
+        // it is sent or dropped: the borrow of the sender keeps the memory, and everybody else out. They are
+        // initialised: a mapping's bytes always are.
+        unsafe { std::slice::from_raw_parts_mut(self.start, self.len) }
+    }
+}
+
+// SAFETY: the pointer is to memory that the sender keeps, and a `&mut Sender` may go to another thread.
+unsafe impl Send for Loan<'_> {}

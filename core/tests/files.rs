@@ -1,0 +1,353 @@
+//! What lies under a name: made with exact permissions, refused when it is not ours, and never changed then.
+
+mod common;
+
+use std::fs::{self, Metadata, Permissions};
+use std::io::Write as _;
+use std::os::unix::fs::{FileExt, MetadataExt, OpenOptionsExt, PermissionsExt, symlink};
+use std::time::Duration;
+
+use common::{Child, Name, poll, say, scenario, told};
+use eshm::{Endpoint, Error, MAX_DATA_SIZE, Role};
+use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::stat::{Mode, umask};
+
+const ROLES: [Role; 3] = [Role::Master, Role::Slave, Role::Auto];
+
+/// The scenarios of this file's child processes.
+#[test]
+fn child() {
+    let Some((scenario, segment)) = scenario() else { return };
+    match &*scenario {
+        "umask 0" => make_under_umask(&segment, 0),
+        "umask 077" => make_under_umask(&segment, 0o077),
+        "umask 0777" => make_under_umask(&segment, 0o777),
+        "limited" => make_under_a_limit(&segment),
+        "replace" => replace_under_a_limit(&segment),
+        "small shm" => use_a_small_shm(&segment),
+        other => panic!("no scenario {other}"),
+    }
+}
+
+fn make_under_umask(segment: &str, mask: u32) {
+    umask(Mode::from_bits_truncate(mask));
+    for mode in [0o600, 0o660, 0o666, 0o777] {
+        let master = Endpoint::builder(segment).role(Role::Master).mode(mode).open().unwrap();
+        let found = fs::metadata(format!("/dev/shm/eshm_{segment}")).unwrap().mode() & 0o7777;
+        say(if found == mode { "exact".to_owned() } else { format!("{found:#o} for {mode:#o}") });
+        master.close().unwrap();
+    }
+}
+
+#[test]
+fn the_mode_is_exact_whatever_the_umask() {
+    for mask in ["umask 0", "umask 077", "umask 0777"] {
+        let name = Name::new("umask");
+        let child = Child::start(mask, &name);
+        (0..4).for_each(|_| child.expect("exact"));
+        assert!(child.ended().success());
+    }
+}
+
+#[test]
+fn the_mode_is_0600_by_default_and_a_take_over_sets_it() {
+    let name = Name::new("mode");
+    let mode = || fs::metadata(name.path()).unwrap().mode() & 0o7777;
+    let builder = || Endpoint::builder(&name).role(Role::Master).auto_cleanup(false);
+    builder().open().unwrap().close().unwrap();
+    assert_eq!(mode(), 0o600);
+    builder().mode(0o640).open().unwrap().close().unwrap();
+    assert_eq!(mode(), 0o640);
+}
+
+#[test]
+fn bad_names_are_refused_and_nothing_is_made() {
+    let before = || fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
+    let long = "n".repeat(251);
+    for role in ROLES {
+        for name in ["", "a/b", "/a", "..", "../etc/passwd", "a\0b", &long] {
+            match Endpoint::builder(name).role(role).open() {
+                Err(error @ Error::InvalidName { .. }) => assert_eq!(error.code(), -1),
+                other => panic!("{name:?}: {other:?}"),
+            }
+            assert!(before().all(|file| file.to_string_lossy() != format!("eshm_{name}")));
+        }
+    }
+}
+
+#[test]
+fn the_longest_and_the_strangest_names_work() {
+    let longest = format!("{:x<250}", &*Name::new("longest"));
+    for name in [longest, format!("größe {}\n.", &*Name::new("strange"))] {
+        let mut master = Endpoint::master(&name).unwrap();
+        let mut slave = Endpoint::slave(&name).unwrap();
+        master.send(b"hello").unwrap();
+        assert_eq!(&*slave.recv().unwrap(), b"hello");
+    }
+}
+
+/// What must not change of a file that is refused.
+fn state(meta: &Metadata) -> (u64, u32, u32, u64, i64, i64, i64) {
+    let times = (meta.mtime(), meta.mtime_nsec(), meta.ctime_nsec());
+    (meta.ino(), meta.mode(), meta.uid(), meta.len(), times.0, times.1, times.2)
+}
+
+/// Every role refuses what lies under the name, at once and with this `what` or action, and leaves it as it is.
+#[track_caller]
+fn assert_refused(name: &Name, what: &str) -> String {
+    let before = state(&name.path().symlink_metadata().unwrap());
+    let bytes = || name.path().symlink_metadata().unwrap().is_file().then(|| fs::read(name.path()).unwrap());
+    let content = bytes();
+    let mut text = String::new();
+    for role in ROLES {
+        let error = Endpoint::builder(name).role(role).connect_timeout(Duration::ZERO).open().unwrap_err();
+        assert_eq!(error.code(), -3, "{role}: {error}");
+        text = error.to_string();
+        assert!(text.contains(what) && text.contains(&**name), "{role}: {what:?} not in {text:?}");
+        assert_eq!(state(&name.path().symlink_metadata().unwrap()), before, "{role} changed it");
+        assert!(bytes() == content, "{role} changed its bytes");
+    }
+    text
+}
+
+#[test]
+fn what_is_no_regular_file_is_refused() {
+    let name = Name::new("symlink");
+    let victim = tempfile::NamedTempFile::new().unwrap();
+    fs::write(victim.path(), "precious").unwrap();
+    symlink(victim.path(), name.path()).unwrap();
+    assert_refused(&name, "symbolic link");
+    assert_eq!(fs::read(victim.path()).unwrap(), b"precious");
+
+    let name = Name::new("dangling");
+    symlink("/nowhere", name.path()).unwrap();
+    assert_refused(&name, "symbolic link");
+
+    let name = Name::new("directory");
+    fs::create_dir(name.path()).unwrap();
+    assert_refused(&name, "a directory");
+
+    let name = Name::new("fifo");
+    nix::unistd::mkfifo(&name.path(), Mode::from_bits_truncate(0o600)).unwrap();
+    assert_refused(&name, "a FIFO");
+
+    let name = Name::new("socket");
+    let _socket = std::os::unix::net::UnixListener::bind(name.path()).unwrap();
+    assert_refused(&name, "opening it");
+}
+
+/// A segment that a master left, with a message in it.
+fn left_behind(test: &str) -> Name {
+    let name = Name::new(test);
+    let mut master = Endpoint::builder(&name).role(Role::Master).auto_cleanup(false).open().unwrap();
+    master.send(b"unread").unwrap();
+    master.close().unwrap();
+    name
+}
+
+fn overwrite(name: &Name, offset: u64, bytes: &[u8]) {
+    fs::OpenOptions::new().write(true).open(name.path()).unwrap().write_all_at(bytes, offset).unwrap();
+}
+
+#[test]
+fn a_foreign_header_is_refused_and_named() {
+    let cases: [(&str, u64, u32, &str); 11] = [
+        ("magic", 0, 0x4D48_5345, "0x4d485345"),
+        ("magic", 0, 0, "the magic"),
+        ("version", 4, 0, "the version is 0"),
+        ("version", 4, 1, "the version is 1"),
+        ("version", 4, 4, "the version is 4"),
+        ("version", 4, u32::MAX, "expected 2 or 3"),
+        ("layout", 52, 0, "the layout size is 0 bytes"),
+        ("layout", 52, u32::MAX, "the layout size"),
+        ("extension", 56, 2, "the extension is 2"),
+        ("data-size", 60, 0, "not 0"),
+        ("data-size", 60, MAX_DATA_SIZE as u32 + 1, "not 67108865"),
+    ];
+    for (field, offset, value, what) in cases {
+        let name = left_behind(field);
+        overwrite(&name, offset, &value.to_ne_bytes());
+        let text = assert_refused(&name, what);
+        assert!(text.contains("expected"), "{text}");
+    }
+}
+
+#[test]
+fn a_header_that_promises_more_than_the_file_holds_is_refused() {
+    let name = left_behind("promise");
+    let layout = 128 + 2 * (128 + 8192);
+    overwrite(&name, 52, &(layout as u32).to_ne_bytes());
+    overwrite(&name, 60, &8192u32.to_ne_bytes());
+    assert_refused(&name, "expected at least 16768 bytes");
+}
+
+#[test]
+fn a_truncated_file_is_refused() {
+    for len in [1, 4, 127, 128, 383, 384, 4352, 8575] {
+        let name = left_behind("truncated");
+        let file = fs::OpenOptions::new().write(true).open(name.path()).unwrap();
+        file.set_len(len).unwrap();
+        assert_refused(&name, &format!("{len} bytes"));
+    }
+}
+
+#[test]
+fn a_file_of_random_bytes_is_refused() {
+    use std::hash::{BuildHasher, Hasher, RandomState};
+    for len in [200, 8576, 100_000] {
+        let name = Name::new("random");
+        let random = std::iter::repeat_with(|| RandomState::new().build_hasher().finish() as u8 | 1);
+        fs::write(name.path(), random.take(len).collect::<Vec<u8>>()).unwrap();
+        assert_refused(&name, "expected");
+    }
+}
+
+/// An ESHM 1.x master that was killed while it made its segment leaves a file without content.
+#[test]
+fn an_empty_or_zero_file_is_refused_in_time() {
+    for len in [0, 8576] {
+        let name = Name::new("empty");
+        fs::write(name.path(), vec![0; len]).unwrap();
+        assert_refused(&name, "begun to make it");
+    }
+}
+
+/// A master is not told to start its master.
+#[test]
+fn a_master_that_finds_an_empty_file_is_told_what_to_do() {
+    let name = Name::new("empty-master");
+    fs::write(name.path(), "").unwrap();
+    let error =
+        Endpoint::builder(&name).role(Role::Master).connect_timeout(Duration::ZERO).open().unwrap_err();
+    assert!(error.to_string().contains("remove"), "{error}");
+}
+
+#[test]
+fn another_users_segment_is_refused_unless_accepted() {
+    if !nix::unistd::geteuid().is_root() {
+        println!("SKIPPED: another_users_segment_is_refused_unless_accepted needs root, to give a file away");
+        return;
+    }
+    let name = left_behind("owner");
+    std::os::unix::fs::chown(name.path(), Some(65534), Some(65534)).unwrap();
+    let text = assert_refused(&name, "user 65534");
+    assert!(text.contains("any_owner"), "{text}");
+    let mut slave = Endpoint::builder(&name).role(Role::Slave).any_owner(true).open().unwrap();
+    assert_eq!(&*slave.recv().unwrap(), b"unread");
+}
+
+#[test]
+fn a_file_that_may_not_be_opened_is_an_error_with_a_hint() {
+    let name = Name::new("forbidden");
+    let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(name.path()).unwrap();
+    file.write_all(&[1; 100]).unwrap();
+    fs::set_permissions(name.path(), Permissions::from_mode(0)).unwrap();
+    // Root may open everything, and then finds that it is too small.
+    assert_refused(&name, if nix::unistd::geteuid().is_root() { "100 bytes" } else { "permissions" });
+}
+
+fn limit_file_size() {
+    setrlimit(Resource::RLIMIT_FSIZE, 100_000, 100_000).unwrap();
+}
+
+fn make_under_a_limit(segment: &str) {
+    limit_file_size();
+    let builder = Endpoint::builder(segment).role(Role::Master);
+    match builder.clone().data_size(1 << 20).open() {
+        Err(error @ Error::Create { .. }) => say(error),
+        other => say(format!("{other:?}")),
+    }
+    say(format!("exists: {}", fs::exists(format!("/dev/shm/eshm_{segment}")).unwrap()));
+    say(format!("a small one: {:?}", builder.open().map(|master| master.data_size()).ok()));
+}
+
+#[test]
+fn no_memory_is_an_error_and_nothing_is_made() {
+    let name = Name::new("limited");
+    let child = Child::start("limited", &name);
+    let error = child.line();
+    assert!(error.contains("reserving its memory") && error.contains("ulimit -f"), "{error}");
+    child.expect("exists: false");
+    child.expect("a small one: Some(4096)");
+    assert!(child.ended().success());
+}
+
+fn replace_under_a_limit(segment: &str) {
+    limit_file_size();
+    let larger = Endpoint::builder(segment).role(Role::Master).data_size(1 << 20).open();
+    say(larger.unwrap_err().code());
+}
+
+/// A master that cannot make the segment it wants leaves the one that is there, and what is unread in it.
+#[test]
+fn a_replacement_that_fails_loses_nothing() {
+    let name = left_behind("replace");
+    let child = Child::start("replace", &name);
+    child.expect("-2");
+    assert!(child.ended().success());
+    assert!(name.exists(), "the old segment is gone, and no new one was made");
+    assert_eq!(&*Endpoint::slave(&name).unwrap().recv().unwrap(), b"unread");
+}
+
+/// In a mount namespace of its own, with a /dev/shm of 64 KiB.
+fn use_a_small_shm(segment: &str) {
+    // SAFETY: takes no pointers; other threads of this process, which share nothing with it then, do not care.
+    let private = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0
+        && std::process::Command::new("mount").args(["--make-rprivate", "/"]).status().unwrap().success()
+        && std::process::Command::new("mount")
+            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs", "/dev/shm"])
+            .status()
+            .unwrap()
+            .success();
+    if !private {
+        return say("no mount namespace");
+    }
+    say("mounted");
+    let error = Endpoint::builder(segment).role(Role::Master).data_size(1 << 20).open().unwrap_err();
+    say(error);
+    say(format!("files: {}", fs::read_dir("/dev/shm").unwrap().count()));
+
+    // As ESHM 1.x makes one: never reserved, so that its memory may be missing when it is used.
+    let path = format!("/dev/shm/eshm_{segment}");
+    let sparse = fs::File::create(&path).unwrap();
+    sparse.set_len(128 + 2 * (128 + 65536)).unwrap();
+    let header = [0x4553_484Du32, 3, 0, 0, 0, 0, 0, 0, 0, 0, 100, 1, 1, 128 + 2 * (128 + 65536)];
+    sparse.write_all_at(&header.map(u32::to_ne_bytes).concat(), 0).unwrap();
+    // Fails when the space is used up.
+    let _ = fs::write("/dev/shm/filler", vec![1; 1 << 20]);
+    match Endpoint::slave(segment) {
+        Err(error) => say(error.code()),
+        Ok(mut slave) => say(format!("{:?}", slave.write(&[1; 65536]))),
+    }
+    told();
+}
+
+#[test]
+fn a_full_shm_is_an_error_and_never_a_bus_error() {
+    let name = Name::new("full");
+    let child = Child::start("small shm", &name);
+    if child.line() != "mounted" {
+        println!("SKIPPED: a_full_shm_is_an_error_and_never_a_bus_error needs to mount a tmpfs (root)");
+        return;
+    }
+    let error = child.line();
+    assert!(error.contains("/dev/shm is full"), "{error}");
+    child.expect("files: 0");
+    child.expect("-3");
+    assert!(child.ended().success());
+}
+
+/// The name appears only when the segment is complete: whoever sees it can attach.
+#[test]
+fn a_name_never_leads_to_half_a_segment() {
+    let name = Name::new("complete");
+    std::thread::scope(|scope| {
+        let looker = scope.spawn(|| poll("the segment", || fs::read(name.path()).ok()));
+        let _master = Endpoint::builder(&name).role(Role::Master).data_size(1 << 20).open().unwrap();
+        let seen = looker.join().unwrap();
+        assert_eq!(
+            (seen.len(), &seen[..4]),
+            (128 + 2 * (128 + (1 << 20)), &0x4553_484Du32.to_ne_bytes()[..])
+        );
+    });
+}

@@ -1,0 +1,385 @@
+//! Starting, meeting, leaving and starting again, within one process.
+
+mod common;
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::Barrier;
+use std::thread;
+use std::time::Duration;
+
+use common::{Name, WATCHDOG, poll};
+use eshm::{Builder, Endpoint, Error, PeerState, Role};
+
+fn master(name: &str) -> Builder {
+    Endpoint::builder(name).role(Role::Master)
+}
+
+fn slave(name: &str) -> Builder {
+    Endpoint::builder(name).role(Role::Slave)
+}
+
+/// Opens two endpoints at the same instant.
+fn at_once(name: &str, role: Role) -> [eshm::Result<Endpoint>; 2] {
+    let barrier = Barrier::new(2);
+    let open = || {
+        barrier.wait();
+        Endpoint::builder(name).role(role).open()
+    };
+    thread::scope(|scope| [scope.spawn(open), scope.spawn(open)].map(|thread| thread.join().unwrap()))
+}
+
+fn assert_talk(one: &mut Endpoint, other: &mut Endpoint) {
+    one.send(b"ping").unwrap();
+    assert_eq!(&*other.recv_timeout(WATCHDOG).unwrap().unwrap(), b"ping");
+    other.send(b"pong").unwrap();
+    assert_eq!(&*one.recv_timeout(WATCHDOG).unwrap().unwrap(), b"pong");
+}
+
+#[test]
+fn master_and_slave_know_each_other_and_talk() {
+    let name = Name::new("talk");
+    let mut master = Endpoint::master(&name).unwrap();
+    assert_eq!((master.name(), master.role(), master.data_size()), (&*name, Role::Master, 4096));
+    assert_eq!(master.peer_state(), PeerState::Absent);
+    let mut slave = Endpoint::slave(&name).unwrap();
+    assert_eq!((slave.name(), slave.role(), slave.data_size()), (&*name, Role::Slave, 4096));
+    master.wait_for_peer(WATCHDOG).unwrap();
+    slave.wait_for_peer(WATCHDOG).unwrap();
+    assert_talk(&mut master, &mut slave);
+    assert!(!master.peer_is_legacy() && !slave.peer_is_legacy());
+    let stats = master.stats().unwrap();
+    assert_eq!((stats.m2s_write_count, stats.m2s_read_count), (1, 1));
+    assert_eq!((stats.s2m_write_count, stats.s2m_read_count), (1, 1));
+    let pid = std::process::id() as i32;
+    assert_eq!((stats.master_pid, stats.slave_pid), (pid, pid));
+}
+
+#[test]
+fn a_taken_seat_is_refused_with_its_pid() {
+    let name = Name::new("seat");
+    let _master = Endpoint::master(&name).unwrap();
+    let _slave = Endpoint::slave(&name).unwrap();
+    for role in [Role::Master, Role::Slave] {
+        let error = Endpoint::builder(&name).role(role).open().unwrap_err();
+        assert_eq!(error.code(), -15);
+        match error {
+            Error::SeatTaken { segment, role: found, pid } => {
+                assert_eq!((&*segment, found, pid), (&*name, role, std::process::id() as i32));
+            }
+            other => panic!("{other}"),
+        }
+    }
+    // Auto finds both seats taken.
+    assert_eq!(Endpoint::auto(&name).unwrap_err().code(), -15);
+    assert!(name.exists());
+}
+
+#[test]
+fn a_left_seat_is_free_at_once() {
+    let name = Name::new("left");
+    let mut master = Endpoint::master(&name).unwrap();
+    for _ in 0..20 {
+        let mut slave = Endpoint::slave(&name).unwrap();
+        assert_talk(&mut master, &mut slave);
+        slave.close().unwrap();
+    }
+    assert!(master.generation() >= 20);
+}
+
+#[test]
+fn a_slave_waits_for_its_master() {
+    let name = Name::new("waits");
+    thread::scope(|scope| {
+        let slave = scope.spawn(|| slave(&name).connect_timeout(WATCHDOG).open());
+        let mut master = Endpoint::master(&name).unwrap();
+        let mut slave = slave.join().unwrap().unwrap();
+        assert_talk(&mut master, &mut slave);
+    });
+}
+
+#[test]
+fn a_slave_that_shall_not_wait_does_not() {
+    let name = Name::new("zero");
+    let error = slave(&name).connect_timeout(Duration::ZERO).open().unwrap_err();
+    assert_eq!(error.code(), -3);
+    assert!(matches!(error, Error::NotFound { .. }), "{error}");
+    assert!(!name.exists());
+}
+
+#[test]
+fn a_slave_waits_no_longer_than_it_shall() {
+    let name = Name::new("patience");
+    let patience = Duration::from_millis(20);
+    match slave(&name).connect_timeout(patience).open() {
+        Err(Error::NotFound { waited, .. }) => assert!(waited >= patience),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn two_autos_at_once_are_one_master_and_one_slave() {
+    for _ in 0..50 {
+        let name = Name::new("autos");
+        let [one, other] = at_once(&name, Role::Auto).map(Result::unwrap);
+        let (mut master, mut slave) = if one.role() == Role::Master { (one, other) } else { (other, one) };
+        assert_eq!((master.role(), slave.role()), (Role::Master, Role::Slave));
+        assert_talk(&mut master, &mut slave);
+        drop(slave);
+        drop(master);
+        assert!(!name.exists());
+    }
+}
+
+#[test]
+fn two_autos_at_once_take_over_what_a_master_left() {
+    for _ in 0..20 {
+        let name = Name::new("autos-left");
+        let mut old = master(&name).auto_cleanup(false).open().unwrap();
+        old.send(b"left").unwrap();
+        old.close().unwrap();
+        let [one, other] = at_once(&name, Role::Auto).map(Result::unwrap);
+        let (mut master, mut slave) = if one.role() == Role::Master { (one, other) } else { (other, one) };
+        assert_eq!((master.role(), slave.role()), (Role::Master, Role::Slave));
+        assert_eq!(&*slave.recv_timeout(WATCHDOG).unwrap().unwrap(), b"left");
+        assert_talk(&mut master, &mut slave);
+    }
+}
+
+#[test]
+fn two_masters_at_once_are_one_master_and_one_refusal() {
+    for _ in 0..50 {
+        let name = Name::new("masters");
+        let results = at_once(&name, Role::Master);
+        let refused: Vec<i32> =
+            results.iter().filter_map(|result| result.as_ref().err().map(Error::code)).collect();
+        assert_eq!(refused, [-15]);
+    }
+}
+
+#[test]
+fn close_drop_and_panic_leave_nothing_behind() {
+    let name = Name::new("clean");
+    Endpoint::master(&name).unwrap().close().unwrap();
+    assert!(!name.exists(), "after a close");
+    drop(Endpoint::master(&name).unwrap());
+    assert!(!name.exists(), "after a drop");
+    let panicked = catch_unwind(AssertUnwindSafe(|| {
+        let _master = Endpoint::master(&name).unwrap();
+        std::panic::resume_unwind(Box::new("on purpose"));
+    }));
+    assert!(panicked.is_err() && !name.exists(), "after a panic");
+    let (sender, receiver) = Endpoint::master(&name).unwrap().into_split();
+    drop(sender);
+    assert!(name.exists(), "one half is still there");
+    drop(receiver);
+    assert!(!name.exists(), "after the last half's drop");
+}
+
+#[test]
+fn a_slave_and_a_master_told_so_leave_the_segment_alone() {
+    let name = Name::new("keeps");
+    let kept = master(&name).auto_cleanup(false).open().unwrap();
+    Endpoint::slave(&name).unwrap().close().unwrap();
+    assert!(name.exists(), "after a slave's close");
+    kept.close().unwrap();
+    assert!(name.exists(), "after the close of a master with auto_cleanup(false)");
+}
+
+#[test]
+fn a_closed_peer_is_seen_once_everything_is_read() {
+    for role in [Role::Master, Role::Slave] {
+        let name = Name::new("closed");
+        let (master, slave) = (Endpoint::master(&name).unwrap(), Endpoint::slave(&name).unwrap());
+        let (mut leaver, mut stayer) = if role == Role::Master { (master, slave) } else { (slave, master) };
+        leaver.send(b"the last words").unwrap();
+        leaver.close().unwrap();
+        assert_eq!(&*stayer.recv().unwrap(), b"the last words");
+        match stayer.recv() {
+            Err(Error::PeerClosed { peer, .. }) => assert_eq!(peer, role),
+            other => panic!("{other:?}"),
+        }
+        assert_eq!(stayer.peer_state(), PeerState::Closed);
+        assert_eq!(stayer.read().unwrap_err().code(), -16);
+        assert!(stayer.recv_timeout(Duration::from_millis(1)).unwrap().is_none(), "timed calls wait");
+    }
+}
+
+#[test]
+fn a_waiting_receiver_and_a_waiting_sender_learn_of_a_close() {
+    let name = Name::new("waiting");
+    let mut master = Endpoint::master(&name).unwrap();
+    let slave = Endpoint::slave(&name).unwrap();
+    master.send(b"never taken").unwrap();
+    let (mut sender, mut receiver) = master.into_split();
+    thread::scope(|scope| {
+        let received = scope.spawn(move || receiver.recv().map(drop));
+        let sent = scope.spawn(move || sender.send(b"never sent"));
+        slave.close().unwrap();
+        assert_eq!(received.join().unwrap().unwrap_err().code(), -16);
+        assert_eq!(sent.join().unwrap().unwrap_err().code(), -16);
+    });
+}
+
+#[test]
+fn a_slave_that_wants_another_size_is_refused() {
+    let name = Name::new("size");
+    let master = master(&name).data_size(1000).open().unwrap();
+    assert_eq!(master.data_size(), 1000);
+    match slave(&name).data_size(1001).open() {
+        Err(Error::Foreign { found, expected, .. }) => {
+            assert!(found.contains("1000") && expected.contains("1001"), "{found} / {expected}");
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(slave(&name).data_size(1000).open().unwrap().data_size(), 1000);
+}
+
+#[test]
+fn a_message_too_large_is_refused_and_nothing_is_written() {
+    let name = Name::new("large");
+    let mut master = master(&name).data_size(100).open().unwrap();
+    let mut slave = Endpoint::slave(&name).unwrap();
+    for result in [master.write(&[1; 101]), master.send(&[1; 101]), master.try_send(&[1; 101])] {
+        assert!(matches!(result, Err(Error::TooLarge { size: 101, capacity: 100, .. })), "{result:?}");
+    }
+    assert!(slave.try_read().unwrap().is_none());
+    master.send(&[2; 100]).unwrap();
+    assert_eq!(&*slave.recv().unwrap(), [2; 100]);
+}
+
+#[test]
+fn a_second_message_waits_for_the_first_to_be_taken() {
+    let name = Name::new("full");
+    let mut master = Endpoint::master(&name).unwrap();
+    let mut slave = Endpoint::slave(&name).unwrap();
+    master.try_send(b"one").unwrap();
+    // A fast queue may hold more than one message: fill what there is.
+    let more = (0..).take_while(|_| master.try_send(b"more").is_ok()).count();
+    assert_eq!(master.try_send(b"refused").unwrap_err().code(), -12);
+    let timeout = Duration::from_millis(5);
+    match master.send_timeout(b"refused", timeout) {
+        Err(Error::Timeout { waited, .. }) => assert!(waited >= timeout),
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(&*slave.recv().unwrap(), b"one");
+    for _ in 0..more {
+        assert_eq!(&*slave.recv().unwrap(), b"more");
+    }
+    assert!(slave.try_recv().unwrap().is_none(), "a refused message was sent");
+    master.try_send(b"two").unwrap();
+    assert_eq!(&*slave.recv().unwrap(), b"two");
+}
+
+/// A slave that is attached when its master closes and another makes a new segment.
+#[test]
+fn a_slave_follows_to_a_segment_of_another_size() {
+    let name = Name::new("follows");
+    let mut first = master(&name).auto_cleanup(false).open().unwrap();
+    let mut slave = slave(&name).reconnect_interval(Duration::from_millis(1)).open().unwrap();
+    assert_talk(&mut first, &mut slave);
+    let before = slave.generation();
+    first.close().unwrap();
+    poll("the slave's notice", || (slave.peer_state() == PeerState::Closed).then_some(()));
+
+    let mut second = master(&name).data_size(8192).open().unwrap();
+    slave.wait_for_peer(WATCHDOG).unwrap();
+    second.send(&[7; 8192]).unwrap();
+    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
+    assert_eq!(message.len(), 8192);
+    assert!(message.generation() > before, "{} > {before}", message.generation());
+    assert_eq!(slave.data_size(), 8192);
+    assert_talk(&mut second, &mut slave);
+    assert!(slave.stats().unwrap().reconnects > 0);
+}
+
+/// As above, and the message that the first master left unread is delivered first, as the first master's.
+#[test]
+fn what_the_first_master_left_is_read_before_what_the_second_sends() {
+    let name = Name::new("order");
+    let mut first = Endpoint::master(&name).unwrap();
+    let mut slave = slave(&name).reconnect_interval(Duration::from_millis(1)).open().unwrap();
+    assert_talk(&mut first, &mut slave);
+    let before = slave.generation();
+    first.send(b"of the first").unwrap();
+    first.close().unwrap();
+    poll("the slave's notice", || (slave.peer_state() == PeerState::Closed).then_some(()));
+
+    let mut second = Endpoint::master(&name).unwrap();
+    slave.wait_for_peer(WATCHDOG).unwrap();
+    second.send(b"of the second").unwrap();
+    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
+    assert_eq!((&*message, message.generation()), (&b"of the first"[..], before));
+    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
+    assert_eq!(&*message, b"of the second");
+    assert!(message.generation() > before, "{} > {before}", message.generation());
+}
+
+/// A master that cannot make the segment it wants leaves the one that is there, and what is unread in it.
+#[test]
+fn a_replacement_that_fails_loses_nothing() {
+    let name = Name::new("nothing-lost");
+    // Where /dev/shm is larger than the replacement, there is nothing to fail.
+    let shm = nix::sys::statvfs::statvfs("/dev/shm").unwrap();
+    if shm.blocks_available() * shm.fragment_size() > 2 * eshm::MAX_DATA_SIZE as u64 {
+        println!("skipped: /dev/shm has room for everything; tests/files.rs proves it with a limit");
+        return;
+    }
+    let mut first = master(&name).auto_cleanup(false).open().unwrap();
+    first.send(b"unread").unwrap();
+    first.close().unwrap();
+    assert_eq!(master(&name).data_size(eshm::MAX_DATA_SIZE).open().unwrap_err().code(), -2);
+    assert_eq!(&*Endpoint::slave(&name).unwrap().recv().unwrap(), b"unread");
+}
+
+#[test]
+fn settings_out_of_range_are_refused() {
+    let name = Name::new("settings");
+    let ms = Duration::from_millis;
+    let hour = Duration::from_secs(3600);
+    for builder in [
+        master(&name).data_size(0),
+        master(&name).data_size(eshm::MAX_DATA_SIZE + 1),
+        master(&name).heartbeat_interval(Duration::ZERO),
+        master(&name).heartbeat_interval(ms(1001)),
+        master(&name).stale_threshold(Duration::ZERO),
+        master(&name).stale_threshold(hour + ms(1)),
+        master(&name).reconnect_interval(Duration::ZERO),
+        master(&name).mode(0o1600),
+        master(&name).mode(0o066),
+    ] {
+        let shown = format!("{builder:?}");
+        assert_eq!(builder.open().map_err(|error| error.code()).unwrap_err(), -1, "{shown}");
+        assert!(!name.exists(), "{shown}");
+    }
+}
+
+#[test]
+fn the_smallest_and_an_odd_data_size_work() {
+    for size in [1, 7, 4097] {
+        let name = Name::new("sizes");
+        let mut master = master(&name).data_size(size).open().unwrap();
+        let mut slave = Endpoint::slave(&name).unwrap();
+        assert_eq!(slave.data_size(), size);
+        for len in [size, 0] {
+            master.send(&vec![9; len]).unwrap();
+            assert_eq!(&*slave.recv().unwrap(), vec![9; len]);
+        }
+    }
+}
+
+/// A mailbox shows a newcomer the current value; `recv` gives each message to one receiver only.
+#[test]
+fn a_newcomer_reads_the_latest_value_but_receives_only_what_was_not_taken() {
+    let name = Name::new("newcomer");
+    let mut master = Endpoint::master(&name).unwrap();
+    master.write(b"zero").unwrap();
+    master.write(b"one").unwrap();
+    let mut first = Endpoint::slave(&name).unwrap();
+    let message = first.read_timeout(WATCHDOG).unwrap().unwrap();
+    assert_eq!((&*message, message.skipped()), (&b"one"[..], 1));
+    first.close().unwrap();
+    let mut second = Endpoint::slave(&name).unwrap();
+    assert_eq!(&*second.try_read().unwrap().unwrap(), b"one");
+    second.close().unwrap();
+    assert!(Endpoint::slave(&name).unwrap().try_recv().unwrap().is_none());
+}
