@@ -2,9 +2,13 @@
 //!
 //! After a change of the layout: `ESHM_UPDATE_LAYOUT=1 cargo test -p eshm --test layout_json`.
 
+#![recursion_limit = "256"]
+
 use std::mem::offset_of;
 
-use eshm::layout::{self, ChannelTail, Descriptor, Direction, ESHMData, Geometry, Header, QueueControl, QueueGeometry, Slot};
+use eshm::layout::{
+    self, ChannelTail, Descriptor, Direction, ESHMData, Geometry, Header, QueueControl, QueueGeometry, Slot,
+};
 use serde_json::{Value, json};
 
 macro_rules! fields {
