@@ -287,6 +287,9 @@ struct Start<'a> {
     name: &'a SegmentName,
     config: &'a Builder,
     since: Instant,
+    /// Whether the caller can wait: for a seat to be given up, for a heartbeat to move. The monitor cannot, since all
+    /// heartbeats of the process would stand still meanwhile.
+    patient: bool,
 }
 
 /// Opens a segment in the role that `config` asks for.
@@ -294,7 +297,7 @@ struct Start<'a> {
 /// # Errors
 /// As [`Builder::open`].
 pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> {
-    let start = Start { name, config, since: Instant::now() };
+    let start = Start { name, config, since: Instant::now(), patient: true };
     loop {
         let found = match Region::open(name, config.any_owner)? {
             Opened::Missing if config.role == Role::Slave => start.wait("there is no such segment")?,
@@ -324,7 +327,7 @@ pub(crate) fn attach_again(
     if old.region.is_named(name) {
         return Ok(None);
     }
-    let start = Start { name, config, since: Instant::now() };
+    let start = Start { name, config, since: Instant::now(), patient: false };
     match Region::open(name, config.any_owner)? {
         Opened::Missing | Opened::Empty => Ok(None),
         Opened::Mapped(region) => match start.inspect(&region)? {
@@ -443,7 +446,7 @@ impl Start<'_> {
     fn claim(&self, region: &Region, seat: Role) -> Result<bool> {
         let since = Instant::now();
         while !self.lock(region, seat)? {
-            if since.elapsed() >= SEAT_PATIENCE {
+            if !self.patient || since.elapsed() >= SEAT_PATIENCE {
                 return Ok(false);
             }
             std::thread::sleep(LOOK);
@@ -476,6 +479,10 @@ impl Start<'_> {
         let first = seat.pulse();
         if !first.alive || seat.is_ours() {
             return false;
+        }
+        if !self.patient {
+            // For all that can be known at once.
+            return true;
         }
         let since = Instant::now();
         while since.elapsed() < self.config.stale_threshold {

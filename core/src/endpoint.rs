@@ -164,12 +164,9 @@ impl Endpoint {
         self.receiver.recv_many(most, each)
     }
 
-    /// Shows one sign of life: for endpoints opened with [`Builder::background`]`(false)`.
-    ///
-    /// # Errors
-    /// [`Error::Forked`].
-    pub fn update_heartbeat(&self) -> Result<()> {
-        self.sender.side.link.0.update_heartbeat()
+    /// A handle for questions from other threads.
+    pub fn inspector(&self) -> Inspector {
+        Inspector(Arc::clone(&self.sender.side.link.0))
     }
 
     /// Says goodbye to the peer; a master removes the segment's name (see [`Builder::auto_cleanup`]). What the
@@ -182,54 +179,58 @@ impl Endpoint {
     }
 }
 
-/// What can be asked of an endpoint and of either half. Any thread may ask.
+/// Answers questions about an endpoint, from any thread, while others send and receive. Made by
+/// [`Endpoint::inspector`]; outlives the endpoint, which is not kept open by it.
+#[derive(Clone, Debug)]
+pub struct Inspector(Arc<Link>);
+
+/// What can be asked of an endpoint, of either half, and of an inspector.
 macro_rules! inspection {
-    ($type:ident, $($side:ident).+) => {
+    ($type:ident, $($link:tt).+) => {
         impl $type {
             /// The segment's name.
             pub fn name(&self) -> &str {
-                self.$($side).+.link.0.name.as_str()
+                self.$($link).+.name.as_str()
             }
 
             /// Master or slave, as it was settled.
             pub fn role(&self) -> Role {
-                self.$($side).+.link.0.role
+                self.$($link).+.role
             }
 
             /// The greatest value of `write`, in bytes.
             pub fn data_size(&self) -> usize {
-                self.$($side).+.attachment.data_size()
+                self.$($link).+.attachment().0.data_size()
             }
 
             /// The greatest message of `send`, in bytes: the queue's capacity, or, on a segment without queues, the
             /// data size.
             pub fn max_message(&self) -> usize {
-                let attachment = &self.$($side).+.attachment;
+                let (attachment, _) = self.$($link).+.attachment();
                 attachment.queue_capacity().unwrap_or(attachment.data_size())
             }
 
             /// What is known of the peer.
             pub fn peer_state(&self) -> PeerState {
-                self.$($side).+.link.0.peer_state()
+                self.$($link).+.peer_state()
             }
 
             /// The peer's generation: greater after each restart of the peer.
             pub fn generation(&self) -> u64 {
-                let side = &self.$($side).+;
-                side.link.0.generation(&side.link.0.attachment().0)
+                self.$($link).+.generation(&self.$($link).+.attachment().0)
             }
 
             /// Whether the peer is an ESHM 1.x process.
             pub fn peer_is_legacy(&self) -> bool {
-                self.$($side).+.link.0.attachment().0.peer_is_legacy()
+                self.$($link).+.attachment().0.peer_is_legacy()
             }
 
             /// Waits until the peer is there and alive.
             ///
             /// # Errors
-            /// [`Error::Timeout`]; [`Error::Forked`].
+            /// [`Error::Timeout`]; [`Error::Forked`]; [`Error::Closed`].
             pub fn wait_for_peer(&self, timeout: Duration) -> Result<()> {
-                let link = &self.$($side).+.link.0;
+                let link = &self.$($link).+;
                 if link.wait_for_peer(timeout)? {
                     return Ok(());
                 }
@@ -240,16 +241,25 @@ macro_rules! inspection {
             /// The segment's and the endpoint's counts.
             ///
             /// # Errors
-            /// [`Error::Forked`].
+            /// [`Error::Forked`]; [`Error::Closed`].
             pub fn stats(&self) -> Result<Stats> {
-                self.$($side).+.link.0.stats()
+                self.$($link).+.stats()
+            }
+
+            /// Shows one sign of life: for endpoints opened with [`Builder::background`]`(false)`.
+            ///
+            /// # Errors
+            /// [`Error::Forked`]; [`Error::Closed`].
+            pub fn update_heartbeat(&self) -> Result<()> {
+                self.$($link).+.update_heartbeat()
             }
         }
     };
 }
-inspection!(Endpoint, sender.side);
-inspection!(Sender, side);
-inspection!(Receiver, side);
+inspection!(Inspector, 0);
+inspection!(Endpoint, sender.side.link.0);
+inspection!(Sender, side.link.0);
+inspection!(Receiver, side.link.0);
 
 impl Side {
     fn new(link: Arc<Open>) -> Self {

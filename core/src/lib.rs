@@ -65,7 +65,7 @@ pub use {
         Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
         Role, WaitStrategy,
     },
-    endpoint::Endpoint,
+    endpoint::{Endpoint, Inspector},
     error::{Error, Result},
     heartbeat::PeerState,
     receiver::{Message, Receiver},

@@ -9,6 +9,9 @@ use crate::link::Link;
 
 static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { links: Vec::new(), arrivals: 0, running: false });
 static ARRIVAL: Condvar = Condvar::new();
+/// Held by the thread while it looks after the links, so that a fork does not happen then: the child would inherit
+/// their locks, and nobody to release them.
+static ROUND: Mutex<()> = Mutex::new(());
 
 struct Monitor {
     links: Vec<Weak<Link>>,
@@ -61,6 +64,11 @@ pub(crate) fn close_all() {
     }
 }
 
+/// The end of the thread's current round, and no next one until this is dropped: taken before all other locks.
+pub(crate) fn pause() -> MutexGuard<'static, ()> {
+    ROUND.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
 /// The monitor, kept from changing while the process forks.
 pub(crate) struct Held(MutexGuard<'static, Monitor>);
 
@@ -96,7 +104,10 @@ fn run() {
             links.extend(monitor.links.iter().filter_map(Weak::upgrade));
             monitor.arrivals
         };
-        let next = links.drain(..).filter_map(|link| link.keep(now)).min();
+        let next = {
+            let _round = pause();
+            links.drain(..).filter_map(|link| link.keep(now)).min()
+        };
         let monitor = monitor();
         if monitor.arrivals != arrivals {
             continue;

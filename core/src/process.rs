@@ -65,17 +65,25 @@ fn install_hooks() {
 // std, so the guards wait here.
 static HELD: Held = Held(std::cell::UnsafeCell::new(None));
 
-struct Held(std::cell::UnsafeCell<Option<(MutexGuard<'static, Vec<RawFd>>, crate::monitor::Held)>>);
+struct Held(std::cell::UnsafeCell<Option<Locks>>);
+
+/// In the order in which they are released, which is the reverse of the one in which they are taken.
+struct Locks {
+    monitor: crate::monitor::Held,
+    fds: MutexGuard<'static, Vec<RawFd>>,
+    _round: MutexGuard<'static, ()>,
+}
 
 // SAFETY: only fork handlers touch the cell, and between `before_fork` and the handler after it the forking
 // thread holds `LOCK_FDS`, so no other thread can be in a handler.
 unsafe impl Sync for Held {}
 
 extern "C" fn before_fork() {
+    let round = crate::monitor::pause();
     let fds = lock_fds();
     let monitor = crate::monitor::hold();
     // SAFETY: `LOCK_FDS` is held by this thread: see `Held`.
-    unsafe { *HELD.0.get() = Some((fds, monitor)) };
+    unsafe { *HELD.0.get() = Some(Locks { monitor, fds, _round: round }) };
 }
 
 extern "C" fn after_fork_in_parent() {
@@ -89,7 +97,7 @@ extern "C" fn after_fork_in_child() {
     crate::sync::unregister_fences();
     // SAFETY: the child has one thread, this one.
     let held = unsafe { (*HELD.0.get()).take() };
-    let Some((mut fds, monitor)) = held else { return };
+    let Some(Locks { monitor, mut fds, _round }) = held else { return };
     monitor.forget_all();
     // SAFETY: open, dup2 and close are async-signal-safe, and the path is a C string.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
