@@ -1,0 +1,52 @@
+# The package `eshm`: ESHM for C++17 and later.
+#
+#   find_package(eshm 2 REQUIRED)                     # static
+#   find_package(eshm 2 REQUIRED COMPONENTS shared)
+#   target_link_libraries(app PRIVATE eshm::eshm)
+#
+# eshm::eshm is one of eshm::eshm_static and eshm::eshm_shared, which both exist always. The file is named
+# eshmConfig and not eshm-config, which find_package(ESHM) would take for its own.
+
+cmake_minimum_required(VERSION 3.15)
+include(CMakeFindDependencyMacro)
+find_dependency(Threads)
+
+# Wherever the prefix was moved to, this file is in <prefix>/lib/cmake/eshm.
+get_filename_component(_eshm_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." REALPATH)
+
+set(_eshm_kind static)
+foreach(_eshm_component IN LISTS eshm_FIND_COMPONENTS)
+  if(_eshm_component MATCHES "^(static|shared)$")
+    set(_eshm_kind ${_eshm_component})
+    set(eshm_${_eshm_component}_FOUND TRUE)
+  elseif(eshm_FIND_REQUIRED_${_eshm_component})
+    set(eshm_FOUND FALSE)
+    set(eshm_NOT_FOUND_MESSAGE "eshm has the components static and shared, not '${_eshm_component}'")
+    return()
+  endif()
+endforeach()
+
+if(NOT TARGET eshm::eshm_static)
+  add_library(eshm::eshm_static STATIC IMPORTED)
+  set_target_properties(eshm::eshm_static PROPERTIES
+    IMPORTED_LOCATION "${_eshm_prefix}/lib/libeshm_cpp.a"
+    IMPORTED_LINK_INTERFACE_LANGUAGES CXX
+    INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m;rt")
+
+  add_library(eshm::eshm_shared SHARED IMPORTED)
+  set_target_properties(eshm::eshm_shared PROPERTIES
+    IMPORTED_LOCATION "${_eshm_prefix}/lib/libeshm_cpp.so.@VERSION@"
+    IMPORTED_SONAME libeshm_cpp.so.@MAJOR@)
+
+  foreach(_eshm_target IN ITEMS eshm::eshm_static eshm::eshm_shared)
+    set_target_properties(${_eshm_target} PROPERTIES
+      INTERFACE_INCLUDE_DIRECTORIES "${_eshm_prefix}/include"
+      INTERFACE_COMPILE_FEATURES cxx_std_17)
+  endforeach()
+
+  add_library(eshm::eshm INTERFACE IMPORTED)
+  set_target_properties(eshm::eshm PROPERTIES INTERFACE_LINK_LIBRARIES eshm::eshm_${_eshm_kind})
+endif()
+
+unset(_eshm_prefix)
+unset(_eshm_kind)

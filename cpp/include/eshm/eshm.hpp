@@ -1,0 +1,40 @@
+/// @file
+/// ESHM for C++17 and C++20: messages through shared memory between C++, Rust, Python, C and Go processes on
+/// one Linux machine. This is the header to include; the others are its chapters.
+///
+/// ```cmake
+/// find_package(eshm 2 REQUIRED)
+/// target_link_libraries(app PRIVATE eshm::eshm)
+/// ```
+///
+/// A master that answers whatever its slave, of any language, sends:
+///
+/// ```cpp
+/// #include <eshm/eshm.hpp>
+/// #include <iostream>
+///
+/// int main() {
+///     try {
+///         eshm::Endpoint robot{"robot", eshm::Role::master};
+///         for (;;) {
+///             eshm::Message message = robot.recv();
+///             std::cout << message.text() << '\n';
+///             robot.send(eshm::text::encode("ack"));
+///         }
+///     } catch (const eshm::Error& error) {
+///         std::cerr << error.what() << '\n';
+///         return error.code() == eshm::Errc::peer_closed ? 0 : 1;
+///     }
+/// }
+/// ```
+#ifndef ESHM_ESHM_HPP
+#define ESHM_ESHM_HPP
+
+#include "eshm/bytes.hpp"
+#include "eshm/endpoint.hpp"
+#include "eshm/error.hpp"
+#include "eshm/message.hpp"
+#include "eshm/options.hpp"
+#include "eshm/text.hpp"
+
+#endif

@@ -1,0 +1,142 @@
+/// @file
+/// What a user may choose, and what an endpoint tells of itself: plain values.
+#ifndef ESHM_OPTIONS_HPP
+#define ESHM_OPTIONS_HPP
+
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <optional>
+#include <string_view>
+
+#include "eshm/error.hpp"
+
+namespace eshm {
+
+/// Which end of a segment an endpoint is.
+enum class Role : std::uint8_t {
+    master,    ///< Creates the segment, or takes it over from a dead master.
+    slave,     ///< Attaches to the segment.
+    automatic, ///< Slave where a live master is, master otherwise. An open endpoint's role never is this.
+};
+
+/// What an endpoint does when its peer has shown no sign of life for `Options::stale_threshold`.
+enum class Disconnect : std::uint8_t {
+    immediately, ///< Calls fail with `Errc::peer_stale` at once; a slave does not look for another master.
+    on_timeout,  ///< A slave looks for a master again, within the `reconnect_` limits; then calls fail.
+    never,       ///< The search never ends, calls only time out.
+};
+
+/// What is known of the peer.
+enum class PeerState : std::uint8_t {
+    absent, ///< Never attached yet.
+    alive,  ///< Its heartbeat moves.
+    frozen, ///< Its heartbeat stands still though the process exists.
+    dead,   ///< The process is gone without a close.
+    closed, ///< It left with a clean close.
+};
+
+/// `"master"`, `"slave"` or `"auto"`.
+[[nodiscard]] ESHM_CPP_API std::string_view to_string(Role role) noexcept;
+/// `"absent"`, `"alive"`, `"frozen"`, `"dead"` or `"closed"`.
+[[nodiscard]] ESHM_CPP_API std::string_view to_string(PeerState state) noexcept;
+
+/// A length of time, made from any `std::chrono::duration`: `5ms`, `std::chrono::duration<double>{0.005}`.
+/// What does not fit 64 bits of nanoseconds (292 years) becomes `forever` instead of overflowing.
+class Duration {
+  public:
+    template <class Rep, class Period>
+    constexpr Duration(std::chrono::duration<Rep, Period> time) noexcept : ns_{saturated(time)} {}
+
+    [[nodiscard]] constexpr std::chrono::nanoseconds count() const noexcept { return ns_; }
+
+    friend constexpr bool operator==(Duration a, Duration b) noexcept { return a.ns_ == b.ns_; }
+    friend constexpr bool operator!=(Duration a, Duration b) noexcept { return a.ns_ != b.ns_; }
+
+  private:
+    template <class Rep, class Period>
+    static constexpr std::chrono::nanoseconds saturated(std::chrono::duration<Rep, Period> time) noexcept {
+        using std::chrono::nanoseconds;
+        using Wide = std::chrono::duration<double, std::nano>;
+        if (Wide{time} >= Wide{nanoseconds::max()}) {
+            return nanoseconds::max();
+        }
+        if (Wide{time} <= Wide{nanoseconds::min()}) {
+            return nanoseconds::min();
+        }
+        return std::chrono::duration_cast<nanoseconds>(time);
+    }
+
+    std::chrono::nanoseconds ns_;
+};
+
+/// A wait without a limit: it ends when there is a result, or when the peer can no longer come.
+inline constexpr Duration forever{std::chrono::nanoseconds::max()};
+
+/// The settings of an endpoint; the defaults are those of ESHM in every language.
+///
+/// ```cpp
+/// eshm::Endpoint robot{"robot", {.role = eshm::Role::slave, .connect_timeout = 2s}}; // C++20
+///
+/// eshm::Options options;                                                             // C++17
+/// options.role = eshm::Role::slave;
+/// options.connect_timeout = 2s;
+/// eshm::Endpoint robot{"robot", options};
+/// ```
+struct Options {
+    /// Master, slave, or whichever is free.
+    Role role = Role::automatic;
+    /// The greatest message, in bytes, 1 … 64 MiB. The creator's choice, 4096 when unset; an endpoint that
+    /// attaches takes what is there, and refuses a segment of another size if it was given one.
+    std::optional<std::size_t> data_size = std::nullopt;
+    /// How long a slave waits for its segment to appear; zero: not at all.
+    Duration connect_timeout = std::chrono::seconds{5};
+    /// How often this endpoint shows a sign of life, 1 ms … 1 s.
+    Duration heartbeat_interval = std::chrono::milliseconds{1};
+    /// How long the peer's heartbeat may stand still before it counts as frozen or dead, 1 ms … 1 h.
+    Duration stale_threshold = std::chrono::milliseconds{100};
+    /// What happens when the peer is stale.
+    Disconnect disconnect = Disconnect::on_timeout;
+    /// How long a stale peer is waited for in all; zero: without limit.
+    Duration reconnect_timeout = std::chrono::seconds{5};
+    /// How often a slave looks for a new master, 1 ms … 1 h.
+    Duration reconnect_interval = std::chrono::milliseconds{100};
+    /// How many times a slave looks for a new master; zero: without limit.
+    std::uint32_t reconnect_attempts = 50;
+    /// Whether a master's clean close removes the segment's name.
+    bool auto_cleanup = true;
+    /// Whether the process's background thread keeps this endpoint's heartbeat. Without it the peer sees no
+    /// sign of life beyond the opening, and a slave does not reconnect by itself; reads and writes work.
+    bool background = true;
+    /// The file permissions of a segment that this endpoint creates, applied exactly, whatever the umask.
+    std::uint32_t mode = 0600;
+    /// Whether a segment that belongs to neither this user nor root is accepted. Its owner could have
+    /// planted it.
+    bool any_owner = false;
+};
+
+/// What was counted: by both processes since the segment was made (`m2s_`: master to slave), and, from
+/// `skipped` on, by this endpoint since it was opened.
+struct Stats {
+    std::uint64_t master_heartbeat; ///< Heartbeats of the master.
+    std::uint64_t slave_heartbeat;  ///< Heartbeats of the slave.
+    std::int32_t master_pid;        ///< In the master's own PID namespace.
+    std::int32_t slave_pid;         ///< In the slave's own PID namespace.
+    bool master_alive;              ///< Whether the master attached and did not close; see `peer_state()`.
+    bool slave_alive;               ///< The same of the slave.
+    std::uint32_t stale_threshold;  ///< The creator's, in milliseconds.
+    std::uint64_t master_heartbeat_delta; ///< Heartbeats of the master since `stats()` was last called.
+    std::uint64_t slave_heartbeat_delta;  ///< The same of the slave.
+    std::uint64_t m2s_write_count;        ///< Values and messages written, master to slave.
+    std::uint64_t m2s_read_count;         ///< Of those, read.
+    std::uint64_t s2m_write_count;        ///< Values and messages written, slave to master.
+    std::uint64_t s2m_read_count;         ///< Of those, read.
+    std::uint64_t skipped;                ///< Values that were overwritten before they were read.
+    std::uint64_t timeouts;               ///< Waits that ended without a result.
+    std::uint64_t reconnects;             ///< Times that a lost peer was found again.
+    std::uint64_t wakeups;                ///< System calls made to wake the peer.
+};
+
+} // namespace eshm
+
+#endif

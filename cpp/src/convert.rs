@@ -1,0 +1,132 @@
+//! Values of the facade to values of the core, and back.
+
+use std::time::Duration;
+
+use crate::ffi;
+
+/// `eshm::forever` of the facade.
+const FOREVER: i64 = i64::MAX;
+
+/// How long a call may wait.
+pub(crate) enum Wait {
+    /// Not at all.
+    No,
+    /// So long at most.
+    For(Duration),
+    /// As long as it may help.
+    Forever,
+}
+
+impl Wait {
+    /// The same for a call of the core that has no form without a limit: 292 years.
+    pub(crate) fn longest(self) -> Duration {
+        match self {
+            Wait::No => Duration::ZERO,
+            Wait::For(time) => time,
+            Wait::Forever => Duration::from_nanos(FOREVER.unsigned_abs()),
+        }
+    }
+}
+
+impl From<i64> for Wait {
+    fn from(ns: i64) -> Self {
+        match u64::try_from(ns) {
+            _ if ns == FOREVER => Wait::Forever,
+            Ok(ns) if ns > 0 => Wait::For(Duration::from_nanos(ns)),
+            _ => Wait::No,
+        }
+    }
+}
+
+/// The builder that `settings` describe, unless the facade holds a value that the core's types cannot.
+pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<eshm::Builder> {
+    let name = str::from_utf8(name).map_err(|_| eshm::Error::InvalidName {
+        name: String::from_utf8_lossy(name).chars().take(64).collect(),
+        reason: "is not UTF-8",
+    })?;
+    let invalid = |setting, found: String, expected| eshm::Error::InvalidConfig {
+        segment: name.to_owned(),
+        setting,
+        found,
+        expected,
+    };
+    let time = |setting, ns: i64| {
+        u64::try_from(ns)
+            .map(Duration::from_nanos)
+            .map_err(|_| invalid(setting, format!("{ns} ns"), "a time that is not negative"))
+    };
+    let role = match settings.role {
+        ffi::Role::Master => eshm::Role::Master,
+        ffi::Role::Slave => eshm::Role::Slave,
+        ffi::Role::Automatic => eshm::Role::Auto,
+        other => return Err(invalid("role", other.repr.to_string(), "master, slave or automatic")),
+    };
+    let disconnect = match settings.disconnect {
+        ffi::Disconnect::Immediately => eshm::Disconnect::Immediately,
+        ffi::Disconnect::OnTimeout => eshm::Disconnect::OnTimeout,
+        ffi::Disconnect::Never => eshm::Disconnect::Never,
+        other => {
+            return Err(invalid("disconnect", other.repr.to_string(), "immediately, on_timeout or never"));
+        }
+    };
+    let builder = eshm::Endpoint::builder(name)
+        .role(role)
+        .connect_timeout(time("connect_timeout", settings.connect_timeout)?)
+        .heartbeat_interval(time("heartbeat_interval", settings.heartbeat_interval)?)
+        .stale_threshold(time("stale_threshold", settings.stale_threshold)?)
+        .disconnect(disconnect)
+        .reconnect_timeout(time("reconnect_timeout", settings.reconnect_timeout)?)
+        .reconnect_interval(time("reconnect_interval", settings.reconnect_interval)?)
+        .reconnect_attempts(settings.reconnect_attempts)
+        .auto_cleanup(settings.auto_cleanup)
+        .background(settings.background)
+        .mode(settings.mode)
+        .any_owner(settings.any_owner);
+    Ok(if settings.has_data_size { builder.data_size(settings.data_size) } else { builder })
+}
+
+impl From<eshm::Role> for ffi::Role {
+    fn from(role: eshm::Role) -> Self {
+        match role {
+            eshm::Role::Master => ffi::Role::Master,
+            eshm::Role::Slave => ffi::Role::Slave,
+            eshm::Role::Auto => ffi::Role::Automatic,
+        }
+    }
+}
+
+impl From<eshm::PeerState> for ffi::PeerState {
+    fn from(state: eshm::PeerState) -> Self {
+        match state {
+            eshm::PeerState::Absent => ffi::PeerState::Absent,
+            eshm::PeerState::Alive => ffi::PeerState::Alive,
+            eshm::PeerState::Frozen => ffi::PeerState::Frozen,
+            eshm::PeerState::Dead => ffi::PeerState::Dead,
+            eshm::PeerState::Closed => ffi::PeerState::Closed,
+        }
+    }
+}
+
+impl From<eshm::Stats> for ffi::Counters {
+    fn from(stats: eshm::Stats) -> Self {
+        ffi::Counters {
+            master_heartbeat: stats.master_heartbeat,
+            slave_heartbeat: stats.slave_heartbeat,
+            master_pid: stats.master_pid,
+            slave_pid: stats.slave_pid,
+            master_alive: stats.master_alive,
+            slave_alive: stats.slave_alive,
+            stale_threshold: stats.stale_threshold,
+            master_heartbeat_delta: stats.master_heartbeat_delta,
+            slave_heartbeat_delta: stats.slave_heartbeat_delta,
+            m2s_write_count: stats.m2s_write_count,
+            m2s_read_count: stats.m2s_read_count,
+            s2m_write_count: stats.s2m_write_count,
+            s2m_read_count: stats.s2m_read_count,
+            skipped: stats.skipped,
+            timeouts: stats.timeouts,
+            reconnects: stats.reconnects,
+            wakeups: stats.wakeups,
+        }
+    }
+}

@@ -1,0 +1,318 @@
+// What an endpoint promises: opening, closing, exchanging, refusing.
+#include "support.hpp"
+
+#include <cstring>
+#include <sys/wait.h>
+#include <type_traits>
+#include <vector>
+
+namespace {
+
+using eshm::Endpoint;
+using eshm::Errc;
+using eshm::Role;
+using support::Pair;
+using support::patience;
+using support::segment_exists;
+using support::thrown;
+using support::unique_name;
+using namespace std::chrono_literals;
+
+static_assert(!std::is_copy_constructible_v<Endpoint> && !std::is_copy_assignable_v<Endpoint>);
+static_assert(std::is_nothrow_move_constructible_v<Endpoint> && std::is_nothrow_move_assignable_v<Endpoint>);
+static_assert(!std::is_copy_constructible_v<eshm::Message> && !std::is_copy_assignable_v<eshm::Message>);
+static_assert(std::is_nothrow_move_constructible_v<eshm::Message>);
+static_assert(
+    noexcept(std::declval<Endpoint&>().try_recv()) && noexcept(std::declval<Endpoint&>().try_send("")));
+#ifdef __cpp_lib_span
+static_assert(
+    std::is_same_v<decltype(std::declval<const eshm::Message&>().bytes()), std::span<const std::byte>>);
+#endif
+
+TEST(Opening, DestructionClosesAndRemovesTheSegment) {
+    const auto name = unique_name();
+    {
+        const Endpoint master{name, Role::master};
+        EXPECT_TRUE(segment_exists(name));
+    }
+    EXPECT_FALSE(segment_exists(name));
+}
+
+TEST(Opening, UnwindingCloses) {
+    const auto name = unique_name();
+    try {
+        const Endpoint master{name, Role::master};
+        throw std::runtime_error{"something else went wrong"};
+    } catch (const std::runtime_error&) {
+    }
+    EXPECT_FALSE(segment_exists(name));
+}
+
+TEST(Opening, MovingKeepsTheSegmentAndClosesTheTarget) {
+    const auto first = unique_name();
+    const auto second = unique_name();
+    Endpoint endpoint{first, Role::master};
+    Endpoint moved = std::move(endpoint);
+    EXPECT_FALSE(endpoint.is_open());
+    EXPECT_EQ(endpoint.try_send("x").error().code(), Errc::closed);
+    EXPECT_EQ(endpoint.name(), "");
+    EXPECT_TRUE(segment_exists(first));
+
+    moved = Endpoint{second, Role::master};
+    EXPECT_FALSE(segment_exists(first));
+    EXPECT_EQ(moved.name(), second);
+}
+
+TEST(Opening, AfterCloseEveryVerbSaysSo) {
+    Pair pair;
+    pair.master.close();
+    pair.master.close();
+    EXPECT_FALSE(pair.master.is_open());
+    EXPECT_FALSE(segment_exists(pair.name));
+    EXPECT_EQ(thrown([&] { pair.master.send("x"); }), Errc::closed);
+    EXPECT_EQ(thrown([&] { (void)pair.master.recv(); }), Errc::closed);
+    EXPECT_EQ(thrown([&] { (void)pair.master.read(1ms); }), Errc::closed);
+    EXPECT_EQ(thrown([&] { (void)pair.master.role(); }), Errc::closed);
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(); }), Errc::peer_closed);
+    EXPECT_EQ(pair.slave.peer_state(), eshm::PeerState::closed);
+}
+
+TEST(Opening, AutomaticRolesSettle) {
+    const auto name = unique_name();
+    Endpoint first{name};
+    Endpoint second{name};
+    EXPECT_EQ(first.role(), Role::master);
+    EXPECT_EQ(second.role(), Role::slave);
+    EXPECT_EQ(to_string(first.role()), "master");
+}
+
+TEST(Opening, ASeatIsTakenOnce) {
+    const Pair pair;
+    EXPECT_EQ(thrown([&] { Endpoint{pair.name, Role::slave}; }), Errc::seat_taken);
+    const auto second = Endpoint::try_open(pair.name, Role::master);
+    ASSERT_FALSE(second);
+    EXPECT_EQ(second.error().code(), Errc::seat_taken);
+    EXPECT_NE(second.error().message().find(pair.name), std::string::npos) << second.error().message();
+}
+
+TEST(Opening, WithoutAMasterASlaveGivesUp) {
+    eshm::Options options;
+    options.role = Role::slave;
+    options.connect_timeout = 0s;
+    const auto name = unique_name();
+    EXPECT_EQ(Endpoint::try_open(name, options).error().code(), Errc::attach);
+    EXPECT_FALSE(segment_exists(name));
+}
+
+TEST(Opening, BadNamesAndSettingsAreRefused) {
+    using namespace std::string_literals;
+    for (const auto& name : {""s, "a/b"s, ".."s, "a\0b"s, "\xFF"s, std::string(251, 'n')}) {
+        EXPECT_EQ(Endpoint::try_open(name, Role::master).error().code(), Errc::invalid) << name;
+    }
+
+    const auto refused = [](auto change) {
+        const auto name = unique_name();
+        eshm::Options options;
+        options.role = Role::master;
+        change(options);
+        const auto endpoint = Endpoint::try_open(name, options);
+        EXPECT_FALSE(segment_exists(name));
+        return !endpoint && endpoint.error().code() == Errc::invalid;
+    };
+    EXPECT_TRUE(refused([](auto& options) { options.data_size = 0; }));
+    EXPECT_TRUE(refused([](auto& options) { options.data_size = (64 << 20) + 1; }));
+    EXPECT_TRUE(refused([](auto& options) { options.heartbeat_interval = 0ms; }));
+    EXPECT_TRUE(refused([](auto& options) { options.reconnect_timeout = -1ms; }));
+    EXPECT_TRUE(refused([](auto& options) { options.mode = 07777; }));
+    EXPECT_TRUE(refused([](auto& options) { options.role = static_cast<Role>(7); }));
+    EXPECT_TRUE(refused([](auto& options) { options.disconnect = static_cast<eshm::Disconnect>(7); }));
+}
+
+TEST(Opening, SettingsReachTheSegment) {
+    eshm::Options options;
+    options.data_size = 100;
+    options.mode = 0640;
+    options.stale_threshold = 250ms;
+    const Pair pair{options};
+    EXPECT_EQ(pair.slave.data_size(), 100U);
+    EXPECT_EQ(pair.master.stats().stale_threshold, 250U);
+    const auto status = std::filesystem::status("/dev/shm/eshm_" + pair.name);
+    EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
+}
+
+#if __cplusplus >= 202002L
+TEST(Opening, SettingsCanBeNamedInPlace) {
+    const Endpoint master{unique_name(), {.role = Role::master, .data_size = 64, .stale_threshold = 1s}};
+    EXPECT_EQ(master.data_size(), 64U);
+}
+#endif
+
+TEST(Messages, AnySizeArrivesWhole) {
+    Pair pair;
+    for (const std::size_t size : {0U, 1U, 21U, 27U, 4095U, 4096U}) {
+        std::vector<unsigned char> bytes(size);
+        for (std::size_t i = 0; i < size; ++i) {
+            bytes[i] = static_cast<unsigned char>(i * 7);
+        }
+        pair.master.send(bytes, patience);
+        const auto message = pair.slave.recv();
+        EXPECT_EQ(message.size(), size);
+        EXPECT_EQ(eshm::bytes_view{message.bytes()}, eshm::bytes_view{bytes});
+        EXPECT_EQ(message.skipped(), 0U);
+    }
+}
+
+TEST(Messages, OneByteTooManyIsRefusedAndTheChannelGoesOn) {
+    Pair pair;
+    const std::vector<std::byte> bytes(pair.master.data_size() + 1);
+    EXPECT_EQ(thrown([&] { pair.master.write(bytes); }), Errc::too_large);
+    const std::vector<std::byte> more_than_any_channel_holds((64U << 20U) + 1);
+    EXPECT_EQ(thrown([&] { pair.master.send(more_than_any_channel_holds); }), Errc::too_large);
+    EXPECT_EQ(pair.master.try_send(more_than_any_channel_holds).error().code(), Errc::too_large);
+    pair.master.send("fits");
+    EXPECT_EQ(pair.slave.recv().text(), "fits");
+}
+
+TEST(Messages, TextTravelsNullTerminated) {
+    Pair pair;
+    pair.master.send(eshm::text::encode("Hello from master #0"));
+    const auto message = pair.slave.recv(patience);
+    ASSERT_TRUE(message);
+    EXPECT_EQ(message->size(), 21U);
+    EXPECT_EQ(message->text(), "Hello from master #0");
+}
+
+TEST(Messages, WhatIsNoTextIsAnError) {
+    Pair pair;
+    pair.master.send("\xFF\xFE");
+    const auto message = pair.slave.recv();
+    EXPECT_EQ(thrown([&] { (void)message.text(); }), Errc::invalid);
+    EXPECT_FALSE(message.try_text());
+}
+
+TEST(Messages, OwnTheirBytes) {
+    Pair pair;
+    pair.master.send("first");
+    auto first = pair.slave.recv();
+    pair.master.send("second");
+    const auto second = pair.slave.recv();
+    EXPECT_EQ(first.text(), "first");
+    const auto moved = std::move(first);
+    EXPECT_EQ(moved.text(), "first");
+    EXPECT_EQ(first.size(), 0U);
+    EXPECT_EQ(first.text(), "");
+    EXPECT_EQ(moved.generation(), second.generation());
+}
+
+TEST(Waiting, EveryFormSaysThatNothingCame) {
+    Pair pair;
+    EXPECT_FALSE(pair.slave.recv(0ms));
+    EXPECT_FALSE(pair.slave.recv(1ms));
+    EXPECT_FALSE(pair.slave.read(1ms));
+    EXPECT_FALSE(pair.slave.recv(-1ms)) << "a moment that has passed is not waited for";
+    EXPECT_EQ(pair.slave.try_recv().error().code(), Errc::no_data);
+    EXPECT_EQ(pair.slave.try_read().error().code(), Errc::no_data);
+    EXPECT_EQ(pair.slave.try_recv(1ms).error().code(), Errc::timeout);
+}
+
+TEST(Waiting, LastsAsLongAsWasAskedFor) {
+    Pair pair;
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_FALSE(pair.slave.recv(std::chrono::duration<double>{0.02}));
+    EXPECT_GE(std::chrono::steady_clock::now() - start, 20ms);
+}
+
+TEST(Waiting, NoTimeIsTooLong) {
+    Pair pair;
+    pair.master.send("there");
+    EXPECT_TRUE(pair.slave.recv(std::chrono::hours::max())) << "saturates instead of overflowing";
+    static_assert(eshm::Duration{std::chrono::hours::max()} == eshm::forever);
+    static_assert(eshm::Duration{std::chrono::hours::min()}.count() == std::chrono::nanoseconds::min());
+    static_assert(eshm::Duration{5ms}.count() == 5'000'000ns);
+}
+
+TEST(Waiting, AFullChannelRefusesOrTimesOutAndKeepsWhatItHas) {
+    Pair pair;
+    ASSERT_TRUE(pair.master.try_send("first"));
+    auto refused = pair.master.try_send("second");
+    for (int sent = 1; refused; ++sent) { // until it is full, however much it holds
+        ASSERT_LT(sent, 1'000'000);
+        refused = pair.master.try_send("second");
+    }
+    EXPECT_EQ(refused.error().code(), Errc::full);
+    EXPECT_EQ(thrown([&] { pair.master.send("third", 0ms); }), Errc::full);
+    EXPECT_THROW(pair.master.send("third", 5ms), eshm::TimeoutError);
+    EXPECT_EQ(pair.slave.recv().text(), "first");
+    EXPECT_TRUE(pair.master.try_send("third"));
+}
+
+TEST(Waiting, ForAPeerEndsWhenItComes) {
+    const auto name = unique_name();
+    Endpoint master{name, Role::master};
+    EXPECT_THROW(master.wait_for_peer(1ms), eshm::TimeoutError);
+    EXPECT_EQ(master.peer_state(), eshm::PeerState::absent);
+    const Endpoint slave{name, Role::slave};
+    master.wait_for_peer(patience);
+    EXPECT_EQ(master.peer_state(), eshm::PeerState::alive);
+    EXPECT_FALSE(master.peer_is_legacy());
+}
+
+TEST(Mailbox, KeepsTheLatestAndCountsTheRest) {
+    Pair pair;
+    pair.master.write("1");
+    EXPECT_EQ(pair.slave.read().text(), "1") << "the first value is not lost";
+    for (const auto* value : {"2", "3", "4"}) {
+        pair.master.write(value);
+    }
+    const auto latest = pair.slave.read(patience);
+    ASSERT_TRUE(latest);
+    EXPECT_EQ(latest->text(), "4");
+    EXPECT_EQ(latest->skipped(), 2U);
+    EXPECT_EQ(pair.slave.stats().skipped, 2U);
+    EXPECT_FALSE(pair.slave.try_read()) << "never the same value twice";
+}
+
+TEST(Generations, TellThatThePeerWasRestarted) {
+    Pair pair;
+    pair.master.wait_for_peer(patience);
+    const auto before = pair.master.generation();
+    pair.slave.close();
+    pair.slave = Endpoint{pair.name, Role::slave};
+    pair.slave.send("again");
+    const auto message = pair.master.recv();
+    EXPECT_GT(message.generation(), before);
+    EXPECT_GT(pair.master.generation(), before);
+}
+
+TEST(Statistics, CountWhatHappened) {
+    Pair pair;
+    pair.master.write("one");
+    (void)pair.slave.read();
+    EXPECT_FALSE(pair.slave.read(1ms));
+    const auto stats = pair.slave.stats();
+    EXPECT_EQ(stats.m2s_write_count, 1U);
+    EXPECT_EQ(stats.m2s_read_count, 1U);
+    EXPECT_EQ(stats.s2m_write_count, 0U);
+    EXPECT_EQ(stats.timeouts, 1U);
+    EXPECT_EQ(stats.master_pid, getpid());
+    EXPECT_TRUE(stats.master_alive && stats.slave_alive);
+}
+
+TEST(Fork, TheChildIsRefusedAndTheParentGoesOn) {
+    Pair pair;
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto sent = pair.master.try_send("from the child");
+        const bool refused = !sent && sent.error().code() == Errc::forked;
+        pair.master.close(); // must leave the parent's segment alone
+        _exit(refused ? 0 : 1);
+    }
+    int status = -1;
+    ASSERT_EQ(waitpid(child, &status, 0), child);
+    EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
+    EXPECT_TRUE(segment_exists(pair.name));
+    pair.master.send("from the parent");
+    EXPECT_EQ(pair.slave.recv().text(), "from the parent");
+}
+
+} // namespace

@@ -1,0 +1,95 @@
+// Errors as exceptions, as std::error_code and as values.
+#include "support.hpp"
+
+#include <system_error>
+#include <type_traits>
+
+namespace {
+
+using eshm::Errc;
+
+static_assert(std::is_base_of_v<std::runtime_error, eshm::Error>);
+static_assert(std::is_base_of_v<eshm::Error, eshm::TimeoutError>);
+
+TEST(Error, CarriesItsCodeAndText) {
+    const eshm::Failure failure{Errc::seat_taken, "somebody sits there"};
+    try {
+        failure.raise();
+    } catch (const eshm::Error& error) {
+        EXPECT_EQ(error.code(), Errc::seat_taken);
+        EXPECT_STREQ(error.what(), "somebody sits there");
+    }
+}
+
+TEST(Error, ATimeoutIsATypeOfItsOwn) {
+    EXPECT_THROW(eshm::Failure{Errc::timeout}.raise(), eshm::TimeoutError);
+    EXPECT_EQ(support::thrown([] { eshm::Failure{Errc::timeout}.raise(); }), Errc::timeout);
+}
+
+TEST(Error, NumbersAreThoseOfEveryLanguage) {
+    EXPECT_EQ(static_cast<int>(Errc::invalid), -1);
+    EXPECT_EQ(static_cast<int>(Errc::no_data), -9);
+    EXPECT_EQ(static_cast<int>(Errc::timeout), -10);
+    EXPECT_EQ(static_cast<int>(Errc::too_large), -13);
+    EXPECT_EQ(static_cast<int>(Errc::forked), -18);
+}
+
+TEST(Error, IsAnErrorCode) {
+    const std::error_code code = Errc::timeout;
+    EXPECT_EQ(code, Errc::timeout);
+    EXPECT_EQ(code, std::errc::timed_out);
+    EXPECT_NE(code, std::errc::message_size);
+    EXPECT_STREQ(code.category().name(), "eshm");
+    EXPECT_EQ(code.message(), eshm::Failure{Errc::timeout}.message());
+    EXPECT_EQ(std::error_code{Errc::too_large}, std::errc::message_size);
+    EXPECT_EQ(std::error_code(-99, eshm::error_category()).message(), "unknown error -99");
+}
+
+TEST(Result, IsAValueOrAFailure) {
+    eshm::Result<std::string> value{"here"};
+    ASSERT_TRUE(value);
+    EXPECT_EQ(value.value(), "here");
+    EXPECT_EQ(value->size(), 4U);
+
+    eshm::Result<std::string> failure{eshm::Failure{Errc::full, "no room"}};
+    ASSERT_FALSE(failure);
+    EXPECT_EQ(failure.error().code(), Errc::full);
+    EXPECT_EQ(failure.error().message(), "no room");
+    EXPECT_EQ(support::thrown([&] { failure.value(); }), Errc::full);
+}
+
+TEST(Result, OfNothingIsSuccessOrAFailure) {
+    EXPECT_TRUE(eshm::Result<void>{});
+    EXPECT_NO_THROW(eshm::Result<void>{}.value());
+    EXPECT_EQ(support::thrown([] { eshm::Result<void>{eshm::Failure{Errc::closed}}.value(); }), Errc::closed);
+}
+
+TEST(Text, EncodingAddsOneTerminator) {
+    const std::string encoded = eshm::text::encode("Hello from master #0");
+    EXPECT_EQ(encoded.size(), 21U);
+    EXPECT_EQ(encoded.back(), '\0');
+    EXPECT_EQ(eshm::text::encode("").size(), 1U);
+    EXPECT_EQ(eshm::text::encode("größe").size(), 8U);
+}
+
+TEST(Text, DecodingStripsIt) {
+    using namespace std::string_literals;
+    EXPECT_EQ(eshm::text::decode("ACK\0"s), "ACK");
+    EXPECT_EQ(eshm::text::decode("ACK"s), "ACK") << "some senders leave the terminator out";
+    EXPECT_EQ(eshm::text::decode({}), "");
+}
+
+TEST(Text, WhatIsNoTextIsAnErrorThatSaysWhere) {
+    using namespace std::string_literals;
+    for (const auto& text : {"a\0b"s, "a\xFF"s}) {
+        const auto encoded = eshm::text::try_encode(text);
+        ASSERT_FALSE(encoded);
+        EXPECT_EQ(encoded.error().code(), Errc::invalid);
+        EXPECT_NE(encoded.error().message().find("at byte 1"), std::string::npos)
+            << encoded.error().message();
+
+        EXPECT_EQ(support::thrown([&] { (void)eshm::text::decode(text); }), Errc::invalid);
+    }
+}
+
+} // namespace

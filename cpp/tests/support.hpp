@@ -1,0 +1,71 @@
+// What the tests share.
+#ifndef ESHM_TESTS_SUPPORT_HPP
+#define ESHM_TESTS_SUPPORT_HPP
+
+#include <eshm/eshm.hpp>
+
+#include <gtest/gtest.h>
+
+#include <atomic>
+#include <chrono>
+#include <filesystem>
+#include <string>
+#include <unistd.h>
+#include <utility>
+
+namespace support {
+
+using namespace std::chrono_literals;
+
+/// Long enough for whatever is about to happen on a busy machine.
+inline constexpr auto patience = 30s;
+
+/// A segment name that no other test, process or run uses.
+inline std::string unique_name() {
+    static std::atomic<int> count{0};
+    return "cpp-test-" + std::to_string(getpid()) + "-" + std::to_string(count++);
+}
+
+inline bool segment_exists(const std::string& name) {
+    return std::filesystem::exists("/dev/shm/eshm_" + name);
+}
+
+/// Both ends of one segment.
+struct Pair {
+    explicit Pair(eshm::Options options = {})
+        : name{unique_name()}, master{open(name, options, eshm::Role::master)}, slave{open(
+                                                                                    name, options,
+                                                                                    eshm::Role::slave)} {}
+
+    std::string name;
+    eshm::Endpoint master;
+    eshm::Endpoint slave;
+
+  private:
+    static eshm::Endpoint open(const std::string& name, eshm::Options options, eshm::Role role) {
+        options.role = role;
+        return eshm::Endpoint{name, options};
+    }
+};
+
+/// The code of the eshm::Error that `call` throws.
+template <class Call>
+eshm::Errc thrown(Call call) {
+    try {
+        call();
+    } catch (const eshm::Error& error) {
+        return error.code();
+    }
+    ADD_FAILURE() << "no eshm::Error was thrown";
+    return {};
+}
+
+} // namespace support
+
+// So that gtest can print and compare them.
+namespace eshm {
+inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
+inline void PrintTo(PeerState state, std::ostream* out) { *out << to_string(state); }
+} // namespace eshm
+
+#endif

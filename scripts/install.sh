@@ -1,0 +1,196 @@
+#!/usr/bin/env bash
+# Builds the C++ libraries and installs them under a prefix: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: install.sh --prefix DIR [--debug]
+
+Builds ESHM for C++ and installs it under DIR:
+
+  DIR/include/eshm/             headers; include <eshm/eshm.hpp>
+  DIR/lib/libeshm_cpp.a         static library
+  DIR/lib/libeshm_cpp.so        shared library
+  DIR/lib/cmake/eshm/           find_package(eshm), target eshm::eshm
+  DIR/lib/pkgconfig/eshm-cpp.pc
+  DIR/bin/eshm_demo             try it: eshm_demo --help
+
+DIR may be moved afterwards. What is up to date is neither built nor copied again.
+
+  --prefix DIR  where to install
+  --debug       build without optimisation, with debug information
+  --help        this text
+
+It needs cargo, a C++17 compiler (CXX, c++ by default; CXXFLAGS and LDFLAGS are heard) and binutils.
+TEXT
+}
+
+fail() {
+    echo "install.sh: $*" >&2
+    exit 1
+}
+
+say() { echo "==> $*" >&2; }
+
+parse() {
+    prefix=
+    profile=release
+    while (($#)); do
+        case $1 in
+        --prefix)
+            (($# > 1)) || fail "--prefix needs a directory; see --help"
+            prefix=$2
+            shift
+            ;;
+        --prefix=*) prefix=${1#--prefix=} ;;
+        --debug) profile=debug ;;
+        --help | -h)
+            usage
+            exit
+            ;;
+        *) fail "unknown argument '$1'; see --help" ;;
+        esac
+        shift
+    done
+    [[ -n $prefix ]] || fail "--prefix DIR is missing; see --help"
+    prefix=$(realpath -m -- "$prefix")
+}
+
+need() {
+    command -v "$1" >/dev/null || fail "$1 is missing; install it: $2"
+}
+
+# stale OUTPUT INPUT...: whether OUTPUT is missing or older than one of the inputs.
+stale() {
+    local output=$1 input
+    shift
+    for input in "$@"; do
+        [[ $output -nt $input ]] || return 0
+    done
+    return 1
+}
+
+# put MODE SOURCE DESTINATION: copies what differs, so that users' builds see no new files without need.
+put() {
+    cmp --silent -- "$2" "$3" || install -D -m "$1" -- "$2" "$3"
+}
+
+build_archive() {
+    say "cargo build ($profile)"
+    local flags=()
+    [[ $profile == debug ]] || flags=(--release)
+    cargo build --package eshm-cpp "${flags[@]}"
+    archive=$target/$profile/libeshm_cpp.a
+    version=$(cargo pkgid --package eshm-cpp)
+    version=${version##*[@#]}
+}
+
+# symbols FILE AWK-CONDITION: the names of FILE's symbols for which it holds, of `bind`, `visibility` and `section`.
+symbols() {
+    readelf --symbols --wide "$1" 2>/dev/null |
+        awk "{ bind = \$5; visibility = \$6; section = \$7; name = \$8 } NF == 8 && ($2) { print name }" | sort -u
+}
+
+# The archive holds all of Rust's runtime, and hundreds of symbols that could meet those of another library with
+# Rust inside. One object is made of it that keeps what the API needs, and shows nothing but the API.
+build_object() {
+    object=$stage/eshm_cpp.o
+    api=$stage/api.txt
+    stale "$object" "$archive" scripts/install.sh || return 0
+    say "linking the object of both libraries"
+    # What the headers mark for export. Rust mangles much like C++, but ends its names with a hash.
+    symbols "$archive" 'section != "UND" && visibility == "DEFAULT" && (bind == "GLOBAL" || bind == "WEAK") &&
+        name ~ /^_Z(N|NK|TIN|TSN|TVN)4eshm/ && name !~ /17h[0-9a-f]+E$/' >"$api"
+    [[ -s $api ]] || fail "no symbol of the API in $archive: is it whole?"
+    local whole=$stage/whole.o roots=() strip=()
+    mapfile -t roots < <(sed 's/^/--undefined=/' "$api")
+    ld -r --gc-sections --force-group-allocation "${roots[@]}" -o "$whole" "$archive"
+    # Left over from what --gc-sections removed; objcopy would make them required.
+    symbols "$whole" 'section == "UND" && bind == "LOCAL"' >"$stage/unused.txt"
+    # Variables of the C++ standard library, one per program by design: not to be hidden, only to give way.
+    symbols "$whole" 'section != "UND" && bind == "UNIQUE"' >"$stage/unique.txt"
+    [[ $profile == debug ]] || strip=(--strip-debug)
+    # .llvmbc: bitcode that Rust's standard library brings along; nothing reads it from here.
+    objcopy "${strip[@]}" --remove-section=.llvmbc --remove-section=.llvmcmd --strip-symbols="$stage/unused.txt" \
+        --weaken-symbols="$stage/unique.txt" --keep-global-symbols="$api" "$whole" "$object"
+    rm "$whole"
+}
+
+build_libraries() {
+    local soname=libeshm_cpp.so.${version%%.*}
+    static=$stage/libeshm_cpp.a
+    shared=$stage/libeshm_cpp.so.$version
+    if stale "$static" "$object"; then
+        say "static library"
+        rm -f "$static"
+        ar rcsD "$static" "$object"
+    fi
+    if stale "$shared" "$object"; then
+        say "shared library"
+        {
+            echo "ESHM_CPP_${version%%.*} {"
+            echo "global:"
+            sed 's/$/;/' "$api"
+            echo "local: *;"
+            echo "};"
+        } >"$stage/exports.map"
+        # nodelete: the background thread must not lose its code to a dlclose.
+        # shellcheck disable=SC2086 # the flags are words
+        "$cxx" -shared -o "$shared" "$object" -Wl,-soname,"$soname" -Wl,--version-script,"$stage/exports.map" \
+            -Wl,-z,defs -Wl,-z,nodelete ${LDFLAGS:-} -pthread -ldl -lm -lrt
+    fi
+}
+
+build_demo() {
+    demo=$stage/eshm_demo
+    local source=cpp/examples/eshm_demo.cpp optimise=-O2
+    stale "$demo" "$static" "$source" cpp/include/eshm/*.hpp || return 0
+    [[ $profile == release ]] || optimise=-g
+    say "eshm_demo"
+    # shellcheck disable=SC2086 # the flags are words
+    "$cxx" -std=c++17 $optimise -Wall -Wextra ${CXXFLAGS:-} -I cpp/include "$source" "$static" -o "$demo" \
+        ${LDFLAGS:-} -pthread -ldl -lm -lrt
+}
+
+install_all() {
+    local header file package=$prefix/lib/cmake/eshm
+    for header in cpp/include/eshm/*.hpp; do
+        put 644 "$header" "$prefix/include/eshm/${header##*/}"
+    done
+    put 644 "$static" "$prefix/lib/libeshm_cpp.a"
+    put 755 "$shared" "$prefix/lib/${shared##*/}"
+    ln -sfn "${shared##*/}" "$prefix/lib/libeshm_cpp.so.${version%%.*}"
+    ln -sfn "libeshm_cpp.so.${version%%.*}" "$prefix/lib/libeshm_cpp.so"
+    put 755 "$demo" "$prefix/bin/eshm_demo"
+    for file in cpp/cmake/*; do
+        sed -e "s/@VERSION@/$version/g" -e "s/@MAJOR@/${version%%.*}/g" "$file" >"$stage/${file##*/}"
+    done
+    put 644 "$stage/eshmConfig.cmake" "$package/eshmConfig.cmake"
+    put 644 "$stage/eshmConfigVersion.cmake" "$package/eshmConfigVersion.cmake"
+    put 644 "$stage/eshm-cpp.pc" "$prefix/lib/pkgconfig/eshm-cpp.pc"
+    say "installed eshm-cpp $version in $prefix"
+}
+
+main() {
+    parse "$@"
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    cxx=${CXX:-c++}
+    need cargo "see rustup.rs, or your distribution's package 'cargo'"
+    need "$cxx" "the package 'g++' or 'clang', or set CXX"
+    for tool in ld ar objcopy readelf; do
+        need "$tool" "the package 'binutils'"
+    done
+    target=${CARGO_TARGET_DIR:-target}
+    stage=$target/cpp/$profile
+    mkdir -p "$stage"
+    # Two of these at a time would build the same files.
+    exec 9>"$stage/lock"
+    flock 9
+    build_archive
+    build_object
+    build_libraries
+    build_demo
+    install_all
+}
+
+main "$@"

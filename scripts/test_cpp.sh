@@ -1,0 +1,138 @@
+#!/usr/bin/env bash
+# Tests the C++ package as an outside project uses it: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test_cpp.sh [--no-sanitizers]
+
+Installs ESHM for C++ under target/cpp/prefix, then
+  - checks the formatting of every C and C++ file
+  - checks that the libraries show nothing but the API
+  - runs cpp/tests against the package: C++17 and C++20, static and shared, found by CMake and by pkg-config
+  - runs them again under AddressSanitizer and UndefinedBehaviorSanitizer
+
+Missing tools are installed where apt-get and the rights for it are at hand. What is up to date is not built again.
+TEXT
+}
+
+fail() {
+    echo "test_cpp.sh: $*" >&2
+    exit 1
+}
+
+say() { echo "==> $*" >&2; }
+
+# need PACKAGE COMMAND...: installs PACKAGE unless COMMAND succeeds.
+need() {
+    local package=$1
+    shift
+    if "$@" &>/dev/null; then
+        return
+    fi
+    if [[ $EUID -eq 0 ]] && command -v apt-get >/dev/null; then
+        say "apt-get install $package"
+        if DEBIAN_FRONTEND=noninteractive apt-get install --yes --no-install-recommends "$package" >/dev/null; then
+            return
+        fi
+    fi
+    fail "$package is missing; install it: apt-get install $package"
+}
+
+check_format() {
+    say "clang-format"
+    git ls-files --cached --others --exclude-standard -z '*.cc' '*.cpp' '*.hpp' '*.h' '*.c' |
+        xargs --null --no-run-if-empty clang-format --dry-run -Werror
+}
+
+# Only names of the namespace eshm, and of the standard library's weak variables.
+check_exports() {
+    local library foreign
+    local expected='^((typeinfo( name)? for |vtable for )?eshm|std)::[A-Za-z_:]+|^ESHM_CPP_2$'
+    for library in libeshm_cpp.so libeshm_cpp.a; do
+        say "symbols of $library"
+        local dynamic=()
+        [[ $library == *.a ]] || dynamic=(--dynamic)
+        foreign=$(nm "${dynamic[@]}" --defined-only --extern-only "$prefix/lib/$library" |
+            awk 'NF == 3 { print $3 }' | c++filt | grep --invert-match --extended-regexp "$expected" || true)
+        [[ -z $foreign ]] || fail "$library shows more than the API:"$'\n'"$foreign"
+    done
+}
+
+# A second installation must not touch what users' builds depend on.
+check_repeat() {
+    say "install, again"
+    local before
+    before=$(find "$prefix" -type f -printf '%p %T@\n' | sort)
+    ./scripts/install.sh --prefix "$prefix"
+    diff <(echo "$before") <(find "$prefix" -type f -printf '%p %T@\n' | sort) ||
+        fail "files that did not change were installed again"
+}
+
+# run_tests BUILD PREFIX OPTION...: configures, builds and runs cpp/tests in BUILD.
+run_tests() {
+    local build=$1 from=$2
+    shift 2
+    say "tests in $build"
+    cmake -S cpp/tests -B "$build" -DCMAKE_BUILD_TYPE=Debug -Deshm_ROOT="$from" "$@" >/dev/null
+    cmake --build "$build" --parallel "$(nproc)"
+    ctest --test-dir "$build" --output-on-failure --progress --parallel "$(nproc)" --no-tests=error
+}
+
+test_pkg_config() {
+    say "pkg-config"
+    local flags
+    read -ra flags < <(PKG_CONFIG_PATH=$moved/lib/pkgconfig pkg-config --cflags --libs eshm-cpp)
+    "${CXX:-c++}" -std=c++17 cpp/tests/consumer/main.cpp "${flags[@]}" -o "$target/cpp/with-pkg-config"
+    LD_LIBRARY_PATH=$moved/lib "$target/cpp/with-pkg-config" >/dev/null
+}
+
+test_sanitized() {
+    local options="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
+    local own=$target/cpp/sanitized
+    say "install, with sanitizers"
+    CARGO_TARGET_DIR=$own CXXFLAGS=$options LDFLAGS=$options ./scripts/install.sh --debug --prefix "$own/prefix"
+    CXXFLAGS=$options LDFLAGS=$options run_tests "$own/tests" "$own/prefix" -DONE_SUITE=ON
+}
+
+main() {
+    local sanitizers=true
+    while (($#)); do
+        case $1 in
+        --no-sanitizers) sanitizers=false ;;
+        --help | -h)
+            usage
+            exit
+            ;;
+        *) fail "unknown argument '$1'; see --help" ;;
+        esac
+        shift
+    done
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    target=$(realpath -m "${CARGO_TARGET_DIR:-target}")
+    prefix=$target/cpp/prefix
+    moved=$target/cpp/moved-prefix
+
+    need clang-format command -v clang-format
+    need cmake command -v cmake
+    need ninja-build command -v ninja
+    need pkg-config command -v pkg-config
+    need libgtest-dev "${CXX:-c++}" -fsyntax-only -include gtest/gtest.h -x c++ /dev/null
+    export CMAKE_GENERATOR=Ninja CLICOLOR_FORCE=0
+
+    check_format
+    ./scripts/install.sh --prefix "$prefix"
+    check_repeat
+    check_exports
+    # The package must work from wherever it is moved to.
+    mkdir -p "$moved"
+    cp --archive --update "$prefix/." "$moved"
+    run_tests "$target/cpp/tests" "$prefix" -DMOVED_PREFIX="$moved"
+    test_pkg_config
+    if $sanitizers; then
+        test_sanitized
+    fi
+    say "C++: all passed"
+}
+
+main "$@"
