@@ -42,6 +42,8 @@ fn answer(mut robot: Endpoint, count: u32) -> eshm::Result<()> {
     for i in 0..count {
         let message = robot.recv()?;
         println!("[SLAVE] Received ({} bytes): {}", message.len(), message.text()?);
+        // Gives its room in the queue back, and the endpoint.
+        drop(message);
         let reply = format!("ACK from Rust slave #{i}");
         robot.send(&text::encode(&reply)?)?;
         println!("[SLAVE] Sent: {reply}");

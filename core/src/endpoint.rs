@@ -36,7 +36,8 @@ pub struct Endpoint {
 /// What the halves have in common.
 #[derive(Debug)]
 pub(crate) struct Side {
-    pub(crate) link: Arc<Open>,
+    pub(crate) link: Arc<Link>,
+    _open: Arc<Open>,
     pub(crate) attachment: Arc<Attachment>,
     epoch: u32,
     /// The link's attention while all is well: see [`Link::is_calm`].
@@ -45,7 +46,7 @@ pub(crate) struct Side {
 
 /// Closes the link when the last half is gone.
 #[derive(Debug)]
-pub(crate) struct Open(pub(crate) Arc<Link>);
+pub(crate) struct Open(Arc<Link>);
 
 impl Drop for Open {
     fn drop(&mut self) {
@@ -84,9 +85,9 @@ impl Endpoint {
     }
 
     pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Self> {
-        let link = Arc::new(Open(Link::open(name, config)?));
-        let sender = Sender::new(Side::new(Arc::clone(&link)))?;
-        Ok(Endpoint { sender, receiver: Receiver::new(Side::new(link)) })
+        let open = Arc::new(Open(Link::open(name, config)?));
+        let sender = Sender::new(Side::new(Arc::clone(&open)))?;
+        Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open)) })
     }
 
     /// Both halves, for two scoped threads, or to send while a received message is borrowed.
@@ -100,21 +101,25 @@ impl Endpoint {
     }
 
     /// As [`Sender::write`].
+    #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         self.sender.write(bytes)
     }
 
     /// As [`Sender::send`].
+    #[inline]
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         self.sender.send(bytes)
     }
 
     /// As [`Sender::try_send`].
+    #[inline]
     pub fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
         self.sender.try_send(bytes)
     }
 
     /// As [`Sender::send_timeout`].
+    #[inline]
     pub fn send_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<()> {
         self.sender.send_timeout(bytes, timeout)
     }
@@ -135,6 +140,7 @@ impl Endpoint {
     }
 
     /// As [`Receiver::try_read`].
+    #[inline]
     pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
         self.receiver.try_read()
     }
@@ -145,28 +151,32 @@ impl Endpoint {
     }
 
     /// As [`Receiver::recv`].
+    #[inline]
     pub fn recv(&mut self) -> Result<Message<'_>> {
         self.receiver.recv()
     }
 
     /// As [`Receiver::try_recv`].
+    #[inline]
     pub fn try_recv(&mut self) -> Result<Option<Message<'_>>> {
         self.receiver.try_recv()
     }
 
     /// As [`Receiver::recv_timeout`].
+    #[inline]
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         self.receiver.recv_timeout(timeout)
     }
 
     /// As [`Receiver::recv_many`].
+    #[inline]
     pub fn recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
         self.receiver.recv_many(most, each)
     }
 
     /// A handle for questions from other threads.
     pub fn inspector(&self) -> Inspector {
-        Inspector(Arc::clone(&self.sender.side.link.0))
+        Inspector(Arc::clone(&self.sender.side.link))
     }
 
     /// Says goodbye to the peer; a master removes the segment's name (see [`Builder::auto_cleanup`]). What the
@@ -175,7 +185,7 @@ impl Endpoint {
     /// # Errors
     /// [`Error::Forked`]: the endpoint is the parent's, and stays open there.
     pub fn close(self) -> Result<()> {
-        self.sender.side.link.0.check()
+        self.sender.side.link.check()
     }
 }
 
@@ -257,34 +267,35 @@ macro_rules! inspection {
     };
 }
 inspection!(Inspector, 0);
-inspection!(Endpoint, sender.side.link.0);
-inspection!(Sender, side.link.0);
-inspection!(Receiver, side.link.0);
+inspection!(Endpoint, sender.side.link);
+inspection!(Sender, side.link);
+inspection!(Receiver, side.link);
 
 impl Side {
-    fn new(link: Arc<Open>) -> Self {
-        let (attachment, epoch) = link.0.attachment();
-        let mut side = Side { link, attachment, epoch, calm: 0 };
+    fn new(open: Arc<Open>) -> Self {
+        let link = Arc::clone(&open.0);
+        let (attachment, epoch) = link.attachment();
+        let mut side = Side { link, _open: open, attachment, epoch, calm: 0 };
         side.learn_calm();
         side
     }
 
     fn learn_calm(&mut self) {
         // An endpoint that nobody watches is never known to be calm: it looks for itself.
-        self.calm = if self.link.0.config().background { Link::calm(self.epoch) } else { u32::MAX };
+        self.calm = if self.link.config().background { Link::calm(self.epoch) } else { u32::MAX };
     }
 
     /// Whether the fast path may be taken: the peer is one of ours, and so on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_calm(&self) -> bool {
-        self.link.0.is_calm(self.calm)
+        self.link.is_calm(self.calm)
     }
 
     /// Moves over to the segment that replaced this one, if one did.
     pub(crate) fn follow(&mut self) -> bool {
-        let moved = self.link.0.epoch() != self.epoch;
+        let moved = self.link.epoch() != self.epoch;
         if moved {
-            (self.attachment, self.epoch) = self.link.0.attachment();
+            (self.attachment, self.epoch) = self.link.attachment();
             self.learn_calm();
         }
         moved
@@ -292,17 +303,17 @@ impl Side {
 
     /// Whether messages go through the queues, if there are any.
     pub(crate) fn peer_has_queue(&self) -> bool {
-        !self.link.0.peer_is_legacy()
+        !self.link.peer_is_legacy()
     }
 
     pub(crate) fn timeout(&self, what: &'static str, deadline: Deadline) -> Error {
-        self.link.0.counters.timeouts.add(1);
-        Error::Timeout { segment: self.link.0.segment(), what, waited: deadline.elapsed() }
+        self.link.counters.timeouts.add(1);
+        Error::Timeout { segment: self.link.segment(), what, waited: deadline.elapsed() }
     }
 
     #[cold]
     pub(crate) fn broken(&self, broken: Broken) -> Error {
         let Broken { what, found, most } = broken;
-        Error::Corrupt { segment: self.link.0.segment(), what, found, expected: format!("at most {most}") }
+        Error::Corrupt { segment: self.link.segment(), what, found, expected: format!("at most {most}") }
     }
 }

@@ -71,4 +71,5 @@ pub use {
     receiver::{Message, Receiver},
     sender::{Loan, Sender},
     stats::Stats,
+    wait::Wait,
 };

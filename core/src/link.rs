@@ -122,7 +122,7 @@ impl Link {
 
     /// Whether nothing has happened since `attention` was what it is given as: the endpoint is open, in this
     /// process, attached to the same segment, and so on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn is_calm(&self, attention: u32) -> bool {
         self.attention.load(Ordering::Relaxed) == attention && self.stamp == process::stamp()
     }

@@ -108,10 +108,12 @@ impl QueueMemory {
         &self.control[0]
     }
 
-    #[inline]
+    #[inline(always)]
     fn slot(&self, number: u32) -> &Slot {
-        // A power of two of slots: the mask keeps the index in bounds, and the compiler does not know it.
-        &self.slots[number as usize & (self.slots.len() - 1)]
+        let slots: &[Slot] = &self.slots;
+        // SAFETY: there is at least one slot, so the masked index is at most `len - 1`. That it is the number modulo
+        // `len`, too, is what a power of two is for.
+        unsafe { slots.get_unchecked(number as usize & (slots.len() - 1)) }
     }
 
     /// Where a receiver waits for a message.
@@ -159,13 +161,9 @@ impl QueueMemory {
         cell_pointer(&block.0).cast()
     }
 
-    /// What a published slot says of its message, each field read once and checked.
-    fn describe(&self, slot: &Slot) -> Result<(Place, usize), Broken> {
-        // Relaxed: the mark was loaded with Acquire.
-        let len = slot.len.load(Ordering::Relaxed);
-        if len as usize <= SLOT_PAYLOAD {
-            return Ok((Place::Slot, len as usize));
-        }
+    /// Where in the arena a published slot with this `len` says that its message lies, each field read once and
+    /// checked: its start, the end of the room it takes, and its length.
+    fn arena_place(&self, slot: &Slot, len: u32) -> Result<(u64, u64, usize), Broken> {
         if len != IN_ARENA {
             return Err(Broken { what: "a slot's length", found: len.into(), most: SLOT_PAYLOAD as u64 });
         }
@@ -180,8 +178,7 @@ impl QueueMemory {
         if place.len > most {
             return Err(Broken { what: "a message's length", found: place.len, most });
         }
-        let end = place.offset + place.len.next_multiple_of(LINE);
-        Ok((Place::Arena { start: place.offset, end }, place.len as usize))
+        Ok((place.offset, place.offset + place.len.next_multiple_of(LINE), place.len as usize))
     }
 }
 
@@ -201,7 +198,9 @@ impl QueueSender {
             if slot.mark.load(Ordering::Acquire) != head.wrapping_add(1) {
                 break;
             }
-            if let (Place::Arena { start: offset, end }, _) = memory.describe(slot)? {
+            let len = slot.len.load(Ordering::Relaxed);
+            if len as usize > SLOT_PAYLOAD {
+                let (offset, end, _) = memory.arena_place(slot, len)?;
                 // The first arena position at or after the head that has this offset.
                 let start = arena_head + (offset + size - arena_head % size) % size;
                 let end = start + (end - offset);
@@ -227,11 +226,15 @@ impl QueueSender {
         self.memory.capacity
     }
 
-    /// Publishes a message that fits into a slot or the arena; `Ok(None)`: there is no room. Otherwise returns
-    /// whether the receiver had to be woken by a system call.
-    #[inline]
+    /// Publishes a message of at most `capacity` bytes; `Ok(None)`: there is no room. Otherwise returns whether the
+    /// receiver had to be woken by a system call.
+    #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
         let first = self.head;
+        if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
+            self.push_short(bytes);
+            return Ok(Some(self.ring(first)));
+        }
         Ok(self.push(bytes)?.then(|| self.ring(first)))
     }
 
@@ -243,7 +246,9 @@ impl QueueSender {
     ) -> Result<(usize, bool), Broken> {
         let first = self.head;
         for bytes in messages {
-            if !self.push(bytes)? {
+            if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
+                self.push_short(bytes);
+            } else if !self.push(bytes)? {
                 break;
             }
         }
@@ -251,15 +256,13 @@ impl QueueSender {
         Ok((sent, sent > 0 && self.ring(first)))
     }
 
-    #[inline]
+    #[inline(never)]
     fn push(&mut self, bytes: &[u8]) -> Result<bool, Broken> {
-        self.loan = None;
         if !self.has_slot()? {
             return Ok(false);
         }
         if bytes.len() <= SLOT_PAYLOAD {
-            fill_slot(self.memory.slot(self.head), bytes);
-            self.publish(Place::Slot, bytes.len());
+            self.push_short(bytes);
             return Ok(true);
         }
         let Some(place) = self.reserve_arena(bytes.len())? else { return Ok(false) };
@@ -270,6 +273,18 @@ impl QueueSender {
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.arena_at(start), bytes.len()) };
         self.publish(place, bytes.len());
         Ok(true)
+    }
+
+    /// Publishes a message of at most 56 bytes, for which there is a slot.
+    #[inline(always)]
+    fn push_short(&mut self, bytes: &[u8]) {
+        self.loan = None;
+        let slot = self.memory.slot(self.head);
+        fill_slot(slot, bytes);
+        slot.len.store(bytes.len() as u32, Ordering::Relaxed);
+        self.head = self.head.wrapping_add(1);
+        // Release: pairs with the Acquire load in `QueueReceiver::peek_ahead`: who sees the mark sees the message.
+        slot.mark.store(self.head, Ordering::Release);
     }
 
     /// Room for a message of `len` bytes to be built in place, until `send_loan`; a loan before it is forgotten.
@@ -307,18 +322,21 @@ impl QueueSender {
         self.memory.room()
     }
 
-    #[inline]
+    /// Whether a slot was free when `consumed` was last looked at.
+    #[inline(always)]
+    fn has_known_slot(&self) -> bool {
+        (self.head.wrapping_sub(self.consumed) as usize) < self.memory.slots.len()
+    }
+
     fn has_slot(&mut self) -> Result<bool, Broken> {
-        let slots = self.memory.slots.len() as u32;
-        if self.head.wrapping_sub(self.consumed) < slots {
+        if self.has_known_slot() {
             return Ok(true);
         }
         self.look_at_consumed()?;
-        Ok(self.head.wrapping_sub(self.consumed) < slots)
+        Ok(self.has_known_slot())
     }
 
     /// Reads the receiver's count, once, and believes it only if it can be true.
-    #[cold]
     fn look_at_consumed(&mut self) -> Result<(), Broken> {
         // Acquire: pairs with the Release store in `release`: the receiver is done with what it released.
         let consumed = self.memory.control().consumed.0.load(Ordering::Acquire);
@@ -358,7 +376,6 @@ impl QueueSender {
         (end - oldest <= size).then_some(Place::Arena { start, end })
     }
 
-    #[inline]
     fn publish(&mut self, place: Place, len: usize) {
         let slot = self.memory.slot(self.head);
         match place {
@@ -372,11 +389,11 @@ impl QueueSender {
             }
         }
         self.head = self.head.wrapping_add(1);
-        // Release: pairs with the Acquire load in `QueueReceiver::peek`: who sees the mark sees the message.
+        // Release: as in `push_short`.
         slot.mark.store(self.head, Ordering::Release);
     }
 
-    #[inline]
+    #[inline(always)]
     fn ring(&self, first: u32) -> bool {
         // A receiver that waits, waits for the first message that was not there.
         self.memory.arrival(first).ring()
@@ -392,30 +409,36 @@ impl QueueReceiver {
     }
 
     /// The next message, if it is there. It stays the sender's to deliver until `release`.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek(&self) -> Result<Option<Lent>, Broken> {
         self.peek_ahead(0)
     }
 
     /// As `peek`, `ahead` messages further on.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn peek_ahead(&self, ahead: u32) -> Result<Option<Lent>, Broken> {
         let number = self.next.wrapping_add(ahead);
         let slot = self.memory.slot(number);
-        // Acquire: pairs with the Release store in `publish`.
+        // Acquire: pairs with the Release store in `push_short` and `publish`.
         if slot.mark.load(Ordering::Acquire) != number.wrapping_add(1) {
             return Ok(None);
         }
-        let (place, len) = self.memory.describe(slot)?;
-        let start = match place {
-            Place::Slot => cell_pointer(&slot.payload).cast::<u8>(),
-            Place::Arena { start, .. } => self.memory.arena_at(start),
-        };
-        Ok(Some(Lent { start, len }))
+        // Relaxed: the mark was loaded with Acquire.
+        let len = slot.len.load(Ordering::Relaxed);
+        if len as usize <= SLOT_PAYLOAD {
+            return Ok(Some(Lent { start: cell_pointer(&slot.payload).cast(), len: len as usize }));
+        }
+        self.in_arena(slot, len).map(Some)
+    }
+
+    #[inline(never)]
+    fn in_arena(&self, slot: &Slot, len: u32) -> Result<Lent, Broken> {
+        let (start, _, len) = self.memory.arena_place(slot, len)?;
+        Ok(Lent { start: self.memory.arena_at(start), len })
     }
 
     /// Gives `count` messages that were peeked at back to the sender. Returns whether a system call was made.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn release(&mut self, count: u32) -> bool {
         self.next = self.next.wrapping_add(count);
         // Release: pairs with the Acquire load in `look_at_consumed`: our reads are over before it overwrites.
@@ -438,7 +461,7 @@ impl Descriptor {
 }
 
 /// Puts at most 56 bytes into a slot that is not published.
-#[inline]
+#[inline(always)]
 fn fill_slot(slot: &Slot, bytes: &[u8]) {
     debug_assert!(bytes.len() <= SLOT_PAYLOAD);
     #[cfg(loom)]
@@ -459,7 +482,7 @@ fn fill_slot(slot: &Slot, bytes: &[u8]) {
 /// # Safety
 /// As for [`std::ptr::copy_nonoverlapping`], and `len` ≤ 56.
 #[cfg(not(loom))]
-#[inline]
+#[inline(always)]
 #[allow(clippy::multiple_unsafe_ops_per_block, reason = "each one rests on the contract of this function")]
 unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
     /// Copies the first and the last `size_of::<T>()` of `len` bytes.
@@ -477,13 +500,13 @@ unsafe fn copy_short(from: *const u8, to: *mut u8, len: usize) {
     // SAFETY: each arm's T is at most as long as `len`, and two of them cover it.
     unsafe {
         match len {
-            0 => {}
+            32.. => both_ends::<[u64; 4]>(from, to, len),
+            16.. => both_ends::<[u64; 2]>(from, to, len),
+            8.. => both_ends::<u64>(from, to, len),
+            4.. => both_ends::<u32>(from, to, len),
+            2.. => both_ends::<u16>(from, to, len),
             1 => *to = *from,
-            2..4 => both_ends::<u16>(from, to, len),
-            4..8 => both_ends::<u32>(from, to, len),
-            8..16 => both_ends::<u64>(from, to, len),
-            16..32 => both_ends::<[u64; 2]>(from, to, len),
-            _ => both_ends::<[u64; 4]>(from, to, len),
+            0 => {}
         }
     }
 }

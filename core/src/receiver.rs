@@ -10,7 +10,7 @@ use crate::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
 use crate::patience::Patience;
 use crate::queue::{Lent, QueueReceiver};
 use crate::text;
-use crate::wait::Deadline;
+use crate::wait::{Deadline, Wait};
 
 /// The half that reads and receives. One thread at a time uses it.
 #[derive(Debug)]
@@ -62,7 +62,7 @@ impl Receiver {
         Receiver {
             mailbox: side.attachment.incoming_mailbox(),
             queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
-            patience: Patience::new(side.link.0.config().wait),
+            patience: Patience::new(side.link.config().wait),
             side,
             cursor: Cursor::default(),
             buffer: Vec::new(),
@@ -85,7 +85,7 @@ impl Receiver {
     /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
     pub fn read(&mut self) -> Result<Message<'_>> {
         let found = self.wait(What::Value, None)?;
-        self.expect(found)
+        Ok(self.message(found))
     }
 
     /// As [`Receiver::read`], for a limited time: `Ok(None)` when it ran out.
@@ -93,7 +93,17 @@ impl Receiver {
     /// # Errors
     /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
-        let found = self.wait(What::Value, Some(timeout))?;
+        let found = in_time(self.wait(What::Value, Some(timeout)))?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Waits for `part` of a longer wait of [`Receiver::read`] or [`Receiver::read_timeout`]. `Ok(None)`: nothing
+    /// yet, call again.
+    ///
+    /// # Errors
+    /// As [`Receiver::read_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    pub fn read_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+        let found = self.wait_part(What::Value, wait.0, Deadline::after(Some(part)))?;
         Ok(found.map(|found| self.message(found)))
     }
 
@@ -119,10 +129,10 @@ impl Receiver {
     #[inline]
     pub fn recv(&mut self) -> Result<Message<'_>> {
         let found = match self.look_fast()? {
-            Some(found) => Some(found),
+            Some(found) => found,
             None => self.wait(What::Message, None)?,
         };
-        self.expect(found)
+        Ok(self.message(found))
     }
 
     /// As [`Receiver::recv`], for a limited time: `Ok(None)` when it ran out.
@@ -133,7 +143,36 @@ impl Receiver {
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.look_fast()? {
             Some(found) => Some(found),
-            None => self.wait(What::Message, Some(timeout))?,
+            None => in_time(self.wait(What::Message, Some(timeout)))?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Waits for `part` of a longer wait of [`Receiver::recv`] or [`Receiver::recv_timeout`], so that the caller can
+    /// look up in between. `Ok(None)`: nothing yet, call again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let mut master = eshm::Endpoint::master("doc-part")?;
+    /// # let (_, receiver) = master.split();
+    /// let wait = eshm::Wait::new(Some(Duration::from_millis(30)));
+    /// let error = loop {
+    ///     match receiver.recv_part(&wait, Duration::from_millis(10)) {
+    ///         Ok(Some(message)) => println!("{} bytes", message.len()),
+    ///         Ok(None) => println!("nothing yet"),
+    ///         Err(error) => break error,
+    ///     }
+    /// };
+    /// assert!(matches!(error, eshm::Error::Timeout { .. }));
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    pub fn recv_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+        let found = match self.look_fast()? {
+            Some(found) => Some(found),
+            None => self.wait_part(What::Message, wait.0, Deadline::after(Some(part)))?,
         };
         Ok(found.map(|found| self.message(found)))
     }
@@ -173,7 +212,7 @@ impl Receiver {
         }
         let found = match self.look_fast()? {
             Some(found) => Some(found),
-            None => self.wait(What::Message, timeout)?,
+            None => in_time(self.wait(What::Message, timeout))?,
         };
         let Some(Found::Lent(first)) = found else {
             let Some(found) = found else { return Ok(0) };
@@ -194,7 +233,7 @@ impl Receiver {
             };
         }
         if queue.release(count) {
-            self.side.link.0.counters.wakeups.add(1);
+            self.side.link.counters.wakeups.add(1);
         }
         Ok(count as usize)
     }
@@ -206,12 +245,12 @@ impl Receiver {
             && let Some(queue) = &mut self.queue
             && queue.release(1)
         {
-            self.side.link.0.counters.wakeups.add(1);
+            self.side.link.counters.wakeups.add(1);
         }
     }
 
     /// The next message of the queue, if nothing stands in the way: the shortest path there is.
-    #[inline]
+    #[inline(always)]
     fn look_fast(&mut self) -> Result<Option<Found>> {
         if self.lent {
             self.release();
@@ -226,9 +265,19 @@ impl Receiver {
     }
 
     #[cold]
-    fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Option<Found>> {
+    fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
+        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+        loop {
+            if let Some(found) = self.wait_part(what, deadline, whole)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// `Ok(None)` at the end of the part.
+    fn wait_part(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
         let mut patience = std::mem::take(&mut self.patience);
-        let found = self.wait_with(&mut patience, what, Deadline::after(timeout));
+        let found = self.wait_with(&mut patience, what, deadline, part);
         self.patience = patience;
         found
     }
@@ -238,6 +287,7 @@ impl Receiver {
         patience: &mut Patience,
         what: What,
         deadline: Deadline,
+        part: Deadline,
     ) -> Result<Option<Found>> {
         let timed = !deadline.is_endless();
         loop {
@@ -245,7 +295,7 @@ impl Receiver {
                 return Ok(Some(found));
             }
             // Asked before the last look: what came before the goodbye is still found.
-            let hopeless = self.side.link.0.hopeless(timed);
+            let hopeless = self.side.link.hopeless(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.arrival().sample(),
                 None => self.mailbox.channel().news().sample(),
@@ -257,13 +307,14 @@ impl Receiver {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
-                self.side.link.0.counters.timeouts.add(1);
-                return Ok(None);
+                return Err(self.side.timeout("the arrival of a message", deadline));
             };
+            let Some(part_left) = part.left() else { return Ok(None) };
+            let left = left.min(part_left);
             match self.arrivals(what) {
                 Some(queue) => patience.leave_core(queue.arrival(), sample, false, left),
                 None => {
-                    let silent = self.side.link.0.peer_is_silent(&self.side.attachment);
+                    let silent = self.side.link.peer_is_silent(&self.side.attachment);
                     patience.leave_core(self.mailbox.channel().news(), sample, silent, left);
                 }
             }
@@ -286,7 +337,7 @@ impl Receiver {
     /// Looks into the current segment, and only when it is read out into the one that replaced it.
     fn look(&mut self, what: What) -> Result<Option<Found>> {
         self.release();
-        self.side.link.0.check()?;
+        self.side.link.check()?;
         loop {
             if what == What::Message
                 && let Some(queue) = &self.queue
@@ -316,12 +367,12 @@ impl Receiver {
         match self.mailbox.channel().read(&mut self.cursor, first, &mut self.buffer) {
             Ok(value) => {
                 if let Some(skipped) = value.map(|value| value.skipped).filter(|skipped| *skipped > 0) {
-                    self.side.link.0.counters.skipped.add(skipped);
+                    self.side.link.counters.skipped.add(skipped);
                 }
                 Ok(value)
             }
             Err(Oversize(found)) => Err(Error::Corrupt {
-                segment: self.side.link.0.segment(),
+                segment: self.side.link.segment(),
                 what: "a message's size",
                 found: found.into(),
                 expected: format!("at most {}", self.side.attachment.data_size()),
@@ -329,7 +380,7 @@ impl Receiver {
         }
     }
 
-    #[inline]
+    #[inline(always)]
     fn message(&mut self, found: Found) -> Message<'_> {
         match found {
             Found::Lent(Lent { start, len }) => {
@@ -341,14 +392,14 @@ impl Receiver {
             }
         }
     }
+}
 
-    #[inline]
-    fn expect(&mut self, found: Option<Found>) -> Result<Message<'_>> {
-        match found {
-            Some(found) => Ok(self.message(found)),
-            // Not reached: an endless wait ends with something found, or an error.
-            None => Err(Error::Closed { segment: self.side.link.0.segment() }),
-        }
+/// A wait's outcome, with `None` for a time-out.
+fn in_time(outcome: Result<Found>) -> Result<Option<Found>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Timeout { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 
@@ -361,7 +412,7 @@ impl Message<'_> {
 
     /// The peer's generation: greater after each restart of the peer.
     pub fn generation(&self) -> u64 {
-        self.receiver.side.link.0.generation(&self.receiver.side.attachment)
+        self.receiver.side.link.generation(&self.receiver.side.attachment)
     }
 
     /// The message as text: see [`text::decode`].
@@ -388,7 +439,7 @@ impl Drop for Message<'_> {
             && let Some(queue) = &mut self.receiver.queue
             && queue.release(1)
         {
-            self.receiver.side.link.0.counters.wakeups.add(1);
+            self.receiver.side.link.counters.wakeups.add(1);
         }
     }
 }

@@ -9,7 +9,7 @@ use crate::mailbox::MailboxMemory;
 use crate::patience::Patience;
 use crate::queue::QueueSender;
 use crate::sync::Ordering;
-use crate::wait::Deadline;
+use crate::wait::{Deadline, Wait};
 
 /// The half that writes and sends. One thread at a time uses it.
 #[derive(Debug)]
@@ -48,7 +48,7 @@ impl Sender {
         let queue = Self::resume_queue(&side)?;
         Ok(Sender {
             mailbox: side.attachment.outgoing_mailbox(),
-            patience: Patience::new(side.link.0.config().wait),
+            patience: Patience::new(side.link.config().wait),
             side,
             queue,
             unacknowledged: None,
@@ -70,7 +70,7 @@ impl Sender {
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if !self.side.is_calm() {
             self.prepare()?;
-            self.side.link.0.check_writable()?;
+            self.side.link.check_writable()?;
         }
         self.check_size(bytes.len(), self.side.attachment.data_size())?;
         self.put(bytes);
@@ -108,6 +108,20 @@ impl Sender {
         self.send_until(bytes, Some(timeout))
     }
 
+    /// Waits for `part` of a longer wait of [`Sender::send`] or [`Sender::send_timeout`]. `Ok(false)`: not sent yet,
+    /// call again.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`], with [`Error::Timeout`] when the whole wait is over.
+    pub fn send_part(&mut self, bytes: &[u8], wait: &Wait, part: Duration) -> Result<bool> {
+        if self.send_fast(bytes)? {
+            return Ok(true);
+        }
+        let part = Deadline::after(Some(part));
+        let sent = self.wait(bytes.len(), wait.0, part, |sender| Ok(sender.attempt(bytes)?.then_some(())))?;
+        Ok(sent.is_some())
+    }
+
     /// As [`Sender::send`], without waiting.
     ///
     /// # Errors
@@ -120,7 +134,7 @@ impl Sender {
         }
         self.prepare()?;
         self.check_size(bytes.len(), self.limit())?;
-        self.side.link.0.check_writable()?;
+        self.side.link.check_writable()?;
         if self.attempt(bytes)? { Ok(()) } else { Err(self.full()) }
     }
 
@@ -196,7 +210,7 @@ impl Sender {
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>> {
         self.prepare()?;
         self.check_size(len, self.limit())?;
-        self.side.link.0.check_writable()?;
+        self.side.link.check_writable()?;
         match self.attempt_loan(len)? {
             Some(start) => Ok(Loan { sender: self, start, len }),
             None => Err(self.full()),
@@ -208,7 +222,7 @@ impl Sender {
     /// # Errors
     /// [`Error::Closed`] if there is none, or another call has ended it; otherwise as [`Sender::try_send`].
     pub fn send_loaned(&mut self) -> Result<()> {
-        self.side.link.0.check()?;
+        self.side.link.check()?;
         if let Some(len) = self.drafted.take() {
             let draft = std::mem::take(&mut self.draft);
             self.put(&draft[..len]);
@@ -220,7 +234,7 @@ impl Sender {
                 self.count_wake(woke);
                 Ok(())
             }
-            None => Err(Error::Closed { segment: self.side.link.0.segment() }),
+            None => Err(Error::Closed { segment: self.side.link.segment() }),
         }
     }
 
@@ -233,7 +247,7 @@ impl Sender {
     }
 
     /// Sends if nothing stands in the way: the shortest path there is.
-    #[inline]
+    #[inline(always)]
     fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_calm()
             && let Some(queue) = &mut self.queue
@@ -253,21 +267,36 @@ impl Sender {
 
     #[cold]
     fn send_until(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
-        self.wait(bytes.len(), timeout, |sender| Ok(sender.attempt(bytes)?.then_some(())))
+        self.wait_whole(bytes.len(), timeout, |sender| Ok(sender.attempt(bytes)?.then_some(())))
     }
 
     fn loan_until(&mut self, len: usize, timeout: Option<Duration>) -> Result<*mut u8> {
-        self.wait(len, timeout, |sender| sender.attempt_loan(len))
+        self.wait_whole(len, timeout, |sender| sender.attempt_loan(len))
     }
 
     /// Waits until `attempt` succeeds.
-    fn wait<T>(
+    fn wait_whole<T>(
         &mut self,
         len: usize,
         timeout: Option<Duration>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
-        let deadline = Deadline::after(timeout);
+        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+        loop {
+            if let Some(done) = self.wait(len, deadline, whole, &mut attempt)? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Waits until `attempt` succeeds, or the part is over: `Ok(None)`.
+    fn wait<T>(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        part: Deadline,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         let timed = !deadline.is_endless();
         loop {
             let mut patience = std::mem::take(&mut self.patience);
@@ -279,15 +308,15 @@ impl Sender {
             });
             self.patience = patience;
             if let Some(done) = done? {
-                return Ok(done);
+                return Ok(Some(done));
             }
             let sample = self.room_sample();
             if self.may_write(timed)?
                 && let Some(done) = attempt(self)?
             {
-                return Ok(done);
+                return Ok(Some(done));
             }
-            if let Some(error) = self.side.link.0.hopeless(timed) {
+            if let Some(error) = self.side.link.hopeless(timed) {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
@@ -296,7 +325,8 @@ impl Sender {
                     .side
                     .timeout("room for a message, or the reading of the one before,", deadline));
             };
-            self.park(sample, left);
+            let Some(part_left) = part.left() else { return Ok(None) };
+            self.park(sample, left.min(part_left));
         }
     }
 
@@ -314,7 +344,7 @@ impl Sender {
                 self.patience.leave_core(queue.room(), sample, false, left)
             }
             _ => {
-                let silent = self.side.link.0.peer_is_legacy();
+                let silent = self.side.link.peer_is_legacy();
                 self.patience.leave_core(self.mailbox.channel().taken(), sample, silent, left);
             }
         }
@@ -322,7 +352,7 @@ impl Sender {
 
     /// Whether there is, or may come, somebody to write for: an error where waiting is in vain.
     fn may_write(&self, timed: bool) -> Result<bool> {
-        match self.side.link.0.check_writable() {
+        match self.side.link.check_writable() {
             Ok(()) => Ok(true),
             Err(Error::Reconnecting { .. }) => Ok(false),
             Err(_) if !timed => Ok(false),
@@ -332,7 +362,7 @@ impl Sender {
 
     /// That the endpoint is usable, and attached where its link is.
     fn prepare(&mut self) -> Result<()> {
-        self.side.link.0.check()?;
+        self.side.link.check()?;
         if self.side.follow() {
             self.unacknowledged = None;
             self.drafted = None;
@@ -347,7 +377,7 @@ impl Sender {
         if size <= capacity {
             return Ok(());
         }
-        Err(Error::TooLarge { segment: self.side.link.0.segment(), size, capacity })
+        Err(Error::TooLarge { segment: self.side.link.segment(), size, capacity })
     }
 
     /// The greatest message that can go the way it would go now.
@@ -394,7 +424,7 @@ impl Sender {
     /// Whether the previous message was taken, where one is in flight at a time.
     fn is_free(&mut self) -> bool {
         let channel = self.mailbox.channel();
-        if !self.side.link.0.peer_is_legacy() {
+        if !self.side.link.peer_is_legacy() {
             return channel.is_taken();
         }
         // Acquire: the 1.x reader counts after it has copied.
@@ -413,12 +443,12 @@ impl Sender {
     #[inline]
     fn count_wake(&self, woke: bool) {
         if woke {
-            self.side.link.0.counters.wakeups.add(1);
+            self.side.link.counters.wakeups.add(1);
         }
     }
 
     fn full(&self) -> Error {
-        Error::Full { segment: self.side.link.0.segment() }
+        Error::Full { segment: self.side.link.segment() }
     }
 }
 

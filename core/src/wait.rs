@@ -28,7 +28,7 @@ pub(crate) enum Fences {
 
 impl Doorbell<'_> {
     /// Wakes whoever is parked, after the word was changed. Returns whether that took a system call.
-    #[inline]
+    #[inline(always)]
     pub(crate) fn ring(self) -> bool {
         // Pairs with the fence in `park`: either the load below sees the waiter, or the kernel's comparison in the
         // waiter's futex call sees the changed word. (Store, fence, load on both sides.)
@@ -62,6 +62,18 @@ impl Doorbell<'_> {
         };
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         self.waiters.fetch_sub(1, Ordering::Relaxed);
+    }
+}
+
+/// A wait that is done in parts, by a caller that must look up in between: an interpreter that has signals to
+/// handle, or a lock to hand on. See [`Receiver::recv_part`](crate::Receiver::recv_part).
+#[derive(Clone, Copy, Debug)]
+pub struct Wait(pub(crate) Deadline);
+
+impl Wait {
+    /// A wait that begins now, and ends after `timeout`, or never.
+    pub fn new(timeout: Option<Duration>) -> Self {
+        Wait(Deadline::after(timeout))
     }
 }
 
