@@ -1,0 +1,66 @@
+"""Messages between processes through shared memory.
+
+>>> import eshm
+>>> with eshm.Endpoint("robot", role="slave") as robot:
+...     for message in robot:
+...         robot.send(b"ack")
+"""
+
+from __future__ import annotations
+
+import importlib.metadata
+
+from eshm._compat import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
+from eshm._errors import (
+    AttachError,
+    ClosedError,
+    CorruptError,
+    CreateError,
+    Error,
+    ForkedError,
+    FullError,
+    InvalidError,
+    NoDataError,
+    NotFoundError,
+    PeerClosedError,
+    PeerStaleError,
+    ReconnectingError,
+    SeatTakenError,
+    TimeoutError,  # noqa: A004 - used as eshm.TimeoutError
+    TooLargeError,
+)
+from eshm._eshm import Endpoint, Message, decode_text, encode_text
+from eshm._types import Disconnect, PeerState, Role, Stats
+
+__all__ = [
+    "ESHM",
+    "AttachError",
+    "ClosedError",
+    "CorruptError",
+    "CreateError",
+    "Disconnect",
+    "ESHMDisconnectBehavior",
+    "ESHMError",
+    "ESHMRole",
+    "Endpoint",
+    "Error",
+    "ForkedError",
+    "FullError",
+    "InvalidError",
+    "Message",
+    "NoDataError",
+    "NotFoundError",
+    "PeerClosedError",
+    "PeerStaleError",
+    "PeerState",
+    "ReconnectingError",
+    "Role",
+    "SeatTakenError",
+    "Stats",
+    "TimeoutError",
+    "TooLargeError",
+    "decode_text",
+    "encode_text",
+]
+
+__version__ = importlib.metadata.version("eshm")

@@ -1,0 +1,166 @@
+"""The interface of ESHM 1.x: its programs run unchanged, whatever the version at the other end."""
+
+from __future__ import annotations
+
+import enum
+from typing import TYPE_CHECKING
+
+from eshm._errors import NoDataError, TooLargeError
+from eshm._eshm import Endpoint
+from eshm._types import Disconnect, PeerState, Role, Stats
+
+if TYPE_CHECKING:
+    from types import TracebackType
+
+    from typing_extensions import Buffer, Self
+
+_DEFAULT_TIMEOUT_MS = 1000
+_TIMEOUT_INFINITE = 0xFFFF_FFFF
+# What 1.x knew to count; the rest of Stats is new.
+_STATS = Stats._fields[: Stats._fields.index("s2m_read_count") + 1]
+
+
+class ESHMRole(enum.IntEnum):
+    """Which end of a segment; the values of the C interface."""
+
+    MASTER = 0
+    SLAVE = 1
+    AUTO = 2
+
+
+class ESHMDisconnectBehavior(enum.IntEnum):
+    """What to do when the peer is stale; the values of the C interface."""
+
+    IMMEDIATELY = 0
+    ON_TIMEOUT = 1
+    NEVER = 2
+
+
+class ESHMError(enum.IntEnum):
+    """The error numbers of the C interface."""
+
+    SUCCESS = 0
+    INVALID_PARAM = -1
+    SHM_CREATE = -2
+    SHM_ATTACH = -3
+    SHM_DETACH = -4
+    SHM_DELETE = -5
+    MUTEX_INIT = -6
+    MUTEX_LOCK = -7
+    MUTEX_UNLOCK = -8
+    NO_DATA = -9
+    TIMEOUT = -10
+    MASTER_STALE = -11
+    BUFFER_FULL = -12
+    BUFFER_TOO_SMALL = -13
+    NOT_INITIALIZED = -14
+    ROLE_MISMATCH = -15
+
+
+class ESHM:
+    """An endpoint with the names, units and defaults of ESHM 1.x. New programs use `eshm.Endpoint`.
+
+    `write` and `read` are the mailbox: the latest value wins. A `/` in the name becomes `_`, a slave without
+    a master fails at once, and 0 in `reconnect_wait_ms` and `max_reconnect_attempts` sets no limit.
+
+    >>> with eshm.ESHM("robot", eshm.ESHMRole.MASTER) as robot:
+    ...     robot.write(b"pose 1 2 3")
+    """
+
+    def __init__(
+        self,
+        shm_name: str,
+        role: ESHMRole = ESHMRole.AUTO,
+        disconnect_behavior: ESHMDisconnectBehavior = ESHMDisconnectBehavior.ON_TIMEOUT,
+        stale_threshold_ms: int = 100,
+        reconnect_wait_ms: int = 5000,
+        reconnect_retry_interval_ms: int = 100,
+        max_reconnect_attempts: int = 50,
+        auto_cleanup: bool = True,
+        use_threads: bool = True,
+    ) -> None:
+        """Open the endpoint; RuntimeError when it cannot start."""
+        role = ESHMRole(role)
+        self._held: bytes | None = None
+        self._endpoint = Endpoint(
+            shm_name.replace("/", "_"),
+            role=Role[role.name],
+            connect_timeout=0.0 if role is ESHMRole.SLAVE else 5.0,
+            on_disconnect=Disconnect[ESHMDisconnectBehavior(disconnect_behavior).name],
+            stale_threshold=stale_threshold_ms / 1000,
+            reconnect_timeout=reconnect_wait_ms / 1000 or None,
+            reconnect_interval=reconnect_retry_interval_ms / 1000,
+            reconnect_attempts=max_reconnect_attempts or None,
+            auto_cleanup=auto_cleanup,
+            background=use_threads,
+        )
+
+    def write(self, data: Buffer) -> None:
+        """Put a value into the mailbox, over the one before."""
+        self._endpoint.write(data)
+
+    def read(self, buffer_size: int = 4096, timeout_ms: int | None = None) -> bytes:
+        """Return the next value: within `timeout_ms`, 1000 when it is None, or raise TimeoutError.
+
+        With 0, do not wait: RuntimeError("No data available") when there is nothing.
+        """
+        if timeout_ms is None:
+            timeout_ms = _DEFAULT_TIMEOUT_MS
+        data = self.try_read(buffer_size)
+        if data is not None:
+            return data
+        if timeout_ms == 0:
+            raise NoDataError("No data available")
+        timeout = None if timeout_ms == _TIMEOUT_INFINITE else timeout_ms / 1000
+        return self._fit(self._endpoint.read(timeout).data, buffer_size)
+
+    def try_read(self, buffer_size: int = 4096) -> bytes | None:
+        """Return a value that was not read before, or None."""
+        message = self._endpoint.try_read()
+        data = self._held if message is None else message.data
+        return None if data is None else self._fit(data, buffer_size)
+
+    def _fit(self, data: bytes, buffer_size: int) -> bytes:
+        """Keep a value that does not fit: a read with a larger buffer still gets it."""
+        if len(data) > buffer_size:
+            self._held = data
+            raise TooLargeError(
+                f"segment '{self._endpoint.name}': Buffer too small: a message of {len(data)} bytes does not "
+                f"fit a buffer_size of {buffer_size}; read again with a larger one"
+            )
+        self._held = None
+        return data
+
+    def get_stats(self) -> dict[str, int | bool]:
+        """Return the counters of the segment, under the names of ESHMStats."""
+        stats = self._endpoint.stats()
+        return {field: getattr(stats, field) for field in _STATS}
+
+    def get_role(self) -> ESHMRole:
+        """Return what this endpoint is: MASTER or SLAVE."""
+        return ESHMRole[self._endpoint.role.name]
+
+    def is_remote_alive(self) -> bool:
+        """Return whether the peer's heartbeat moves."""
+        return self._endpoint.peer_state is PeerState.ALIVE
+
+    def update_heartbeat(self) -> None:
+        """Show a sign of life, when `use_threads` is False."""
+        self._endpoint.update_heartbeat()
+
+    def close(self) -> None:
+        """Leave the segment. A second close does nothing."""
+        self._endpoint.close()
+
+    def __enter__(self) -> Self:
+        """Return this endpoint, which the end of the block closes."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the endpoint."""
+        self.close()

@@ -1,0 +1,107 @@
+//! Arguments as the core wants them, and the core's words as Python's enums.
+
+use std::time::Duration;
+
+use eshm::{Disconnect, Error, PeerState, Result, Role};
+use pyo3::prelude::*;
+use pyo3::types::IntoPyDict;
+
+/// An argument that the core would not have taken either.
+fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
+    Error::InvalidConfig { segment: segment.to_owned(), setting, found, expected }
+}
+
+/// A number of seconds, as every duration is given in Python.
+pub fn seconds(segment: &str, setting: &'static str, value: f64) -> Result<Duration> {
+    Duration::try_from_secs_f64(value)
+        .map_err(|_| invalid(segment, setting, format!("{value} s"), "a number of seconds, 0 or more"))
+}
+
+/// A whole number, which the core checks further.
+pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: i64) -> Result<T> {
+    T::try_from(value)
+        .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not that large"))
+}
+
+/// A time-out, where `None` means: without limit.
+pub fn timeout(segment: &str, value: Option<f64>) -> Result<Option<Duration>> {
+    value.map(|value| seconds(segment, "timeout", value)).transpose()
+}
+
+/// A limit, where Python's `None` is the core's zero: without limit. A zero in Python would be taken for its opposite.
+pub fn limit<T: Default + PartialEq>(segment: &str, setting: &'static str, value: Option<T>) -> Result<T> {
+    match value {
+        None => Ok(T::default()),
+        Some(value) if value == T::default() => Err(invalid(
+            segment,
+            setting,
+            "0".to_owned(),
+            "more than 0, or None for no limit (on_disconnect=\"immediately\" never waits for a peer)",
+        )),
+        Some(value) => Ok(value),
+    }
+}
+
+/// A role by its name; `eshm.Role` is a `str` too.
+pub fn role(segment: &str, word: &str) -> Result<Role> {
+    match word {
+        "master" => Ok(Role::Master),
+        "slave" => Ok(Role::Slave),
+        "auto" => Ok(Role::Auto),
+        _ => Err(invalid(segment, "role", format!("{word:?}"), "\"master\", \"slave\" or \"auto\"")),
+    }
+}
+
+/// A disconnect behaviour by its name; `eshm.Disconnect` is a `str` too.
+pub fn disconnect(segment: &str, word: &str) -> Result<Disconnect> {
+    match word {
+        "immediately" => Ok(Disconnect::Immediately),
+        "on_timeout" => Ok(Disconnect::OnTimeout),
+        "never" => Ok(Disconnect::Never),
+        _ => Err(invalid(
+            segment,
+            "on_disconnect",
+            format!("{word:?}"),
+            "\"immediately\", \"on_timeout\" or \"never\"",
+        )),
+    }
+}
+
+/// The member of `eshm.Role`.
+pub fn python_role(py: Python<'_>, role: Role) -> PyResult<Bound<'_, PyAny>> {
+    types(py)?.getattr("Role")?.call1((role.to_string(),))
+}
+
+/// The member of `eshm.PeerState`.
+pub fn python_state(py: Python<'_>, state: PeerState) -> PyResult<Bound<'_, PyAny>> {
+    types(py)?.getattr("PeerState")?.call1((state.to_string(),))
+}
+
+/// An `eshm.Stats`.
+pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound<'py, PyAny>> {
+    let numbers = [
+        ("master_heartbeat", stats.master_heartbeat),
+        ("slave_heartbeat", stats.slave_heartbeat),
+        ("stale_threshold", stats.stale_threshold.into()),
+        ("master_heartbeat_delta", stats.master_heartbeat_delta),
+        ("slave_heartbeat_delta", stats.slave_heartbeat_delta),
+        ("m2s_write_count", stats.m2s_write_count),
+        ("m2s_read_count", stats.m2s_read_count),
+        ("s2m_write_count", stats.s2m_write_count),
+        ("s2m_read_count", stats.s2m_read_count),
+        ("skipped", stats.skipped),
+        ("timeouts", stats.timeouts),
+        ("reconnects", stats.reconnects),
+        ("wakeups", stats.wakeups),
+    ];
+    let fields = numbers.into_py_dict(py)?;
+    fields.set_item("master_pid", stats.master_pid)?;
+    fields.set_item("slave_pid", stats.slave_pid)?;
+    fields.set_item("master_alive", stats.master_alive)?;
+    fields.set_item("slave_alive", stats.slave_alive)?;
+    types(py)?.getattr("Stats")?.call((), Some(&fields))
+}
+
+fn types(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
+    py.import("eshm._types")
+}

@@ -1,0 +1,331 @@
+//! `eshm.Endpoint`.
+
+use std::time::Duration;
+
+use eshm::{Builder, Error, Inspector, Receiver, Sender, Wait};
+use pyo3::prelude::*;
+use pyo3::types::PyTuple;
+
+use crate::buffer::Bytes;
+use crate::convert;
+use crate::error::{Failure, Result};
+use crate::half::{Half, Held, Patience, SLICE};
+use crate::message::Message;
+
+/// One process's end of a segment: a master, which creates it, or a slave, which attaches to it.
+///
+/// Every duration is in seconds; a timeout of None waits as long as the peer may come (back). Waiting
+/// releases the interpreter and ends with Ctrl-C. Threads may share an endpoint: sending and receiving do not
+/// block each other.
+///
+/// >>> with eshm.Endpoint("robot", role="slave") as robot:
+/// ...     for message in robot:
+/// ...         robot.send(b"ack")
+///
+/// name: which segment, 1 to 250 bytes without "/" or "..".
+/// role: "master", "slave", or "auto": slave where a live master is, master otherwise.
+/// data_size: the greatest value of write in bytes; None takes what is there, or 4096.
+/// queue_capacity: the greatest message of send in bytes; None takes what is there, or 256 KiB. 0 makes a
+///     segment without queues, on which send has one message in flight.
+/// connect_timeout: how long a slave waits for its segment to appear.
+/// heartbeat_interval: how often this endpoint shows a sign of life.
+/// stale_threshold: how long the peer's heartbeat may stand still.
+/// on_disconnect: what happens then: "immediately" gives the peer up, "on_timeout" looks for it within the
+///     three limits that follow, "never" looks for it without end.
+/// reconnect_timeout, reconnect_attempts: None sets no limit.
+/// auto_cleanup: whether a master's close removes the segment.
+/// background: whether a thread keeps the heartbeat; without it, call update_heartbeat.
+/// mode: the file permissions of a segment that this endpoint creates.
+/// any_owner: whether a segment of another user is accepted.
+#[pyclass(module = "eshm", frozen, weakref)]
+pub struct Endpoint {
+    inspector: Inspector,
+    sender: Half<Sender>,
+    receiver: Half<Receiver>,
+}
+
+#[pymethods]
+impl Endpoint {
+    #[new]
+    #[pyo3(signature = (
+        name, *, role = "auto", data_size = None, queue_capacity = None, connect_timeout = 5.0, heartbeat_interval = 0.001,
+        stale_threshold = 0.1, on_disconnect = "on_timeout", reconnect_timeout = Some(5.0),
+        reconnect_interval = 0.1, reconnect_attempts = Some(50), auto_cleanup = true, background = true,
+        mode = 0o600, any_owner = false
+    ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, connect_timeout=5.0, heartbeat_interval=0.001, \
+        stale_threshold=0.1, on_disconnect='on_timeout', reconnect_timeout=5.0, reconnect_interval=0.1, \
+        reconnect_attempts=50, auto_cleanup=True, background=True, mode=0o600, any_owner=False)")]
+    #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
+    fn new(
+        py: Python<'_>,
+        name: &str,
+        role: &str,
+        data_size: Option<i64>,
+        queue_capacity: Option<i64>,
+        connect_timeout: f64,
+        heartbeat_interval: f64,
+        stale_threshold: f64,
+        on_disconnect: &str,
+        reconnect_timeout: Option<f64>,
+        reconnect_interval: f64,
+        reconnect_attempts: Option<i64>,
+        auto_cleanup: bool,
+        background: bool,
+        mode: i64,
+        any_owner: bool,
+    ) -> Result<Self> {
+        let seconds = |setting, value| convert::seconds(name, setting, value);
+        let reconnect_timeout =
+            reconnect_timeout.map(|value| seconds("reconnect_timeout", value)).transpose()?;
+        let reconnect_attempts =
+            reconnect_attempts.map(|value| convert::whole(name, "reconnect_attempts", value)).transpose()?;
+        let mut builder = eshm::Endpoint::builder(name)
+            .role(convert::role(name, role)?)
+            .heartbeat_interval(seconds("heartbeat_interval", heartbeat_interval)?)
+            .stale_threshold(seconds("stale_threshold", stale_threshold)?)
+            .disconnect(convert::disconnect(name, on_disconnect)?)
+            .reconnect_timeout(convert::limit(name, "reconnect_timeout", reconnect_timeout)?)
+            .reconnect_interval(seconds("reconnect_interval", reconnect_interval)?)
+            .reconnect_attempts(convert::limit(name, "reconnect_attempts", reconnect_attempts)?)
+            .auto_cleanup(auto_cleanup)
+            .background(background)
+            .mode(convert::whole(name, "mode", mode)?)
+            .any_owner(any_owner);
+        if let Some(bytes) = data_size {
+            builder = builder.data_size(convert::whole(name, "data_size", bytes)?);
+        }
+        if let Some(bytes) = queue_capacity {
+            builder = builder.queue_capacity(convert::whole(name, "queue_capacity", bytes)?);
+        }
+        let endpoint = open(py, &builder, seconds("connect_timeout", connect_timeout)?)?;
+        let inspector = endpoint.inspector();
+        let (sender, receiver) = endpoint.into_split();
+        Ok(Endpoint { inspector, sender: Half::new(name, sender), receiver: Half::new(name, receiver) })
+    }
+
+    /// The segment's name.
+    #[getter]
+    fn name(&self) -> &str {
+        self.inspector.name()
+    }
+
+    /// Role.MASTER or Role.SLAVE: what this endpoint is.
+    #[getter]
+    fn role<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        convert::python_role(py, self.inspector.role())
+    }
+
+    /// The greatest value that write takes, in bytes.
+    #[getter]
+    fn data_size(&self) -> usize {
+        self.inspector.data_size()
+    }
+
+    /// The greatest message that send takes, in bytes.
+    #[getter]
+    fn max_message(&self) -> usize {
+        self.inspector.max_message()
+    }
+
+    /// What is known of the peer, as a PeerState.
+    #[getter]
+    fn peer_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
+        convert::python_state(py, self.inspector.peer_state())
+    }
+
+    /// The peer's generation: it changes when the peer has been restarted.
+    #[getter]
+    fn generation(&self) -> u64 {
+        self.inspector.generation()
+    }
+
+    /// Whether the peer is an ESHM 1.x process.
+    #[getter]
+    fn peer_is_legacy(&self) -> bool {
+        self.inspector.peer_is_legacy()
+    }
+
+    /// The segment's counters, and this endpoint's own.
+    fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        Ok(convert::python_stats(py, &self.inspector.stats()?)?)
+    }
+
+    /// Shows a sign of life, when background is False.
+    fn update_heartbeat(&self) -> Result<()> {
+        Ok(self.inspector.update_heartbeat()?)
+    }
+
+    /// Waits until the peer is alive. Raises TimeoutError when it is not in time.
+    #[pyo3(signature = (timeout = None))]
+    fn wait_for_peer(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
+        let timeout = convert::timeout(self.inspector.name(), timeout)?;
+        let patience = Patience::new(timeout);
+        loop {
+            match py.detach(|| self.inspector.wait_for_peer(patience.slice())) {
+                Err(Error::Timeout { segment, what, .. }) if patience.is_over() => {
+                    let waited = timeout.unwrap_or_default();
+                    return Err(Error::Timeout { segment, what, waited }.into());
+                }
+                Err(Error::Timeout { .. }) => {}
+                result => return Ok(result?),
+            }
+            py.check_signals()?;
+        }
+    }
+
+    /// Puts a value into the mailbox, over the one before. Never waits.
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
+        let bytes = Bytes::of(data)?;
+        Ok(self.sender.lock(py)?.write(&bytes)?)
+    }
+
+    /// The mailbox's value, if it is one that was not read before; None otherwise.
+    fn try_read(&self, py: Python<'_>) -> Result<Option<Message>> {
+        self.try_receive(py, Channel::Mailbox)
+    }
+
+    /// The mailbox's next value that was not read before, however many were overwritten meanwhile.
+    ///
+    /// Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (timeout = None))]
+    fn read(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Message> {
+        self.receive(py, Channel::Mailbox, timeout)
+    }
+
+    /// Sends a message, which is never lost: waits until there is room for it.
+    ///
+    /// Raises TimeoutError, with nothing sent, when there is none in time.
+    #[pyo3(signature = (data, timeout = None))]
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+        let timeout = convert::timeout(self.inspector.name(), timeout)?;
+        let bytes = Bytes::of(data)?;
+        match self.sender.lock(py)?.try_send(&bytes) {
+            Err(error) if error.is_transient() => {}
+            result => return Ok(result?),
+        }
+        let (bytes, wait) = (bytes.settle(), Wait::new(timeout));
+        loop {
+            let mut held = self.sender.lock(py)?;
+            let sender = &mut *held;
+            if py.detach(|| sender.send_part(&bytes, &wait, SLICE))? {
+                return Ok(());
+            }
+            Held::unlock_fair(held);
+            py.check_signals()?;
+        }
+    }
+
+    /// Sends a message if there is room for it. Raises FullError otherwise.
+    fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
+        let bytes = Bytes::of(data)?;
+        Ok(self.sender.lock(py)?.try_send(&bytes)?)
+    }
+
+    /// The next message. Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (timeout = None))]
+    fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Message> {
+        self.receive(py, Channel::Queue, timeout)
+    }
+
+    /// The next message, or None when there is none yet.
+    fn try_recv(&self, py: Python<'_>) -> Result<Option<Message>> {
+        self.try_receive(py, Channel::Queue)
+    }
+
+    /// Leaves the segment. Threads that wait for the peer raise ClosedError; a second close does nothing.
+    fn close(&self, py: Python<'_>) -> Result<()> {
+        self.sender.close(py)?;
+        self.receiver.close(py)
+    }
+
+    fn __enter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    #[pyo3(signature = (*_exception))]
+    fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> Result<()> {
+        self.close(py)
+    }
+
+    /// Messages as recv gives them, until the peer closes its endpoint.
+    fn __iter__(slf: Py<Self>) -> Py<Self> {
+        slf
+    }
+
+    fn __next__(&self, py: Python<'_>) -> Result<Option<Message>> {
+        match self.receive(py, Channel::Queue, None) {
+            Ok(message) => Ok(Some(message)),
+            Err(Failure::Core(Error::PeerClosed { .. })) => Ok(None),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    fn __repr__(&self) -> String {
+        format!("Endpoint({:?}, role=\"{}\")", self.inspector.name(), self.inspector.role())
+    }
+}
+
+/// Where messages come from.
+#[derive(Clone, Copy)]
+enum Channel {
+    Mailbox,
+    Queue,
+}
+
+impl Channel {
+    fn now(self, receiver: &mut Receiver) -> eshm::Result<Option<eshm::Message<'_>>> {
+        match self {
+            Channel::Mailbox => receiver.try_read(),
+            Channel::Queue => receiver.try_recv(),
+        }
+    }
+
+    fn slice(self, receiver: &mut Receiver, wait: Wait) -> eshm::Result<Option<eshm::Message<'_>>> {
+        match self {
+            Channel::Mailbox => receiver.read_part(&wait, SLICE),
+            Channel::Queue => receiver.recv_part(&wait, SLICE),
+        }
+    }
+}
+
+impl Endpoint {
+    fn try_receive(&self, py: Python<'_>, channel: Channel) -> Result<Option<Message>> {
+        let mut receiver = self.receiver.lock(py)?;
+        let found = channel.now(&mut receiver)?;
+        Ok(found.map(|message| Message::new(py, &message)))
+    }
+
+    fn receive(&self, py: Python<'_>, channel: Channel, timeout: Option<f64>) -> Result<Message> {
+        let wait = Wait::new(convert::timeout(self.inspector.name(), timeout)?);
+        // What is there already is worth no release of the interpreter.
+        if let Some(message) = self.try_receive(py, channel)? {
+            return Ok(message);
+        }
+        loop {
+            let mut held = self.receiver.lock(py)?;
+            let receiver = &mut *held;
+            if let Some(message) = py.detach(|| channel.slice(receiver, wait))? {
+                return Ok(Message::new(py, &message));
+            }
+            Held::unlock_fair(held);
+            py.check_signals()?;
+        }
+    }
+}
+
+/// Opens an endpoint, in slices: Ctrl-C ends the wait for a master.
+fn open(py: Python<'_>, builder: &Builder, timeout: Duration) -> Result<eshm::Endpoint> {
+    let patience = Patience::new(Some(timeout));
+    loop {
+        let attempt = builder.clone().connect_timeout(patience.slice());
+        match py.detach(|| attempt.open()) {
+            Err(Error::NotFound { segment, found, .. }) => {
+                py.check_signals()?;
+                if patience.is_over() {
+                    return Err(Error::NotFound { segment, found, waited: timeout }.into());
+                }
+            }
+            result => return Ok(result?),
+        }
+    }
+}

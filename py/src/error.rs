@@ -1,0 +1,67 @@
+//! Failures, and the core's among them as the exceptions of `eshm._errors`.
+
+use eshm::Error;
+use pyo3::prelude::*;
+
+/// The result of everything that may fail here.
+pub type Result<T, E = Failure> = std::result::Result<T, E>;
+
+/// What goes wrong: in the core, or in Python.
+pub enum Failure {
+    /// Becomes the exception of `eshm._errors` that stands for it.
+    Core(Error),
+    /// Raised as it is.
+    Python(PyErr),
+}
+
+impl From<Error> for Failure {
+    fn from(error: Error) -> Self {
+        Failure::Core(error)
+    }
+}
+
+impl From<PyErr> for Failure {
+    fn from(error: PyErr) -> Self {
+        Failure::Python(error)
+    }
+}
+
+impl From<Failure> for PyErr {
+    fn from(failure: Failure) -> Self {
+        match failure {
+            Failure::Python(error) => error,
+            Failure::Core(error) => {
+                Python::attach(|py| exception(py, &error).map_or_else(|failure| failure, PyErr::from_value))
+            }
+        }
+    }
+}
+
+/// The exception for `error`, with its text and its number.
+fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
+    let class = py.import("eshm._errors")?.getattr(class_name(error))?;
+    let exception = class.call1((error.to_string(),))?;
+    exception.setattr("code", error.code())?;
+    Ok(exception)
+}
+
+fn class_name(error: &Error) -> &'static str {
+    match error {
+        Error::InvalidName { .. } | Error::InvalidConfig { .. } | Error::InvalidText { .. } => "InvalidError",
+        Error::Create { .. } => "CreateError",
+        Error::NotFound { .. } => "NotFoundError",
+        Error::Attach { .. } | Error::Foreign { .. } => "AttachError",
+        Error::SeatTaken { .. } => "SeatTakenError",
+        Error::TooLarge { .. } => "TooLargeError",
+        Error::Full { .. } => "FullError",
+        Error::Timeout { .. } => "TimeoutError",
+        Error::Reconnecting { .. } => "ReconnectingError",
+        Error::PeerStale { .. } => "PeerStaleError",
+        Error::PeerClosed { .. } => "PeerClosedError",
+        Error::Corrupt { .. } => "CorruptError",
+        Error::Forked { .. } => "ForkedError",
+        Error::Closed { .. } => "ClosedError",
+        // The enum may grow; until its new error has a class here, it is still an eshm.Error.
+        _ => "Error",
+    }
+}

@@ -1,0 +1,111 @@
+from __future__ import annotations
+
+import itertools
+import os
+import subprocess
+import sys
+import textwrap
+import threading
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+import eshm
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    Spawn = Callable[..., subprocess.Popen[str]]
+
+#: A watchdog: nothing here takes as long, unless it is broken.
+PATIENCE = 30.0
+
+_numbers = itertools.count()
+
+
+def segment_file(name: str) -> Path:
+    return Path(f"/dev/shm/eshm_{name}")
+
+
+@pytest.fixture
+def name() -> Iterator[str]:
+    """A segment name of this test's own; the test must leave no segment behind."""
+    name = f"pytest-{os.getpid()}-{next(_numbers)}"
+    yield name
+    left = segment_file(name).exists()
+    segment_file(name).unlink(missing_ok=True)
+    assert not left, f"the test left {segment_file(name)} behind"
+
+
+@pytest.fixture
+def pair(name: str) -> Iterator[tuple[eshm.Endpoint, eshm.Endpoint]]:
+    """A master and its slave."""
+    with eshm.Endpoint(name, role="master") as master, eshm.Endpoint(name, role="slave") as slave:
+        yield master, slave
+
+
+@pytest.fixture
+def spawn() -> Iterator[Spawn]:
+    """Starts Python with a script and arguments; ends what is still running after the test."""
+    children: list[subprocess.Popen[str]] = []
+
+    def start(script: str | Path, *args: str) -> subprocess.Popen[str]:
+        source = [str(script)] if isinstance(script, Path) else ["-c", textwrap.dedent(script)]
+        child = subprocess.Popen(
+            [sys.executable, *source, *args],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        children.append(child)
+        return child
+
+    yield start
+    for child in children:
+        child.kill()
+        child.communicate()
+
+
+def fill(sender: eshm.Endpoint, message: bytes = b"in the way") -> int:
+    """Sends until there is no room for more, and returns how many messages that took."""
+    for count in itertools.count():
+        try:
+            sender.try_send(message)
+        except eshm.FullError:
+            return count
+    raise AssertionError
+
+
+def expect_line(child: subprocess.Popen[str], line: str) -> None:
+    """Waits for a child's next line."""
+    assert child.stdout is not None
+    found = Waiter(child.stdout.readline).result()
+    if found != line + "\n":
+        child.kill()
+        pytest.fail(f"expected {line!r}, found {found!r}; stderr: {child.communicate()[1]}")
+
+
+class Waiter(threading.Thread):
+    """Runs a call in a thread, and hands over what it returned or raised."""
+
+    def __init__(self, call: Callable[[], object]) -> None:
+        super().__init__(daemon=True)
+        self._call = call
+        self._error: BaseException | None = None
+        self._result: object = None
+        self.start()
+
+    def run(self) -> None:
+        try:
+            self._result = self._call()
+        except BaseException as error:
+            self._error = error
+
+    def result(self) -> object:
+        self.join(PATIENCE)
+        assert not self.is_alive(), "the call is still waiting"
+        if self._error is not None:
+            raise self._error
+        return self._result

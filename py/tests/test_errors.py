@@ -1,0 +1,140 @@
+"""Each failure has its type and its number, and bad input creates nothing."""
+
+from __future__ import annotations
+
+import pickle
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+import eshm
+from conftest import segment_file
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+
+def exceptions(base: type[eshm.Error] = eshm.Error) -> Iterator[type[eshm.Error]]:
+    for kind in base.__subclasses__():
+        yield kind
+        yield from exceptions(kind)
+
+
+@pytest.mark.parametrize("kind", list(exceptions()), ids=lambda kind: kind.__name__)
+def test_every_exception_is_a_standard_one_too(kind: type[eshm.Error]) -> None:
+    assert issubclass(kind, RuntimeError) or kind is eshm.TimeoutError
+    assert getattr(eshm, kind.__name__) is kind
+    error = kind("what happened")
+    assert str(error) == "what happened"
+    assert -18 <= error.code < 0
+    copy = pickle.loads(pickle.dumps(error))
+    assert (type(copy), str(copy), copy.code) == (kind, str(error), error.code)
+
+
+def test_a_timeout_is_pythons_own() -> None:
+    assert issubclass(eshm.TimeoutError, TimeoutError)
+    assert not issubclass(eshm.TimeoutError, RuntimeError)
+    assert issubclass(eshm.InvalidError, ValueError)
+    assert issubclass(eshm.TooLargeError, ValueError)
+
+
+@pytest.mark.parametrize("bad", ["", "a/b", "..", "a..b", "nul\0", "n" * 251])
+def test_a_name_that_cannot_be_a_segment_is_refused(bad: str) -> None:
+    with pytest.raises(eshm.InvalidError) as raised:
+        eshm.Endpoint(bad)
+    assert raised.value.code == -1
+
+
+@pytest.mark.parametrize(
+    "setting",
+    [
+        {"role": "boss"},
+        {"on_disconnect": "sometimes"},
+        {"data_size": 0},
+        {"data_size": -1},
+        {"data_size": (64 << 20) + 1},
+        {"queue_capacity": -1},
+        {"queue_capacity": (64 << 30) + 1},
+        {"connect_timeout": -1},
+        {"heartbeat_interval": 0},
+        {"heartbeat_interval": 2},
+        {"stale_threshold": 0},
+        {"stale_threshold": float("nan")},
+        {"reconnect_timeout": 0},
+        {"reconnect_interval": 0},
+        {"reconnect_attempts": 0},
+        {"reconnect_attempts": -1},
+        {"mode": 0o1000},
+        {"mode": 0},
+        {"mode": -1},
+    ],
+    ids=lambda setting: "-".join(map(str, *setting.items())),
+)
+def test_a_setting_out_of_range_is_named_and_creates_nothing(name: str, setting: dict[str, Any]) -> None:
+    with pytest.raises(eshm.InvalidError, match=next(iter(setting))) as raised:
+        eshm.Endpoint(name, **{"role": "master", **setting})
+    assert raised.value.code == -1
+    assert not segment_file(name).exists()
+
+
+def test_a_slave_without_a_master_fails(name: str) -> None:
+    with pytest.raises(eshm.NotFoundError, match="start its master") as raised:
+        eshm.Endpoint(name, role="slave", connect_timeout=0.01)
+    assert raised.value.code == -3
+
+
+def test_a_foreign_file_is_left_alone(name: str) -> None:
+    segment_file(name).write_bytes(b"mine" * 4000)
+    with pytest.raises(eshm.AttachError, match="magic") as raised:
+        eshm.Endpoint(name, role="slave")
+    assert raised.value.code == -3
+    assert segment_file(name).read_bytes() == b"mine" * 4000
+    segment_file(name).unlink()
+
+
+@pytest.mark.parametrize("role", ["master", "slave"])
+def test_a_taken_seat_is_refused(name: str, role: str) -> None:
+    with eshm.Endpoint(name, role="master"), eshm.Endpoint(name, role="slave"):
+        with pytest.raises(eshm.SeatTakenError, match=f"live {role}") as raised:
+            eshm.Endpoint(name, role=role)  # type: ignore[arg-type]
+        assert raised.value.code == -15
+
+
+def test_a_closed_endpoint_says_so(name: str) -> None:
+    robot = eshm.Endpoint(name, role="master")
+    robot.close()
+    robot.close()
+    calls = (robot.try_recv, robot.recv, robot.try_read, robot.stats, lambda: robot.send(b""))
+    for call in calls:
+        with pytest.raises(eshm.ClosedError) as raised:
+            call()
+        assert raised.value.code == -14
+    assert (robot.name, robot.role, robot.data_size) == (name, "master", 4096)
+    assert repr(robot) == f'Endpoint("{name}", role="master")'
+
+
+def test_words_are_enums_and_strings(name: str) -> None:
+    with eshm.Endpoint(name, role=eshm.Role.MASTER, on_disconnect=eshm.Disconnect.NEVER) as robot:
+        assert robot.role is eshm.Role.MASTER
+        assert f"{robot.role} {robot.role!s}" == "master master"
+        assert robot.peer_state is eshm.PeerState.ABSENT
+        assert not robot.peer_is_legacy
+
+
+def test_auto_settles_the_role(name: str) -> None:
+    with eshm.Endpoint(name) as first, eshm.Endpoint(name) as second:
+        assert (first.role, second.role) == ("master", "slave")
+
+
+def test_a_heartbeat_can_be_kept_by_hand(name: str) -> None:
+    with eshm.Endpoint(name, role="master", background=False) as robot:
+        before = robot.stats().master_heartbeat
+        robot.update_heartbeat()
+        assert robot.stats().master_heartbeat == before + 1
+
+
+def test_the_mode_of_a_segment_is_exact(name: str) -> None:
+    with eshm.Endpoint(name, role="master"):
+        assert segment_file(name).stat().st_mode & 0o777 == 0o600
+    with eshm.Endpoint(name, role="master", mode=0o666):
+        assert segment_file(name).stat().st_mode & 0o777 == 0o666

@@ -1,0 +1,201 @@
+"""What is sent arrives: every byte, every message, once."""
+
+from __future__ import annotations
+
+import array
+import mmap
+import time
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+
+import eshm
+from conftest import PATIENCE, Waiter, fill
+
+if TYPE_CHECKING:
+    Pair = tuple[eshm.Endpoint, eshm.Endpoint]
+
+SIZES = [0, 1, 21, 27, 4095, 4096]
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_every_size_that_fits_arrives_by_both_channels(pair: Pair, size: int) -> None:
+    data = bytes(number % 251 for number in range(size))
+    for sender, receiver in (pair, pair[::-1]):
+        sender.send(data, timeout=PATIENCE)
+        assert receiver.recv(PATIENCE) == data
+        sender.write(data)
+        assert receiver.read(PATIENCE) == data
+
+
+def test_a_message_that_is_too_large_is_refused_and_the_one_before_kept(pair: Pair) -> None:
+    master, slave = pair
+    master.send(b"kept")
+    with pytest.raises(eshm.TooLargeError, match="4097 bytes"):
+        master.write(b"x" * 4097)
+    for verb in (master.send, master.try_send):
+        with pytest.raises(eshm.TooLargeError, match=f"{master.max_message + 1} bytes"):
+            verb(bytes(master.max_message + 1))
+    assert slave.recv(PATIENCE) == b"kept"
+
+
+def test_the_sizes_are_the_masters_choice(name: str) -> None:
+    with eshm.Endpoint(name, role="master", data_size=1 << 20, queue_capacity=1 << 21) as master:
+        with eshm.Endpoint(name, role="slave") as slave:
+            assert (slave.data_size, slave.max_message) == (1 << 20, 1 << 21)
+            master.write(b"\xa5" * (1 << 20))
+            assert slave.read(PATIENCE).data == b"\xa5" * (1 << 20)
+            master.send(b"\x5a" * (1 << 21))
+            assert slave.recv(PATIENCE).data == b"\x5a" * (1 << 21)
+
+
+def test_messages_arrive_once_and_in_order(pair: Pair) -> None:
+    master, slave = pair
+
+    def echo() -> None:
+        for _ in range(2000):
+            slave.send(slave.recv(PATIENCE), timeout=PATIENCE)
+
+    peer = Waiter(echo)
+    for number in range(2000):
+        master.send(str(number).encode(), timeout=PATIENCE)
+        assert master.recv(PATIENCE) == str(number).encode()
+    peer.result()
+
+
+def test_both_directions_carry_messages_at_once(pair: Pair) -> None:
+    numbers = [str(number).encode() for number in range(2000)]
+
+    def send(endpoint: eshm.Endpoint) -> None:
+        for number in numbers:
+            endpoint.send(number, timeout=PATIENCE)
+
+    def receive(endpoint: eshm.Endpoint) -> list[bytes]:
+        return [endpoint.recv(PATIENCE).data for _ in numbers]
+
+    senders = [Waiter(partial(send, end)) for end in pair]
+    receivers = [Waiter(partial(receive, end)) for end in pair]
+    for sender in senders:
+        sender.result()
+    for receiver in receivers:
+        assert receiver.result() == numbers
+
+
+def test_a_read_gives_the_latest_value_and_counts_the_others(pair: Pair) -> None:
+    master, slave = pair
+    for number in range(10):
+        master.write(str(number).encode())
+    message = slave.read(PATIENCE)
+    assert (message.data, message.skipped) == (b"9", 9)
+    assert slave.try_read() is None
+    assert slave.stats().skipped == 9
+
+
+def test_a_full_channel_refuses_and_loses_nothing(pair: Pair) -> None:
+    master, slave = pair
+    count = fill(master, b"accepted")
+    started = time.monotonic()
+    with pytest.raises(eshm.TimeoutError):
+        master.send(b"refused", timeout=0.1)
+    assert time.monotonic() - started >= 0.1
+    assert [slave.recv(PATIENCE).data for _ in range(count)] == [b"accepted"] * count
+    assert slave.try_recv() is None
+    master.send(b"next")
+    assert slave.recv(PATIENCE) == b"next"
+
+
+@pytest.mark.parametrize(
+    "buffer",
+    [
+        b"12345678",
+        bytearray(b"12345678"),
+        memoryview(b"12345678"),
+        memoryview(b"0123456789")[1:9],
+        array.array("d", [1.5]),
+        np.arange(2, dtype=np.float32),
+        np.array([[1, 2], [3, 4]], dtype=np.int16),
+        np.array([]),
+    ],
+    ids=lambda buffer: type(buffer).__name__,
+)
+def test_any_contiguous_buffer_can_be_sent(pair: Pair, buffer: bytes) -> None:
+    master, slave = pair
+    for verb in (master.send, master.try_send, master.write):
+        verb(buffer)
+        message = slave.try_read() if verb == master.write else slave.recv(PATIENCE)
+        assert message == memoryview(buffer).tobytes()
+
+
+def test_a_buffer_is_given_back(pair: Pair) -> None:
+    master, slave = pair
+    data = bytearray(b"first")
+    count = fill(master)
+    waiting = Waiter(lambda: master.send(data, timeout=PATIENCE))
+    for _ in range(count):
+        assert slave.recv(PATIENCE) == b"in the way"
+    assert slave.recv(PATIENCE) == b"first"
+    waiting.result()
+    data.extend(b" and more")  # A bytearray whose memory is still exported raises BufferError.
+    with mmap.mmap(-1, 8) as mapping:
+        master.write(mapping)
+
+
+def test_a_message_can_be_sent_on(pair: Pair) -> None:
+    master, slave = pair
+    master.send(b"ping")
+    slave.send(slave.recv(PATIENCE))
+    assert master.recv(PATIENCE) == b"ping"
+
+
+@pytest.mark.parametrize(
+    "buffer", [memoryview(b"abcdef")[::2], np.arange(4)[::2], np.ones((2, 3), order="F")]
+)
+def test_memory_with_gaps_is_refused(pair: Pair, buffer: memoryview) -> None:
+    with pytest.raises(BufferError, match="contiguous copy"):
+        pair[0].send(buffer)
+
+
+def test_what_has_no_bytes_is_refused(pair: Pair) -> None:
+    with pytest.raises(TypeError, match=r"found str: eshm\.encode_text"):
+        pair[0].send("text")  # type: ignore[arg-type]
+    with pytest.raises(TypeError, match="found int"):
+        pair[0].write(7)  # type: ignore[arg-type]
+    assert pair[1].try_recv() is None
+
+
+def test_a_message_is_like_bytes(pair: Pair) -> None:
+    master, slave = pair
+    master.send(b"pose\0")
+    message = slave.recv(PATIENCE)
+    assert bytes(message) == message.data == b"pose\0"
+    assert message == b"pose\0"
+    assert b"pose\0" == message  # noqa: SIM300 - the other operand's turn
+    assert message == bytearray(b"pose\0")
+    assert message != b"pose"
+    assert message != "pose\0"
+    assert hash(message) == hash(b"pose\0")
+    assert len(message) == 5
+    assert (message[0], message[-1], message[:4]) == (ord("p"), 0, b"pose")
+    assert message.text() == "pose"
+    assert repr(message) == f"Message(b'pose\\x00', skipped=0, generation={message.generation})"
+    assert message.generation == slave.generation
+
+
+@pytest.mark.parametrize("text", ["", "Hello from master #0", "größer 🤖"])
+def test_text_travels_with_a_nul(pair: Pair, text: str) -> None:
+    master, slave = pair
+    assert eshm.encode_text(text) == text.encode() + b"\0"
+    master.send(eshm.encode_text(text))
+    message = slave.recv(PATIENCE)
+    assert message.text() == eshm.decode_text(message) == eshm.decode_text(message.data) == text
+
+
+def test_text_that_would_change_on_its_way_is_refused() -> None:
+    with pytest.raises(eshm.InvalidError, match="contains a NUL at byte 1"):
+        eshm.encode_text("a\0b")
+    with pytest.raises(eshm.InvalidError, match="contains a NUL at byte 1"):
+        eshm.decode_text(b"a\0b\0")
+    with pytest.raises(eshm.InvalidError, match="is not UTF-8 at byte 2"):
+        eshm.decode_text(bytearray(b"ok\xff\0"))

@@ -1,0 +1,228 @@
+"""Waiting: for how long, with whom, and what ends it."""
+
+from __future__ import annotations
+
+import signal
+import threading
+import time
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Callable
+
+import pytest
+
+import eshm
+from conftest import PATIENCE, Waiter, expect_line, fill
+
+if TYPE_CHECKING:
+    from conftest import Spawn
+
+    Pair = tuple[eshm.Endpoint, eshm.Endpoint]
+
+
+def waits(endpoint: eshm.Endpoint) -> list[Callable[[float | None], object]]:
+    return [endpoint.recv, endpoint.read]
+
+
+def test_a_timeout_is_waited_for_and_raised(pair: Pair) -> None:
+    for wait in waits(pair[1]):
+        started = time.monotonic()
+        with pytest.raises(eshm.TimeoutError):
+            wait(0.1)
+        assert time.monotonic() - started >= 0.1
+    assert pair[1].stats().timeouts == 2
+
+
+def test_a_timeout_of_zero_takes_what_is_there(pair: Pair) -> None:
+    master, slave = pair
+    with pytest.raises(eshm.TimeoutError):
+        slave.recv(0)
+    master.send(b"there")
+    assert slave.recv(0) == b"there"
+
+
+@pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
+def test_a_timeout_that_is_no_duration_is_refused(pair: Pair, timeout: float) -> None:
+    master, slave = pair
+    calls: list[Callable[[float], object]] = [*waits(slave), slave.wait_for_peer, partial(master.send, b"")]
+    for wait in calls:
+        with pytest.raises(eshm.InvalidError, match="timeout is"):
+            wait(timeout)
+    assert slave.try_recv() is None
+
+
+def test_the_interpreter_is_released_while_waiting(pair: Pair) -> None:
+    master, slave = pair
+    # Each side needs the other one's thread to run while it waits.
+    received = Waiter(lambda: slave.recv(PATIENCE))
+    master.send(b"now")
+    assert received.result() == b"now"
+    count = fill(master)
+    sent = Waiter(lambda: master.send(b"next", PATIENCE))
+    for _ in range(count):
+        assert slave.recv(PATIENCE) == b"in the way"
+    assert slave.recv(PATIENCE) == b"next"
+    sent.result()
+
+
+def test_threads_that_receive_give_way_to_each_other(pair: Pair) -> None:
+    master, slave = pair
+    waiting = Waiter(slave.recv)
+    with pytest.raises(eshm.TimeoutError):
+        slave.read(0.001)
+    assert slave.try_recv() is None
+    master.send(b"end")
+    assert waiting.result() == b"end"
+
+
+def test_an_endpoint_can_be_asked_while_it_waits(pair: Pair) -> None:
+    master, slave = pair
+    count = fill(master)
+    waiting = [Waiter(master.recv), Waiter(lambda: master.send(b"next"))]
+    assert master.peer_state is eshm.PeerState.ALIVE
+    assert master.stats().slave_alive
+    received = [slave.recv(PATIENCE).data for _ in range(count + 1)]
+    assert received == [b"in the way"] * count + [b"next"]
+    slave.send(b"end")
+    for waiter in waiting:
+        waiter.result()
+
+
+def test_close_ends_every_wait(pair: Pair) -> None:
+    master, _ = pair
+    fill(master)
+    calls = (master.recv, master.read, lambda: master.send(b"next"))
+    waiting = [Waiter(call) for call in calls]
+    master.close()
+    for waiter in waiting:
+        with pytest.raises(eshm.ClosedError):
+            waiter.result()
+
+
+def test_a_wait_ends_when_the_peer_closes_and_everything_is_read(pair: Pair) -> None:
+    master, slave = pair
+    master.send(b"last")
+    master.close()
+    assert list(slave) == [b"last"]
+    for wait in waits(slave):
+        with pytest.raises(eshm.PeerClosedError):
+            wait(None)
+
+
+def test_iteration_gives_every_message(pair: Pair) -> None:
+    master, slave = pair
+
+    def send() -> None:
+        for number in range(100):
+            master.send(b"%d" % number, timeout=PATIENCE)
+        master.close()
+
+    sender = Waiter(send)
+    assert list(slave) == [b"%d" % number for number in range(100)]
+    sender.result()
+
+
+def test_wait_for_peer_waits_for_one(name: str) -> None:
+    with eshm.Endpoint(name, role="master") as master:
+        assert master.peer_state == "absent"
+        started = time.monotonic()
+        with pytest.raises(eshm.TimeoutError, match="arrival of the peer"):
+            master.wait_for_peer(0.05)
+        assert time.monotonic() - started >= 0.05
+        waiting = Waiter(master.wait_for_peer)
+        with eshm.Endpoint(name, role="slave"):
+            waiting.result()
+            assert master.peer_state == "alive"
+
+
+def test_a_slave_waits_for_its_master(name: str) -> None:
+    opening = Waiter(lambda: eshm.Endpoint(name, role="slave", connect_timeout=PATIENCE))
+    with eshm.Endpoint(name, role="master") as master:
+        slave = opening.result()
+        assert isinstance(slave, eshm.Endpoint)
+        slave.send(b"here")
+        assert master.recv(PATIENCE) == b"here"
+        slave.close()
+
+
+INTERRUPTED = """
+import sys, eshm
+name, wait = sys.argv[1:]
+robot = None if wait == "open" else eshm.Endpoint(name, role="slave")
+try:
+    while wait == "send":
+        robot.try_send(b"in the way")
+except eshm.FullError:
+    pass
+calls = {
+    "open": lambda: eshm.Endpoint(name + "-none", role="slave", connect_timeout=60),
+    "recv": lambda: robot.recv(),
+    "read": lambda: robot.read(60),
+    "send": lambda: robot.send(b"next"),
+    "wait_for_peer": lambda: eshm.Endpoint(name + "-lonely", role="master").wait_for_peer(),
+    "iteration": lambda: next(robot),
+}
+print("READY", flush=True)
+try:
+    calls[wait]()
+except KeyboardInterrupt:
+    print("INTERRUPTED", flush=True)
+"""
+
+
+def sleeps(pid: int) -> bool:
+    """Whether a process's main thread is waiting in the kernel."""
+    stat = Path(f"/proc/{pid}/task/{pid}/stat").read_text()
+    return stat.rpartition(")")[2].split()[0] == "S"
+
+
+@pytest.mark.parametrize("wait", ["open", "recv", "read", "send", "wait_for_peer", "iteration"])
+def test_ctrl_c_ends_every_wait(name: str, spawn: Spawn, wait: str) -> None:
+    with eshm.Endpoint(name, role="master"):
+        child = spawn(INTERRUPTED, name, wait)
+        expect_line(child, "READY")
+        deadline = time.monotonic() + PATIENCE
+        while not sleeps(child.pid):
+            assert time.monotonic() < deadline
+        child.send_signal(signal.SIGINT)
+        output, error = child.communicate(timeout=PATIENCE)
+        assert (output, error, child.returncode) == ("INTERRUPTED\n", "", 0)
+
+
+def test_a_signal_handler_may_use_the_endpoint_that_waits(pair: Pair) -> None:
+    master, slave = pair
+    seen: list[object] = []
+
+    def handler(_number: int, _frame: object) -> None:
+        seen.append(slave.try_recv())
+        master.send(b"from the handler")
+
+    before = signal.signal(signal.SIGALRM, handler)
+    try:
+        signal.setitimer(signal.ITIMER_REAL, 0.05)
+        assert slave.recv(PATIENCE) == b"from the handler"
+    finally:
+        signal.signal(signal.SIGALRM, before)
+    assert seen == [None]
+
+
+def test_many_threads_may_share_an_endpoint(pair: Pair) -> None:
+    master, slave = pair
+    received: list[bytes] = []
+    lock = threading.Lock()
+
+    def receive() -> None:
+        for _ in range(100):
+            message = slave.recv(PATIENCE)
+            with lock:
+                received.append(message.data)
+
+    def send(start: int) -> None:
+        for number in range(start, start + 100):
+            master.send(b"%d" % number, timeout=PATIENCE)
+
+    threads = [Waiter(receive) for _ in range(3)]
+    threads += [Waiter(partial(send, start)) for start in (0, 100, 200)]
+    for thread in threads:
+        thread.result()
+    assert sorted(map(int, received)) == list(range(300))
