@@ -15,6 +15,7 @@ use crate::mailbox::{Channel, MailboxMemory};
 use crate::name::SegmentName;
 use crate::queue::QueueMemory;
 use crate::region::{Opened, Region};
+use crate::stats::Counter;
 use crate::sync::Ordering;
 
 /// How often a slave looks for a segment that does not exist yet.
@@ -23,6 +24,9 @@ const LOOK: Duration = Duration::from_millis(1);
 /// an endpoint that is just closing, hold it for microseconds.
 const SEAT_PATIENCE: Duration = Duration::from_millis(20);
 
+/// Of an ESHM 1.x process, which beats every millisecond.
+const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(5);
+
 /// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
 #[derive(Debug)]
 pub(crate) struct Attachment {
@@ -30,6 +34,10 @@ pub(crate) struct Attachment {
     geometry: Geometry,
     queues: Option<QueueGeometry>,
     role: Role,
+    /// How many values were read from the incoming channel: what its `read_count` will be brought up to.
+    reads: Counter,
+    /// Added to the peer's generation as the segment counts it, so that ours grows whatever becomes of the segment.
+    generation_offset: Counter,
 }
 
 /// What a segment's header says of its layout, checked.
@@ -94,6 +102,28 @@ impl Seat<'_> {
 }
 
 impl Attachment {
+    fn new(region: Arc<Region>, geometry: Geometry, queues: Option<QueueGeometry>, role: Role) -> Self {
+        let (reads, generation_offset) = (Counter::default(), Counter::default());
+        let attachment = Attachment { region, geometry, queues, role, reads, generation_offset };
+        attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
+        attachment
+    }
+
+    /// Counts a value that was read; only the reader's thread calls this. The segment is told by `publish_reads`.
+    #[inline(always)]
+    pub(crate) fn count_read(&self) {
+        self.reads.set(self.reads.get().wrapping_add(1));
+    }
+
+    /// Brings the incoming channel's `read_count` up to date.
+    pub(crate) fn publish_reads(&self) {
+        let (published, reads) = (&self.incoming().tail.read_count, self.reads.get());
+        // Stored only if it differs: the writer uses this cache line.
+        if published.load(Ordering::Relaxed) != reads {
+            published.store(reads, Ordering::Relaxed);
+        }
+    }
+
     pub(crate) fn role(&self) -> Role {
         self.role
     }
@@ -181,16 +211,32 @@ impl Attachment {
         self.header().seat(self.role.peer()).generation.load(Ordering::Relaxed)
     }
 
-    /// Whether the peer is, or was, an ESHM 1.x process.
+    /// The peer's generation: greater after each restart of the peer.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation_offset.get() + u64::from(self.peer_generation())
+    }
+
+    /// Makes the generation at least this.
+    pub(crate) fn raise_generation(&self, least: u64) {
+        self.generation_offset.set(least.saturating_sub(u64::from(self.peer_generation())));
+    }
+
+    /// Whether an ESHM 1.x process sits in the peer's seat.
     pub(crate) fn peer_is_legacy(&self) -> bool {
         let seat = self.header().seat(self.role.peer());
-        seat.pid.load(Ordering::Relaxed) != 0 && !seat.is_ours()
+        let pulse = seat.pulse();
+        pulse.alive && pulse.pid != 0 && !seat.is_ours()
+    }
+
+    /// Whether the peer holds its seat's lock: it is one of ours, and lives.
+    pub(crate) fn peer_is_seated(&self) -> bool {
+        self.region.is_locked(self.role.peer())
     }
 
     /// Whether the peer's process has ended, if the system can tell, after its pulse stood `still`.
     pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
         if !self.peer_is_legacy() {
-            return !self.region.is_locked(self.role.peer());
+            return !self.peer_is_seated();
         }
         // A pid may belong to another PID namespace, where it means another process or none: so it only
         // explains what the heartbeat has shown.
@@ -230,14 +276,15 @@ impl Attachment {
         }
     }
 
-    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between.
-    pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) {
-        if self.role == Role::Master && cleanup {
-            self.region.unlink(name);
-        }
+    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between; the
+    /// result says whether it could.
+    pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
+        self.publish_reads();
+        let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
         // Release: pairs with the Acquire load in `Seat::pulse`: who sees the goodbye sees all that was written.
         self.header().seat(self.role).alive.store(0, Ordering::Release);
         self.region.unlock(self.role);
+        unlinked
     }
 
     /// Fills in this endpoint's fields. The seat's lock is held.
@@ -301,7 +348,7 @@ pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> 
     loop {
         let found = match Region::open(name, config.any_owner)? {
             Opened::Missing if config.role == Role::Slave => start.wait("there is no such segment")?,
-            Opened::Missing => start.create(1)?,
+            Opened::Missing => start.create(1, None)?,
             Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
             Opened::Mapped(region) => match start.inspect(&region)? {
                 None => start.wait("its header is empty, as if somebody had begun to make it")?,
@@ -342,14 +389,19 @@ impl Start<'_> {
     fn wait(&self, found: &'static str) -> Result<Option<Attachment>> {
         let waited = self.since.elapsed();
         if waited >= self.config.connect_timeout {
+            if self.config.role != Role::Slave {
+                // Nobody goes on making it, and it is not ours to remove.
+                return Err(self.foreign("its state", found.to_owned(), "a finished segment".to_owned()));
+            }
             return Err(Error::NotFound { segment: self.name.as_str().to_owned(), found, waited });
         }
         std::thread::sleep(LOOK.min(self.config.connect_timeout - waited));
         Ok(None)
     }
 
-    /// Makes the segment; `Ok(None)` if somebody else was faster.
-    fn create(&self, generation: u32) -> Result<Option<Attachment>> {
+    /// Makes the segment, in place of `old` if that is given and only once there is something to replace it by;
+    /// `Ok(None)` if somebody else was faster.
+    fn create(&self, generation: u32, old: Option<&Region>) -> Result<Option<Attachment>> {
         let geometry = Geometry { data_size: self.config.data_size.unwrap_or(DEFAULT_DATA_SIZE) };
         let queues = Some(self.config.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY))
             .filter(|capacity| *capacity > 0)
@@ -357,7 +409,7 @@ impl Start<'_> {
         let len = queues.map_or(geometry.total(), QueueGeometry::end);
         let region = Arc::new(Region::create(self.name, len, self.config.mode)?);
         self.lock(&region, Role::Master)?;
-        let attachment = Attachment { region, geometry, queues, role: Role::Master };
+        let attachment = Attachment::new(region, geometry, queues, Role::Master);
         let header = attachment.header();
         // `occupy` counts one up.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
@@ -365,21 +417,30 @@ impl Start<'_> {
         attachment.occupy();
         // Release: pairs with the Acquire load in `inspect`. Last, though nobody can look before the next line.
         header.magic.store(layout::MAGIC, Ordering::Release);
+        if let Some(old) = old {
+            old.unlink(self.name).map_err(|source| Error::Create {
+                segment: self.name.as_str().to_owned(),
+                action: "removing the segment that it replaces",
+                source,
+                hint: "see the system's message",
+            })?;
+        }
         Ok(attachment.region.publish(self.name)?.then_some(attachment))
     }
 
     /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
     /// again.
     fn join(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
-        match self.config.role {
-            Role::Slave => self.join_as_slave(region, plan),
-            Role::Master => self.join_as_master(region, plan),
+        let joined = match self.config.role {
+            Role::Slave => return self.join_as_slave(region, plan),
+            Role::Master => return self.join_as_master(region, plan),
             Role::Auto if self.master_lives(&region) => self.join_as_slave(region, plan),
-            Role::Auto => match self.join_as_master(region, plan) {
-                // Another one took the master's seat in between: look again, and find it alive.
-                Err(Error::SeatTaken { .. }) => Ok(None),
-                done => done,
-            },
+            Role::Auto => self.join_as_master(region, plan),
+        };
+        match joined {
+            // Somebody was faster, or a survivor was just tidying up: look again.
+            Err(Error::SeatTaken { .. }) if self.since.elapsed() < 3 * SEAT_PATIENCE => Ok(None),
+            joined => joined,
         }
     }
 
@@ -397,8 +458,9 @@ impl Start<'_> {
         if !region.is_named(self.name) {
             return Ok(None);
         }
+        self.reserve(&region, plan)?;
         let Plan { geometry, queues, .. } = plan;
-        let attachment = Attachment { region: Arc::new(region), geometry, queues, role: Role::Slave };
+        let attachment = Attachment::new(Arc::new(region), geometry, queues, Role::Slave);
         attachment.occupy();
         Ok(Some(attachment))
     }
@@ -416,17 +478,22 @@ impl Start<'_> {
             plan.legacy && !region.is_locked(Role::Slave) && !self.legacy_lives(&region, Role::Slave);
         if abandoned || self.mismatch(plan).is_some() {
             let generation = region.at::<Header>(0).master_generation.load(Ordering::Relaxed);
-            region.unlink(self.name);
-            return self.create(generation.wrapping_add(1));
+            return self.create(generation.wrapping_add(1), Some(&region));
         }
+        self.reserve(&region, plan)?;
         if let Err(error) = region.set_mode(self.config.mode) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
         let Plan { geometry, queues, .. } = plan;
-        let attachment = Attachment { region: Arc::new(region), geometry, queues, role: Role::Master };
+        let attachment = Attachment::new(Arc::new(region), geometry, queues, Role::Master);
         attachment.describe(self.config);
         attachment.occupy();
         Ok(Some(attachment))
+    }
+
+    /// An ESHM 1.x master reserves no memory for its segment: on a full /dev/shm the first access would be a SIGBUS.
+    fn reserve(&self, region: &Region, plan: Plan) -> Result<()> {
+        if plan.legacy { region.reserve(self.name) } else { Ok(()) }
     }
 
     /// A size that was configured and that the segment does not have: its name, what it is, what it should be.
@@ -471,21 +538,24 @@ impl Start<'_> {
         region.is_locked(Role::Master) || self.legacy_lives(region, Role::Master)
     }
 
-    /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if
-    /// one sat there and is dead, and no time otherwise.
+    /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if one sat
+    /// there and is dead, some milliseconds if one of ours was killed there, and no time otherwise.
     fn legacy_lives(&self, region: &Region, role: Role) -> bool {
         let header: &Header = region.at(0);
         let seat = header.seat(role);
         let first = seat.pulse();
-        if !first.alive || seat.is_ours() {
+        if !first.alive {
             return false;
         }
+        // One of ours is dead, since its lock was free. But a 1.x process may have come after it, in another PID
+        // namespace, with the same pid: that shows within a few of its heartbeats.
+        let watched = if seat.is_ours() { SEVERAL_HEARTBEATS } else { self.config.stale_threshold };
         if !self.patient {
             // For all that can be known at once.
-            return true;
+            return !seat.is_ours();
         }
         let since = Instant::now();
-        while since.elapsed() < self.config.stale_threshold {
+        while since.elapsed() < watched {
             std::thread::sleep(LOOK);
             if seat.pulse() != first {
                 return true;

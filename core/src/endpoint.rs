@@ -210,14 +210,13 @@ macro_rules! inspection {
 
             /// The greatest value of `write`, in bytes.
             pub fn data_size(&self) -> usize {
-                self.$($link).+.attachment().0.data_size()
+                self.$($link).+.limits().0
             }
 
             /// The greatest message of `send`, in bytes: the queue's capacity, or, on a segment without queues, the
             /// data size.
             pub fn max_message(&self) -> usize {
-                let (attachment, _) = self.$($link).+.attachment();
-                attachment.queue_capacity().unwrap_or(attachment.data_size())
+                self.$($link).+.limits().1
             }
 
             /// What is known of the peer.
@@ -227,12 +226,12 @@ macro_rules! inspection {
 
             /// The peer's generation: greater after each restart of the peer.
             pub fn generation(&self) -> u64 {
-                self.$($link).+.generation(&self.$($link).+.attachment().0)
+                self.$($link).+.generation()
             }
 
             /// Whether the peer is an ESHM 1.x process.
             pub fn peer_is_legacy(&self) -> bool {
-                self.$($link).+.attachment().0.peer_is_legacy()
+                self.$($link).+.peer_is_legacy()
             }
 
             /// Waits until the peer is there and alive.
@@ -293,7 +292,7 @@ impl Side {
 
     /// Moves over to the segment that replaced this one, if one did.
     pub(crate) fn follow(&mut self) -> bool {
-        let moved = self.link.epoch() != self.epoch;
+        let moved = self.is_left_behind();
         if moved {
             (self.attachment, self.epoch) = self.link.attachment();
             self.learn_calm();
@@ -301,9 +300,14 @@ impl Side {
         moved
     }
 
-    /// Whether messages go through the queues, if there are any.
+    /// Whether messages go through the queues, if there are any: by the header, which may be ahead of the monitor.
     pub(crate) fn peer_has_queue(&self) -> bool {
-        !self.link.peer_is_legacy()
+        !self.attachment.peer_is_legacy()
+    }
+
+    /// Whether the link has moved on: if so, all that ever came through this segment has come.
+    pub(crate) fn is_left_behind(&self) -> bool {
+        self.link.epoch() != self.epoch
     }
 
     pub(crate) fn timeout(&self, what: &'static str, deadline: Deadline) -> Error {

@@ -220,3 +220,6 @@ impl Error {
         matches!(self, Error::Timeout { .. } | Error::Reconnecting { .. } | Error::Full { .. })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -99,18 +99,22 @@ pub struct ChannelHead {
 pub struct ChannelTail {
     /// Values written.
     pub write_count: AtomicU64,
-    /// Values read.
+    /// Values read. Our reader brings it up to date every heartbeat interval, so that it need not touch this line with
+    /// each value.
     pub read_count: AtomicU64,
     /// The futex word: +1 per value.
     pub wake_seq: AtomicU32,
     /// Readers that are parked on `wake_seq`, or about to be.
     pub waiters: AtomicU32,
-    /// The `sequence` of the last value that our reader took; not used by ESHM 1.x.
+    /// Zero.
+    pub unused: [AtomicU32; 8],
+    /// The `sequence` of the last value that our reader took, plus 1, or 0 before the first; not used by ESHM 1.x. If N is a multiple of 64, this
+    /// starts a cache line: the reader writes it with each value, and the writer's line above stays the writer's.
     pub taken: AtomicU32,
     /// Writers that are parked on `taken`, or about to be.
     pub taken_waiters: AtomicU32,
     /// Zero.
-    pub reserved: [AtomicU32; 12],
+    pub reserved: [AtomicU32; 4],
 }
 
 /// One direction. `N` is its data size in bytes.
@@ -306,8 +310,8 @@ mod asserts {
         master_signature 72, slave_signature 76, slave_generation 80,
         queue_slots 84, queue_offset 88, queue_capacity 96, reserved 104; size 128, align 64);
     offsets!(ChannelHead: sequence 0, data_size 4; size 8, align 4);
-    offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, taken 24, taken_waiters 28,
-        reserved 32; size 80, align 8);
+    offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, unused 24, taken 56,
+        taken_waiters 60, reserved 64; size 80, align 8);
     offsets!(Channel<4096>: head 0, data 8, tail 4104; size 4224, align 64);
     offsets!(QueueControl: consumed 0, receivers_parked 128, senders_parked 256; size 384, align 128);
     offsets!(Slot: mark 0, len 4, payload 8; size 64, align 64);

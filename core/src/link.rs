@@ -12,7 +12,8 @@ use crate::monitor;
 use crate::name::SegmentName;
 use crate::process;
 use crate::stats::{Counters, Stats};
-use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
+use crate::sync::{self, AtomicBool, AtomicU32, Ordering, futex_wake};
+use crate::wait::Fences;
 
 /// A bit of [`Link::attention`]: the endpoint is closed.
 const CLOSED: u32 = 1;
@@ -35,8 +36,9 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Signalled when the peer's state changes.
     changed: Condvar,
-    // What follows is written under `state`, and read without it on every call. Relaxed throughout: each says
-    // one thing, and none publishes other memory.
+    // What follows is written under `state`, and read without it. The stores are Release, and the loads that conclude
+    // something from them Acquire: who sees here that the peer has closed, or that the segment was replaced, finds
+    // all that was written before. The fast path's look at `attention` is Relaxed: it concludes nothing.
     /// How often the attachment was replaced, times 8, and the bits below. As long as it stays what a half of the
     /// endpoint knows it to be, that half's fast path needs to look at nothing else.
     attention: AtomicU32,
@@ -44,8 +46,6 @@ pub(crate) struct Link {
     peer: AtomicU32,
     /// Whether patience with the peer is used up.
     lost: AtomicBool,
-    /// Added to the segment's generation, so that ours grows when the segment is replaced.
-    generation_offset: AtomicU64,
     /// The incoming `wake_seq` when an ESHM 1.x peer came: while it stays, that peer may be one that never wakes.
     silent_wake_seq: AtomicU32,
 }
@@ -93,7 +93,6 @@ impl Link {
             attention: AtomicU32::new(0),
             peer: AtomicU32::new(PeerState::Absent as u32),
             lost: AtomicBool::new(false),
-            generation_offset: AtomicU64::new(0),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
             name,
             config,
@@ -124,7 +123,7 @@ impl Link {
     /// process, attached to the same segment, and so on.
     #[inline(always)]
     pub(crate) fn is_calm(&self, attention: u32) -> bool {
-        self.attention.load(Ordering::Relaxed) == attention && self.stamp == process::stamp()
+        self.attention.load(Ordering::Relaxed) == attention && !self.is_forked()
     }
 
     /// That the endpoint is open, in this process.
@@ -132,7 +131,7 @@ impl Link {
     /// # Errors
     /// [`Error::Forked`], [`Error::Closed`].
     pub(crate) fn check(&self) -> Result<()> {
-        if self.stamp != process::stamp() {
+        if self.is_forked() {
             return Err(Error::Forked { segment: self.segment() });
         }
         if self.is_closed() {
@@ -145,9 +144,10 @@ impl Link {
         self.attention.load(Ordering::Relaxed) & CLOSED != 0
     }
 
-    /// Whether the peer is an ESHM 1.x process.
-    pub(crate) fn peer_is_legacy(&self) -> bool {
-        self.attention.load(Ordering::Relaxed) & LEGACY != 0
+    /// Whether this process is a fork of the one that opened the endpoint.
+    #[inline(always)]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.stamp != process::stamp()
     }
 
     pub(crate) fn config(&self) -> &Builder {
@@ -161,7 +161,8 @@ impl Link {
 
     /// Counts the attachments that there have been before the one to be had from [`Link::attachment`].
     pub(crate) fn epoch(&self) -> u32 {
-        self.attention.load(Ordering::Relaxed) / EPOCH
+        // Acquire: pairs with the Release store in `search`: the old segment's master was gone before it.
+        self.attention.load(Ordering::Acquire) / EPOCH
     }
 
     /// The attention of a link that is attached for the `epoch`-th time, and has no troubles.
@@ -180,17 +181,32 @@ impl Link {
         if !self.config.background && self.check().is_ok() {
             self.look(&mut self.state(), Instant::now());
         }
-        PeerState::from_u32(self.peer.load(Ordering::Relaxed))
+        // Acquire: pairs with the Release store in `look`.
+        PeerState::from_u32(self.peer.load(Ordering::Acquire))
     }
 
-    /// The peer's generation on `attachment`: greater after each restart of the peer.
-    pub(crate) fn generation(&self, attachment: &Attachment) -> u64 {
-        self.generation_offset.load(Ordering::Relaxed) + u64::from(attachment.peer_generation())
+    /// The peer's generation. In a forked child 0: the locks there may be held by nobody.
+    pub(crate) fn generation(&self) -> u64 {
+        if self.is_forked() { 0 } else { self.attachment().0.generation() }
+    }
+
+    /// Whether the peer is an ESHM 1.x process, by the header. Not known in a forked child.
+    pub(crate) fn peer_is_legacy(&self) -> bool {
+        !self.is_forked() && self.attachment().0.peer_is_legacy()
+    }
+
+    /// The greatest value and the greatest message, in bytes. 0 in a forked child.
+    pub(crate) fn limits(&self) -> (usize, usize) {
+        if self.is_forked() {
+            return (0, 0);
+        }
+        let (attachment, _) = self.attachment();
+        (attachment.data_size(), attachment.queue_capacity().unwrap_or(attachment.data_size()))
     }
 
     /// Whether the peer, an ESHM 1.x process, has not been seen to wake its readers.
     pub(crate) fn peer_is_silent(&self, attachment: &Attachment) -> bool {
-        self.peer_is_legacy()
+        attachment.peer_is_legacy()
             && attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)
                 == self.silent_wake_seq.load(Ordering::Relaxed)
     }
@@ -199,7 +215,7 @@ impl Link {
     /// when a slave has stopped looking for its master.
     pub(crate) fn hopeless(&self, timed: bool) -> Option<Error> {
         let state = self.peer_state();
-        let lost = self.lost.load(Ordering::Relaxed);
+        let lost = self.lost.load(Ordering::Acquire);
         if timed && !(lost && self.role == Role::Slave) {
             return None;
         }
@@ -225,6 +241,7 @@ impl Link {
 
     /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
+        self.check()?;
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         loop {
@@ -257,6 +274,7 @@ impl Link {
         }
         if now >= state.next_beat {
             state.attachment.beat();
+            state.attachment.publish_reads();
             state.next_beat = now + self.config.heartbeat_interval;
         }
         self.look(&mut state, now);
@@ -277,29 +295,19 @@ impl Link {
         let attachment = Arc::clone(&state.attachment);
         let pulse = attachment.peer_pulse();
         let threshold = self.config.stale_threshold;
-        let verdict =
-            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
-        self.note_identity(state, &attachment, pulse.pid);
-
         let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
+        let mut verdict =
+            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
+        if verdict == PeerState::Closed && before != PeerState::Closed && attachment.peer_is_seated() {
+            // It is just sitting down, on the seat of one that was killed, or just getting up.
+            verdict = before;
+        }
+        self.note_identity(state, &attachment, pulse.pid);
         if verdict != before {
             tracing::debug!(segment = self.name.as_str(), peer = %self.role.peer(), from = %before, to = %verdict);
-            self.peer.store(verdict as u32, Ordering::Relaxed);
-            match verdict {
-                PeerState::Alive | PeerState::Absent => {
-                    if state.missed.take().is_some() {
-                        self.counters.reconnects.add(1);
-                    }
-                }
-                PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
-                    let missed = Missed { since: now, next_search: now, searches: 0 };
-                    state.missed.get_or_insert(missed);
-                }
-            }
-            if verdict == PeerState::Dead {
-                attachment.bury_peer();
-            }
+            self.note_verdict(state, verdict, now);
         }
+
         let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
         let mut bits = if attachment.peer_is_legacy() { LEGACY } else { 0 };
         if self.role == Role::Slave && verdict.is_gone() {
@@ -309,14 +317,33 @@ impl Link {
         let news = verdict != before
             || lost != self.lost.load(Ordering::Relaxed)
             || bits != attention & (ADRIFT | LEGACY);
-        // Stored only when they change: the fast path reads this cache line.
+        // Stored only when they change: the fast path reads this cache line. The state goes last, so that who has
+        // seen it is not on the fast path any more.
         if news {
-            self.lost.store(lost, Ordering::Relaxed);
-            self.attention.store(attention & !(ADRIFT | LEGACY) | bits, Ordering::Relaxed);
+            self.lost.store(lost, Ordering::Release);
+            self.attention.store(attention & !(ADRIFT | LEGACY) | bits, Ordering::Release);
+            self.peer.store(verdict as u32, Ordering::Release);
             self.wake_own_threads(&attachment);
+        }
+        if verdict == PeerState::Dead && before != PeerState::Dead {
+            attachment.bury_peer();
         }
         if self.config.background && !lost {
             self.search(state, now);
+        }
+    }
+
+    /// Counts reconnections, and starts or ends the search for the peer.
+    fn note_verdict(&self, state: &mut State, verdict: PeerState, now: Instant) {
+        match verdict {
+            PeerState::Alive | PeerState::Absent => {
+                if state.missed.take().is_some() {
+                    self.counters.reconnects.add(1);
+                }
+            }
+            PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
+                state.missed.get_or_insert(Missed { since: now, next_search: now, searches: 0 });
+            }
         }
     }
 
@@ -328,7 +355,7 @@ impl Link {
         }
         if identity.1 == state.identity.1 {
             // An ESHM 1.x slave counts no generations: we count it.
-            self.generation_offset.fetch_add(1, Ordering::Relaxed);
+            attachment.raise_generation(attachment.generation() + 1);
         }
         state.identity = identity;
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
@@ -365,20 +392,20 @@ impl Link {
             }
         };
         let old = std::mem::replace(&mut state.attachment, new);
-        old.leave(&self.name, false);
+        // It removes no name, so nothing can fail.
+        let _ = old.leave(&self.name, false);
         let new = Arc::clone(&state.attachment);
         state.watch = Watch::new(new.peer_pulse(), now);
         state.identity = (new.peer_pulse().pid, new.peer_generation());
         state.missed = None;
-        let offset = (self.generation(&old) + 1).saturating_sub(u64::from(new.peer_generation()));
-        self.generation_offset.store(offset, Ordering::Relaxed);
+        new.raise_generation(old.generation() + 1);
         let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
-        self.peer.store(PeerState::Alive as u32, Ordering::Relaxed);
         self.counters.reconnects.add(1);
-        self.lost.store(false, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Release);
         let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
-        self.attention.store(Self::calm(self.epoch().wrapping_add(1)) | bits, Ordering::Relaxed);
+        self.attention.store(Self::calm(self.epoch().wrapping_add(1)) | bits, Ordering::Release);
+        self.peer.store(PeerState::Alive as u32, Ordering::Release);
         tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
         self.wake_own_threads(&old);
     }
@@ -386,7 +413,7 @@ impl Link {
     /// Has this endpoint's waiting threads look again; another process's that wait there too look in vain.
     fn wake_own_threads(&self, attachment: &Attachment) {
         self.changed.notify_all();
-        futex_wake(attachment.incoming().news().word);
+        futex_wake(attachment.incoming().news(Fences::Asymmetric).word);
         futex_wake(attachment.outgoing().taken().word);
         if let Some(queue) = attachment.incoming_queue() {
             futex_wake(queue.current_arrival().word);
@@ -396,9 +423,15 @@ impl Link {
         }
     }
 
-    /// The segment's and the endpoint's counts.
+    /// Brings the segment's count of reads up to date.
+    pub(crate) fn publish_reads(&self) {
+        self.state().attachment.publish_reads();
+    }
+
+    /// The segment's and the endpoint's counts. Those of another process's reader may be a heartbeat interval old.
     pub(crate) fn stats(&self) -> Result<Stats> {
         self.check()?;
+        monitor::publish_reads();
         let mut state = self.state();
         let header = state.attachment.header();
         let [m2s, s2m] = [Direction::MasterToSlave, Direction::SlaveToMaster]
@@ -431,19 +464,30 @@ impl Link {
 
     /// Says goodbye, once. In a forked child it does nothing: the endpoint is the parent's.
     pub(crate) fn close(&self) {
-        if self.stamp != process::stamp() {
-            return;
+        if let Some(unlinked) = self.close_silently() {
+            tracing::debug!(segment = self.name.as_str(), role = %self.role, "closed");
+            if let Err(error) = unlinked {
+                tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
+            }
         }
-        {
+    }
+
+    /// As `close`, without a word: loggers may be gone when the process exits. `None`: it was closed already.
+    pub(crate) fn close_silently(&self) -> Option<std::io::Result<()>> {
+        if self.is_forked() {
+            return None;
+        }
+        let unlinked = {
             let state = self.state();
             if self.is_closed() {
-                return;
+                return None;
             }
-            self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Relaxed);
-            state.attachment.leave(&self.name, self.config.auto_cleanup);
+            self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
+            let unlinked = state.attachment.leave(&self.name, self.config.auto_cleanup);
             self.wake_own_threads(&state.attachment);
-        }
+            unlinked
+        };
         monitor::forget(self);
-        tracing::debug!(segment = self.name.as_str(), role = %self.role, "closed");
+        Some(unlinked)
     }
 }

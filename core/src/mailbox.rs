@@ -49,7 +49,17 @@ impl MailboxMemory {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
     /// The sequence and count of the last value that was read, or `None` before the first.
-    last: Option<(u32, u64)>,
+    last: Option<Seen>,
+    /// Whether the last value was read so lately that fewer than 2³¹ were written since. Then the sequence alone tells
+    /// how many, and the line that holds the count stays with the writer.
+    pub(crate) recent: bool,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Seen {
+    sequence: u32,
+    /// What `write_count` was, or would have been.
+    count: u64,
 }
 
 /// A value that was copied out.
@@ -75,23 +85,25 @@ pub(crate) enum First {
 }
 
 impl<'a> Channel<'a> {
-    /// Where readers wait for the next value.
-    pub(crate) fn news(self) -> Doorbell<'a> {
-        Doorbell { word: &self.tail.wake_seq, waiters: &self.tail.waiters, fences: Fences::Symmetric }
+    /// Where readers wait for the next value. Which fence the writer needs depends on the reader.
+    #[inline(always)]
+    pub(crate) fn news(self, fences: Fences) -> Doorbell<'a> {
+        Doorbell { word: &self.tail.wake_seq, waiters: &self.tail.waiters, fences }
     }
 
     /// Where writers wait until the current value is taken.
     pub(crate) fn taken(self) -> Doorbell<'a> {
-        Doorbell { word: &self.tail.taken, waiters: &self.tail.taken_waiters, fences: Fences::Symmetric }
+        Doorbell { word: &self.tail.taken, waiters: &self.tail.taken_waiters, fences: Fences::Asymmetric }
     }
 
-    /// Replaces the value. Returns whether a reader had to be woken, by a system call.
+    /// Replaces the value. Returns whether a reader had to be woken, by a system call. `fences`: whether the reader may
+    /// be one of ESHM 1.x.
     ///
     /// Only the channel's one writer calls this. Heals the sequence that a writer killed half-way left odd.
     ///
     /// # Panics
     /// If `bytes` is longer than the channel: the caller has checked.
-    pub(crate) fn write(self, bytes: &[u8]) -> bool {
+    pub(crate) fn write(self, bytes: &[u8], fences: Fences) -> bool {
         assert!(bytes.len() <= self.capacity);
         // Relaxed: only this writer stores to the sequence.
         let odd = self.head.sequence.load(Ordering::Relaxed) | 1;
@@ -108,7 +120,7 @@ impl<'a> Channel<'a> {
         let wake = self.tail.wake_seq.load(Ordering::Relaxed);
         // Pairs with the Acquire load in `Doorbell::sample`: who samples it sees the value above.
         self.tail.wake_seq.store(wake.wrapping_add(1), Ordering::Release);
-        self.news().ring()
+        self.news(fences).ring()
     }
 
     /// Whether our reader has taken the current value, so that a lossless writer may replace it.
@@ -117,7 +129,16 @@ impl<'a> Channel<'a> {
     pub(crate) fn is_taken(self) -> bool {
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         // Acquire: pairs with the Release store in `take`; the reader's loads are over before we overwrite.
-        sequence & 1 == 1 || self.tail.taken.load(Ordering::Acquire) == sequence
+        let taken = self.tail.taken.load(Ordering::Acquire);
+        sequence & 1 == 1 || taken == sequence | 1 || (sequence, taken) == (0, 0)
+    }
+
+    /// Whether a read may find something new: for those who look often, at one cache line.
+    #[inline(always)]
+    pub(crate) fn may_have_news(self, cursor: &Cursor) -> bool {
+        // Relaxed: what it announces is read by `read`.
+        let sequence = self.head.sequence.load(Ordering::Relaxed);
+        sequence & 1 == 0 && cursor.last.is_none_or(|last| last.sequence != sequence)
     }
 
     /// Copies the current value to the front of `buffer`, which grows as needed, if it is one that `cursor` has
@@ -140,8 +161,7 @@ impl<'a> Channel<'a> {
                 spin_hint();
                 continue;
             }
-            let count = self.tail.write_count.load(Ordering::Relaxed);
-            let Some(skipped) = self.unseen(cursor, first, sequence, count) else { return Ok(None) };
+            let Some((skipped, count)) = self.unseen(cursor, first, sequence) else { return Ok(None) };
             let size = self.head.data_size.load(Ordering::Relaxed);
             let len = size as usize;
             let fits = len <= self.capacity;
@@ -158,7 +178,7 @@ impl<'a> Channel<'a> {
             if !fits {
                 return Err(Oversize(size));
             }
-            cursor.last = Some((sequence, count));
+            cursor.last = Some(Seen { sequence, count });
             self.take(sequence);
             return Ok(Some(Value { len, skipped }));
         }
@@ -166,29 +186,36 @@ impl<'a> Channel<'a> {
     }
 
     /// Tells the writer that the value of this sequence was read.
+    #[inline(always)]
     fn take(self, sequence: u32) {
-        let reads = self.tail.read_count.load(Ordering::Relaxed);
-        self.tail.read_count.store(reads.wrapping_add(1), Ordering::Relaxed);
         // Release: pairs with the Acquire load in `is_taken`.
-        self.tail.taken.store(sequence, Ordering::Release);
+        self.tail.taken.store(sequence | 1, Ordering::Release);
         self.taken().ring();
     }
 
-    /// How many values lie between the reader's last one and this one, or `None` if this one is not new.
-    fn unseen(self, cursor: &Cursor, first: First, sequence: u32, count: u64) -> Option<u64> {
-        if let Some((last_sequence, last_count)) = cursor.last {
-            let by_sequence = u64::from(sequence.wrapping_sub(last_sequence) / 2);
-            return grown(by_sequence, count.wrapping_sub(last_count)).checked_sub(1);
+    /// How many values lie between the reader's last one and this one, and what the count is with this one; or `None`
+    /// if this one is not new.
+    #[inline(always)]
+    fn unseen(self, cursor: &Cursor, first: First, sequence: u32) -> Option<(u64, u64)> {
+        if let Some(last) = cursor.last {
+            let by_sequence = u64::from(sequence.wrapping_sub(last.sequence) / 2);
+            if cursor.recent {
+                return Some((by_sequence.checked_sub(1)?, last.count.wrapping_add(by_sequence)));
+            }
+            let count = self.tail.write_count.load(Ordering::Relaxed);
+            return Some((grown(by_sequence, count.wrapping_sub(last.count)).checked_sub(1)?, count));
         }
+        let count = self.tail.write_count.load(Ordering::Relaxed);
         if sequence == 0 && count == 0 {
             return None;
         }
         // A predecessor of ours may have taken some; Relaxed: only readers store here, and it is gone.
         let taken = self.tail.taken.load(Ordering::Relaxed);
-        let untaken = if taken == 0 { count.max(1) } else { u64::from(sequence.wrapping_sub(taken) / 2) };
+        let untaken =
+            if taken == 0 { count.max(1) } else { u64::from((sequence | 1).wrapping_sub(taken) / 2) };
         match (untaken, first) {
             (0, First::Untaken) => None,
-            (untaken, _) => Some(untaken.saturating_sub(1)),
+            (untaken, _) => Some((untaken.saturating_sub(1), count)),
         }
     }
 }

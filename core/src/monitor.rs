@@ -56,11 +56,18 @@ pub(crate) fn forget(link: &Link) {
     monitor().links.retain(|one| !std::ptr::eq(one.as_ptr(), link));
 }
 
+/// Brings the counts of reads of all endpoints of this process up to date.
+pub(crate) fn publish_reads() {
+    let links: Vec<_> = monitor().links.iter().filter_map(Weak::upgrade).collect();
+    links.iter().for_each(|link| link.publish_reads());
+}
+
 /// Closes every endpoint of this process that nobody has closed.
 pub(crate) fn close_all() {
     let links: Vec<_> = monitor().links.iter().filter_map(Weak::upgrade).collect();
     for link in links {
-        link.close();
+        // Whether the name could be removed interests nobody any more.
+        let _ = link.close_silently();
     }
 }
 
@@ -94,6 +101,15 @@ fn spawn() -> std::io::Result<()> {
     thread.map(drop)
 }
 
+/// A panic over one link must not end the heartbeats of the others. It does end this one's: its peer will see it.
+fn keep(link: &Link, now: Instant) -> Option<Instant> {
+    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now)));
+    kept.unwrap_or_else(|_| {
+        forget(link);
+        None
+    })
+}
+
 fn run() {
     let mut links: Vec<Arc<Link>> = Vec::new();
     loop {
@@ -106,7 +122,7 @@ fn run() {
         };
         let next = {
             let _round = pause();
-            links.drain(..).filter_map(|link| link.keep(now)).min()
+            links.drain(..).filter_map(|link| keep(&link, now)).min()
         };
         let monitor = monitor();
         if monitor.arrivals != arrivals {

@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use crate::config::WaitStrategy;
-use crate::error::Result;
 use crate::sync::spin_hint;
 use crate::wait::Doorbell;
 
@@ -27,33 +26,24 @@ pub(crate) struct Patience {
     spins: u32,
 }
 
-impl Default for Patience {
-    fn default() -> Self {
-        Patience::new(WaitStrategy::SpinThenPark)
-    }
-}
-
 impl Patience {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
         Patience { strategy, spins: MOST_SPINS }
     }
 
-    /// Looks a bounded number of times, without leaving the core.
-    #[inline]
-    pub(crate) fn spin<T>(&mut self, mut look: impl FnMut() -> Result<Option<T>>) -> Result<Option<T>> {
-        let spins = if self.strategy == WaitStrategy::Park { 1 } else { self.spins };
-        for spin in 0..spins {
-            if let Some(found) = look()? {
-                self.spins = (self.spins * 2).min(MOST_SPINS);
-                return Ok(Some(found));
-            }
-            // A peer that answers at once does so within these; a hint would only delay the look.
-            if spin >= EAGER_SPINS {
-                spin_hint();
-            }
-        }
+    /// How often to look before parking.
+    pub(crate) fn looks(&self) -> u32 {
+        if self.strategy == WaitStrategy::Park { 1 } else { self.spins }
+    }
+
+    /// The looks found what they were for.
+    pub(crate) fn was_worth_it(&mut self) {
+        self.spins = (self.spins * 2).min(MOST_SPINS);
+    }
+
+    /// The looks found nothing.
+    pub(crate) fn was_in_vain(&mut self) {
         self.spins = (self.spins / 2).max(FEWEST_SPINS);
-        Ok(None)
     }
 
     /// Leaves the core until the bell rings, at most for a slice. A silent peer's bell is replaced by a short sleep.
@@ -65,5 +55,14 @@ impl Patience {
         } else {
             bell.park(sample, SLICE.min(left));
         }
+    }
+}
+
+/// Between two looks, of which `look` were before.
+#[inline(always)]
+pub(crate) fn pause(look: u32) {
+    // A peer that answers at once does so within the first; a hint would only delay the look.
+    if look >= EAGER_SPINS {
+        spin_hint();
     }
 }

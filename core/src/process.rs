@@ -4,7 +4,9 @@
 //! kernel frees only when the last copy of a descriptor is closed. So the child gives its copies up at once: a
 //! parent that is killed is then seen to be dead, however long its children live.
 
-use std::os::fd::{AsRawFd, RawFd};
+use std::fs::File;
+use std::ops::Deref;
+use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError};
 
 use crate::sync::{AtomicU32, Ordering};
@@ -22,20 +24,37 @@ pub(crate) fn stamp() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
-/// Keeps a descriptor that holds locks from being shared with forked children, until dropped.
+/// A file that holds locks, and is not shared with forked children.
 #[derive(Debug)]
-pub(crate) struct UnsharedFd(RawFd);
+pub(crate) struct UnsharedFile {
+    // Dropped first, so that the list never has a number that was closed, and may mean another file by then.
+    _listed: Listed,
+    file: File,
+}
 
-impl UnsharedFd {
-    /// `file` must outlive the result: its owner drops the result first.
-    pub(crate) fn new(file: &impl AsRawFd) -> Self {
+#[derive(Debug)]
+struct Listed(RawFd);
+
+impl UnsharedFile {
+    /// Opens a file. A fork does not come between its opening and its being known here.
+    pub(crate) fn open<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         install_hooks();
-        lock_fds().push(file.as_raw_fd());
-        UnsharedFd(file.as_raw_fd())
+        let mut fds = lock_fds();
+        let file = File::from(open()?);
+        fds.push(file.as_raw_fd());
+        Ok(UnsharedFile { _listed: Listed(file.as_raw_fd()), file })
     }
 }
 
-impl Drop for UnsharedFd {
+impl Deref for UnsharedFile {
+    type Target = File;
+
+    fn deref(&self) -> &File {
+        &self.file
+    }
+}
+
+impl Drop for Listed {
     fn drop(&mut self) {
         let mut fds = lock_fds();
         if let Some(at) = fds.iter().position(|fd| *fd == self.0) {
@@ -111,5 +130,6 @@ extern "C" fn after_fork_in_child() {
 }
 
 extern "C" fn at_exit() {
-    crate::monitor::close_all();
+    // A panic must not meet the C library's frames, and there is nobody left to tell of it.
+    let _ = std::panic::catch_unwind(crate::monitor::close_all);
 }

@@ -7,10 +7,10 @@ use std::time::Duration;
 use crate::endpoint::Side;
 use crate::error::{Error, Result};
 use crate::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
-use crate::patience::Patience;
+use crate::patience::{self, Patience};
 use crate::queue::{Lent, QueueReceiver};
 use crate::text;
-use crate::wait::{Deadline, Wait};
+use crate::wait::{Deadline, Fences, Wait, coarse_now};
 
 /// The half that reads and receives. One thread at a time uses it.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct Receiver {
     queue: Option<QueueReceiver>,
     patience: Patience,
     cursor: Cursor,
+    /// When the last value was read, on the coarse clock.
+    read_at: Duration,
     buffer: Vec<u8>,
     /// Whether a message of the queue was given out by [`Message::into_raw`].
     lent: bool,
@@ -38,6 +40,9 @@ pub struct Message<'a> {
     /// Whether it lies in the queue.
     lent: bool,
 }
+
+/// In less than this nobody writes 2³¹ values: each takes some nanoseconds.
+const RECENT: Duration = Duration::from_secs(1);
 
 /// What was found.
 #[derive(Clone, Copy)]
@@ -65,6 +70,7 @@ impl Receiver {
             patience: Patience::new(side.link.config().wait),
             side,
             cursor: Cursor::default(),
+            read_at: Duration::ZERO,
             buffer: Vec::new(),
             lent: false,
         }
@@ -226,11 +232,8 @@ impl Receiver {
             // SAFETY: a message of the queue, which is not released before the loop ends.
             each(unsafe { lent.bytes() });
             count += 1;
-            next = if (count as usize) < most {
-                queue.peek_ahead(count).map_err(|broken| self.side.broken(broken))?
-            } else {
-                None
-            };
+            // What is broken is reported by the next call: what was handed over is released first.
+            next = if (count as usize) < most { queue.peek_ahead(count).unwrap_or(None) } else { None };
         }
         if queue.release(count) {
             self.side.link.counters.wakeups.add(1);
@@ -242,6 +245,7 @@ impl Receiver {
     /// call that receives does so too.
     pub fn release(&mut self) {
         if std::mem::take(&mut self.lent)
+            && !self.side.link.is_forked()
             && let Some(queue) = &mut self.queue
             && queue.release(1)
         {
@@ -264,11 +268,18 @@ impl Receiver {
         Ok(None)
     }
 
-    #[cold]
     fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
+        match self.spin(what)? {
+            Some(found) => Ok(found),
+            None => self.wait_long(what, timeout),
+        }
+    }
+
+    #[cold]
+    fn wait_long(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
         let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
         loop {
-            if let Some(found) = self.wait_part(what, deadline, whole)? {
+            if let Some(found) = self.park_and_spin(what, deadline, whole)? {
                 return Ok(found);
             }
         }
@@ -276,29 +287,47 @@ impl Receiver {
 
     /// `Ok(None)` at the end of the part.
     fn wait_part(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
-        let mut patience = std::mem::take(&mut self.patience);
-        let found = self.wait_with(&mut patience, what, deadline, part);
-        self.patience = patience;
-        found
+        match self.spin(what)? {
+            Some(found) => Ok(Some(found)),
+            None => self.park_and_spin(what, deadline, part),
+        }
     }
 
-    fn wait_with(
-        &mut self,
-        patience: &mut Patience,
-        what: What,
-        deadline: Deadline,
-        part: Deadline,
-    ) -> Result<Option<Found>> {
-        let timed = !deadline.is_endless();
-        loop {
-            if let Some(found) = patience.spin(|| self.look_in_spin(what))? {
+    /// Looks as often as patience has it, without leaving the core.
+    fn spin(&mut self, what: What) -> Result<Option<Found>> {
+        for look in 0..self.patience.looks() {
+            if self.may_be_there(what)
+                && let Some(found) = self.look(what)?
+            {
+                self.patience.was_worth_it();
                 return Ok(Some(found));
             }
+            patience::pause(look);
+        }
+        self.patience.was_in_vain();
+        Ok(None)
+    }
+
+    /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.
+    #[inline(always)]
+    fn may_be_there(&self, what: What) -> bool {
+        if !self.side.is_calm() {
+            return true;
+        }
+        match &self.queue {
+            Some(queue) if what == What::Message => queue.has_come(),
+            _ => self.mailbox.channel().may_have_news(&self.cursor),
+        }
+    }
+
+    fn park_and_spin(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
+        let timed = !deadline.is_endless();
+        loop {
             // Asked before the last look: what came before the goodbye is still found.
             let hopeless = self.side.link.hopeless(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.arrival().sample(),
-                None => self.mailbox.channel().news().sample(),
+                None => self.mailbox.channel().news(Fences::Asymmetric).sample(),
             };
             if let Some(found) = self.look(what)? {
                 return Ok(Some(found));
@@ -312,11 +341,15 @@ impl Receiver {
             let Some(part_left) = part.left() else { return Ok(None) };
             let left = left.min(part_left);
             match self.arrivals(what) {
-                Some(queue) => patience.leave_core(queue.arrival(), sample, false, left),
+                Some(queue) => self.patience.leave_core(queue.arrival(), sample, false, left),
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.side.attachment);
-                    patience.leave_core(self.mailbox.channel().news(), sample, silent, left);
+                    let news = self.mailbox.channel().news(Fences::Asymmetric);
+                    self.patience.leave_core(news, sample, silent, left);
                 }
+            }
+            if let Some(found) = self.spin(what)? {
+                return Ok(Some(found));
             }
         }
     }
@@ -326,19 +359,18 @@ impl Receiver {
         self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
     }
 
-    #[inline]
-    fn look_in_spin(&mut self, what: What) -> Result<Option<Found>> {
-        if what == What::Message && self.side.is_calm() && self.queue.is_some() {
-            return self.look_fast();
-        }
-        self.look(what)
-    }
-
     /// Looks into the current segment, and only when it is read out into the one that replaced it.
     fn look(&mut self, what: What) -> Result<Option<Found>> {
+        if what == What::Message
+            && let Some(found) = self.look_fast()?
+        {
+            return Ok(Some(found));
+        }
         self.release();
         self.side.link.check()?;
         loop {
+            // Asked before the look: what came before the move is still found.
+            let left_behind = self.side.is_left_behind();
             if what == What::Message
                 && let Some(queue) = &self.queue
                 && let Some(lent) = queue.peek().map_err(|broken| self.side.broken(broken))?
@@ -350,9 +382,10 @@ impl Receiver {
             {
                 return Ok(Some(Found::Copied(value)));
             }
-            if !self.side.follow() {
+            if !left_behind {
                 return Ok(None);
             }
+            self.side.follow();
             self.cursor = Cursor::default();
             self.mailbox = self.side.attachment.incoming_mailbox();
             self.queue = self.side.attachment.incoming_queue().map(QueueReceiver::resume);
@@ -364,12 +397,21 @@ impl Receiver {
             What::Value => First::Current,
             What::Message => First::Untaken,
         };
+        let now = coarse_now();
+        self.cursor.recent = now.saturating_sub(self.read_at) < RECENT;
         match self.mailbox.channel().read(&mut self.cursor, first, &mut self.buffer) {
-            Ok(value) => {
-                if let Some(skipped) = value.map(|value| value.skipped).filter(|skipped| *skipped > 0) {
-                    self.side.link.counters.skipped.add(skipped);
+            Ok(None) => Ok(None),
+            Ok(Some(value)) => {
+                self.read_at = now;
+                self.side.attachment.count_read();
+                if !self.side.is_calm() {
+                    // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
+                    self.side.attachment.publish_reads();
                 }
-                Ok(value)
+                if value.skipped > 0 {
+                    self.side.link.counters.skipped.add(value.skipped);
+                }
+                Ok(Some(value))
             }
             Err(Oversize(found)) => Err(Error::Corrupt {
                 segment: self.side.link.segment(),
@@ -412,7 +454,7 @@ impl Message<'_> {
 
     /// The peer's generation: greater after each restart of the peer.
     pub fn generation(&self) -> u64 {
-        self.receiver.side.link.generation(&self.receiver.side.attachment)
+        self.receiver.side.attachment.generation()
     }
 
     /// The message as text: see [`text::decode`].
@@ -435,7 +477,9 @@ impl Message<'_> {
 impl Drop for Message<'_> {
     #[inline]
     fn drop(&mut self) {
+        // In a forked child the message is the parent's to release.
         if self.lent
+            && !self.receiver.side.link.is_forked()
             && let Some(queue) = &mut self.receiver.queue
             && queue.release(1)
         {

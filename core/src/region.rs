@@ -21,7 +21,7 @@ use crate::error::{Error, Result};
 use crate::layout::{Block, ChannelHead, ChannelTail, Header, QueueControl, Slot};
 use crate::mapped::Mapped;
 use crate::name::SegmentName;
-use crate::process::UnsharedFd;
+use crate::process::UnsharedFile;
 use crate::sync::{AtomicI32, AtomicU32, AtomicU64};
 
 /// Where glibc's and musl's `shm_open` put a shared memory object.
@@ -30,10 +30,8 @@ const DIRECTORY: &str = "/dev/shm";
 /// A mapped segment.
 #[derive(Debug)]
 pub(crate) struct Region {
-    // Dropped in this order: nothing forked may find a number in the list that was closed and used again.
-    _unshared: UnsharedFd,
     map: MmapRaw,
-    file: File,
+    file: UnsharedFile,
 }
 
 /// What opening a name found.
@@ -78,17 +76,18 @@ impl Region {
     pub(crate) fn create(name: &SegmentName, len: usize, mode: u32) -> Result<Region> {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
         let mode = Mode::from_bits_truncate(mode);
-        let fd = nix::fcntl::open(DIRECTORY, OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC, mode)
+        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+        let file = UnsharedFile::open(|| nix::fcntl::open(DIRECTORY, flags, mode))
             .map_err(failed("making a file in /dev/shm"))?;
         // The umask took its part of `mode` above.
-        nix::sys::stat::fchmod(&fd, mode).map_err(failed("setting its permissions"))?;
+        nix::sys::stat::fchmod(&*file, mode).map_err(failed("setting its permissions"))?;
         // The kernel would answer a file over this limit with a signal that ends the process.
         let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(failed("reading the file size limit"))?;
         if len as u64 > limit {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
         }
-        nix::fcntl::posix_fallocate(&fd, 0, len as libc::off_t).map_err(failed("reserving its memory"))?;
-        Region::map(File::from(fd), len).map_err(|error| create_error(name, "mapping it", errno(&error)))
+        reserve(&file, len).map_err(failed("reserving its memory"))?;
+        Region::map(file, len).map_err(|error| create_error(name, "mapping it", errno(&error)))
     }
 
     /// Gives a new segment its name. `Ok(false)`: the name exists already.
@@ -115,14 +114,7 @@ impl Region {
     /// # Errors
     /// [`Error::Attach`], [`Error::Foreign`].
     pub(crate) fn open(name: &SegmentName, any_owner: bool) -> Result<Opened> {
-        let failed = |action| {
-            move |error: nix::Error| Error::Attach {
-                segment: name.as_str().to_owned(),
-                action,
-                source: error.into(),
-                hint: hint(error),
-            }
-        };
+        let failed = |action| move |error: nix::Error| attach_error(name, action, error);
         let foreign = |what, found: String, expected: &str| Error::Foreign {
             segment: name.as_str().to_owned(),
             what,
@@ -131,19 +123,20 @@ impl Region {
         };
         // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
         let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let fd =
-            match nix::sys::mman::shm_open(format!("/{}", name.file_name()).as_str(), flags, Mode::empty()) {
-                Ok(fd) => fd,
+        let object = format!("/{}", name.file_name());
+        let file =
+            match UnsharedFile::open(|| nix::sys::mman::shm_open(object.as_str(), flags, Mode::empty())) {
+                Ok(file) => file,
                 Err(nix::Error::ENOENT) => return Ok(Opened::Missing),
                 Err(nix::Error::ELOOP) => {
                     return Err(foreign("the file", "a symbolic link".into(), "a regular file"));
                 }
-                Err(nix::Error::EISDIR) => {
+                // glibc makes EINVAL of a directory's EISDIR.
+                Err(_) if std::fs::symlink_metadata(path(name)).is_ok_and(|meta| meta.is_dir()) => {
                     return Err(foreign("the file", "a directory".into(), "a regular file"));
                 }
                 Err(error) => return Err(failed("opening it")(error)),
             };
-        let file = File::from(fd);
         let meta = file.metadata().map_err(|error| failed("inspecting it")(errno(&error)))?;
         if !meta.is_file() {
             let found = if meta.file_type().is_fifo() { "a FIFO" } else { "a special file" };
@@ -162,9 +155,9 @@ impl Region {
         Ok(Opened::Mapped(region))
     }
 
-    fn map(file: File, len: usize) -> io::Result<Region> {
-        let map = MmapOptions::new().len(len).map_raw(&file)?;
-        Ok(Region { _unshared: UnsharedFd::new(&file), map, file })
+    fn map(file: UnsharedFile, len: usize) -> io::Result<Region> {
+        let map = MmapOptions::new().len(len).map_raw(&*file)?;
+        Ok(Region { map, file })
     }
 
     /// Bytes mapped.
@@ -207,7 +200,7 @@ impl Region {
     /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
     /// and in whatever PID namespace. `Ok(false)`: another has it.
     pub(crate) fn lock(&self, seat: Role) -> Result<bool, nix::Error> {
-        match nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
+        match nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
             Ok(_) => Ok(true),
             Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
             Err(error) => Err(error),
@@ -217,14 +210,14 @@ impl Region {
     /// Gives a seat up.
     pub(crate) fn unlock(&self, seat: Role) {
         // Cannot fail for a valid descriptor and range; if it did, closing the file would still unlock it.
-        let _ = nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_UNLCK)));
+        let _ = nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_UNLCK)));
     }
 
     /// Whether another open file, of any process, has the seat.
     pub(crate) fn is_locked(&self, seat: Role) -> bool {
         let mut lock = seat_lock(seat, libc::F_WRLCK);
         // On an error it counts as locked: nobody is declared dead for lack of an answer.
-        nix::fcntl::fcntl(&self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err()
+        nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err()
             || lock.l_type != libc::F_UNLCK as libc::c_short
     }
 
@@ -238,12 +231,19 @@ impl Region {
     }
 
     /// Removes the name, if it still leads to this file.
-    pub(crate) fn unlink(&self, name: &SegmentName) {
-        if self.is_named(name)
-            && let Err(error) = nix::unistd::unlink(path(name).as_str())
-        {
-            tracing::warn!(segment = name.as_str(), %error, "the segment's name could not be removed");
+    pub(crate) fn unlink(&self, name: &SegmentName) -> io::Result<()> {
+        if !self.is_named(name) {
+            return Ok(());
         }
+        Ok(nix::unistd::unlink(path(name).as_str())?)
+    }
+
+    /// Reserves the file's memory where that was not done.
+    ///
+    /// # Errors
+    /// [`Error::Attach`].
+    pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
+        reserve(&self.file, self.len()).map_err(|error| attach_error(name, "reserving its memory", error))
     }
 
     /// Gives the file exactly these permissions, if they differ.
@@ -272,6 +272,20 @@ fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
 
 fn path(name: &SegmentName) -> String {
     format!("{DIRECTORY}/{}", name.file_name())
+}
+
+/// Has the system set the memory aside now, so that it cannot be missing when it is used.
+fn reserve(file: &File, len: usize) -> nix::Result<()> {
+    loop {
+        match nix::fcntl::posix_fallocate(file, 0, len as libc::off_t) {
+            Err(nix::Error::EINTR) => {}
+            done => return done,
+        }
+    }
+}
+
+fn attach_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
+    Error::Attach { segment: name.as_str().to_owned(), action, source: error.into(), hint: hint(error) }
 }
 
 fn create_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {

@@ -8,8 +8,11 @@ use crate::error::{Error, Result};
 use crate::mailbox::MailboxMemory;
 use crate::patience::Patience;
 use crate::queue::QueueSender;
-use crate::sync::Ordering;
-use crate::wait::{Deadline, Wait};
+use crate::sync::{Ordering, spin_hint};
+use crate::wait::{Deadline, Fences, Wait};
+
+/// How long a `send` without a limit waits for an ESHM 1.x reader: as long as that one's `read` waits by default.
+const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The half that writes and sends. One thread at a time uses it.
 #[derive(Debug)]
@@ -81,7 +84,7 @@ impl Sender {
     /// peer may still make some.
     ///
     /// On a segment without queues one message is in flight: it waits until the one before was taken. So it does
-    /// with an ESHM 1.x peer, whose acknowledgement is its count of reads.
+    /// with an ESHM 1.x peer, whose acknowledgement is its count of reads; for that one it waits at most a second.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond [`Sender::max_message`]; [`Error::PeerClosed`] and [`Error::PeerStale`] if it has
@@ -281,6 +284,8 @@ impl Sender {
         timeout: Option<Duration>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
+        // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
+        let timeout = timeout.or_else(|| (!self.side.peer_has_queue()).then_some(LEGACY_PATIENCE));
         let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
         loop {
             if let Some(done) = self.wait(len, deadline, whole, &mut attempt)? {
@@ -299,15 +304,7 @@ impl Sender {
     ) -> Result<Option<T>> {
         let timed = !deadline.is_endless();
         loop {
-            let mut patience = std::mem::take(&mut self.patience);
-            let done = patience.spin(|| {
-                self.prepare()?;
-                // Another segment may have other limits.
-                self.check_size(len, self.limit())?;
-                if self.may_write(timed)? { attempt(self) } else { Ok(None) }
-            });
-            self.patience = patience;
-            if let Some(done) = done? {
+            if let Some(done) = self.spin(len, timed, &mut attempt)? {
                 return Ok(Some(done));
             }
             let sample = self.room_sample();
@@ -330,6 +327,30 @@ impl Sender {
         }
     }
 
+    /// Tries as often as patience has it, without leaving the core.
+    fn spin<T>(
+        &mut self,
+        len: usize,
+        timed: bool,
+        attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        for _ in 0..self.patience.looks() {
+            self.prepare()?;
+            // Another segment may have other limits.
+            self.check_size(len, self.limit())?;
+            if self.may_write(timed)?
+                && let Some(done) = attempt(self)?
+            {
+                self.patience.was_worth_it();
+                return Ok(Some(done));
+            }
+            // With a hint each time: every look takes the cache line away from the receiver that is to make room.
+            spin_hint();
+        }
+        self.patience.was_in_vain();
+        Ok(None)
+    }
+
     /// What the word on which `park` would wait says now.
     fn room_sample(&self) -> u32 {
         match &self.queue {
@@ -344,7 +365,7 @@ impl Sender {
                 self.patience.leave_core(queue.room(), sample, false, left)
             }
             _ => {
-                let silent = self.side.link.peer_is_legacy();
+                let silent = !self.side.peer_has_queue();
                 self.patience.leave_core(self.mailbox.channel().taken(), sample, silent, left);
             }
         }
@@ -424,7 +445,7 @@ impl Sender {
     /// Whether the previous message was taken, where one is in flight at a time.
     fn is_free(&mut self) -> bool {
         let channel = self.mailbox.channel();
-        if !self.side.link.peer_is_legacy() {
+        if self.side.peer_has_queue() {
             return channel.is_taken();
         }
         // Acquire: the 1.x reader counts after it has copied.
@@ -436,7 +457,8 @@ impl Sender {
     fn put(&mut self, bytes: &[u8]) {
         let channel = self.mailbox.channel();
         self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
-        let woke = channel.write(bytes);
+        let fences = if self.side.is_calm() { Fences::Asymmetric } else { Fences::Symmetric };
+        let woke = channel.write(bytes, fences);
         self.count_wake(woke);
     }
 

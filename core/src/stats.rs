@@ -5,7 +5,8 @@ use crate::sync::{AtomicU64, Ordering};
 /// A snapshot of a segment and of one endpoint of it: the fields of ESHM 1.x, then ours.
 ///
 /// Counts of the segment (`m2s_…`: master to slave) have been kept by both processes since it was made; those of
-/// the endpoint (`skipped` and on) since it was opened.
+/// the endpoint (`skipped` and on) since it was opened. Values are those of `write` and `read`; messages of the queues are
+/// not counted.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 #[non_exhaustive]
 pub struct Stats {
@@ -55,7 +56,7 @@ pub(crate) struct Counters {
     pub(crate) wakeups: Counter,
 }
 
-/// A number that only grows. It orders nothing: every access is relaxed.
+/// A count. It orders nothing: every access is relaxed.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 
@@ -64,6 +65,12 @@ impl Counter {
         self.0.fetch_add(count, Ordering::Relaxed);
     }
 
+    #[inline(always)]
+    pub(crate) fn set(&self, count: u64) {
+        self.0.store(count, Ordering::Relaxed);
+    }
+
+    #[inline(always)]
     pub(crate) fn get(&self) -> u64 {
         self.0.load(Ordering::Relaxed)
     }

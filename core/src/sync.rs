@@ -165,21 +165,31 @@ pub(crate) use model::{futex_wait, futex_wake};
 mod model {
     use super::{AtomicU32, Duration, Ordering};
     use loom::sync::{Condvar, Mutex};
+    use std::collections::HashMap;
 
     loom::lazy_static! {
-        static ref BUCKET: (Mutex<()>, Condvar) = (Mutex::new(()), Condvar::new());
+        /// How often each word was woken, by its address.
+        static ref BUCKET: (Mutex<HashMap<usize, u32>>, Condvar) = (Mutex::new(HashMap::new()), Condvar::new());
+    }
+
+    fn key(word: &AtomicU32) -> usize {
+        std::ptr::from_ref(word) as usize
     }
 
     pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Duration) {
-        let guard = BUCKET.0.lock().unwrap();
+        let mut woken = BUCKET.0.lock().unwrap();
+        let before = woken.get(&key(word)).copied();
         // Relaxed: the kernel reads the word as plain memory under the bucket lock.
-        if word.load(Ordering::Relaxed) == expected {
-            drop(BUCKET.1.wait(guard).unwrap());
+        if word.load(Ordering::Relaxed) != expected {
+            return;
+        }
+        while woken.get(&key(word)).copied() == before {
+            woken = BUCKET.1.wait(woken).unwrap();
         }
     }
 
-    pub(crate) fn futex_wake(_word: &AtomicU32) {
-        let _guard = BUCKET.0.lock().unwrap();
+    pub(crate) fn futex_wake(word: &AtomicU32) {
+        *BUCKET.0.lock().unwrap().entry(key(word)).or_default() += 1;
         BUCKET.1.notify_all();
     }
 }

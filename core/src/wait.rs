@@ -18,11 +18,11 @@ pub(crate) struct Doorbell<'a> {
 
 /// Who pays for the order between "changed the word, then looks for waiters" and "counts as waiter, then looks at
 /// the word".
-#[derive(Clone, Copy)]
+#[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fences {
-    /// Both sides: the mailbox, whose other side may be an ESHM 1.2 process.
+    /// Both sides: for a waiter that may be an ESHM 1.2 process.
     Symmetric,
-    /// The one who parks: the queue, whose sender shall not wait for its own store to drain.
+    /// The one who parks, which our waiters always do: the one who rings shall not wait for its own store to drain.
     Asymmetric,
 }
 
@@ -52,14 +52,8 @@ impl Doorbell<'_> {
     /// Parks until the word differs from `sample`, at most for `timeout`; may return early.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
-        // Pairs with the fence in `ring`.
-        let ordered = match self.fences {
-            Fences::Symmetric => {
-                fence(Ordering::SeqCst);
-                true
-            }
-            Fences::Asymmetric => heavy_fence(),
-        };
+        // Pairs with either fence in `ring`.
+        let ordered = heavy_fence();
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         self.waiters.fetch_sub(1, Ordering::Relaxed);
     }
@@ -105,4 +99,11 @@ impl Deadline {
             Some(timeout) => timeout.checked_sub(self.elapsed()).filter(|left| !left.is_zero()),
         }
     }
+}
+
+/// The time since some point in the past, right to a few milliseconds, for a few nanoseconds.
+#[cfg(not(loom))]
+pub(crate) fn coarse_now() -> Duration {
+    // Always available on Linux; an error would read as "long ago", which costs a cache line and nothing else.
+    nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::MAX, Duration::from)
 }

@@ -136,10 +136,14 @@ fn what_is_no_regular_file_is_refused() {
     assert_refused(&name, "opening it");
 }
 
+/// The queue capacity of [`left_behind`].
+const QUEUE: usize = 4096;
+
 /// A segment that a master left, with a message in it.
 fn left_behind(test: &str) -> Name {
     let name = Name::new(test);
-    let mut master = Endpoint::builder(&name).role(Role::Master).auto_cleanup(false).open().unwrap();
+    let builder = Endpoint::builder(&name).role(Role::Master).queue_capacity(QUEUE);
+    let mut master = builder.auto_cleanup(false).open().unwrap();
     master.send(b"unread").unwrap();
     master.close().unwrap();
     name
@@ -151,7 +155,7 @@ fn overwrite(name: &Name, offset: u64, bytes: &[u8]) {
 
 #[test]
 fn a_foreign_header_is_refused_and_named() {
-    let cases: [(&str, u64, u32, &str); 11] = [
+    let cases: [(&str, u64, u32, &str); 15] = [
         ("magic", 0, 0x4D48_5345, "0x4d485345"),
         ("magic", 0, 0, "the magic"),
         ("version", 4, 0, "the version is 0"),
@@ -161,8 +165,12 @@ fn a_foreign_header_is_refused_and_named() {
         ("layout", 52, 0, "the layout size is 0 bytes"),
         ("layout", 52, u32::MAX, "the layout size"),
         ("extension", 56, 2, "the extension is 2"),
-        ("data-size", 60, 0, "not 0"),
-        ("data-size", 60, MAX_DATA_SIZE as u32 + 1, "not 67108865"),
+        ("data-size", 60, 0, "the data size is 0"),
+        ("data-size", 60, MAX_DATA_SIZE as u32 + 1, "67108865"),
+        ("slots", 84, 3, "3"),
+        ("slots", 84, u32::MAX, "4294967295"),
+        ("offset", 88, 64, "queue offset"),
+        ("capacity", 96, 0, "queue capacity"),
     ];
     for (field, offset, value, what) in cases {
         let name = left_behind(field);
@@ -175,15 +183,25 @@ fn a_foreign_header_is_refused_and_named() {
 #[test]
 fn a_header_that_promises_more_than_the_file_holds_is_refused() {
     let name = left_behind("promise");
-    let layout = 128 + 2 * (128 + 8192);
+    let layout = 128 + 2 * (128 + 65536);
     overwrite(&name, 52, &(layout as u32).to_ne_bytes());
-    overwrite(&name, 60, &8192u32.to_ne_bytes());
-    assert_refused(&name, "expected at least 16768 bytes");
+    overwrite(&name, 60, &65536u32.to_ne_bytes());
+    overwrite(&name, 84, &0u32.to_ne_bytes());
+    assert_refused(&name, &format!("expected at least {layout} bytes"));
+    for (offset, what) in [(88, "queue offset"), (96, "queue capacity")] {
+        for value in [u64::MAX, u64::MAX - 127, 1 << 63, 1 << 40] {
+            let name = left_behind("queue-promise");
+            overwrite(&name, offset, &value.to_ne_bytes());
+            let text = assert_refused(&name, "expected");
+            assert!(text.contains(what) || text.contains("the size is"), "{text}");
+        }
+    }
 }
 
 #[test]
 fn a_truncated_file_is_refused() {
-    for len in [1, 4, 127, 128, 383, 384, 4352, 8575] {
+    let whole = fs::metadata(left_behind("whole").path()).unwrap().len();
+    for len in [1, 4, 127, 128, 383, 384, 4352, 8575, 8576, 8703, whole - 128, whole - 1] {
         let name = left_behind("truncated");
         let file = fs::OpenOptions::new().write(true).open(name.path()).unwrap();
         file.set_len(len).unwrap();
@@ -241,7 +259,7 @@ fn a_file_that_may_not_be_opened_is_an_error_with_a_hint() {
     let name = Name::new("forbidden");
     let mut file = fs::OpenOptions::new().write(true).create_new(true).mode(0o000).open(name.path()).unwrap();
     file.write_all(&[1; 100]).unwrap();
-    fs::set_permissions(name.path(), Permissions::from_mode(0)).unwrap();
+    fs::set_permissions(name.path(), Permissions::from_mode(0o000)).unwrap();
     // Root may open everything, and then finds that it is too small.
     assert_refused(&name, if nix::unistd::geteuid().is_root() { "100 bytes" } else { "permissions" });
 }
@@ -258,7 +276,7 @@ fn make_under_a_limit(segment: &str) {
         other => say(format!("{other:?}")),
     }
     say(format!("exists: {}", fs::exists(format!("/dev/shm/eshm_{segment}")).unwrap()));
-    say(format!("a small one: {:?}", builder.open().map(|master| master.data_size()).ok()));
+    say(format!("a small one: {:?}", builder.queue_capacity(0).open().map(|master| master.data_size()).ok()));
 }
 
 #[test]
@@ -345,9 +363,7 @@ fn a_name_never_leads_to_half_a_segment() {
         let looker = scope.spawn(|| poll("the segment", || fs::read(name.path()).ok()));
         let _master = Endpoint::builder(&name).role(Role::Master).data_size(1 << 20).open().unwrap();
         let seen = looker.join().unwrap();
-        assert_eq!(
-            (seen.len(), &seen[..4]),
-            (128 + 2 * (128 + (1 << 20)), &0x4553_484Du32.to_ne_bytes()[..])
-        );
+        assert_eq!(seen.len() as u64, fs::metadata(name.path()).unwrap().len());
+        assert_eq!(seen[..4], 0x4553_484Du32.to_ne_bytes());
     });
 }

@@ -58,7 +58,8 @@ fn layout_json() -> Value {
             master_capabilities slave_capabilities master_signature slave_signature slave_generation queue_slots
             queue_offset queue_capacity reserved),
         "channel_head": fields!(layout::ChannelHead: sequence data_size),
-        "channel_tail": fields!(ChannelTail: write_count read_count wake_seq waiters taken taken_waiters reserved),
+        "channel_tail": fields!(ChannelTail: write_count read_count wake_seq waiters unused taken taken_waiters
+            reserved),
         "queue_control": fields!(QueueControl: consumed receivers_parked senders_parked),
         "slot": fields!(Slot: mark len payload),
         "descriptor": fields!(Descriptor: offset len),

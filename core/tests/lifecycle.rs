@@ -35,6 +35,12 @@ fn assert_talk(one: &mut Endpoint, other: &mut Endpoint) {
     assert_eq!(&*one.recv_timeout(WATCHDOG).unwrap().unwrap(), b"pong");
 }
 
+/// The next message, and its sender's generation.
+fn receive(endpoint: &mut Endpoint) -> (Vec<u8>, u64) {
+    let message = endpoint.recv_timeout(WATCHDOG).unwrap().unwrap();
+    (message.to_vec(), message.generation())
+}
+
 #[test]
 fn master_and_slave_know_each_other_and_talk() {
     let name = Name::new("talk");
@@ -47,6 +53,10 @@ fn master_and_slave_know_each_other_and_talk() {
     slave.wait_for_peer(WATCHDOG).unwrap();
     assert_talk(&mut master, &mut slave);
     assert!(!master.peer_is_legacy() && !slave.peer_is_legacy());
+    master.write(b"value").unwrap();
+    assert_eq!(&*slave.read().unwrap(), b"value");
+    slave.write(b"value").unwrap();
+    assert_eq!(&*master.read().unwrap(), b"value");
     let stats = master.stats().unwrap();
     assert_eq!((stats.m2s_write_count, stats.m2s_read_count), (1, 1));
     assert_eq!((stats.s2m_write_count, stats.s2m_read_count), (1, 1));
@@ -207,7 +217,7 @@ fn a_closed_peer_is_seen_once_everything_is_read() {
 #[test]
 fn a_waiting_receiver_and_a_waiting_sender_learn_of_a_close() {
     let name = Name::new("waiting");
-    let mut master = Endpoint::master(&name).unwrap();
+    let mut master = master(&name).queue_capacity(0).open().unwrap();
     let slave = Endpoint::slave(&name).unwrap();
     master.send(b"never taken").unwrap();
     let (mut sender, mut receiver) = master.into_split();
@@ -236,38 +246,50 @@ fn a_slave_that_wants_another_size_is_refused() {
 
 #[test]
 fn a_message_too_large_is_refused_and_nothing_is_written() {
-    let name = Name::new("large");
-    let mut master = master(&name).data_size(100).open().unwrap();
-    let mut slave = Endpoint::slave(&name).unwrap();
-    for result in [master.write(&[1; 101]), master.send(&[1; 101]), master.try_send(&[1; 101])] {
-        assert!(matches!(result, Err(Error::TooLarge { size: 101, capacity: 100, .. })), "{result:?}");
+    for queue in [0, 100] {
+        let name = Name::new("large");
+        let mut master = master(&name).data_size(100).queue_capacity(queue).open().unwrap();
+        let mut slave = Endpoint::slave(&name).unwrap();
+        let large = [1; 101];
+        let timeout = Duration::from_secs(1);
+        let results = [
+            master.write(&large),
+            master.send(&large),
+            master.try_send(&large),
+            master.send_timeout(&large, timeout),
+        ];
+        for result in results {
+            assert!(matches!(result, Err(Error::TooLarge { size: 101, capacity: 100, .. })), "{result:?}");
+        }
+        assert!(slave.try_read().unwrap().is_none() && slave.try_recv().unwrap().is_none());
+        master.send(&[2; 100]).unwrap();
+        assert_eq!(&*slave.recv().unwrap(), [2; 100]);
     }
-    assert!(slave.try_read().unwrap().is_none());
-    master.send(&[2; 100]).unwrap();
-    assert_eq!(&*slave.recv().unwrap(), [2; 100]);
 }
 
+/// Without queues there is one message in flight; with them, as many as they hold.
 #[test]
-fn a_second_message_waits_for_the_first_to_be_taken() {
-    let name = Name::new("full");
-    let mut master = Endpoint::master(&name).unwrap();
-    let mut slave = Endpoint::slave(&name).unwrap();
-    master.try_send(b"one").unwrap();
-    // A fast queue may hold more than one message: fill what there is.
-    let more = (0..).take_while(|_| master.try_send(b"more").is_ok()).count();
-    assert_eq!(master.try_send(b"refused").unwrap_err().code(), -12);
-    let timeout = Duration::from_millis(5);
-    match master.send_timeout(b"refused", timeout) {
-        Err(Error::Timeout { waited, .. }) => assert!(waited >= timeout),
-        other => panic!("{other:?}"),
+fn a_full_channel_makes_the_sender_wait_and_loses_nothing() {
+    for queue in [0, 4096] {
+        let name = Name::new("full");
+        let mut master = master(&name).queue_capacity(queue).open().unwrap();
+        let mut slave = Endpoint::slave(&name).unwrap();
+        let sent =
+            (0u32..).take_while(|number| master.try_send(&number.to_ne_bytes()).is_ok()).count() as u32;
+        assert!(if queue == 0 { sent == 1 } else { sent > 1 }, "{sent}");
+        assert_eq!(master.try_send(b"refused").unwrap_err().code(), -12);
+        let timeout = Duration::from_millis(5);
+        match master.send_timeout(b"refused", timeout) {
+            Err(Error::Timeout { waited, .. }) => assert!(waited >= timeout),
+            other => panic!("{other:?}"),
+        }
+        for number in 0..sent {
+            assert_eq!(&*slave.recv().unwrap(), number.to_ne_bytes());
+        }
+        assert!(slave.try_recv().unwrap().is_none(), "a refused message was sent");
+        master.try_send(b"two").unwrap();
+        assert_eq!(&*slave.recv().unwrap(), b"two");
     }
-    assert_eq!(&*slave.recv().unwrap(), b"one");
-    for _ in 0..more {
-        assert_eq!(&*slave.recv().unwrap(), b"more");
-    }
-    assert!(slave.try_recv().unwrap().is_none(), "a refused message was sent");
-    master.try_send(b"two").unwrap();
-    assert_eq!(&*slave.recv().unwrap(), b"two");
 }
 
 /// A slave that is attached when its master closes and another makes a new segment.
@@ -284,9 +306,9 @@ fn a_slave_follows_to_a_segment_of_another_size() {
     let mut second = master(&name).data_size(8192).open().unwrap();
     slave.wait_for_peer(WATCHDOG).unwrap();
     second.send(&[7; 8192]).unwrap();
-    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
-    assert_eq!(message.len(), 8192);
-    assert!(message.generation() > before, "{} > {before}", message.generation());
+    let (bytes, generation) = receive(&mut slave);
+    assert_eq!(bytes, [7; 8192]);
+    assert!(generation > before, "{generation} > {before}");
     assert_eq!(slave.data_size(), 8192);
     assert_talk(&mut second, &mut slave);
     assert!(slave.stats().unwrap().reconnects > 0);
@@ -307,28 +329,10 @@ fn what_the_first_master_left_is_read_before_what_the_second_sends() {
     let mut second = Endpoint::master(&name).unwrap();
     slave.wait_for_peer(WATCHDOG).unwrap();
     second.send(b"of the second").unwrap();
-    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
-    assert_eq!((&*message, message.generation()), (&b"of the first"[..], before));
-    let message = slave.recv_timeout(WATCHDOG).unwrap().unwrap();
-    assert_eq!(&*message, b"of the second");
-    assert!(message.generation() > before, "{} > {before}", message.generation());
-}
-
-/// A master that cannot make the segment it wants leaves the one that is there, and what is unread in it.
-#[test]
-fn a_replacement_that_fails_loses_nothing() {
-    let name = Name::new("nothing-lost");
-    // Where /dev/shm is larger than the replacement, there is nothing to fail.
-    let shm = nix::sys::statvfs::statvfs("/dev/shm").unwrap();
-    if shm.blocks_available() * shm.fragment_size() > 2 * eshm::MAX_DATA_SIZE as u64 {
-        println!("skipped: /dev/shm has room for everything; tests/files.rs proves it with a limit");
-        return;
-    }
-    let mut first = master(&name).auto_cleanup(false).open().unwrap();
-    first.send(b"unread").unwrap();
-    first.close().unwrap();
-    assert_eq!(master(&name).data_size(eshm::MAX_DATA_SIZE).open().unwrap_err().code(), -2);
-    assert_eq!(&*Endpoint::slave(&name).unwrap().recv().unwrap(), b"unread");
+    assert_eq!(receive(&mut slave), (b"of the first".to_vec(), before));
+    let (bytes, generation) = receive(&mut slave);
+    assert_eq!(bytes, b"of the second");
+    assert!(generation > before, "{generation} > {before}");
 }
 
 #[test]
@@ -375,8 +379,10 @@ fn a_newcomer_reads_the_latest_value_but_receives_only_what_was_not_taken() {
     master.write(b"zero").unwrap();
     master.write(b"one").unwrap();
     let mut first = Endpoint::slave(&name).unwrap();
-    let message = first.read_timeout(WATCHDOG).unwrap().unwrap();
-    assert_eq!((&*message, message.skipped()), (&b"one"[..], 1));
+    {
+        let message = first.read_timeout(WATCHDOG).unwrap().unwrap();
+        assert_eq!((&*message, message.skipped()), (&b"one"[..], 1));
+    }
     first.close().unwrap();
     let mut second = Endpoint::slave(&name).unwrap();
     assert_eq!(&*second.try_read().unwrap().unwrap(), b"one");

@@ -27,6 +27,7 @@ impl Heap {
                 read_count: AtomicU64::new(0),
                 wake_seq: AtomicU32::new(0),
                 waiters: AtomicU32::new(0),
+                unused: std::array::from_fn(|_| AtomicU32::new(0)),
                 taken: AtomicU32::new(0),
                 taken_waiters: AtomicU32::new(0),
                 reserved: std::array::from_fn(|_| AtomicU32::new(0)),

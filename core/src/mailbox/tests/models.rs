@@ -3,8 +3,8 @@
 //! Values are numbered from 1, and each fills two words with its number, so that a torn one shows.
 //!
 //! loom remembers only the last access to an atomic: a thread that loads a word and then stores to it hides from
-//! loom that another had loaded the word before. So each model runs twice, with either side on the model's first
-//! thread, which loom lets run until it waits, and [`explore`] asserts that there was something to explore.
+//! loom that another had loaded the word before. So every operation here begins with a [`step`], which loom cannot
+//! overlook, and [`explore`] asserts that there was something to explore.
 
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -18,39 +18,33 @@ use super::*;
 const SIZE: usize = 16;
 
 /// Runs `writer` and `reader` on one channel in every order. What they return, `check` judges.
-fn explore<W: Send + 'static, R: Send + 'static>(
+fn explore<W: 'static, R: Send + 'static>(
     heap: fn() -> Heap,
     writer: fn(Channel<'_>) -> W,
     reader: fn(Channel<'_>) -> R,
     check: fn(Channel<'_>, W, R),
-) {
-    explore_pair(heap, writer, reader, move |channel, written, read| check(channel, written, read));
-    explore_pair(heap, reader, writer, move |channel, read, written| check(channel, written, read));
-}
-
-/// Runs `one` on the first thread and `other` on a second.
-fn explore_pair<A: Send + 'static, B: Send + 'static>(
-    heap: fn() -> Heap,
-    one: fn(Channel<'_>) -> A,
-    other: fn(Channel<'_>) -> B,
-    check: impl Fn(Channel<'_>, A, B) + Sync + Send + 'static,
 ) {
     let runs = std::sync::Arc::new(AtomicUsize::new(0));
     let count = std::sync::Arc::clone(&runs);
     loom::model(move || {
         count.fetch_add(1, Ordering::Relaxed);
         let heap = Arc::new(heap());
-        let spawned = thread::spawn({
+        let reading = thread::spawn({
             let heap = Arc::clone(&heap);
-            move || other(heap.channel())
+            move || reader(heap.channel())
         });
-        let first = one(heap.channel());
-        let second = spawned.join().unwrap();
-        check(heap.channel(), first, second);
+        let written = writer(heap.channel());
+        let read = reading.join().unwrap();
+        check(heap.channel(), written, read);
     });
     let runs = runs.load(Ordering::Relaxed);
     println!("{runs} executions");
     assert!(runs > 10, "loom explored only {runs} executions");
+}
+
+/// Has loom try every order of the operations that begin with it. It orders nothing in memory.
+fn step(channel: Channel<'_>) {
+    channel.tail.reserved[0].fetch_add(1, Ordering::Relaxed);
 }
 
 fn empty() -> Heap {
@@ -70,6 +64,7 @@ struct Reader {
 impl Reader {
     /// Reads once. Returns whether there was a new value.
     fn read(&mut self, channel: Channel<'_>, first: First) -> bool {
+        step(channel);
         let Some(value) = channel.read(&mut self.cursor, first, &mut self.buffer).unwrap() else {
             return false;
         };
@@ -84,7 +79,13 @@ impl Reader {
 }
 
 fn write(channel: Channel<'_>, number: u64) {
+    step(channel);
     channel.write(&[number as u8; SIZE]);
+}
+
+fn is_taken(channel: Channel<'_>) -> bool {
+    step(channel);
+    channel.is_taken()
 }
 
 fn write_two(channel: Channel<'_>) {
@@ -126,7 +127,7 @@ fn a_successor_heals_an_odd_sequence() {
     explore(
         half_written,
         |channel| {
-            assert!(channel.is_taken(), "a lossless writer must not wait for the dead one's value");
+            assert!(is_taken(channel), "a lossless writer must not wait for the dead one's value");
             write_two(channel);
         },
         |channel| read_two(channel, First::Current),
@@ -145,7 +146,7 @@ fn nothing_is_overwritten_before_it_is_taken() {
         |channel| {
             let mut sent = 0;
             for _ in 0..3 {
-                if channel.is_taken() {
+                if is_taken(channel) {
                     sent += 1;
                     write(channel, sent);
                 }
@@ -167,7 +168,7 @@ fn only_what_was_read_counts_as_taken() {
         empty,
         |channel| {
             write_two(channel);
-            channel.is_taken()
+            is_taken(channel)
         },
         |channel| {
             let mut reader = Reader::default();
@@ -185,7 +186,7 @@ fn a_successor_receives_what_was_not_taken() {
         empty,
         |channel| {
             write(channel, 1);
-            let free = channel.is_taken();
+            let free = is_taken(channel);
             if free {
                 write(channel, 2);
             }
@@ -218,22 +219,20 @@ fn taking_a_value_hands_the_channel_back() {
         Reader::default().read(shared.heap.channel(), First::Untaken);
     }
     fn overwrite(shared: &Shared) {
-        if shared.heap.channel().is_taken() {
+        if is_taken(shared.heap.channel()) {
             shared.data.with_mut(|_| ());
         }
     }
-    for (one, other) in [(read as fn(&Shared), overwrite as fn(&Shared)), (overwrite, read)] {
-        loom::model(move || {
-            let shared = Arc::new(Shared { heap: empty(), data: UnsafeCell::new(()) });
-            write(shared.heap.channel(), 1);
-            let spawned = thread::spawn({
-                let shared = Arc::clone(&shared);
-                move || other(&shared)
-            });
-            one(&shared);
-            spawned.join().unwrap();
+    loom::model(|| {
+        let shared = Arc::new(Shared { heap: empty(), data: UnsafeCell::new(()) });
+        write(shared.heap.channel(), 1);
+        let reading = thread::spawn({
+            let shared = Arc::clone(&shared);
+            move || read(&shared)
         });
-    }
+        overwrite(&shared);
+        reading.join().unwrap();
+    });
 }
 
 /// Both bells: a parked reader and a parked writer are always woken, or loom reports a deadlock.
@@ -246,7 +245,7 @@ fn whoever_is_parked_is_woken() {
             for number in 1..=COUNT {
                 loop {
                     let sample = channel.taken().sample();
-                    if channel.is_taken() {
+                    if is_taken(channel) {
                         break;
                     }
                     channel.taken().park(sample, Duration::MAX);
@@ -257,9 +256,9 @@ fn whoever_is_parked_is_woken() {
         |channel| {
             let mut reader = Reader::default();
             while reader.last < COUNT {
-                let sample = channel.news().sample();
+                let sample = channel.news(Fences::Symmetric).sample();
                 if !reader.read(channel, First::Untaken) {
-                    channel.news().park(sample, Duration::MAX);
+                    channel.news(Fences::Symmetric).park(sample, Duration::MAX);
                 }
             }
         },

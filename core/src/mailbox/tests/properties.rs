@@ -107,13 +107,16 @@ fn run(heap: &Heap, model: &mut Model, operations: Vec<Operation>) -> Result<(),
         let channel = heap.channel();
         match operation {
             Operation::Write(bytes) => {
-                prop_assert!(!channel.write(&bytes), "nobody is parked, yet somebody was woken");
+                prop_assert!(
+                    !channel.write(&bytes, Fences::Symmetric),
+                    "nobody is parked, yet somebody was woken"
+                );
                 model.write(&bytes);
             }
             Operation::Send(bytes) => {
                 prop_assert_eq!(channel.is_taken(), model.is_taken());
                 if channel.is_taken() {
-                    channel.write(&bytes);
+                    channel.write(&bytes, Fences::Symmetric);
                     model.write(&bytes);
                 }
             }
@@ -141,7 +144,7 @@ fn after(values: u64) -> Heap {
     let heap = Heap::new(CAPACITY);
     let sequence = (values as u32).wrapping_mul(2);
     heap.head.sequence.store(sequence, Ordering::Relaxed);
-    heap.tail.taken.store(sequence, Ordering::Relaxed);
+    heap.tail.taken.store(sequence | 1, Ordering::Relaxed);
     heap.tail.write_count.store(values, Ordering::Relaxed);
     heap
 }
@@ -177,7 +180,7 @@ proptest! {
         let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
         for size in (0..=capacity).rev().chain(0..=capacity) {
             let bytes: Vec<u8> = (0..size).map(|at| (at + size) as u8).collect();
-            heap.channel().write(&bytes);
+            heap.channel().write(&bytes, Fences::Symmetric);
             let value = heap.channel().read(&mut cursor, First::Current, &mut buffer).unwrap().unwrap();
             prop_assert_eq!(&buffer[..value.len], &bytes[..]);
         }
@@ -205,13 +208,15 @@ proptest! {
         fields in any::<(u32, u32, u64, u32)>(),
         cursor in any::<Option<(u32, u64)>>(),
         current in any::<bool>(),
+        recent in any::<bool>(),
     ) {
         let heap = Heap::new(CAPACITY);
         heap.head.sequence.store(fields.0, Ordering::Relaxed);
         heap.head.data_size.store(fields.1, Ordering::Relaxed);
         heap.tail.write_count.store(fields.2, Ordering::Relaxed);
         heap.tail.taken.store(fields.3, Ordering::Relaxed);
-        let (mut cursor, mut buffer) = (Cursor { last: cursor }, Vec::new());
+        let last = cursor.map(|(sequence, count)| Seen { sequence, count });
+        let (mut cursor, mut buffer) = (Cursor { last, recent }, Vec::new());
         let first = if current { First::Current } else { First::Untaken };
         match heap.channel().read(&mut cursor, first, &mut buffer) {
             Ok(Some(value)) => prop_assert!(value.len <= CAPACITY && value.len <= buffer.len()),
@@ -224,7 +229,7 @@ proptest! {
 #[test]
 fn one_byte_more_than_the_channel_is_an_error_and_not_an_overrun() {
     let heap = Heap::new(CAPACITY);
-    heap.channel().write(&[1; CAPACITY]);
+    heap.channel().write(&[1; CAPACITY], Fences::Symmetric);
     heap.head.data_size.store(CAPACITY as u32 + 1, Ordering::Relaxed);
     let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
     let found = heap.channel().read(&mut cursor, First::Current, &mut buffer);
