@@ -4,6 +4,7 @@
 #![allow(missing_docs, reason = "criterion's macros make functions")]
 
 use std::hint::black_box;
+use std::time::Duration;
 
 use criterion::{BenchmarkId, Criterion, Throughput, criterion_group, criterion_main};
 use eshm::{Endpoint, Role};
@@ -11,10 +12,13 @@ use eshm::{Endpoint, Role};
 /// A cache line's payload, one byte more, a page, and beyond the caches next to the core.
 const SIZES: [usize; 5] = [8, 56, 57, 4 << 10, 1 << 20];
 
-/// Both ends, without the heartbeat, which would be noise.
+/// Both ends, with a heartbeat so slow that it is no noise.
 fn pair(name: &str, size: usize) -> (Endpoint, Endpoint) {
     let name = format!("bench-{name}-{size}-{}", std::process::id());
-    let builder = |role| Endpoint::builder(&name).role(role).background(false);
+    let builder = |role| {
+        let slow = Endpoint::builder(&name).heartbeat_interval(Duration::from_secs(1));
+        slow.stale_threshold(Duration::from_secs(60)).role(role)
+    };
     let master = builder(Role::Master).data_size(size).queue_capacity(size.max(64 << 10)).open();
     let master = master.expect("a master");
     (master, builder(Role::Slave).open().expect("a slave"))

@@ -438,7 +438,9 @@ impl Start<'_> {
             Role::Auto => self.join_as_master(region, plan),
         };
         match joined {
-            // Somebody was faster, or a survivor was just tidying up: look again.
+            // Somebody was faster: look again, and find it alive.
+            Err(Error::SeatTaken { role: Role::Master, .. }) => Ok(None),
+            // The master's seat may have been held for a moment only, by a slave that tidies up after a dead one.
             Err(Error::SeatTaken { .. }) if self.since.elapsed() < 3 * SEAT_PATIENCE => Ok(None),
             joined => joined,
         }

@@ -110,9 +110,9 @@ pub enum Error {
         /// The pid which that endpoint gave, in its own PID namespace.
         pid: i32,
     },
-    /// A message is longer than the channel can ever hold. Code −13.
+    /// A message is longer than the mailbox, or the queue, can ever hold. Code −13.
     #[error(
-        "segment '{segment}': a message of {size} bytes does not fit a channel of {capacity} bytes; create the segment with a larger data size"
+        "segment '{segment}': a message of {size} bytes is too long: at most {capacity} fit; create the segment with a larger data_size (for write) or queue_capacity (for send)"
     )]
     TooLarge {
         /// The segment's name.
@@ -122,9 +122,9 @@ pub enum Error {
         /// The channel's capacity in bytes.
         capacity: usize,
     },
-    /// The message before this one has not been read, and the call was not to wait. Code −12.
+    /// There is no room, and the call was not to wait. Code −12.
     #[error(
-        "segment '{segment}': the channel is full, the peer has not read the previous message; wait, or send again later"
+        "segment '{segment}': there is no room, the peer has not read what was sent before; wait, or send again later"
     )]
     Full {
         /// The segment's name.

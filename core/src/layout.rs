@@ -143,11 +143,19 @@ pub struct QueueControl {
     /// Written by the receiver with each message it releases, read by the sender when it seems full: how many
     /// messages were released, modulo 2³². The futex word of a sender that waits for room.
     pub consumed: OwnLines,
-    /// Written by the receiver when it parks, read by the sender with each message: receivers parked on the mark
-    /// of the next slot, or about to be.
-    pub receivers_parked: OwnLines,
+    /// Written by the receiver when it parks, read by the sender with each message.
+    pub receiver_parked: ParkedReceiver,
     /// Written by the sender when it parks, read by the receiver with each message: senders parked on `consumed`.
     pub senders_parked: OwnLines,
+}
+
+/// Whether, and where, the receiver is parked; with nothing else in its pair of cache lines.
+#[repr(C, align(128))]
+pub struct ParkedReceiver {
+    /// Receivers that are parked on the mark of a slot, or about to be.
+    pub count: AtomicU32,
+    /// The message that the last of them waits for.
+    pub number: AtomicU32,
 }
 
 /// A number with nothing else in its pair of cache lines.
@@ -313,7 +321,8 @@ mod asserts {
     offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, unused 24, taken 56,
         taken_waiters 60, reserved 64; size 80, align 8);
     offsets!(Channel<4096>: head 0, data 8, tail 4104; size 4224, align 64);
-    offsets!(QueueControl: consumed 0, receivers_parked 128, senders_parked 256; size 384, align 128);
+    offsets!(QueueControl: consumed 0, receiver_parked 128, senders_parked 256; size 384, align 128);
+    offsets!(ParkedReceiver: count 0, number 4; size 128, align 128);
     offsets!(Slot: mark 0, len 4, payload 8; size 64, align 64);
     offsets!(Descriptor: offset 0, len 8; size 16, align 8);
     const _: () = assert!(size_of::<Block>() == 64 && align_of::<Block>() == 64);

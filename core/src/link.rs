@@ -416,7 +416,7 @@ impl Link {
         futex_wake(attachment.incoming().news(Fences::Asymmetric).word);
         futex_wake(attachment.outgoing().taken().word);
         if let Some(queue) = attachment.incoming_queue() {
-            futex_wake(queue.current_arrival().word);
+            queue.wake_receiver();
         }
         if let Some(queue) = attachment.outgoing_queue() {
             futex_wake(queue.room().word);

@@ -36,6 +36,12 @@ impl Patience {
         if self.strategy == WaitStrategy::Park { 1 } else { self.spins }
     }
 
+    /// How often to look first, with nothing in between.
+    #[inline(always)]
+    pub(crate) fn eager_looks(&self) -> u32 {
+        self.looks().min(EAGER_SPINS)
+    }
+
     /// The looks found what they were for.
     pub(crate) fn was_worth_it(&mut self) {
         self.spins = (self.spins * 2).min(MOST_SPINS);

@@ -13,7 +13,7 @@ use std::collections::VecDeque;
 
 use crate::layout::{Block, Descriptor, IN_ARENA, QueueControl, SLOT_PAYLOAD, Slot};
 use crate::mapped::Mapped;
-use crate::sync::Ordering;
+use crate::sync::{Ordering, futex_wake};
 use crate::wait::{Doorbell, Fences};
 
 /// Arena allocations start on cache lines.
@@ -117,11 +117,11 @@ impl QueueMemory {
     }
 
     /// Where a receiver waits for a message.
-    #[inline]
+    #[inline(always)]
     fn arrival(&self, number: u32) -> Doorbell<'_> {
         Doorbell {
             word: &self.slot(number).mark,
-            waiters: &self.control().receivers_parked.0,
+            waiters: &self.control().receiver_parked.count,
             fences: Fences::Asymmetric,
         }
     }
@@ -136,14 +136,29 @@ impl QueueMemory {
         }
     }
 
-    /// Where this process's receiver waits, for one who does not know its position.
-    pub(crate) fn current_arrival(&self) -> Doorbell<'_> {
-        self.arrival(self.control().consumed.0.load(Ordering::Relaxed))
+    /// Wakes a parked receiver, after messages were published. Returns whether that took a system call.
+    #[inline(always)]
+    fn ring_receiver(&self) -> bool {
+        // The bell's word does not matter here: where the receiver is parked, it says itself.
+        let parked = self.arrival(0).is_waited_at();
+        if parked {
+            self.wake_receiver();
+        }
+        parked
+    }
+
+    /// Wakes the receiver, wherever in the queue it waits: it may have taken the first messages of a batch before the
+    /// last was published, and wait for that.
+    #[cold]
+    pub(crate) fn wake_receiver(&self) {
+        // Relaxed: stored before the count, and both before the fence in `park`, which came before that in `ring`.
+        let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
+        futex_wake(&self.slot(number).mark);
     }
 
     /// Whoever was parked as receiver is gone.
     pub(crate) fn forget_parked_receiver(&self) {
-        self.control().receivers_parked.0.store(0, Ordering::Relaxed);
+        self.control().receiver_parked.count.store(0, Ordering::Relaxed);
     }
 
     /// Whoever was parked as sender is gone.
@@ -230,12 +245,11 @@ impl QueueSender {
     /// receiver had to be woken by a system call.
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
-        let first = self.head;
         if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
             self.push_short(bytes);
-            return Ok(Some(self.ring(first)));
+            return Ok(Some(self.memory.ring_receiver()));
         }
-        Ok(self.push(bytes)?.then(|| self.ring(first)))
+        Ok(self.push(bytes)?.then(|| self.memory.ring_receiver()))
     }
 
     /// Publishes as many messages as there is room for, with one look for a parked receiver. Returns how many, and
@@ -253,7 +267,7 @@ impl QueueSender {
             }
         }
         let sent = self.head.wrapping_sub(first) as usize;
-        Ok((sent, sent > 0 && self.ring(first)))
+        Ok((sent, sent > 0 && self.memory.ring_receiver()))
     }
 
     #[inline(never)]
@@ -309,9 +323,8 @@ impl QueueSender {
     /// Publishes what was built in the loan. Returns whether a system call was made.
     pub(crate) fn send_loan(&mut self) -> Option<bool> {
         let (place, len) = self.loan.take()?;
-        let first = self.head;
         self.publish(place, len);
-        Some(self.ring(first))
+        Some(self.memory.ring_receiver())
     }
 
     pub(crate) fn forget_loan(&mut self) {
@@ -392,12 +405,6 @@ impl QueueSender {
         // Release: as in `push_short`.
         slot.mark.store(self.head, Ordering::Release);
     }
-
-    #[inline(always)]
-    fn ring(&self, first: u32) -> bool {
-        // A receiver that waits, waits for the first message that was not there.
-        self.memory.arrival(first).ring()
-    }
 }
 
 impl QueueReceiver {
@@ -406,6 +413,17 @@ impl QueueReceiver {
         // Relaxed: only receivers store to it, and the one before is gone.
         let next = memory.control().consumed.0.load(Ordering::Relaxed);
         QueueReceiver { memory, next }
+    }
+
+    /// Looks up to `looks` times for the next message, at nothing but its cache line.
+    #[inline(always)]
+    pub(crate) fn peek_often(&self, looks: u32) -> Result<Option<Lent>, Broken> {
+        for _ in 0..looks {
+            if self.has_come() {
+                return self.peek();
+            }
+        }
+        Ok(None)
     }
 
     /// Whether the next message is there: for those who look often, at one cache line.
@@ -453,7 +471,9 @@ impl QueueReceiver {
         self.memory.room().ring()
     }
 
+    /// Where to wait for the next message: says so to the sender.
     pub(crate) fn arrival(&self) -> Doorbell<'_> {
+        self.memory.control().receiver_parked.number.store(self.next, Ordering::Relaxed);
         self.memory.arrival(self.next)
     }
 }

@@ -90,6 +90,7 @@ impl Receiver {
     /// # Errors
     /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
     pub fn read(&mut self) -> Result<Message<'_>> {
+        self.await_news();
         let found = self.wait(What::Value, None)?;
         Ok(self.message(found))
     }
@@ -134,7 +135,7 @@ impl Receiver {
     /// As [`Receiver::read`].
     #[inline]
     pub fn recv(&mut self) -> Result<Message<'_>> {
-        let found = match self.look_fast()? {
+        let found = match self.look_eagerly()? {
             Some(found) => found,
             None => self.wait(What::Message, None)?,
         };
@@ -147,7 +148,7 @@ impl Receiver {
     /// As [`Receiver::read_timeout`].
     #[inline]
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
-        let found = match self.look_fast()? {
+        let found = match self.look_eagerly()? {
             Some(found) => Some(found),
             None => in_time(self.wait(What::Message, Some(timeout)))?,
         };
@@ -253,16 +254,28 @@ impl Receiver {
         }
     }
 
-    /// The next message of the queue, if nothing stands in the way: the shortest path there is.
+    /// The next message of the queue, if it is there.
     #[inline(always)]
     fn look_fast(&mut self) -> Result<Option<Found>> {
+        self.look_often(1)
+    }
+
+    /// The next message of the queue, if it comes within the time of an answer.
+    #[inline(always)]
+    fn look_eagerly(&mut self) -> Result<Option<Found>> {
+        self.look_often(self.patience.eager_looks())
+    }
+
+    /// The next message of the queue, if nothing stands in the way: the shortest path there is.
+    #[inline(always)]
+    fn look_often(&mut self, looks: u32) -> Result<Option<Found>> {
         if self.lent {
             self.release();
         }
         if self.side.is_calm()
             && let Some(queue) = &self.queue
         {
-            let lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            let lent = queue.peek_often(looks).map_err(|broken| self.side.broken(broken))?;
             return Ok(lent.map(Found::Lent));
         }
         Ok(None)
@@ -306,6 +319,16 @@ impl Receiver {
         }
         self.patience.was_in_vain();
         Ok(None)
+    }
+
+    /// Spends the time of an answer on the mailbox's cache line, or less if there is news.
+    #[inline(always)]
+    fn await_news(&self) {
+        let channel = self.mailbox.channel();
+        let mut looks = if self.side.is_calm() { self.patience.eager_looks() } else { 0 };
+        while looks > 0 && !channel.may_have_news(&self.cursor) {
+            looks -= 1;
+        }
     }
 
     /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.

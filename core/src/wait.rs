@@ -30,17 +30,23 @@ impl Doorbell<'_> {
     /// Wakes whoever is parked, after the word was changed. Returns whether that took a system call.
     #[inline(always)]
     pub(crate) fn ring(self) -> bool {
+        let parked = self.is_waited_at();
+        if parked {
+            futex_wake(self.word);
+        }
+        parked
+    }
+
+    /// Whether somebody is parked, or will find the word changed otherwise.
+    #[inline(always)]
+    pub(crate) fn is_waited_at(self) -> bool {
         // Pairs with the fence in `park`: either the load below sees the waiter, or the kernel's comparison in the
         // waiter's futex call sees the changed word. (Store, fence, load on both sides.)
         match self.fences {
             Fences::Symmetric => fence(Ordering::SeqCst),
             Fences::Asymmetric => light_fence(),
         }
-        let parked = self.waiters.load(Ordering::Relaxed) != 0;
-        if parked {
-            futex_wake(self.word);
-        }
-        parked
+        self.waiters.load(Ordering::Relaxed) != 0
     }
 
     /// The word, to be handed to `park` if what is waited for is not there after this.

@@ -1,10 +1,11 @@
 use super::*;
-use crate::layout::OwnLines;
+use crate::layout::{OwnLines, ParkedReceiver};
 use crate::sync::{AtomicU32, UnsafeCell};
 
 fn memory(slots: usize, blocks: usize) -> QueueMemory {
     let line = || OwnLines(AtomicU32::new(0));
-    let control = QueueControl { consumed: line(), receivers_parked: line(), senders_parked: line() };
+    let receiver_parked = ParkedReceiver { count: AtomicU32::new(0), number: AtomicU32::new(0) };
+    let control = QueueControl { consumed: line(), receiver_parked, senders_parked: line() };
     let slot = |_| Slot {
         mark: AtomicU32::new(0),
         len: AtomicU32::new(0),

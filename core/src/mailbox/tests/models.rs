@@ -80,7 +80,7 @@ impl Reader {
 
 fn write(channel: Channel<'_>, number: u64) {
     step(channel);
-    channel.write(&[number as u8; SIZE]);
+    channel.write(&[number as u8; SIZE], Fences::Symmetric);
 }
 
 fn is_taken(channel: Channel<'_>) -> bool {
