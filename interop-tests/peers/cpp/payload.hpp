@@ -1,0 +1,19 @@
+// Numbered, seeded messages whose every byte can be checked: the same in every language.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+
+// The seed and the number of a message.
+struct Numbered {
+    std::uint64_t seed;
+    std::uint64_t number;
+};
+
+// Message `number` of the series `seed`, 16 to `longest` bytes: both numbers, then pseudo-random bytes.
+std::string payload(std::uint64_t seed, std::uint64_t number, std::size_t longest);
+
+// What a message says it is, after comparing all of it with what that implies. Throws Broken.
+Numbered check(std::string_view message, std::size_t longest);

@@ -1,0 +1,122 @@
+//! The Rust peer of the conformance kit. `interop-tests/README.md` says what each scenario does.
+
+mod commands;
+mod observe;
+mod payload;
+mod traffic;
+
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Parser, ValueEnum};
+use eshm::{Endpoint, Role};
+
+use observe::{Observation, observe, ready};
+
+/// The command line that every peer has.
+#[derive(Parser)]
+struct Arguments {
+    #[arg(value_parser = role)]
+    role: Role,
+    name: String,
+    scenario: Scenario,
+    /// How many numbered messages this side sends.
+    #[arg(long, default_value_t = 1000)]
+    count: u64,
+    /// The segment's data size in bytes; a master's default is 4096, a slave's is what it finds.
+    #[arg(long)]
+    size: Option<usize>,
+    /// The longest wait for anything, in milliseconds.
+    #[arg(long, default_value_t = 10_000)]
+    timeout_ms: u64,
+    /// The series of this side's numbered messages.
+    #[arg(long, default_value_t = 1)]
+    seed: u64,
+}
+
+#[derive(Clone, Copy, ValueEnum)]
+enum Scenario {
+    Commands,
+    Echo,
+    LatestValue,
+    BothDirections,
+    Stream,
+}
+
+impl Arguments {
+    fn timeout(&self) -> Duration {
+        Duration::from_millis(self.timeout_ms)
+    }
+}
+
+/// Why this side of a scenario did not hold.
+enum Failure {
+    /// A call failed.
+    Eshm(eshm::Error),
+    /// Something arrived that should not have, or did not.
+    Broken(String),
+}
+
+impl From<eshm::Error> for Failure {
+    fn from(error: eshm::Error) -> Self {
+        Failure::Eshm(error)
+    }
+}
+
+impl From<String> for Failure {
+    fn from(reason: String) -> Self {
+        Failure::Broken(reason)
+    }
+}
+
+fn role(word: &str) -> Result<Role, String> {
+    match word {
+        "master" => Ok(Role::Master),
+        "slave" => Ok(Role::Slave),
+        "auto" => Ok(Role::Auto),
+        _ => Err(format!("the role is {word:?}, expected master, slave or auto")),
+    }
+}
+
+/// Opens an endpoint, and says so.
+fn open(role: Role, name: &str, size: Option<usize>, timeout: Duration) -> Result<Endpoint, Failure> {
+    observe(&Observation::Opening);
+    let mut builder = Endpoint::builder(name).role(role).connect_timeout(timeout);
+    if let Some(size) = size {
+        builder = builder.data_size(size);
+    }
+    let endpoint = builder.open()?;
+    ready();
+    Ok(endpoint)
+}
+
+fn run(arguments: &Arguments) -> Result<(), Failure> {
+    if let Scenario::Commands = arguments.scenario {
+        return commands::run(arguments);
+    }
+    let mut endpoint = open(arguments.role, &arguments.name, arguments.size, arguments.timeout())?;
+    match arguments.scenario {
+        Scenario::Commands => unreachable!("answered above"),
+        Scenario::Echo => traffic::echo(&mut endpoint, arguments)?,
+        Scenario::LatestValue => traffic::latest_value(&mut endpoint, arguments)?,
+        Scenario::BothDirections => traffic::both_directions(&mut endpoint, arguments)?,
+        Scenario::Stream => traffic::stream(&mut endpoint, arguments)?,
+    }
+    Ok(endpoint.close()?)
+}
+
+fn error(error: &eshm::Error) -> Observation {
+    Observation::Error { code: error.code(), message: error.to_string() }
+}
+
+fn main() -> ExitCode {
+    let failure = match run(&Arguments::parse()) {
+        Ok(()) => return ExitCode::SUCCESS,
+        Err(failure) => failure,
+    };
+    observe(&match failure {
+        Failure::Eshm(failure) => error(&failure),
+        Failure::Broken(reason) => Observation::Failed { reason },
+    });
+    ExitCode::FAILURE
+}

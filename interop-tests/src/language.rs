@@ -1,0 +1,86 @@
+//! The table of languages, and the pairings that follow from it.
+
+use std::fmt;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use anyhow::{Result, bail};
+
+use crate::toolchain::{self, Workshop};
+
+/// One language's peer program.
+pub struct Language {
+    /// Its name, as `--pairing` and `--json` have it.
+    pub name: &'static str,
+    /// A command that succeeds where the language's tools are installed.
+    pub probe: &'static [&'static str],
+    /// The command that installs them on Debian and Ubuntu.
+    pub install: &'static str,
+    /// Builds the peer program, and returns the command that runs it.
+    pub prepare: fn(&Workshop) -> Result<Vec<PathBuf>>,
+}
+
+/// Every language: to add one, write its peer and its line.
+#[rustfmt::skip]
+pub const LANGUAGES: &[Language] = &[
+    Language { name: "rust", probe: &["cargo", "--version"], install: "apt-get install cargo", prepare: toolchain::rust },
+    Language { name: "python", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python },
+    Language { name: "cpp", probe: &["c++", "--version"], install: "apt-get install g++", prepare: toolchain::cpp },
+];
+
+impl Language {
+    /// The language of this name.
+    ///
+    /// # Errors
+    /// When the table has none.
+    pub fn named(name: &str) -> Result<&'static Language> {
+        match LANGUAGES.iter().find(|language| language.name == name) {
+            Some(language) => Ok(language),
+            None => bail!("no language {name:?}; expected one of {}", names()),
+        }
+    }
+}
+
+fn names() -> String {
+    LANGUAGES.iter().map(|language| language.name).collect::<Vec<_>>().join(", ")
+}
+
+/// Which language is the master and which is the slave.
+#[derive(Clone, Copy)]
+pub struct Pairing {
+    /// The language of the process that starts as the master.
+    pub master: &'static Language,
+    /// The language of the process that starts as the slave.
+    pub slave: &'static Language,
+}
+
+impl Pairing {
+    /// Every master with every slave.
+    pub fn all() -> Vec<Pairing> {
+        let pair = |master| LANGUAGES.iter().map(move |slave| Pairing { master, slave });
+        LANGUAGES.iter().flat_map(pair).collect()
+    }
+
+    /// As a name of a test can have it: `rust_to_python`.
+    pub fn test_name(&self) -> String {
+        format!("{}_to_{}", self.master.name, self.slave.name)
+    }
+}
+
+impl fmt::Display for Pairing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} master, {} slave", self.master.name, self.slave.name)
+    }
+}
+
+impl FromStr for Pairing {
+    type Err = anyhow::Error;
+
+    /// Reads `master:slave`.
+    fn from_str(words: &str) -> Result<Self> {
+        let Some((master, slave)) = words.split_once(':') else {
+            bail!("the pairing is {words:?}; expected master:slave, such as rust:python");
+        };
+        Ok(Pairing { master: Language::named(master)?, slave: Language::named(slave)? })
+    }
+}

@@ -1,0 +1,62 @@
+//! Two endpoints of role auto.
+
+use anyhow::{Result, bail, ensure};
+
+use super::{Puppets, Side, Stage, open};
+use crate::observe::Observation;
+use crate::segment::Segment;
+
+/// How often the two race: each is told first in turn.
+const ROUNDS: usize = 20;
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let mut puppets = stage.puppets()?;
+    for round in 0..ROUNDS {
+        let segment = Segment::fresh("auto-auto");
+        if round % 2 == 1 {
+            abandoned(stage, &segment)?;
+        }
+        race(&mut puppets, &segment, round)?;
+    }
+    puppets.finish()
+}
+
+/// Leaves the segment of a killed master behind.
+fn abandoned(stage: &Stage<'_>, segment: &Segment) -> Result<()> {
+    let mut master = stage.start(Side::Master, segment, "commands", &[])?;
+    master.ask("open")?;
+    master.kill()?;
+    ensure!(segment.exists(), "the segment of a killed master is gone");
+    Ok(())
+}
+
+/// Both processes run already, so that the two start within microseconds of each other.
+fn race(puppets: &mut Puppets, segment: &Segment, round: usize) -> Result<()> {
+    let start = open("auto", segment.name(), None);
+    let order = if round % 4 < 2 { Side::Master } else { Side::Slave };
+    let (first, second) = puppets.way(order);
+    first.tell(&start)?;
+    second.tell(&start)?;
+    let roles = [role(first.answer()?)?, role(second.answer()?)?];
+    let master = match [roles[0].as_str(), roles[1].as_str()] {
+        ["master", "slave"] => order,
+        ["slave", "master"] => order.other(),
+        _ => bail!("the roles are {roles:?}, expected one master and one slave"),
+    };
+    for from in [master, master.other()] {
+        let (sender, receiver) = puppets.way(from);
+        sender.expect("send 6175746f 10000", &Observation::Ok)?;
+        receiver.receives("recv 10000", b"auto")?;
+    }
+    let (master, slave) = puppets.way(master);
+    slave.expect("close", &Observation::Ok)?;
+    master.expect("close", &Observation::Ok)?;
+    segment.is_gone()
+}
+
+fn role(answer: Observation) -> Result<String> {
+    match answer {
+        Observation::Opened { role, .. } => Ok(role),
+        other => bail!("role auto got {other:?}, expected to be opened"),
+    }
+}

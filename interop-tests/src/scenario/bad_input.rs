@@ -1,0 +1,161 @@
+//! What bad input gets: an error, nothing created, nothing lost, no crash.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+
+use anyhow::{Result, bail, ensure};
+
+use super::{Puppets, Side, Stage, open, word};
+use crate::observe::Observation;
+use crate::peer::Peer;
+use crate::segment::Segment;
+
+/// The default data size of a channel.
+const SIZE: u32 = 4096;
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let mut puppets = stage.puppets()?;
+    for side in [Side::Master, Side::Slave] {
+        names(&mut puppets, side)?;
+        sizes(&mut puppets, side)?;
+        no_regular_files(&mut puppets, side)?;
+        oversize_value(&mut puppets, side)?;
+        broken_message(&mut puppets, side)?;
+    }
+    another_size(&mut puppets)?;
+    seats_taken(stage, &mut puppets)?;
+    puppets.finish()
+}
+
+fn names(puppets: &mut Puppets, side: Side) -> Result<()> {
+    let (peer, _) = puppets.way(side);
+    let marker = Segment::fresh("bad-input");
+    let marker = marker.name();
+    let names = [
+        (String::new(), "empty"),
+        ("n".repeat(251), "250 bytes"),
+        (format!("{marker}/x"), "'/'"),
+        (format!("/{marker}"), "'/'"),
+        ("..".to_owned(), "'..'"),
+        (format!("{marker}..x"), "'..'"),
+        (format!("{marker}\0x"), "NUL"),
+    ];
+    for (name, part) in names {
+        let text = peer.refuses(&open(side.word(), &name, None), -1)?;
+        ensure!(text.contains(part), "{peer}: name {name:?}: {text:?} does not say {part:?}");
+    }
+    for entry in fs::read_dir("/dev/shm")? {
+        let entry = entry?.file_name();
+        let entry = entry.to_string_lossy();
+        let made = entry.contains(marker) || entry == "eshm_" || entry.starts_with("eshm_nnnn");
+        ensure!(!made, "{peer} has made /dev/shm/{entry}");
+    }
+    Ok(())
+}
+
+fn sizes(puppets: &mut Puppets, side: Side) -> Result<()> {
+    let (peer, _) = puppets.way(side);
+    let segment = Segment::fresh("bad-input");
+    for size in [0, (64 << 20) + 1] {
+        let text = peer.refuses(&open(side.word(), segment.name(), Some(size)), -1)?;
+        for part in [segment.name(), &format!("{size} bytes"), "64 MiB"] {
+            ensure!(text.contains(part), "{peer}: size {size}: {text:?} does not say {part:?}");
+        }
+        ensure!(!segment.exists(), "{peer} has made a segment of {size} bytes");
+    }
+    Ok(())
+}
+
+/// A symbolic link could point anywhere, and a directory is no memory.
+fn no_regular_files(puppets: &mut Puppets, side: Side) -> Result<()> {
+    let (peer, _) = puppets.way(side);
+    let (target, segment) = (Segment::fresh("bad-input"), Segment::fresh("bad-input"));
+    target.plant(b"precious")?;
+    symlink(target.path(), segment.path())?;
+    refused(peer, side, &segment)?;
+    ensure!(target.bytes()? == b"precious", "{peer} has written through a symbolic link");
+    ensure!(segment.path().is_symlink(), "{peer} has replaced a symbolic link");
+    let segment = Segment::fresh("bad-input");
+    fs::create_dir(segment.path())?;
+    refused(peer, side, &segment)?;
+    ensure!(segment.path().is_dir(), "{peer} has replaced a directory");
+    Ok(())
+}
+
+fn refused(peer: &mut Peer, side: Side, segment: &Segment) -> Result<()> {
+    match peer.ask(&open(side.word(), segment.name(), None))? {
+        Observation::Error { code: -2 | -3, message } if message.contains(segment.name()) => Ok(()),
+        found => bail!("{peer}: {found:?}, expected error -2 or -3 that names the segment"),
+    }
+}
+
+/// A writer that announces more than its channel holds: the reader says so, and lives on.
+fn oversize_value(puppets: &mut Puppets, from: Side) -> Result<()> {
+    let segment = Segment::fresh("bad-input");
+    puppets.open(&segment, None)?;
+    let map = segment.map()?;
+    let (writer, reader) = puppets.way(from);
+    for size in [SIZE + 1, u32::MAX] {
+        writer.expect("write 6f6e65", &Observation::Ok)?;
+        segment.spoil(map.channel(from) + 4, size)?;
+        corrupt(reader, "try-read", &[size, SIZE])?;
+        // The next value mends it.
+        writer.expect("write 74776f", &Observation::Ok)?;
+        reader.receives("try-read", b"two")?;
+    }
+    puppets.close(&segment)
+}
+
+/// A sender that announces more than its slot holds, or a place outside of the arena.
+fn broken_message(puppets: &mut Puppets, from: Side) -> Result<()> {
+    for (length, offset, spoilt) in [(8, 4, 57), (100, 8, u32::MAX - 63), (100, 16, u32::MAX)] {
+        let segment = Segment::fresh("bad-input");
+        puppets.open(&segment, None)?;
+        let (sender, receiver) = puppets.way(from);
+        sender.expect(&format!("send {}", word(&vec![7; length])), &Observation::Ok)?;
+        segment.spoil(segment.map()?.slot(from, 0) + offset, spoilt)?;
+        corrupt(receiver, "try-recv", &[spoilt])?;
+        puppets.close(&segment)?;
+    }
+    Ok(())
+}
+
+fn corrupt(reader: &mut Peer, command: &str, says: &[u32]) -> Result<()> {
+    let text = reader.refuses(command, -17)?;
+    for number in says {
+        ensure!(text.contains(&number.to_string()), "{reader}: {text:?} does not say {number}");
+    }
+    Ok(())
+}
+
+/// A slave that was given a data size refuses a segment of another.
+fn another_size(puppets: &mut Puppets) -> Result<()> {
+    let segment = Segment::fresh("bad-input");
+    puppets.master.ask(&open("master", segment.name(), Some(1000)))?;
+    let text = puppets.slave.refuses(&open("slave", segment.name(), Some(2000)), -3)?;
+    for part in [segment.name(), "1000 bytes", "2000 bytes"] {
+        ensure!(text.contains(part), "{text:?} does not say {part:?}");
+    }
+    puppets.close(&segment)
+}
+
+/// A second master, a second slave: refused while the first lives, and the first notices nothing.
+fn seats_taken(stage: &Stage<'_>, puppets: &mut Puppets) -> Result<()> {
+    let segment = Segment::fresh("bad-input");
+    puppets.open(&segment, None)?;
+    let mut others = stage.puppets()?;
+    for side in [Side::Master, Side::Slave] {
+        let (peer, _) = others.way(side);
+        let text = peer.refuses(&open(side.word(), segment.name(), None), -15)?;
+        for part in [segment.name(), side.word(), "pid"] {
+            ensure!(text.contains(part), "{peer}: {text:?} does not say {part:?}");
+        }
+    }
+    for from in [Side::Master, Side::Slave] {
+        let (sender, receiver) = puppets.way(from);
+        sender.expect("send 7374696c6c 10000", &Observation::Ok)?;
+        receiver.receives("recv 10000", b"still")?;
+    }
+    others.finish()?;
+    puppets.close(&segment)
+}

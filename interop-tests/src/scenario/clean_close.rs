@@ -1,0 +1,94 @@
+//! Leaving, as the other side sees it.
+
+use anyhow::{Result, bail, ensure};
+
+use super::{Puppets, Side, Stage, open};
+use crate::observe::Observation;
+use crate::segment::Segment;
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let mut puppets = stage.puppets()?;
+    for leaver in [Side::Slave, Side::Master] {
+        with_something_unread(&mut puppets, leaver)?;
+        while_waited_for(&mut puppets, leaver)?;
+    }
+    slave_comes_back(&mut puppets)?;
+    puppets.finish()
+}
+
+/// What was sent before the close arrives; only then the close does.
+fn with_something_unread(puppets: &mut Puppets, leaver: Side) -> Result<()> {
+    let segment = Segment::fresh("clean-close");
+    puppets.open(&segment, None)?;
+    let (leaving, staying) = puppets.way(leaver);
+    leaving.expect("send 6c617374", &Observation::Ok)?;
+    leaving.expect("close", &Observation::Ok)?;
+    staying.receives("recv", b"last")?;
+    staying.refuses("recv", -16)?;
+    if leaver == Side::Master {
+        // The next master may bring another segment, in which the message would be missing.
+        staying.refuses("send 6e6f", -16)?;
+    }
+    closed(staying, leaver, &segment)
+}
+
+/// A receiver that waits without limit stops waiting.
+fn while_waited_for(puppets: &mut Puppets, leaver: Side) -> Result<()> {
+    let segment = Segment::fresh("clean-close");
+    puppets.open(&segment, None)?;
+    let (leaving, staying) = puppets.way(leaver);
+    staying.tell("recv")?;
+    leaving.expect("close", &Observation::Ok)?;
+    match staying.answer()? {
+        Observation::Error { code: -16, message } => {
+            let who = format!("the {} closed", leaver.word());
+            ensure!(message.contains(&who), "{message:?} does not say {who:?}");
+        }
+        found => bail!("{staying}: recv ended with {found:?}, expected error -16"),
+    }
+    closed(staying, leaver, &segment)
+}
+
+/// The side that stayed knows, closes too, and the segment is gone.
+fn closed(staying: &mut crate::peer::Peer, leaver: Side, segment: &Segment) -> Result<()> {
+    match staying.ask("state")? {
+        Observation::State { peer, .. } if peer == "closed" => {}
+        found => bail!("{staying}: {found:?}, expected that the peer is closed"),
+    }
+    let kept = segment.exists();
+    ensure!(
+        kept == (leaver == Side::Slave),
+        "after a {}'s close: the segment's file exists: {kept}",
+        leaver.word()
+    );
+    staying.expect("close", &Observation::Ok)?;
+    segment.is_gone()
+}
+
+/// A slave may leave and come back to the same master; what is sent meanwhile waits for it.
+fn slave_comes_back(puppets: &mut Puppets) -> Result<()> {
+    let segment = Segment::fresh("clean-close");
+    puppets.open(&segment, None)?;
+    let before = generation(puppets)?;
+    puppets.slave.expect("close", &Observation::Ok)?;
+    puppets.master.expect("send 7761697473", &Observation::Ok)?;
+    puppets.slave.ask(&open("slave", segment.name(), None))?;
+    puppets.master.expect("wait-peer 10000", &Observation::Ok)?;
+    puppets.slave.receives("recv 10000", b"waits")?;
+    for from in [Side::Master, Side::Slave] {
+        let (sender, receiver) = puppets.way(from);
+        sender.expect("send 6261636b", &Observation::Ok)?;
+        receiver.receives("recv 10000", b"back")?;
+    }
+    let after = generation(puppets)?;
+    ensure!(after > before, "the slave's generation was {before} and is {after}, expected it to grow");
+    puppets.close(&segment)
+}
+
+/// The slave's generation as its master sees it.
+fn generation(puppets: &mut Puppets) -> Result<u64> {
+    match puppets.master.ask("state")? {
+        Observation::State { peer, generation, .. } if peer == "alive" => Ok(generation),
+        found => bail!("{}: {found:?}, expected that the peer is alive", puppets.master),
+    }
+}

@@ -1,0 +1,67 @@
+//! Files under a segment's name that are no usable segment.
+
+use anyhow::{Result, ensure};
+
+use super::{Puppets, Side, Stage, open};
+use crate::observe::Observation;
+use crate::payload::payload;
+use crate::segment::Segment;
+
+/// A file, and what an error must say of it: what was found, what was expected.
+struct Foreign {
+    bytes: Vec<u8>,
+    says: [&'static str; 3],
+}
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let mut puppets = stage.puppets()?;
+    for foreign in foreigners(&mut puppets)? {
+        for side in [Side::Master, Side::Slave] {
+            refused(&mut puppets, side, &foreign)?;
+        }
+    }
+    puppets.finish()
+}
+
+/// A good segment, spoiled in one way each.
+fn foreigners(puppets: &mut Puppets) -> Result<Vec<Foreign>> {
+    let model = Segment::fresh("foreign-segment");
+    puppets.open(&model, None)?;
+    let good = model.bytes()?;
+    puppets.close(&model)?;
+    ensure!(good.len() >= 8576, "a segment has {} bytes, expected 8576 or more", good.len());
+    let spoiled = |offset: usize, word: u32| {
+        let mut bytes = good.clone();
+        bytes[offset..offset + 4].copy_from_slice(&word.to_ne_bytes());
+        bytes
+    };
+    let mut noise = payload(3, 0, 20_000);
+    noise.resize(8576, 0x5a);
+    noise[..4].copy_from_slice(&0xDEAD_BEEF_u32.to_ne_bytes());
+    Ok(vec![
+        Foreign { bytes: spoiled(0, 0x4D48_5345), says: ["magic", "0x4d485345", "0x4553484d"] },
+        Foreign { bytes: spoiled(4, 99), says: ["version", "99", "2 or 3"] },
+        Foreign { bytes: spoiled(4, 1), says: ["version", "1", "2 or 3"] },
+        Foreign { bytes: spoiled(52, 5000), says: ["layout size", "5000", "8576"] },
+        Foreign { bytes: good[..4096].to_vec(), says: ["size", "4096 bytes", "at least"] },
+        Foreign { bytes: good[..10].to_vec(), says: ["size", "10 bytes", "at least"] },
+        Foreign { bytes: noise, says: ["magic", "0xdeadbeef", "0x4553484d"] },
+    ])
+}
+
+/// The error names the segment and both values; the file stays as it was; the process goes on.
+fn refused(puppets: &mut Puppets, side: Side, foreign: &Foreign) -> Result<()> {
+    let segment = Segment::fresh("foreign-segment");
+    segment.plant(&foreign.bytes)?;
+    let (peer, _) = puppets.way(side);
+    let text = peer.refuses(&open(side.word(), segment.name(), None), -3)?;
+    for part in foreign.says.into_iter().chain([segment.name()]) {
+        ensure!(text.contains(part), "{peer}: {text:?} does not say {part:?}");
+    }
+    ensure!(
+        segment.bytes()? == foreign.bytes,
+        "{peer} has changed a file that it refused ({:?})",
+        foreign.says
+    );
+    peer.expect("close", &Observation::Ok)
+}

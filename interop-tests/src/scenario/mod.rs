@@ -1,0 +1,203 @@
+//! The table of scenarios, and what they share.
+
+mod auto_auto;
+mod bad_input;
+mod both_directions;
+mod clean_close;
+mod echo;
+mod foreign_segment;
+mod framing;
+mod latest_value;
+mod restart;
+mod slave_first;
+mod stop_continue;
+mod stream;
+
+use anyhow::{Result, bail};
+
+use crate::language::{Language, Pairing};
+use crate::observe::Observation;
+use crate::peer::Peer;
+use crate::segment::Segment;
+pub use crate::segment::Side;
+use crate::toolchain::Peers;
+
+/// One promise, run with every pairing.
+pub struct Scenario {
+    /// Its name, as `--scenario` and `--json` have it.
+    pub name: &'static str,
+    /// The promise in a line.
+    pub promise: &'static str,
+    /// Runs it; an error says what did not hold.
+    pub run: fn(&Stage<'_>) -> Result<()>,
+}
+
+/// Every scenario, in the order in which they are run.
+#[rustfmt::skip]
+pub const SCENARIOS: &[Scenario] = &[
+    Scenario { name: "framing", promise: "every message of 0 to N bytes arrives as it was sent, one of N + 1 is refused", run: framing::run },
+    Scenario { name: "echo", promise: "10 000 messages go out and back: none lost, doubled, reordered or torn", run: echo::run },
+    Scenario { name: "latest-value", promise: "a slow reader gets whole, ever newer values, and received + skipped = written", run: latest_value::run },
+    Scenario { name: "both-directions", promise: "both ends send and receive at once without loss", run: both_directions::run },
+    Scenario { name: "auto-auto", promise: "of two endpoints that start at the same instant exactly one becomes master", run: auto_auto::run },
+    Scenario { name: "slave-first", promise: "a slave that starts first waits for its master, and says so when none comes", run: slave_first::run },
+    Scenario { name: "clean-close", promise: "a clean close reaches the other side, after all that was sent", run: clean_close::run },
+    Scenario { name: "master-restart", promise: "a master killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::master },
+    Scenario { name: "slave-restart", promise: "a slave killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::slave },
+    Scenario { name: "stop-continue", promise: "a stopped peer shows as frozen, then as alive, and nothing is lost", run: stop_continue::run },
+    Scenario { name: "foreign-segment", promise: "a wrong magic, version or size is refused and left untouched", run: foreign_segment::run },
+    Scenario { name: "bad-input", promise: "bad names, sizes, files and fields are errors, and never crash", run: bad_input::run },
+];
+
+impl Scenario {
+    /// The scenario of this name.
+    ///
+    /// # Errors
+    /// When the table has none.
+    pub fn named(name: &str) -> Result<&'static Scenario> {
+        match SCENARIOS.iter().find(|scenario| scenario.name == name) {
+            Some(scenario) => Ok(scenario),
+            None => {
+                let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+                bail!("no scenario {name:?}; expected one of {}", names.join(", "))
+            }
+        }
+    }
+}
+
+/// Where a scenario is run: one pairing.
+pub struct Stage<'a> {
+    /// Who is master and who is slave.
+    pub pairing: Pairing,
+    /// The peer programs.
+    pub peers: &'a Peers,
+}
+
+impl Stage<'_> {
+    fn language(&self, side: Side) -> &'static Language {
+        match side {
+            Side::Master => self.pairing.master,
+            Side::Slave => self.pairing.slave,
+        }
+    }
+
+    /// Starts one side's peer: `<peer> <side> <segment> <scenario> <options>`.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(&self, side: Side, segment: &Segment, scenario: &str, options: &[String]) -> Result<Peer> {
+        let language = self.language(side);
+        let Some(mut command) = self.peers.command(language) else {
+            bail!("{} is not installed: {}", language.name, language.install)
+        };
+        command.args([side.word(), segment.name(), scenario]).args(options);
+        Peer::start(format!("{} {}", language.name, side.word()), command)
+    }
+
+    /// Starts both sides' peers with the same scenario and options, the master first.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn start_both(&self, segment: &Segment, scenario: &str, options: &[String]) -> Result<(Peer, Peer)> {
+        let master = self.start(Side::Master, segment, scenario, options)?;
+        Ok((master, self.start(Side::Slave, segment, scenario, options)?))
+    }
+
+    /// Starts both sides as peers that do as they are told.
+    ///
+    /// # Errors
+    /// When one does not start.
+    pub fn puppets(&self) -> Result<Puppets> {
+        // Each command that opens an endpoint names its segment.
+        let nameless = Segment::fresh("unused");
+        let (master, slave) = self.start_both(&nameless, "commands", &[])?;
+        Ok(Puppets { master, slave })
+    }
+}
+
+/// `--option value` for each of these, as a peer's command line has them.
+pub fn options(options: &[(&str, u64)]) -> Vec<String> {
+    options.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect()
+}
+
+/// Two peers that do as they are told.
+pub struct Puppets {
+    /// The pairing's master language.
+    pub master: Peer,
+    /// The pairing's slave language.
+    pub slave: Peer,
+}
+
+impl Puppets {
+    /// Opens a segment at both ends; the data size is the default if none is given.
+    ///
+    /// # Errors
+    /// When one refuses.
+    pub fn open(&mut self, segment: &Segment, size: Option<usize>) -> Result<()> {
+        let wanted = size.unwrap_or(4096);
+        for (peer, side) in [(&mut self.master, Side::Master), (&mut self.slave, Side::Slave)] {
+            let role = side.word().to_owned();
+            peer.expect(
+                &open(side.word(), segment.name(), size),
+                &Observation::Opened { role, data_size: wanted },
+            )?;
+        }
+        self.master.expect("wait-peer 5000", &Observation::Ok)?;
+        self.slave.expect("wait-peer 5000", &Observation::Ok)
+    }
+
+    /// Closes both ends, the slave first, and makes sure that nothing is left of the segment.
+    ///
+    /// # Errors
+    /// When it is.
+    pub fn close(&mut self, segment: &Segment) -> Result<()> {
+        self.slave.expect("close", &Observation::Ok)?;
+        self.master.expect("close", &Observation::Ok)?;
+        segment.is_gone()
+    }
+
+    /// One side's peer as the sender, the other's as the receiver.
+    pub fn way(&mut self, from: Side) -> (&mut Peer, &mut Peer) {
+        match from {
+            Side::Master => (&mut self.master, &mut self.slave),
+            Side::Slave => (&mut self.slave, &mut self.master),
+        }
+    }
+
+    /// Ends both.
+    ///
+    /// # Errors
+    /// When one did not end well.
+    pub fn finish(self) -> Result<()> {
+        self.slave.finish()?;
+        self.master.finish()?;
+        Ok(())
+    }
+}
+
+/// The command that opens a segment, or anything else under a name.
+pub fn open(role: &str, name: &str, size: Option<usize>) -> String {
+    let size = size.map(|size| format!(" {size}")).unwrap_or_default();
+    format!("open {role} {}{size}", word(name.as_bytes()))
+}
+
+/// Bytes as a command has them.
+pub fn word(bytes: &[u8]) -> String {
+    if bytes.is_empty() { "-".to_owned() } else { hex::encode(bytes) }
+}
+
+impl Peer {
+    /// Gives a command whose answer must be this message.
+    ///
+    /// # Errors
+    /// When another message comes, or none.
+    pub fn receives(&mut self, command: &str, bytes: &[u8]) -> Result<()> {
+        match self.ask(command)? {
+            Observation::Message { hex, .. } if hex == hex::encode(bytes) => Ok(()),
+            found => {
+                let found = format!("{found:?}");
+                bail!("{self}: {command}: {found:.200}, expected {} bytes: {:.100}", bytes.len(), word(bytes))
+            }
+        }
+    }
+}

@@ -1,0 +1,164 @@
+//! One side is killed ten times under traffic, and restarted. README, "Restarts", argues what can be claimed.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, ensure};
+
+use super::stream::{Life, Streamer};
+use super::{Side, Stage, open, word};
+use crate::observe::Observation;
+use crate::payload::payload;
+use crate::segment::Segment;
+
+/// How often.
+const KILLS: u64 = 10;
+/// The series of the side that lives on; the killed side's lives are numbered from the second on.
+const SURVIVOR: u64 = 1;
+const FIRST_LIFE: u64 = 100;
+/// How long after a restarted side's READY both directions must work again: the stale threshold, and two
+/// reconnect intervals. No allowance for scheduling: the processes take turns of a millisecond.
+const SERVICE: Duration = Duration::from_millis(100 + 2 * 100);
+
+pub(super) fn master(stage: &Stage<'_>) -> Result<()> {
+    at_rest(stage, Side::Master)?;
+    under_traffic(stage, Side::Master)
+}
+
+pub(super) fn slave(stage: &Stage<'_>) -> Result<()> {
+    at_rest(stage, Side::Slave)?;
+    under_traffic(stage, Side::Slave)
+}
+
+/// A side that is killed between two calls has nothing in its hands: here every message is accounted for, in both
+/// directions and exactly.
+fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
+    let segment = Segment::fresh("restart");
+    let mut puppets = stage.puppets()?;
+    puppets.open(&segment, None)?;
+    for round in 0..3 {
+        let (survivor, mortal) = puppets.way(victim.other());
+        // Unequal lengths, so that a queue has them in its slots and in its arena.
+        let message = |number: u64| payload(round, number, 300);
+        let send = |number: u64| format!("send {}", word(&message(number)));
+        for number in 0..5 {
+            survivor.expect(&send(number), &Observation::Ok)?;
+            mortal.expect(&send(number), &Observation::Ok)?;
+        }
+        mortal.receives("recv 10000", &message(0))?;
+        survivor.receives("recv 10000", &message(0))?;
+        let heir = stage.start(victim, &segment, "commands", &[])?;
+        std::mem::replace(mortal, heir).kill()?;
+        mortal.ask(&open(victim.word(), segment.name(), None))?;
+        survivor.expect("wait-peer 10000", &Observation::Ok)?;
+        for number in 5..8 {
+            survivor.expect(&send(number), &Observation::Ok)?;
+            mortal.expect(&send(number), &Observation::Ok)?;
+        }
+        for number in 1..8 {
+            mortal.receives("recv 10000", &message(number))?;
+            survivor.receives("recv 10000", &message(number))?;
+        }
+        mortal.expect("try-recv", &Observation::Nothing)?;
+        survivor.expect("try-recv", &Observation::Nothing)?;
+    }
+    puppets.close(&segment)?;
+    puppets.finish()
+}
+
+fn under_traffic(stage: &Stage<'_>, victim: Side) -> Result<()> {
+    let segment = Segment::fresh("restart");
+    // The master first, so that neither waits for the other.
+    let mut first = Streamer::start(stage, Side::Master, &segment, series(victim, Side::Master))?;
+    let mut second = Streamer::start(stage, Side::Slave, &segment, series(victim, Side::Slave))?;
+    if victim == Side::Master {
+        std::mem::swap(&mut first, &mut second);
+    }
+    let (mut survivor, mut mortal) = (first, second);
+    let mut lives = Vec::new();
+    for round in 0..KILLS {
+        // A different moment each time, which the traffic itself brings about.
+        let enough = 20 + (round * 37) as usize % 181;
+        mortal.until("traffic", |life| life.received.len() >= enough)?;
+        survivor.until("traffic", |life| life.received_of(FIRST_LIFE + round) >= enough)?;
+        lives.push(mortal.kill()?);
+        mortal = Streamer::start(stage, victim, &segment, FIRST_LIFE + round + 1)?;
+        comes_back(&mut survivor, &mut mortal).with_context(|| format!("restart {}", round + 1))?;
+    }
+    survivor.stop()?;
+    mortal.stop()?;
+    lives.push(mortal.finish()?);
+    let survivor = survivor.finish()?;
+    from_the_mortal(&lives, &survivor)?;
+    from_the_survivor(&lives, &survivor)?;
+    segment.is_gone()
+}
+
+fn series(victim: Side, side: Side) -> u64 {
+    if side == victim { FIRST_LIFE } else { SURVIVOR }
+}
+
+/// Both directions work again in time.
+fn comes_back(survivor: &mut Streamer, mortal: &mut Streamer) -> Result<()> {
+    mortal.until("a message after the restart", |life| !life.received.is_empty())?;
+    let seed = mortal.life.seed;
+    survivor.until("a message from the restarted side", |life| life.received_of(seed) > 0)?;
+    let heard =
+        survivor.life.received.iter().find(|message| message.seed == seed).context("one was received")?;
+    let service = mortal.life.received[0].at.max(heard.at).duration_since(mortal.life.ready);
+    ensure!(service <= SERVICE, "service is back {service:?} after READY, expected within {SERVICE:?}");
+    Ok(())
+}
+
+/// Every life's messages arrive in order, each once, and all that `send` had accepted; at most one more, which
+/// the process did not live to tell of. Each life is a new generation, at the latest with its first message: one
+/// that a killed process left unread may be told with its successor's.
+fn from_the_mortal(lives: &[Life], survivor: &Life) -> Result<()> {
+    let mut received = survivor.received.iter().copied().peekable();
+    let mut generation = 0;
+    for (index, life) in lives.iter().enumerate() {
+        let mut count = 0;
+        let before = generation;
+        let seed = life.seed;
+        if let Some(first) = received.peek() {
+            generation = first.generation;
+            ensure!(
+                generation > before,
+                "series {seed}: generation {generation}, expected more than {before}"
+            );
+        }
+        while let Some(message) = received.next_if(|message| message.seed == life.seed) {
+            let number = message.number;
+            ensure!(number == count, "series {seed}: {number} was received, expected {count}");
+            count += 1;
+        }
+        let untold = if index + 1 == lives.len() { 0 } else { 1 };
+        let sent = life.sent;
+        ensure!(
+            (sent..=sent + untold).contains(&count),
+            "series {seed}: {count} received, expected {sent} as sent"
+        );
+    }
+    match received.next() {
+        None => Ok(()),
+        Some(message) => anyhow::bail!("{message:?} was received out of its series"),
+    }
+}
+
+/// Every message of the survivor arrives in order and once; only one that a killed process had in its hands, taken
+/// from the segment and not yet told of, may be unaccounted for.
+fn from_the_survivor(lives: &[Life], survivor: &Life) -> Result<()> {
+    let mut expected = 0;
+    for (index, life) in lives.iter().enumerate() {
+        for (position, message) in life.received.iter().enumerate() {
+            let (seed, number) = (message.seed, message.number);
+            ensure!(seed == SURVIVOR, "a message of series {seed} was received, expected {SURVIVOR}");
+            let in_hand = u64::from(index > 0 && position == 0);
+            let fits = (expected..=expected + in_hand).contains(&number);
+            ensure!(fits, "life {index}: message {number} was received, expected {expected}");
+            expected = number + 1;
+        }
+    }
+    let sent = survivor.sent;
+    ensure!(expected == sent, "{expected} messages of the survivor are accounted for, expected {sent}");
+    Ok(())
+}

@@ -1,0 +1,26 @@
+//! Promise: every test that `TESTING.md` names exists.
+
+use std::fs;
+use std::path::Path;
+
+/// `path/to/file.rs`, or `path/to/file.rs::a_test`.
+fn is_reference(word: &str) -> bool {
+    let file = word.split("::").next().unwrap_or(word);
+    file.contains("/tests/") && (file.ends_with(".rs") || file.ends_with(".py"))
+}
+
+#[test]
+fn every_test_that_is_named_exists() {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let guide = fs::read_to_string(root.join("TESTING.md")).unwrap();
+    // What stands between backquotes is every second part.
+    let references: Vec<&str> =
+        guide.split('`').skip(1).step_by(2).filter(|word| is_reference(word)).collect();
+    assert!(references.len() > 40, "only {references:?}");
+    for reference in references {
+        let (file, test) = reference.split_once("::").unwrap_or((reference, ""));
+        let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
+        let found = source.contains(&format!("fn {test}(")) || source.contains(&format!("def {test}("));
+        assert!(test.is_empty() || found, "{file} has no test {test}");
+    }
+}

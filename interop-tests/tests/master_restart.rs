@@ -1,0 +1,7 @@
+//! Promise: a master killed ten times under traffic comes back in time, with nothing lost or doubled.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    interop_tests::runner::test("master-restart")
+}
