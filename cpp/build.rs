@@ -1,7 +1,14 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 4] = ["src/endpoint.cc", "src/error.cc", "src/message.cc", "src/text.cc"];
+    const SOURCES: [&str; 6] = [
+        "src/endpoint.cc",
+        "src/error.cc",
+        "src/inspector.cc",
+        "src/loan.cc",
+        "src/message.cc",
+        "src/text.cc",
+    ];
 
     cxx_build::bridge("src/lib.rs")
         .files(SOURCES)

@@ -9,6 +9,7 @@ Usage: test_cpp.sh [--no-sanitizers]
 Installs ESHM for C++ under target/cpp/prefix, then
   - checks the formatting of every C and C++ file
   - checks that the libraries show nothing but the API
+  - compiles the examples in README.md and in the headers
   - runs cpp/tests against the package: C++17 and C++20, static and shared, found by CMake and by pkg-config
   - runs them again under AddressSanitizer and UndefinedBehaviorSanitizer
 
@@ -41,7 +42,9 @@ need() {
 
 check_format() {
     say "clang-format"
-    git ls-files --cached --others --exclude-standard -z '*.cc' '*.cpp' '*.hpp' '*.h' '*.c' |
+    comm --zero-terminated -23 \
+        <(git ls-files --cached --others --exclude-standard -z '*.cc' '*.cpp' '*.hpp' '*.h' '*.c' | sort --zero-terminated) \
+        <(git ls-files --deleted -z | sort --zero-terminated) |
         xargs --null --no-run-if-empty clang-format --dry-run -Werror
 }
 
@@ -64,7 +67,7 @@ check_repeat() {
     say "install, again"
     local before
     before=$(find "$prefix" -type f -printf '%p %T@\n' | sort)
-    ./scripts/install.sh --prefix "$prefix"
+    ./scripts/install.sh --only c++ --prefix "$prefix"
     diff <(echo "$before") <(find "$prefix" -type f -printf '%p %T@\n' | sort) ||
         fail "files that did not change were installed again"
 }
@@ -79,6 +82,30 @@ run_tests() {
     ctest --test-dir "$build" --output-on-failure --progress --parallel "$(nproc)" --no-tests=error
 }
 
+# The examples that say what they include; what is no program of its own is made a function.
+check_examples() {
+    local file examples=$target/cpp/examples
+    say "examples in README.md and the headers"
+    rm -rf "$examples"
+    mkdir -p "$examples"
+    for file in README.md cpp/include/eshm/*.hpp; do
+        sed -E 's|^ */// ?||' "$file" | awk -v prefix="$examples/${file##*/}" '
+            /^```cpp$/ { open = 1; head = body = ""; next }
+            /^```$/ && open {
+                open = 0
+                if (head !~ /<eshm\//) next
+                if (body !~ /int main/) body = "void example() {\n" body "}\n"
+                printf "%s%s", head, body > (prefix "-" ++count ".cpp")
+            }
+            open && /^(#|using namespace)/ { head = head $0 "\n"; next }
+            open { body = body $0 "\n" }'
+    done
+    [[ -f $examples/README.md-1.cpp ]] || fail "README.md has no example in C++"
+    for file in "$examples"/*.cpp; do
+        "${CXX:-c++}" -std=c++17 -fsyntax-only -Wall -Wextra -I "$prefix/include" "$file"
+    done
+}
+
 test_pkg_config() {
     say "pkg-config"
     local flags
@@ -91,7 +118,7 @@ test_sanitized() {
     local options="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
     local own=$target/cpp/sanitized
     say "install, with sanitizers"
-    CARGO_TARGET_DIR=$own CXXFLAGS=$options LDFLAGS=$options ./scripts/install.sh --debug --prefix "$own/prefix"
+    CARGO_TARGET_DIR=$own CXXFLAGS=$options LDFLAGS=$options ./scripts/install.sh --only c++ --debug --prefix "$own/prefix"
     CXXFLAGS=$options LDFLAGS=$options run_tests "$own/tests" "$own/prefix" -DONE_SUITE=ON
 }
 
@@ -121,9 +148,10 @@ main() {
     export CMAKE_GENERATOR=Ninja CLICOLOR_FORCE=0
 
     check_format
-    ./scripts/install.sh --prefix "$prefix"
+    ./scripts/install.sh --only c++ --prefix "$prefix"
     check_repeat
     check_exports
+    check_examples
     # The package must work from wherever it is moved to.
     mkdir -p "$moved"
     cp --archive --update "$prefix/." "$moved"

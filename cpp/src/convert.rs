@@ -69,8 +69,15 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
             return Err(invalid("disconnect", other.repr.to_string(), "immediately, on_timeout or never"));
         }
     };
-    let builder = eshm::Endpoint::builder(name)
+    let wait = match settings.wait {
+        ffi::WaitStrategy::Spin => eshm::WaitStrategy::Spin,
+        ffi::WaitStrategy::SpinThenPark => eshm::WaitStrategy::SpinThenPark,
+        ffi::WaitStrategy::Park => eshm::WaitStrategy::Park,
+        other => return Err(invalid("wait", other.repr.to_string(), "spin, spin_then_park or park")),
+    };
+    let mut builder = eshm::Endpoint::builder(name)
         .role(role)
+        .wait(wait)
         .connect_timeout(time("connect_timeout", settings.connect_timeout)?)
         .heartbeat_interval(time("heartbeat_interval", settings.heartbeat_interval)?)
         .stale_threshold(time("stale_threshold", settings.stale_threshold)?)
@@ -82,7 +89,13 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
         .background(settings.background)
         .mode(settings.mode)
         .any_owner(settings.any_owner);
-    Ok(if settings.has_data_size { builder.data_size(settings.data_size) } else { builder })
+    if settings.has_data_size {
+        builder = builder.data_size(settings.data_size);
+    }
+    if settings.has_queue_capacity {
+        builder = builder.queue_capacity(settings.queue_capacity);
+    }
+    Ok(builder)
 }
 
 impl From<eshm::Role> for ffi::Role {

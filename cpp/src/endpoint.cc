@@ -1,24 +1,28 @@
 #include "eshm/endpoint.hpp"
 
+#include <algorithm>
 #include <string>
 
-#include "access.h"
-#include "eshm-cpp/src/lib.rs.h"
+#include "direction.h"
 
 namespace eshm {
 
+using detail::bytes;
+using detail::Code;
+using detail::ns;
+
 namespace {
 
-/// What a read of the bridge returns when nothing came in the time it had.
-constexpr std::int32_t nothing = 1;
-
-std::int64_t ns(Duration time) noexcept { return time.count().count(); }
+constexpr auto closed = static_cast<std::int32_t>(Errc::closed);
 
 detail::Settings settings(const Options& options) {
     return {
         options.role,
         options.data_size.has_value(),
         options.data_size.value_or(0),
+        options.queue_capacity.has_value(),
+        options.queue_capacity.value_or(0),
+        options.wait,
         ns(options.connect_timeout),
         ns(options.heartbeat_interval),
         ns(options.stale_threshold),
@@ -33,146 +37,171 @@ detail::Settings settings(const Options& options) {
     };
 }
 
+/// That a call came while a message or loan was out.
+Failure occupied(std::string_view segment, const char* text) {
+    return Failure{Errc::invalid, "segment '" + std::string{segment} + "': " + text};
+}
+
 } // namespace
 
-struct Endpoint::Impl {
-    /// What belongs to the attachment, and goes with it.
-    struct Open {
-        rust::Box<detail::Sender> sender;
-        rust::Box<detail::Receiver> receiver;
-    };
-
-    std::string name;
-    std::optional<Open> open;
-
-    /// What `verb` of the sending direction returned.
-    template <class Verb>
-    static Result<void> done(Impl* impl, Verb verb) noexcept {
-        if (!impl || !impl->open) {
-            return Failure{Errc::closed};
-        }
-        detail::Sender& sender = *impl->open->sender;
-        if (const auto code = verb(sender)) {
-            return detail::failure(code, sender.failure());
-        }
-        return {};
-    }
-
-    /// What `verb` of the receiving direction delivered.
-    template <class Verb>
-    static Result<Message> delivered(Impl* impl, Duration wait, Verb verb) noexcept {
-        if (!impl || !impl->open) {
-            return Failure{Errc::closed};
-        }
-        detail::Receiver& receiver = *impl->open->receiver;
-        Message message = detail::MessageAccess::empty();
-        const std::int32_t code = verb(receiver, message);
-        if (code == nothing) {
-            return Failure{ns(wait) > 0 ? Errc::timeout : Errc::no_data};
-        }
-        if (code != 0) {
-            return detail::failure(code, receiver.failure());
-        }
-        return message;
-    }
-};
+void detail::Leave::operator()(Incoming* incoming) const noexcept { leave(incoming); }
+void detail::Leave::operator()(Outgoing* outgoing) const noexcept { leave(outgoing); }
 
 Result<Endpoint> Endpoint::try_open(std::string_view name, const Options& options) noexcept {
     auto opening = detail::open(detail::slice(name.data(), name.size()), settings(options));
     if (const auto code = opening->code()) {
         return detail::failure(code, opening->failure());
     }
-    return Endpoint{
-        std::make_unique<Impl>(Impl{std::string{name}, Impl::Open{opening->sender(), opening->receiver()}})};
+    const auto destroy = [](const detail::Inspector* core) {
+        rust::Box<detail::Inspector>::from_raw(const_cast<detail::Inspector*>(core));
+    };
+    return Endpoint{new detail::Outgoing{opening->sender()}, new detail::Incoming{opening->receiver()},
+                    Inspector{{opening->inspector().into_raw(), destroy}}};
 }
 
-Endpoint::Endpoint(std::unique_ptr<Impl> impl) noexcept : impl_{std::move(impl)} {}
-Endpoint::Endpoint(Endpoint&& other) noexcept = default;
-Endpoint& Endpoint::operator=(Endpoint&& other) noexcept = default;
-Endpoint::~Endpoint() = default;
+std::int32_t Endpoint::put_value(bytes_view value) noexcept {
+    if (!outgoing_) {
+        return closed;
+    }
+    if (outgoing_->is_occupied()) {
+        return Code::occupied;
+    }
+    return outgoing_->half->write(bytes(value), value.size());
+}
 
-void Endpoint::close() noexcept {
-    if (impl_) {
-        impl_->open.reset();
+std::int32_t Endpoint::put(bytes_view message, Duration wait) noexcept {
+    if (!outgoing_) {
+        return closed;
+    }
+    if (outgoing_->is_occupied()) {
+        return Code::occupied;
+    }
+    return outgoing_->half->send(bytes(message), message.size(), ns(wait));
+}
+
+std::int32_t Endpoint::put_many(const bytes_view* messages, std::size_t count, Duration wait,
+                                std::size_t& sent) noexcept {
+    if (!outgoing_) {
+        return closed;
+    }
+    if (outgoing_->is_occupied()) {
+        return Code::occupied;
+    }
+    return outgoing_->half->send_many(messages, count, ns(wait), sent);
+}
+
+Result<Loan> Endpoint::try_loan(std::size_t size, Duration wait) noexcept {
+    if (!outgoing_) {
+        return not_sent(closed);
+    }
+    if (outgoing_->is_occupied()) {
+        return not_sent(Code::occupied);
+    }
+    std::uint8_t* room = outgoing_->half->loan(size, ns(wait));
+    if (!room) {
+        return not_sent(outgoing_->half->code());
+    }
+    outgoing_->occupy();
+    Result<Loan> loan{Loan{}};
+    loan->lender_ = outgoing_.get();
+    loan->data_ = reinterpret_cast<std::byte*>(room);
+    loan->size_ = size;
+    return loan;
+}
+
+std::int32_t Endpoint::take_message(Duration wait, Message& message) noexcept {
+    detail::Incoming* incoming = incoming_.get();
+    if (!incoming) {
+        return closed;
+    }
+    if (incoming->is_occupied()) {
+        return Code::occupied;
+    }
+    if (const auto code = incoming->half->recv(ns(wait), message.content_)) {
+        return code;
+    }
+    incoming->occupy();
+    message.lender_ = incoming;
+    return Code::ok;
+}
+
+std::int32_t Endpoint::take_value(Duration wait, Message& message) noexcept {
+    if (!incoming_) {
+        return closed;
+    }
+    if (incoming_->is_occupied()) {
+        return Code::occupied;
+    }
+    detail::Received& content = message.content_;
+    if (const auto code = incoming_->half->read(ns(wait), content)) {
+        return code;
+    }
+    // It lies in the core's buffer until the next call.
+    std::byte* own = message.short_;
+    if (content.size > sizeof message.short_) {
+        // Not make_unique, which would zero what is about to be overwritten.
+        message.heap_.reset(own = new std::byte[content.size]);
+    }
+    content.data = std::copy_n(content.data, content.size, own) - content.size;
+    return Code::ok;
+}
+
+std::int32_t Endpoint::take_many(std::size_t most, detail::Each& each, Duration wait,
+                                 std::size_t& received) noexcept {
+    if (!incoming_) {
+        return closed;
+    }
+    if (incoming_->is_occupied()) {
+        return Code::occupied;
+    }
+    // Held for the case that `each` receives, or closes the endpoint.
+    detail::Incoming& incoming = *incoming_;
+    incoming.occupy();
+    const auto code = incoming.half->recv_many(most, ns(wait), each, received);
+    vacate(incoming);
+    return code;
+}
+
+Failure Endpoint::not_sent(std::int32_t code) const noexcept {
+    if (code == Code::occupied) {
+        return occupied(name(),
+                        "a loan of this endpoint is still out; send or release it before the endpoint sends, "
+                        "writes or lends again");
+    }
+    return outgoing_ ? detail::failure(code, outgoing_->half->failure()) : Failure{static_cast<Errc>(code)};
+}
+
+Failure Endpoint::not_taken(std::int32_t code, Duration wait) const noexcept {
+    if (code == Code::nothing) {
+        return Failure{ns(wait) > 0 ? Errc::timeout : Errc::no_data};
+    }
+    if (code == Code::occupied) {
+        return occupied(name(),
+                        "a message that this endpoint received is still lent; release or destroy it before "
+                        "the endpoint receives or reads again");
+    }
+    return incoming_ ? detail::failure(code, incoming_->half->failure()) : Failure{static_cast<Errc>(code)};
+}
+
+void Endpoint::expect_nothing(std::int32_t code) const {
+    if (code != Code::nothing && code != static_cast<std::int32_t>(Errc::timeout)) {
+        not_taken(code, none).raise();
     }
 }
 
-bool Endpoint::is_open() const noexcept { return impl_ && impl_->open; }
-
-Result<void> Endpoint::try_write(bytes_view bytes) noexcept {
-    return Impl::done(impl_.get(),
-                      [&](auto& sender) { return sender.write(detail::slice(bytes.data(), bytes.size())); });
-}
-
-Result<void> Endpoint::try_send(bytes_view bytes, Duration wait) noexcept {
-    return Impl::done(impl_.get(), [&](auto& sender) {
-        return sender.send(detail::slice(bytes.data(), bytes.size()), ns(wait));
-    });
-}
-
-Result<void> Endpoint::try_wait_for_peer(Duration wait) noexcept {
-    return Impl::done(impl_.get(), [&](auto& sender) { return sender.wait_for_peer(ns(wait)); });
-}
-
-Result<Message> Endpoint::try_read(Duration wait) noexcept {
-    return Impl::delivered(impl_.get(), wait,
-                           [&](auto& receiver, auto& message) { return receiver.read(ns(wait), message); });
-}
-
-Result<Message> Endpoint::try_recv(Duration wait) noexcept {
-    return Impl::delivered(impl_.get(), wait,
-                           [&](auto& receiver, auto& message) { return receiver.recv(ns(wait), message); });
-}
-
-std::optional<Message> Endpoint::in_time(Result<Message> result) {
-    if (result) {
-        return std::move(*result);
-    }
-    if (const Errc code = result.error().code(); code != Errc::no_data && code != Errc::timeout) {
-        result.error().raise();
-    }
-    return std::nullopt;
-}
-
-Endpoint::Impl& Endpoint::opened() const {
+const Inspector& Endpoint::opened() const {
     if (!is_open()) {
         Failure{Errc::closed}.raise();
     }
-    return *impl_;
+    return inspector_;
 }
 
-std::string_view Endpoint::name() const noexcept {
-    return impl_ ? std::string_view{impl_->name} : std::string_view{};
+Result<void> Endpoint::try_wait_for_peer(Duration wait) noexcept {
+    return is_open() ? inspector_.try_wait_for_peer(wait) : Failure{Errc::closed};
 }
 
-Role Endpoint::role() const { return opened().open->sender->role(); }
-std::size_t Endpoint::data_size() const { return opened().open->sender->data_size(); }
-PeerState Endpoint::peer_state() const { return opened().open->sender->peer_state(); }
-std::uint64_t Endpoint::generation() const { return opened().open->sender->generation(); }
-bool Endpoint::peer_is_legacy() const { return opened().open->sender->peer_is_legacy(); }
-
-Stats Endpoint::stats() const {
-    detail::Counters counters{};
-    Impl::done(&opened(), [&](auto& sender) { return sender.stats(counters); }).value();
-    return {
-        counters.master_heartbeat,
-        counters.slave_heartbeat,
-        counters.master_pid,
-        counters.slave_pid,
-        counters.master_alive,
-        counters.slave_alive,
-        counters.stale_threshold,
-        counters.master_heartbeat_delta,
-        counters.slave_heartbeat_delta,
-        counters.m2s_write_count,
-        counters.m2s_read_count,
-        counters.s2m_write_count,
-        counters.s2m_read_count,
-        counters.skipped,
-        counters.timeouts,
-        counters.reconnects,
-        counters.wakeups,
-    };
+Result<void> Endpoint::try_update_heartbeat() noexcept {
+    return is_open() ? inspector_.try_update_heartbeat() : Failure{Errc::closed};
 }
 
 } // namespace eshm

@@ -10,7 +10,7 @@ namespace {
 std::string describe(Errc code) {
     switch (code) {
     case Errc::invalid:
-        return "a name, a setting or a text cannot be accepted";
+        return "a name, a setting, a text or a call cannot be accepted";
     case Errc::create:
         return "the segment could not be made";
     case Errc::attach:
@@ -22,9 +22,9 @@ std::string describe(Errc code) {
     case Errc::peer_stale:
         return "the peer gives no sign of life any more";
     case Errc::full:
-        return "the channel is full";
+        return "the queue is full";
     case Errc::too_large:
-        return "the message does not fit the channel";
+        return "the message is longer than any that fits";
     case Errc::closed:
         return "this endpoint is closed or was moved from; open a new one";
     case Errc::seat_taken:

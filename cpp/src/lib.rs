@@ -1,13 +1,13 @@
 //! The bridge between the core and the C++ facade in `include/eshm/`.
 //!
-//! It converts, and decides nothing. Errors cross as their number, [`eshm::Error::code`], with 0 for success;
-//! the text stays here until the facade asks for it, so that a call that succeeds pays nothing for it. cxx ends
+//! It converts, and decides nothing. A call with each message crosses it once, with plain words: errors cross as their
+//! number, [`eshm::Error::code`], with 0 for success; the text stays here until the facade asks for it. cxx ends
 //! the process when a panic reaches the bridge: none unwinds into C++.
 
 mod convert;
 mod handles;
 
-use handles::{Opening, Receiver, Sender, decode, encode, open};
+use handles::{Inspector, Opening, Receiver, Sender, decode, encode, open};
 
 #[cxx::bridge(namespace = "eshm::detail")]
 mod ffi {
@@ -35,6 +35,17 @@ mod ffi {
 
     #[namespace = "eshm"]
     #[repr(u8)]
+    enum WaitStrategy {
+        #[cxx_name = "spin"]
+        Spin,
+        #[cxx_name = "spin_then_park"]
+        SpinThenPark,
+        #[cxx_name = "park"]
+        Park,
+    }
+
+    #[namespace = "eshm"]
+    #[repr(u8)]
     enum PeerState {
         #[cxx_name = "absent"]
         Absent,
@@ -53,6 +64,9 @@ mod ffi {
         role: Role,
         has_data_size: bool,
         data_size: usize,
+        has_queue_capacity: bool,
+        queue_capacity: usize,
+        wait: WaitStrategy,
         connect_timeout: i64,
         heartbeat_interval: i64,
         stale_threshold: i64,
@@ -93,27 +107,49 @@ mod ffi {
         fn failure(&self) -> &str;
         fn sender(&mut self) -> Box<Sender>;
         fn receiver(&mut self) -> Box<Receiver>;
+        fn inspector(&mut self) -> Box<Inspector>;
     }
 
+    // Not `&[u8]`, which takes C++ two calls to make. What the pointers must be is said at the functions.
     extern "Rust" {
         type Sender;
-        fn write(&mut self, bytes: &[u8]) -> i32;
-        fn send(&mut self, bytes: &[u8], wait: i64) -> i32;
-        fn wait_for_peer(&mut self, wait: i64) -> i32;
+        unsafe fn write(&mut self, data: *const u8, size: usize) -> i32;
+        unsafe fn send(&mut self, data: *const u8, size: usize, wait: i64) -> i32;
+        unsafe fn send_many(
+            &mut self,
+            messages: *const BytesView,
+            count: usize,
+            wait: i64,
+            sent: &mut usize,
+        ) -> i32;
+        fn loan(&mut self, size: usize, wait: i64) -> *mut u8;
+        fn send_loan(&mut self) -> i32;
+        fn forget_loan(&mut self);
+        fn code(&self) -> i32;
         fn failure(&self) -> &str;
-        fn role(&self) -> Role;
-        fn data_size(&self) -> usize;
-        fn peer_state(&self) -> PeerState;
-        fn generation(&self) -> u64;
-        fn peer_is_legacy(&self) -> bool;
-        fn stats(&mut self, counters: &mut Counters) -> i32;
     }
 
     extern "Rust" {
         type Receiver;
-        fn read(&mut self, wait: i64, message: Pin<&mut Message>) -> i32;
-        fn recv(&mut self, wait: i64, message: Pin<&mut Message>) -> i32;
+        fn read(&mut self, wait: i64, received: &mut Received) -> i32;
+        fn recv(&mut self, wait: i64, received: &mut Received) -> i32;
+        fn release(&mut self);
+        fn recv_many(&mut self, most: usize, wait: i64, each: Pin<&mut Each>, received: &mut usize) -> i32;
         fn failure(&self) -> &str;
+    }
+
+    extern "Rust" {
+        type Inspector;
+        fn name(&self) -> &str;
+        fn role(&self) -> Role;
+        fn data_size(&self) -> usize;
+        fn max_message(&self) -> usize;
+        fn peer_state(&self) -> PeerState;
+        fn generation(&self) -> u64;
+        fn peer_is_legacy(&self) -> bool;
+        fn stats(&self, counters: &mut Counters, failure: &mut String) -> i32;
+        fn wait_for_peer(&self, wait: i64, failure: &mut String) -> i32;
+        fn update_heartbeat(&self, failure: &mut String) -> i32;
     }
 
     extern "Rust" {
@@ -122,21 +158,27 @@ mod ffi {
         fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32;
     }
 
-    // SAFETY: `fill` reads the bytes only until it returns, and touches nothing but the message; that the
-    // signatures agree, cxx has the C++ compiler check.
+    // SAFETY: that the signatures agree, cxx has the C++ compiler check; what the pointers must be is the caller's to
+    // keep.
     unsafe extern "C++" {
-        include!("eshm-cpp/src/access.h");
+        include!("eshm-cpp/src/bridge.h");
 
         #[namespace = "eshm"]
         type Role;
         #[namespace = "eshm"]
         type Disconnect;
         #[namespace = "eshm"]
+        type WaitStrategy;
+        #[namespace = "eshm"]
         type PeerState;
         #[namespace = "eshm"]
-        type Message;
+        #[cxx_name = "bytes_view"]
+        type BytesView = crate::handles::BytesView;
+        type Received = crate::handles::Received;
 
-        /// Copies what was received into the facade's message.
-        fn fill(message: Pin<&mut Message>, bytes: &[u8], skipped: u64, generation: u64);
+        /// A function of the user's, for each message of a batch.
+        type Each;
+        /// Shows it the `size` bytes at `data`. Returns whether it wants to go on.
+        unsafe fn hand(self: Pin<&mut Each>, data: *const u8, size: usize) -> bool;
     }
 }

@@ -1,6 +1,6 @@
 #include "eshm/text.hpp"
 
-#include "access.h"
+#include "bridge.h"
 #include "eshm-cpp/src/lib.rs.h"
 
 namespace eshm::text {

@@ -59,6 +59,16 @@ TEST(BytesView, IsARangeThatCompares) {
     EXPECT_NE(view, bytes_view{});
 }
 
+TEST(MutableBytes, AreWrittenThrough) {
+    std::array<std::byte, 2> memory{};
+    const eshm::mutable_bytes bytes{memory.data(), memory.size()};
+    bytes[0] = std::byte{'o'};
+    *(bytes.begin() + 1) = std::byte{'k'};
+    EXPECT_EQ(chars(memory), "ok");
+    EXPECT_EQ(chars(bytes), "ok") << "it can be sent itself";
+    EXPECT_TRUE(eshm::mutable_bytes{}.empty());
+}
+
 #ifdef __cpp_lib_span
 TEST(BytesView, SpansConvertBothWays) {
     const std::vector<std::byte> bytes{std::byte{1}, std::byte{2}};

@@ -3,6 +3,7 @@
 
 #include <cstring>
 #include <sys/wait.h>
+#include <thread>
 #include <type_traits>
 #include <vector>
 
@@ -20,14 +21,8 @@ using namespace std::chrono_literals;
 
 static_assert(!std::is_copy_constructible_v<Endpoint> && !std::is_copy_assignable_v<Endpoint>);
 static_assert(std::is_nothrow_move_constructible_v<Endpoint> && std::is_nothrow_move_assignable_v<Endpoint>);
-static_assert(!std::is_copy_constructible_v<eshm::Message> && !std::is_copy_assignable_v<eshm::Message>);
-static_assert(std::is_nothrow_move_constructible_v<eshm::Message>);
 static_assert(
     noexcept(std::declval<Endpoint&>().try_recv()) && noexcept(std::declval<Endpoint&>().try_send("")));
-#ifdef __cpp_lib_span
-static_assert(
-    std::is_same_v<decltype(std::declval<const eshm::Message&>().bytes()), std::span<const std::byte>>);
-#endif
 
 TEST(Opening, DestructionClosesAndRemovesTheSegment) {
     const auto name = unique_name();
@@ -121,20 +116,24 @@ TEST(Opening, BadNamesAndSettingsAreRefused) {
     };
     EXPECT_TRUE(refused([](auto& options) { options.data_size = 0; }));
     EXPECT_TRUE(refused([](auto& options) { options.data_size = (64 << 20) + 1; }));
+    EXPECT_TRUE(refused([](auto& options) { options.queue_capacity = (std::size_t{64} << 30) + 1; }));
     EXPECT_TRUE(refused([](auto& options) { options.heartbeat_interval = 0ms; }));
     EXPECT_TRUE(refused([](auto& options) { options.reconnect_timeout = -1ms; }));
     EXPECT_TRUE(refused([](auto& options) { options.mode = 07777; }));
     EXPECT_TRUE(refused([](auto& options) { options.role = static_cast<Role>(7); }));
     EXPECT_TRUE(refused([](auto& options) { options.disconnect = static_cast<eshm::Disconnect>(7); }));
+    EXPECT_TRUE(refused([](auto& options) { options.wait = static_cast<eshm::WaitStrategy>(7); }));
 }
 
 TEST(Opening, SettingsReachTheSegment) {
     eshm::Options options;
     options.data_size = 100;
+    options.queue_capacity = 1000;
     options.mode = 0640;
     options.stale_threshold = 250ms;
     const Pair pair{options};
     EXPECT_EQ(pair.slave.data_size(), 100U);
+    EXPECT_EQ(pair.slave.max_message(), 1000U);
     EXPECT_EQ(pair.master.stats().stale_threshold, 250U);
     const auto status = std::filesystem::status("/dev/shm/eshm_" + pair.name);
     EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
@@ -142,18 +141,17 @@ TEST(Opening, SettingsReachTheSegment) {
 
 #if __cplusplus >= 202002L
 TEST(Opening, SettingsCanBeNamedInPlace) {
-    const Endpoint master{unique_name(), {.role = Role::master, .data_size = 64, .stale_threshold = 1s}};
+    const Endpoint master{unique_name(),
+                          {.role = Role::master, .data_size = 64, .wait = eshm::WaitStrategy::park}};
     EXPECT_EQ(master.data_size(), 64U);
 }
 #endif
 
 TEST(Messages, AnySizeArrivesWhole) {
     Pair pair;
-    for (const std::size_t size : {0U, 1U, 21U, 27U, 4095U, 4096U}) {
-        std::vector<unsigned char> bytes(size);
-        for (std::size_t i = 0; i < size; ++i) {
-            bytes[i] = static_cast<unsigned char>(i * 7);
-        }
+    for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{21}, std::size_t{56},
+                                   std::size_t{57}, std::size_t{4097}, pair.master.max_message()}) {
+        const auto bytes = support::pattern(size);
         pair.master.send(bytes, patience);
         const auto message = pair.slave.recv();
         EXPECT_EQ(message.size(), size);
@@ -164,13 +162,43 @@ TEST(Messages, AnySizeArrivesWhole) {
 
 TEST(Messages, OneByteTooManyIsRefusedAndTheChannelGoesOn) {
     Pair pair;
-    const std::vector<std::byte> bytes(pair.master.data_size() + 1);
-    EXPECT_EQ(thrown([&] { pair.master.write(bytes); }), Errc::too_large);
-    const std::vector<std::byte> more_than_any_channel_holds((64U << 20U) + 1);
-    EXPECT_EQ(thrown([&] { pair.master.send(more_than_any_channel_holds); }), Errc::too_large);
-    EXPECT_EQ(pair.master.try_send(more_than_any_channel_holds).error().code(), Errc::too_large);
+    EXPECT_EQ(thrown([&] { pair.master.write(support::pattern(pair.master.data_size() + 1)); }),
+              Errc::too_large);
+    const auto bytes = support::pattern(pair.master.max_message() + 1);
+    EXPECT_EQ(thrown([&] { pair.master.send(bytes); }), Errc::too_large);
+    EXPECT_EQ(pair.master.try_send(bytes).error().code(), Errc::too_large);
     pair.master.send("fits");
     EXPECT_EQ(pair.slave.recv().text(), "fits");
+}
+
+TEST(Messages, WithoutQueuesOneIsInFlight) {
+    eshm::Options options;
+    options.queue_capacity = 0;
+    Pair pair{options};
+    EXPECT_EQ(pair.master.max_message(), pair.master.data_size());
+    pair.master.send("first");
+    EXPECT_EQ(pair.master.try_send("second").error().code(), Errc::full);
+    {
+        const auto message = pair.slave.recv();
+        EXPECT_EQ(message.text(), "first");
+        EXPECT_EQ(thrown([&] { (void)pair.slave.recv(0ms); }), Errc::invalid);
+    }
+    pair.master.send_many({"second"});
+    EXPECT_EQ(pair.slave.recv_many(9, [](eshm::bytes_view bytes) { EXPECT_EQ(bytes, "second"); }), 1U);
+    auto loan = pair.master.loan(1);
+    loan.bytes()[0] = std::byte{'3'};
+    loan.send();
+    EXPECT_EQ(pair.slave.recv().text(), "3");
+}
+
+TEST(Messages, AndTheMailboxDoNotMeet) {
+    Pair pair;
+    pair.master.send("message");
+    pair.master.write("value");
+    EXPECT_EQ(pair.slave.read().text(), "value");
+    EXPECT_EQ(pair.slave.recv().text(), "message");
+    EXPECT_FALSE(pair.slave.try_read());
+    EXPECT_FALSE(pair.slave.try_recv());
 }
 
 TEST(Messages, TextTravelsNullTerminated) {
@@ -190,20 +218,6 @@ TEST(Messages, WhatIsNoTextIsAnError) {
     EXPECT_FALSE(message.try_text());
 }
 
-TEST(Messages, OwnTheirBytes) {
-    Pair pair;
-    pair.master.send("first");
-    auto first = pair.slave.recv();
-    pair.master.send("second");
-    const auto second = pair.slave.recv();
-    EXPECT_EQ(first.text(), "first");
-    const auto moved = std::move(first);
-    EXPECT_EQ(moved.text(), "first");
-    EXPECT_EQ(first.size(), 0U);
-    EXPECT_EQ(first.text(), "");
-    EXPECT_EQ(moved.generation(), second.generation());
-}
-
 TEST(Waiting, EveryFormSaysThatNothingCame) {
     Pair pair;
     EXPECT_FALSE(pair.slave.recv(0ms));
@@ -220,6 +234,19 @@ TEST(Waiting, LastsAsLongAsWasAskedFor) {
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(pair.slave.recv(std::chrono::duration<double>{0.02}));
     EXPECT_GE(std::chrono::steady_clock::now() - start, 20ms);
+}
+
+TEST(Waiting, EveryStrategyFindsWhatComes) {
+    for (const auto strategy :
+         {eshm::WaitStrategy::spin, eshm::WaitStrategy::spin_then_park, eshm::WaitStrategy::park}) {
+        eshm::Options options;
+        options.wait = strategy;
+        Pair pair{options};
+        std::thread peer{[&] { pair.slave.send(pair.slave.recv().bytes()); }};
+        pair.master.send("there and back");
+        EXPECT_EQ(pair.master.recv().text(), "there and back");
+        peer.join();
+    }
 }
 
 TEST(Waiting, NoTimeIsTooLong) {
@@ -272,6 +299,23 @@ TEST(Mailbox, KeepsTheLatestAndCountsTheRest) {
     EXPECT_FALSE(pair.slave.try_read()) << "never the same value twice";
 }
 
+TEST(Mailbox, ValuesOwnTheirBytes) {
+    Pair pair;
+    for (const std::size_t size : {5U, 64U, 65U, 4096U}) {
+        const auto bytes = support::pattern(size);
+        pair.master.write(bytes);
+        auto first = pair.slave.read();
+        pair.master.write("another");
+        const auto second = pair.slave.read();
+        EXPECT_EQ(eshm::bytes_view{first.bytes()}, eshm::bytes_view{bytes});
+        const auto moved = std::move(first);
+        EXPECT_EQ(eshm::bytes_view{moved.bytes()}, eshm::bytes_view{bytes});
+        EXPECT_EQ(first.size(), 0U);
+        EXPECT_EQ(first.text(), "");
+        EXPECT_EQ(moved.generation(), second.generation());
+    }
+}
+
 TEST(Generations, TellThatThePeerWasRestarted) {
     Pair pair;
     pair.master.wait_for_peer(patience);
@@ -298,12 +342,29 @@ TEST(Statistics, CountWhatHappened) {
     EXPECT_TRUE(stats.master_alive && stats.slave_alive);
 }
 
+TEST(Heartbeats, AreTheUsersWithoutTheBackground) {
+    eshm::Options options;
+    options.background = false;
+    Pair pair{options};
+    const auto before = pair.master.stats().master_heartbeat;
+    pair.master.update_heartbeat();
+    EXPECT_TRUE(pair.master.try_update_heartbeat());
+    EXPECT_EQ(pair.master.stats().master_heartbeat, before + 2);
+    pair.master.close();
+    EXPECT_EQ(thrown([&] { pair.master.update_heartbeat(); }), Errc::closed);
+}
+
 TEST(Fork, TheChildIsRefusedAndTheParentGoesOn) {
     Pair pair;
+    pair.slave.send_many({"lent", "next"});
+    auto message = pair.master.recv();
+    auto loan = pair.master.loan(4);
     const pid_t child = fork();
     if (child == 0) {
-        const auto sent = pair.master.try_send("from the child");
-        const bool refused = !sent && sent.error().code() == Errc::forked;
+        message.release(); // must be left to the parent
+        const bool refused = loan.try_send().error().code() == Errc::forked &&
+                             pair.master.try_send("from the child").error().code() == Errc::forked &&
+                             pair.master.try_recv().error().code() == Errc::forked;
         pair.master.close(); // must leave the parent's segment alone
         _exit(refused ? 0 : 1);
     }
@@ -311,8 +372,12 @@ TEST(Fork, TheChildIsRefusedAndTheParentGoesOn) {
     ASSERT_EQ(waitpid(child, &status, 0), child);
     EXPECT_TRUE(WIFEXITED(status) && WEXITSTATUS(status) == 0) << status;
     EXPECT_TRUE(segment_exists(pair.name));
-    pair.master.send("from the parent");
-    EXPECT_EQ(pair.slave.recv().text(), "from the parent");
+    EXPECT_EQ(message.text(), "lent");
+    message.release();
+    EXPECT_EQ(pair.master.recv().text(), "next");
+    std::memcpy(loan.bytes().data(), "loan", 4);
+    loan.send();
+    EXPECT_EQ(pair.slave.recv().text(), "loan");
 }
 
 } // namespace

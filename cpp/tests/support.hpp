@@ -12,6 +12,7 @@
 #include <string>
 #include <unistd.h>
 #include <utility>
+#include <vector>
 
 namespace support {
 
@@ -28,6 +29,15 @@ inline std::string unique_name() {
 
 inline bool segment_exists(const std::string& name) {
     return std::filesystem::exists("/dev/shm/eshm_" + name);
+}
+
+/// `size` bytes that are not all the same.
+inline std::vector<unsigned char> pattern(std::size_t size) {
+    std::vector<unsigned char> bytes(size);
+    for (std::size_t i = 0; i < size; ++i) {
+        bytes[i] = static_cast<unsigned char>(i * 7 + i / 251);
+    }
+    return bytes;
 }
 
 /// Both ends of one segment.

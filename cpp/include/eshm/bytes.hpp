@@ -1,5 +1,6 @@
 /// @file
-/// `eshm::bytes_view`: how bytes are handed to an endpoint, the same in C++17 and C++20.
+/// `eshm::bytes_view`: how bytes are handed to an endpoint, the same in C++17 and C++20;
+/// `eshm::mutable_bytes`: how memory to be filled is handed out.
 #ifndef ESHM_BYTES_HPP
 #define ESHM_BYTES_HPP
 
@@ -102,6 +103,29 @@ class bytes_view {
 
   private:
     const std::byte* data_ = nullptr;
+    std::size_t size_ = 0;
+};
+
+/// As `bytes_view`, to be written to: what C++17 has in the place of `std::span<std::byte>`.
+class mutable_bytes {
+  public:
+    using value_type = std::byte;
+    using iterator = std::byte*;
+
+    constexpr mutable_bytes() noexcept = default;
+    constexpr mutable_bytes(std::byte* data, std::size_t size) noexcept : data_{data}, size_{size} {}
+
+    [[nodiscard]] constexpr std::byte* data() const noexcept { return data_; }
+    [[nodiscard]] constexpr std::size_t size() const noexcept { return size_; }
+    [[nodiscard]] constexpr bool empty() const noexcept { return size_ == 0; }
+    [[nodiscard]] constexpr iterator begin() const noexcept { return data_; }
+    [[nodiscard]] constexpr iterator end() const noexcept { return data_ + size_; }
+
+    /// The byte at `index`, which must be less than `size()`.
+    constexpr std::byte& operator[](std::size_t index) const noexcept { return data_[index]; }
+
+  private:
+    std::byte* data_ = nullptr;
     std::size_t size_ = 0;
 };
 

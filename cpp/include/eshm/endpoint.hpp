@@ -5,24 +5,37 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <initializer_list>
 #include <memory>
 #include <optional>
 #include <string_view>
+#include <type_traits>
 #include <utility>
 
+#include "eshm/batch.hpp"
 #include "eshm/bytes.hpp"
 #include "eshm/error.hpp"
+#include "eshm/inspector.hpp"
+#include "eshm/loan.hpp"
 #include "eshm/message.hpp"
 #include "eshm/options.hpp"
 
 namespace eshm {
 
+namespace detail {
+/// Ends an endpoint's hold on a direction: destroys it, or leaves that to the message or loan that lies in
+/// it.
+struct ESHM_CPP_API Leave {
+    void operator()(Incoming* incoming) const noexcept;
+    void operator()(Outgoing* outgoing) const noexcept;
+};
+} // namespace detail
+
 /// One process's attachment to the segment `/dev/shm/eshm_<name>`, which joins one master and one slave on
-/// one machine. Each direction carries
+/// one machine. Each direction carries both of
 /// - a mailbox, `write` / `read`: the latest value wins, and a read tells how many values it skipped;
-/// - messages, `send` / `recv`: every one, once, in order; a full channel makes the sender wait, or refuses.
-///
-/// A direction carries the one or the other: both ends agree on which.
+/// - a queue of messages, `send` / `recv`: every one, once, in order; a full queue makes the sender wait, or
+///   refuses.
 ///
 /// ```cpp
 /// #include <eshm/eshm.hpp>
@@ -50,18 +63,26 @@ namespace eshm {
 /// other; polling in vain allocates nothing. A `send` that is refused or out of time is an error in both:
 /// the caller still has the message.
 ///
+/// ### Without a copy
+///
+/// `recv` lends the message where it lies, and `loan` lends room to build one in. At most one `Message` that
+/// was received, and one `Loan`, exist at a time: meanwhile the other calls of that direction fail with
+/// `Errc::invalid`. See `Message` and `Loan`.
+///
 /// ### Threads
 ///
-/// One thread at a time per direction: one thread may send and write while another receives and reads.
-/// Inspection (`peer_state()`, `stats()` …) belongs to the sending direction. Opening, closing, moving and
-/// destroying need the endpoint to themselves. Different endpoints are independent.
+/// One thread at a time per direction: one thread may send, write and loan while another receives and reads.
+/// Opening, closing, moving and destroying need the endpoint to themselves. Inspection (`peer_state()`,
+/// `stats()` …) and `update_heartbeat()` may be called by any thread in between; `inspector()` gives a handle
+/// for them that does not depend on the endpoint's life. Different endpoints are independent.
 ///
 /// ### Lifetime
 ///
 /// Move-only. Destruction closes: the peer sees it at once, and a master's segment is removed (see
-/// `Options::auto_cleanup`). An endpoint does not survive a `fork` into the child: there, every verb fails
-/// with `Errc::forked`. A defect of the library (a Rust panic) or memory that runs out ends the process with
-/// a message on stderr; neither unwinds through C++.
+/// `Options::auto_cleanup`); a `Message` or `Loan` that still lies in the segment keeps it open until it is
+/// gone too. An endpoint does not survive a `fork` into the child: there, every verb fails with
+/// `Errc::forked`. A defect of the library (a Rust panic) or memory that runs out ends the process with a
+/// message on stderr; neither unwinds through C++.
 class ESHM_CPP_API Endpoint {
   public:
     /// Opens the segment `name`: 1 to 250 bytes of UTF-8 without `/`, `..` or NUL.
@@ -85,75 +106,264 @@ class ESHM_CPP_API Endpoint {
         return try_open(name, options);
     }
 
-    /// The endpoint moved from is closed.
-    Endpoint(Endpoint&& other) noexcept;
-    Endpoint& operator=(Endpoint&& other) noexcept;
+    /// The endpoint moved from is closed. A `Message` or `Loan` of it lives on.
+    Endpoint(Endpoint&& other) noexcept = default;
+    Endpoint& operator=(Endpoint&& other) noexcept = default;
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
-    ~Endpoint();
+    ~Endpoint() = default;
 
-    /// Leaves the segment; the peer sees it at once. Every later verb fails with `Errc::closed`, closing
-    /// again does nothing.
-    void close() noexcept;
+    /// Leaves the segment; the peer sees it at once, or when the last `Message` and `Loan` of this endpoint
+    /// are gone. Every later verb fails with `Errc::closed`, closing again does nothing.
+    void close() noexcept {
+        outgoing_.reset();
+        incoming_.reset();
+    }
 
     /// Whether it was neither closed nor moved from.
-    [[nodiscard]] bool is_open() const noexcept;
+    [[nodiscard]] bool is_open() const noexcept { return outgoing_ != nullptr; }
 
     /// Makes `bytes`, 0 … `data_size()` of them, the mailbox's latest value. Never waits.
     /// @throws Error `Errc::too_large`; `Errc::timeout` while a slave looks for its master.
-    void write(bytes_view bytes) { try_write(bytes).value(); }
-    Result<void> try_write(bytes_view bytes) noexcept;
+    void write(bytes_view bytes) { expect_sent(put_value(bytes)); }
+    Result<void> try_write(bytes_view bytes) noexcept { return sent(put_value(bytes)); }
 
     /// Waits for a value of the mailbox that was not read yet. Never the same value twice.
     /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` when there is none to come.
-    [[nodiscard]] Message read() { return try_read(forever).value(); }
+    [[nodiscard]] Message read() { return take<&Endpoint::take_value>(); }
     /// The same for at most `wait`; empty when nothing new came.
-    [[nodiscard]] std::optional<Message> read(Duration wait) { return in_time(try_read(wait)); }
-    Result<Message> try_read(Duration wait = none) noexcept;
+    [[nodiscard]] std::optional<Message> read(Duration wait) { return take_in<&Endpoint::take_value>(wait); }
+    Result<Message> try_read(Duration wait = none) noexcept { return try_take<&Endpoint::take_value>(wait); }
 
-    /// Sends `bytes`, 0 … `data_size()` of them, waiting while the channel is full.
+    /// Sends `bytes`, 0 … `max_message()` of them, waiting while the queue is full.
     /// @throws Error `Errc::too_large`; `Errc::peer_closed` or `Errc::peer_stale` when nobody is to come who
     /// could receive it. The message was not sent then.
-    void send(bytes_view bytes) { try_send(bytes, forever).value(); }
+    void send(bytes_view bytes) { expect_sent(put(bytes, forever)); }
     /// The same for at most `wait`.
-    /// @throws TimeoutError when the channel stayed full; with a wait of zero, Error `Errc::full`.
-    void send(bytes_view bytes, Duration wait) { try_send(bytes, wait).value(); }
-    Result<void> try_send(bytes_view bytes, Duration wait = none) noexcept;
+    /// @throws TimeoutError when the queue stayed full; with a wait of zero, Error `Errc::full`.
+    void send(bytes_view bytes, Duration wait) { expect_sent(put(bytes, wait)); }
+    Result<void> try_send(bytes_view bytes, Duration wait = none) noexcept { return sent(put(bytes, wait)); }
 
-    /// Waits for the next message.
-    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` when there is none to come.
-    [[nodiscard]] Message recv() { return try_recv(forever).value(); }
+    /// Waits for the next message, and lends it where it lies.
+    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` when there is none to come; `Errc::invalid`
+    /// while the one before is still lent.
+    [[nodiscard]] Message recv() { return take<&Endpoint::take_message>(); }
     /// The same for at most `wait`; empty when none came.
-    [[nodiscard]] std::optional<Message> recv(Duration wait) { return in_time(try_recv(wait)); }
-    Result<Message> try_recv(Duration wait = none) noexcept;
+    [[nodiscard]] std::optional<Message> recv(Duration wait) {
+        return take_in<&Endpoint::take_message>(wait);
+    }
+    Result<Message> try_recv(Duration wait = none) noexcept {
+        return try_take<&Endpoint::take_message>(wait);
+    }
+
+    /// Room for a message of `size` bytes, 0 … `max_message()`, to be built in place; waits for it as `send`
+    /// does.
+    /// @throws Error as `send`; `Errc::invalid` while another loan exists.
+    [[nodiscard]] Loan loan(std::size_t size) { return try_loan(size, forever).value(); }
+    /// The same for at most `wait`.
+    /// @throws TimeoutError when there was no room in time; with a wait of zero, Error `Errc::full`.
+    [[nodiscard]] Loan loan(std::size_t size, Duration wait) { return try_loan(size, wait).value(); }
+    Result<Loan> try_loan(std::size_t size, Duration wait = none) noexcept;
+
+    /// Sends messages in order, with at most one wake-up for as many as there is room for, waiting while the
+    /// queue is full. They are any range of what converts to `bytes_view`; an array of `bytes_view` itself is
+    /// the fastest.
+    ///
+    /// ```cpp
+    /// robot.send_many({"one", "two"});
+    /// robot.send_many(std::vector<std::string>{"three", "four"});
+    /// ```
+    /// @throws Error as `send`, for the first message that could not be sent: those before it were.
+    template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
+    void send_many(Range&& messages) {
+        expect_sent(put_all(messages, forever).code);
+    }
+    void send_many(std::initializer_list<bytes_view> messages) { send_many<decltype(messages)&>(messages); }
+    /// Sends what can be sent within `wait`, and returns how many of the messages that were, counted from the
+    /// first; at least one, if there are any.
+    /// @throws Error as `send(bytes, wait)`, when it was none.
+    template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
+    std::size_t send_many(Range&& messages, Duration wait) {
+        return try_send_many(messages, wait).value();
+    }
+    std::size_t send_many(std::initializer_list<bytes_view> messages, Duration wait) {
+        return try_send_many(messages, wait).value();
+    }
+    /// The same, throwing only what the range does.
+    template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
+    Result<std::size_t> try_send_many(Range&& messages, Duration wait = none) {
+        const auto [count, code] = put_all(messages, wait);
+        if (count == 0 && code != 0) {
+            return not_sent(code);
+        }
+        return count;
+    }
+    Result<std::size_t> try_send_many(std::initializer_list<bytes_view> messages,
+                                      Duration wait = none) noexcept {
+        return try_send_many<decltype(messages)&>(messages, wait);
+    }
+
+    /// Calls `each(bytes_view)` with each of up to `most` messages that are there, where they lie, and
+    /// releases them all at once. Waits for the first one as `recv` does. Returns how many there were.
+    ///
+    /// ```cpp
+    /// std::vector<std::string> log;
+    /// robot.recv_many(256, [&](eshm::bytes_view bytes) { log.emplace_back(bytes.chars()); });
+    /// ```
+    ///
+    /// What `each` throws comes out of this call. None of the messages counts as received then: they will be
+    /// received again, those included that `each` has seen. (Without a queue, the one that it has seen is
+    /// gone.)
+    template <class Function>
+    std::size_t recv_many(std::size_t most, Function&& each) {
+        return try_recv_many(most, each, forever).value();
+    }
+    /// The same for at most `wait`; 0 when none came.
+    template <class Function>
+    std::size_t recv_many(std::size_t most, Function&& each, Duration wait) {
+        std::size_t received = 0;
+        if (const std::int32_t code = hand_out(most, each, wait, received)) {
+            expect_nothing(code);
+        }
+        return received;
+    }
+    /// The same, throwing only what `each` does.
+    template <class Function>
+    Result<std::size_t> try_recv_many(std::size_t most, Function&& each, Duration wait = none) {
+        std::size_t received = 0;
+        if (const std::int32_t code = hand_out(most, each, wait, received)) {
+            return not_taken(code, wait);
+        }
+        return received;
+    }
 
     /// Waits until a live peer is attached.
     /// @throws TimeoutError when there is none in time.
     void wait_for_peer(Duration wait) { try_wait_for_peer(wait).value(); }
     Result<void> try_wait_for_peer(Duration wait) noexcept;
 
-    /// The segment's name, as it was given; empty once moved from.
-    [[nodiscard]] std::string_view name() const noexcept;
-    /// Master or slave, whatever was asked for. @throws Error `Errc::closed`, as do all below.
-    [[nodiscard]] Role role() const;
-    /// The greatest message, in bytes.
-    [[nodiscard]] std::size_t data_size() const;
-    [[nodiscard]] PeerState peer_state() const;
+    /// Shows one sign of life: for endpoints without `Options::background`, whose peer would take them for
+    /// frozen.
+    void update_heartbeat() { try_update_heartbeat().value(); }
+    Result<void> try_update_heartbeat() noexcept;
+
+    /// A handle for questions from other threads, or after the endpoint's life.
+    /// @throws Error `Errc::closed`, as do all below.
+    [[nodiscard]] Inspector inspector() const { return opened(); }
+
+    /// The segment's name, as it was given; empty once moved from. Does not throw.
+    [[nodiscard]] std::string_view name() const noexcept { return inspector_.name(); }
+    /// Master or slave, whatever was asked for.
+    [[nodiscard]] Role role() const { return opened().role(); }
+    /// The greatest value of `write`, in bytes.
+    [[nodiscard]] std::size_t data_size() const { return opened().data_size(); }
+    /// The greatest message of `send`, in bytes: the queue's capacity, or, on a segment without queues, the
+    /// data size.
+    [[nodiscard]] std::size_t max_message() const { return opened().max_message(); }
+    [[nodiscard]] PeerState peer_state() const { return opened().peer_state(); }
     /// The peer's generation: it changes at each restart of the peer.
-    [[nodiscard]] std::uint64_t generation() const;
+    [[nodiscard]] std::uint64_t generation() const { return opened().generation(); }
     /// Whether the peer is a process of ESHM 1.x, which does not say what it can do.
-    [[nodiscard]] bool peer_is_legacy() const;
-    [[nodiscard]] Stats stats() const;
+    [[nodiscard]] bool peer_is_legacy() const { return opened().peer_is_legacy(); }
+    [[nodiscard]] Stats stats() const { return opened().stats(); }
 
   private:
-    struct Impl;
     static constexpr Duration none = std::chrono::nanoseconds{0};
 
-    explicit Endpoint(std::unique_ptr<Impl> impl) noexcept;
-    static std::optional<Message> in_time(Result<Message> result);
-    [[nodiscard]] Impl& opened() const;
+    Endpoint(detail::Outgoing* outgoing, detail::Incoming* incoming, Inspector inspector) noexcept
+        : outgoing_{outgoing}, incoming_{incoming}, inspector_{std::move(inspector)} {}
 
-    std::unique_ptr<Impl> impl_;
+    // Each returns 0, or what `not_sent` or `not_taken` make a failure of.
+    std::int32_t put_value(bytes_view bytes) noexcept;
+    std::int32_t put(bytes_view bytes, Duration wait) noexcept;
+    std::int32_t put_many(const bytes_view* messages, std::size_t count, Duration wait,
+                          std::size_t& sent) noexcept;
+    std::int32_t take_value(Duration wait, Message& message) noexcept;
+    std::int32_t take_message(Duration wait, Message& message) noexcept;
+    std::int32_t take_many(std::size_t most, detail::Each& each, Duration wait,
+                           std::size_t& received) noexcept;
+
+    [[nodiscard]] Failure not_sent(std::int32_t code) const noexcept;
+    [[nodiscard]] Failure not_taken(std::int32_t code, Duration wait) const noexcept;
+    /// Throws, unless `code` says that nothing came in time.
+    void expect_nothing(std::int32_t code) const;
+
+    void expect_sent(std::int32_t code) const {
+        if (code != 0) {
+            not_sent(code).raise();
+        }
+    }
+
+    [[nodiscard]] Result<void> sent(std::int32_t code) const noexcept {
+        if (code != 0) {
+            return not_sent(code);
+        }
+        return {};
+    }
+
+    // `verb` is take_value or take_message. They fill the message in the place where the caller gets it.
+    template <auto verb>
+    Message take() {
+        Message message;
+        if (const std::int32_t code = (this->*verb)(forever, message)) {
+            not_taken(code, forever).raise();
+        }
+        return message;
+    }
+
+    template <auto verb>
+    std::optional<Message> take_in(Duration wait) {
+        std::optional<Message> message{std::in_place};
+        if (const std::int32_t code = (this->*verb)(wait, *message)) {
+            expect_nothing(code);
+            message.reset();
+        }
+        return message;
+    }
+
+    template <auto verb>
+    Result<Message> try_take(Duration wait) noexcept {
+        Result<Message> message{Message{}};
+        if (const std::int32_t code = (this->*verb)(wait, *message)) {
+            message = not_taken(code, wait);
+        }
+        return message;
+    }
+
+    /// How many were sent, and why no more.
+    struct Sent {
+        std::size_t count;
+        std::int32_t code;
+    };
+
+    template <class Range>
+    Sent put_all(Range& messages, Duration wait) {
+        Sent all{0, 0};
+        const detail::Countdown countdown{wait};
+        detail::in_batches(messages, [&](const bytes_view* batch, std::size_t count) {
+            std::size_t sent = 0;
+            all.code = put_many(batch, count, countdown.left(), sent);
+            all.count += sent;
+            return sent == count;
+        });
+        return all;
+    }
+
+    template <class Function>
+    std::int32_t hand_out(std::size_t most, Function& function, Duration wait, std::size_t& received) {
+        auto call = [&function](bytes_view bytes) noexcept(
+                        std::is_nothrow_invocable_v<Function&, bytes_view>) { function(bytes); };
+        detail::Each each{call};
+        const std::int32_t code = take_many(most, each, wait, received);
+        each.rethrow();
+        return code;
+    }
+
+    [[nodiscard]] const Inspector& opened() const;
+
+    std::unique_ptr<detail::Outgoing, detail::Leave> outgoing_;
+    std::unique_ptr<detail::Incoming, detail::Leave> incoming_;
+    Inspector inspector_;
 };
 
 } // namespace eshm

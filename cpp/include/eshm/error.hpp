@@ -21,14 +21,14 @@ namespace eshm {
 /// The kind of an error. The numbers are the same in every language, and never change; −1 … −15 are those of
 /// ESHM 1.x.
 enum class Errc : int {
-    invalid = -1,      ///< A name, a setting or a text that cannot be accepted.
+    invalid = -1,      ///< A name, a setting, a text or a call that cannot be accepted.
     create = -2,       ///< The segment could not be made.
     attach = -3,       ///< No segment of that name in time, or one that cannot be used.
     no_data = -9,      ///< Nothing new to read or receive, and the call was not to wait.
     timeout = -10,     ///< The time given did not suffice; also a slave that is looking for its master.
     peer_stale = -11,  ///< The peer gives no sign of life, and the configured patience is used up.
-    full = -12,        ///< The channel is full, and the call was not to wait.
-    too_large = -13,   ///< The message is longer than `Endpoint::data_size()`.
+    full = -12,        ///< The queue is full, and the call was not to wait.
+    too_large = -13,   ///< Longer than `Endpoint::max_message()`, or a value than `Endpoint::data_size()`.
     closed = -14,      ///< This endpoint was closed or moved from.
     seat_taken = -15,  ///< A live process already is the master, or the slave, of the segment.
     peer_closed = -16, ///< The peer left with a clean close, and everything it sent was received.
@@ -101,6 +101,10 @@ class [[nodiscard]] Result {
   public:
     Result(T value) noexcept : outcome_{std::in_place_index<0>, std::move(value)} {}
     Result(Failure failure) noexcept : outcome_{std::in_place_index<1>, std::move(failure)} {}
+    Result& operator=(Failure failure) noexcept {
+        outcome_.template emplace<1>(std::move(failure));
+        return *this;
+    }
 
     [[nodiscard]] bool has_value() const noexcept { return outcome_.index() == 0; }
     explicit operator bool() const noexcept { return has_value(); }

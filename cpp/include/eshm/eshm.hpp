@@ -33,6 +33,8 @@
 #include "eshm/bytes.hpp"
 #include "eshm/endpoint.hpp"
 #include "eshm/error.hpp"
+#include "eshm/inspector.hpp"
+#include "eshm/loan.hpp"
 #include "eshm/message.hpp"
 #include "eshm/options.hpp"
 #include "eshm/text.hpp"

@@ -27,6 +27,13 @@ enum class Disconnect : std::uint8_t {
     never,       ///< The search never ends, calls only time out.
 };
 
+/// How an endpoint waits for what is not there yet.
+enum class WaitStrategy : std::uint8_t {
+    spin,           ///< Looks again and again, on a core of its own: the steadiest times.
+    spin_then_park, ///< Looks for some ten microseconds, then sleeps until it is woken.
+    park,           ///< Sleeps at once: for peers that are slow, or share the core.
+};
+
 /// What is known of the peer.
 enum class PeerState : std::uint8_t {
     absent, ///< Never attached yet.
@@ -86,9 +93,16 @@ inline constexpr Duration forever{std::chrono::nanoseconds::max()};
 struct Options {
     /// Master, slave, or whichever is free.
     Role role = Role::automatic;
-    /// The greatest message, in bytes, 1 … 64 MiB. The creator's choice, 4096 when unset; an endpoint that
-    /// attaches takes what is there, and refuses a segment of another size if it was given one.
+    /// The greatest value of `write`, in bytes, 1 … 64 MiB. The creator's choice, 4096 when unset; an
+    /// endpoint that attaches takes what is there, and refuses a segment of another size if it was given one.
     std::optional<std::size_t> data_size = std::nullopt;
+    /// The greatest message of `send`, and how many bytes of long messages a queue holds, in bytes, up to 64
+    /// GiB. The creator's choice, 256 KiB when unset, for each direction; 0 makes a segment without queues,
+    /// on which `send` has one message in flight, of `data_size` at most. An endpoint that attaches takes
+    /// what is there, as for `data_size`.
+    std::optional<std::size_t> queue_capacity = std::nullopt;
+    /// How calls that wait do so.
+    WaitStrategy wait = WaitStrategy::spin_then_park;
     /// How long a slave waits for its segment to appear; zero: not at all.
     Duration connect_timeout = std::chrono::seconds{5};
     /// How often this endpoint shows a sign of life, 1 ms … 1 s.
@@ -105,8 +119,8 @@ struct Options {
     std::uint32_t reconnect_attempts = 50;
     /// Whether a master's clean close removes the segment's name.
     bool auto_cleanup = true;
-    /// Whether the process's background thread keeps this endpoint's heartbeat. Without it the peer sees no
-    /// sign of life beyond the opening, and a slave does not reconnect by itself; reads and writes work.
+    /// Whether the process's background thread keeps this endpoint's heartbeat. Without it every verb works,
+    /// but `Endpoint::update_heartbeat()` is the user's to call, and a slave does not reconnect by itself.
     bool background = true;
     /// The file permissions of a segment that this endpoint creates, applied exactly, whatever the umask.
     std::uint32_t mode = 0600;

@@ -2,6 +2,7 @@
 #include <eshm/eshm.hpp>
 
 #include <chrono>
+#include <cstring>
 #include <iostream>
 #include <string>
 #include <unistd.h>
@@ -18,7 +19,14 @@ int main() {
             robot.send("ack");
             std::cout << message->text() << ' ' << message->bytes().size() << '\n';
         }
-        const bool answered = master.recv().text() == "ack";
+        bool answered = master.recv().text() == "ack";
+
+        auto loan = master.loan(3);
+        std::memcpy(loan.bytes().data(), "one", loan.size());
+        loan.send();
+        master.send_many({"two", "three"});
+        robot.recv_many(3, [&](eshm::bytes_view bytes) { std::cout << bytes.chars() << '\n'; });
+        answered = answered && master.inspector().role() == eshm::Role::master;
 
         try {
             for (;;) {

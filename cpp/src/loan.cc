@@ -1,0 +1,27 @@
+#include "eshm/loan.hpp"
+
+#include "direction.h"
+
+namespace eshm {
+
+void detail::forget(Outgoing& outgoing) noexcept {
+    outgoing.half->forget_loan();
+    vacate(outgoing);
+}
+
+Result<void> Loan::try_send() noexcept {
+    if (!lender_) {
+        return Failure{Errc::invalid, "this loan was sent, released or moved from; take a new one"};
+    }
+    detail::Outgoing& outgoing = *std::exchange(lender_, nullptr);
+    data_ = nullptr;
+    size_ = 0;
+    Result<void> sent;
+    if (const auto code = outgoing.half->send_loan()) {
+        sent = detail::failure(code, outgoing.half->failure());
+    }
+    vacate(outgoing);
+    return sent;
+}
+
+} // namespace eshm
