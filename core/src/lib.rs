@@ -42,6 +42,8 @@ mod monitor;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
+mod pace;
+#[cfg(not(loom))]
 mod patience;
 #[cfg(not(loom))]
 mod process;

@@ -247,9 +247,21 @@ impl QueueSender {
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
         if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
             self.push_short(bytes);
-            return Ok(Some(self.memory.ring_receiver()));
+            let woke = self.memory.ring_receiver();
+            self.own_next_line();
+            return Ok(Some(woke));
         }
         Ok(self.push(bytes)?.then(|| self.memory.ring_receiver()))
+    }
+
+    /// Has the processor fetch the next message's cache line for writing while there is time: the receiver has a copy of
+    /// it from its last use, and would otherwise be asked to give it up when the message is written.
+    #[inline(always)]
+    fn own_next_line(&self) {
+        if self.has_known_slot() {
+            // A store that means nothing: the slot is free, and its length counts from its next mark on.
+            self.memory.slot(self.head).len.store(0, Ordering::Relaxed);
+        }
     }
 
     /// Publishes as many messages as there is room for, with one look for a parked receiver. Returns how many, and

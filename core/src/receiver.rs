@@ -7,6 +7,7 @@ use std::time::Duration;
 use crate::endpoint::Side;
 use crate::error::{Error, Result};
 use crate::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
+use crate::pace::Pace;
 use crate::patience::{self, Patience};
 use crate::queue::{Lent, QueueReceiver};
 use crate::text;
@@ -19,6 +20,7 @@ pub struct Receiver {
     mailbox: MailboxMemory,
     queue: Option<QueueReceiver>,
     patience: Patience,
+    pace: Pace,
     cursor: Cursor,
     /// When the last value was read, on the coarse clock.
     read_at: Duration,
@@ -68,6 +70,7 @@ impl Receiver {
             mailbox: side.attachment.incoming_mailbox(),
             queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
             patience: Patience::new(side.link.config().wait),
+            pace: Pace::default(),
             side,
             cursor: Cursor::default(),
             read_at: Duration::ZERO,
@@ -254,28 +257,41 @@ impl Receiver {
         }
     }
 
-    /// The next message of the queue, if it is there.
+    /// The next message of the queue, if it is there and nothing stands in the way: the shortest path there is.
     #[inline(always)]
     fn look_fast(&mut self) -> Result<Option<Found>> {
-        self.look_often(1)
-    }
-
-    /// The next message of the queue, if it comes within the time of an answer.
-    #[inline(always)]
-    fn look_eagerly(&mut self) -> Result<Option<Found>> {
-        self.look_often(self.patience.eager_looks())
-    }
-
-    /// The next message of the queue, if nothing stands in the way: the shortest path there is.
-    #[inline(always)]
-    fn look_often(&mut self, looks: u32) -> Result<Option<Found>> {
         if self.lent {
             self.release();
         }
         if self.side.is_calm()
             && let Some(queue) = &self.queue
         {
-            let lent = queue.peek_often(looks).map_err(|broken| self.side.broken(broken))?;
+            let lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            return Ok(lent.map(Found::Lent));
+        }
+        Ok(None)
+    }
+
+    /// As `look_fast`, for the time of an answer, and not before it can be expected.
+    #[inline(always)]
+    fn look_eagerly(&mut self) -> Result<Option<Found>> {
+        if self.lent {
+            self.release();
+        }
+        if self.side.is_calm()
+            && let Some(queue) = &self.queue
+        {
+            self.pace.hold(self.side.link.counters.sent.get());
+            let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            if lent.is_some() {
+                self.pace.was_not_early();
+            } else {
+                self.pace.was_early();
+                lent = queue
+                    .peek_often(self.patience.eager_looks())
+                    .map_err(|broken| self.side.broken(broken))?;
+                if lent.is_some() { self.pace.has_come() } else { self.pace.was_in_vain() }
+            }
             return Ok(lent.map(Found::Lent));
         }
         Ok(None)

@@ -11,6 +11,8 @@ use crate::queue::QueueSender;
 use crate::sync::{Ordering, spin_hint};
 use crate::wait::{Deadline, Fences, Wait};
 
+/// Hints between two looks for room.
+const LOOK_PAUSES: u32 = 8;
 /// How long a `send` without a limit waits for an ESHM 1.x reader: as long as that one's `read` waits by default.
 const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -259,6 +261,8 @@ impl Sender {
             match queue.send(bytes) {
                 Ok(Some(woke)) => {
                     self.count_wake(woke);
+                    let sent = &self.side.link.counters.sent;
+                    sent.set(sent.get().wrapping_add(1));
                     return Ok(true);
                 }
                 Ok(None) => {}
@@ -344,8 +348,11 @@ impl Sender {
                 self.patience.was_worth_it();
                 return Ok(Some(done));
             }
-            // With a hint each time: every look takes the cache line away from the receiver that is to make room.
-            spin_hint();
+            // Not at once: every look takes the cache line away from the receiver that is to make room, and should find
+            // more than one slot.
+            for _ in 0..LOOK_PAUSES {
+                spin_hint();
+            }
         }
         self.patience.was_in_vain();
         Ok(None)

@@ -50,6 +50,8 @@ pub struct Stats {
 /// The counts that an endpoint keeps by itself. Any thread may read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
+    /// Messages that the sender sent by the fast path; only its thread counts them.
+    pub(crate) sent: Counter,
     pub(crate) skipped: Counter,
     pub(crate) timeouts: Counter,
     pub(crate) reconnects: Counter,

@@ -128,6 +128,17 @@ pub(crate) fn heavy_fence() -> bool {
     return unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) } == 0;
 }
 
+/// The processor's clock, in ticks of some fraction of a nanosecond; always 0 where there is none to be read for a few
+/// nanoseconds.
+#[inline(always)]
+pub(crate) fn ticks() -> u64 {
+    #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
+    // SAFETY: every x86-64 processor has the instruction; where the system forbids it, it forbids std's clock too.
+    return unsafe { std::arch::x86_64::_rdtsc() };
+    #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
+    return 0;
+}
+
 /// Parks the calling thread while `*word == expected`, for at most `timeout`.
 ///
 /// Returns on a wake-up, on a time-out, on a signal, or at once when the word differs: the caller looks again
