@@ -38,7 +38,7 @@ target/demo/venv/bin/pip install --quiet ./py
 
 children=()
 # Ends only what this script started.
-trap 'for child in ${children[@]+"${children[@]}"}; do kill "$child" 2>/dev/null || true; done' EXIT
+trap 'for pid in ${children[@]+"${children[@]}"}; do kill "$pid" 2>/dev/null || true; done' EXIT
 
 # talk TITLE MASTER... -- SLAVE...: runs both, and shows their first lines side by side.
 talk() {

@@ -1,0 +1,72 @@
+#!/usr/bin/env bash
+# Passes every test there is: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test.sh [STEP...]
+
+Runs all steps, or only the ones named, and prints what passed at the end. ESHM_REQUIRE=all makes a missing language an
+error instead of a skip.
+
+TEXT
+    printf '  %-9s %s\n' "${about[@]}"
+}
+
+about=(
+    format "rustfmt over every crate"
+    lint "clippy over every crate and target, warnings denied"
+    core "the core: unit, property and process tests, models under loom"
+    python "the wheel: ruff, mypy, stubtest, pytest"
+    cpp "the C++ package, as an outside project uses it; clang-format"
+    interop "cargo test -p interop-tests: every pairing of languages, every scenario"
+)
+
+step_format() { cargo fmt --all --check; }
+step_lint() { cargo clippy --quiet --workspace --all-targets -- --deny warnings; }
+step_core() { scripts/test_core.sh; }
+step_python() { scripts/test_python.sh; }
+step_cpp() { scripts/test_cpp.sh; }
+step_interop() { cargo test --package interop-tests; }
+
+run() { # run STEP: in a shell of its own, so that its failure does not end the others
+    local start=$SECONDS
+    echo
+    echo "=== $1"
+    if bash -c "set -euo pipefail; $(declare -f "step_$1"); step_$1"; then
+        passed+=("$1 ($((SECONDS - start)) s)")
+    else
+        failed+=("$1 ($((SECONDS - start)) s)")
+    fi
+}
+
+case ${1:-} in
+--help | -h)
+    usage
+    exit
+    ;;
+esac
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+steps=("$@")
+if ((${#steps[@]} == 0)); then
+    for ((i = 0; i < ${#about[@]}; i += 2)); do steps+=("${about[i]}"); done
+fi
+for step in "${steps[@]}"; do
+    if ! declare -f "step_$step" >/dev/null; then
+        echo "test.sh: there is no step '$step'; see --help" >&2
+        exit 2
+    fi
+done
+
+scripts/setup.sh
+passed=()
+failed=()
+for step in "${steps[@]}"; do run "$step"; done
+
+echo
+echo "=== steps"
+for step in "${passed[@]}"; do echo "passed  $step"; done
+for step in ${failed[@]+"${failed[@]}"}; do echo "FAILED  $step"; done
+echo "${#passed[@]} passed, ${#failed[@]} failed"
+((${#failed[@]} == 0))
