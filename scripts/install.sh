@@ -1,12 +1,15 @@
 #!/usr/bin/env bash
-# Builds the C++ libraries and installs them under a prefix: see --help.
+# Builds the C++ and C libraries and installs them under a prefix: see --help.
 set -euo pipefail
+
+# shellcheck source=scripts/install_capi.sh
+source "$(dirname "${BASH_SOURCE[0]}")/install_capi.sh"
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh --prefix DIR [--debug]
+Usage: install.sh --prefix DIR [--only c|c++] [--debug]
 
-Builds ESHM for C++ and installs it under DIR:
+Builds ESHM for C++ and C and installs it under DIR:
 
   DIR/include/eshm/             headers; include <eshm/eshm.hpp>
   DIR/lib/libeshm_cpp.a         static library
@@ -15,13 +18,21 @@ Builds ESHM for C++ and installs it under DIR:
   DIR/lib/pkgconfig/eshm-cpp.pc
   DIR/bin/eshm_demo             try it: eshm_demo --help
 
+  DIR/include/eshm.h            C, as of ESHM 1.x and more; also eshm_config.h, eshm_data.h
+  DIR/lib/libeshm.a             static library
+  DIR/lib/libeshm.so            shared library
+  DIR/lib/cmake/ESHM/           find_package(ESHM), target ESHM::eshm
+  DIR/lib/pkgconfig/eshm.pc
+
 DIR may be moved afterwards. What is up to date is neither built nor copied again.
 
   --prefix DIR  where to install
+  --only LANG   install for C, or for C++, alone: c, c++
   --debug       build without optimisation, with debug information
   --help        this text
 
-It needs cargo, a C++17 compiler (CXX, c++ by default; CXXFLAGS and LDFLAGS are heard) and binutils.
+It needs cargo, a C++17 compiler (CXX, c++ by default; CXXFLAGS and LDFLAGS are heard), a C compiler (CC, cc by
+default) and binutils.
 TEXT
 }
 
@@ -34,6 +45,7 @@ say() { echo "==> $*" >&2; }
 
 parse() {
     prefix=
+    only=
     profile=release
     while (($#)); do
         case $1 in
@@ -43,6 +55,11 @@ parse() {
             shift
             ;;
         --prefix=*) prefix=${1#--prefix=} ;;
+        --only)
+            [[ ${2-} =~ ^(c|c\+\+)$ ]] || fail "--only needs c or c++; see --help"
+            only=$2
+            shift
+            ;;
         --debug) profile=debug ;;
         --help | -h)
             usage
@@ -176,7 +193,8 @@ main() {
     cd "$(dirname "${BASH_SOURCE[0]}")/.."
     cxx=${CXX:-c++}
     need cargo "see rustup.rs, or your distribution's package 'cargo'"
-    need "$cxx" "the package 'g++' or 'clang', or set CXX"
+    [[ $only == c ]] || need "$cxx" "the package 'g++' or 'clang', or set CXX"
+    [[ $only == c++ ]] || need "${CC:-cc}" "the package 'gcc' or 'clang', or set CC"
     for tool in ld ar objcopy readelf; do
         need "$tool" "the package 'binutils'"
     done
@@ -186,11 +204,17 @@ main() {
     # Two of these at a time would build the same files.
     exec 9>"$stage/lock"
     flock 9
-    build_archive
-    build_object
-    build_libraries
-    build_demo
-    install_all
+    if [[ $only != c ]]; then
+        build_archive
+        build_object
+        build_libraries
+        build_demo
+    fi
+    if [[ $only != c++ ]]; then
+        build_capi
+        install_capi
+    fi
+    [[ $only == c ]] || install_all
 }
 
 main "$@"

@@ -19,6 +19,7 @@ about=(
     core "the core: unit, property and process tests, models under loom"
     python "the wheel: ruff, mypy, stubtest, pytest"
     cpp "the C++ package, as an outside project uses it; clang-format"
+    capi "the C library: 1.x programs in C and C++ against an installed prefix"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
 )
 
@@ -27,7 +28,8 @@ step_lint() { cargo clippy --quiet --workspace --all-targets -- --deny warnings;
 step_core() { scripts/test_core.sh; }
 step_python() { scripts/test_python.sh; }
 step_cpp() { scripts/test_cpp.sh; }
-step_interop() { cargo test --package interop-tests; }
+step_capi() { scripts/test_capi.sh; }
+step_interop() { cargo test --package interop-tests --no-fail-fast; }
 
 run() { # run STEP: in a shell of its own, so that its failure does not end the others
     local start=$SECONDS

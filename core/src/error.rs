@@ -112,7 +112,7 @@ pub enum Error {
     },
     /// A message is longer than the mailbox, or the queue, can ever hold. Code −13.
     #[error(
-        "segment '{segment}': a message of {size} bytes is too long: at most {capacity} fit; create the segment with a larger data_size (for write) or queue_capacity (for send)"
+        "segment '{segment}': a message of {size} bytes is too long: at most {capacity} bytes fit; create the segment with a larger data_size (for write) or queue_capacity (for send)"
     )]
     TooLarge {
         /// The segment's name.

@@ -1,0 +1,329 @@
+/*
+ * ESHM: messages between processes of one Linux machine, through shared memory. C99 and C++17.
+ *
+ * Two processes join a segment by its name, one as master, one as slave. Each direction carries
+ *
+ *   - a mailbox, eshm_write and eshm_read, as in ESHM 1.x: the latest value wins;
+ *   - messages, eshm_send and eshm_recv: each one, once, in order, none lost.
+ *
+ *     ESHMConfig config = eshm_default_config("robot");
+ *     config.role = ESHM_ROLE_MASTER;
+ *     ESHMHandle* robot = eshm_init(&config);
+ *     if (!robot) { fprintf(stderr, "%s\n", eshm_last_error()); return 1; }
+ *     eshm_write(robot, "pose 1 2 3", 11);
+ *     eshm_destroy(robot);
+ *
+ * Functions that return int return ESHM_SUCCESS or a negative ESHMError (eshm_read returns a size); the text
+ * of the error is to be had from eshm_last_error. NULL where a pointer is needed is ESHM_ERROR_INVALID_PARAM,
+ * a handle that was destroyed, or never was one, is ESHM_ERROR_NOT_INITIALIZED.
+ *
+ * Any thread may call anything: one thread writes and sends at a time, and one reads and receives at a time;
+ * the others wait their turn. Writing never waits for reading, nor the other way round. eshm_destroy ends the
+ * calls that wait in other threads.
+ *
+ * A timeout is in milliseconds; 0: do not wait; ESHM_TIMEOUT_INFINITE: as long as it takes.
+ *
+ * In a forked child every handle of the parent fails with ESHM_ERROR_FORKED; eshm_destroy there leaves the
+ * parent's endpoint alone.
+ */
+#ifndef ESHM_H
+#define ESHM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "eshm_config.h"
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* Marks what the libraries show. */
+#define ESHM_API __attribute__((visibility("default")))
+
+/* One end of a segment. */
+typedef struct ESHMHandle ESHMHandle;
+
+enum ESHMRole {
+    ESHM_ROLE_MASTER = 0, /* creates the segment, or takes it over from a dead master */
+    ESHM_ROLE_SLAVE = 1,  /* attaches to it */
+    ESHM_ROLE_AUTO = 2    /* slave where a live master is, master otherwise */
+};
+typedef enum ESHMRole ESHMRole;
+
+/* What to do when the peer's heartbeat has stood still for stale_threshold_ms. */
+enum ESHMDisconnectBehavior {
+    ESHM_DISCONNECT_IMMEDIATELY = 0, /* give it up */
+    ESHM_DISCONNECT_ON_TIMEOUT = 1,  /* look for it within reconnect_wait_ms and max_reconnect_attempts */
+    ESHM_DISCONNECT_NEVER = 2        /* look for it without end */
+};
+typedef enum ESHMDisconnectBehavior ESHMDisconnectBehavior;
+
+/* How eshm_read waits. */
+enum ESHMWakeupMode {
+    ESHM_WAKEUP_PUSH = 0, /* until the writer wakes it (a 1.0 writer does not: then as POLL) */
+    ESHM_WAKEUP_POLL = 1  /* looks every 100 microseconds, and costs the writer nothing */
+};
+typedef enum ESHMWakeupMode ESHMWakeupMode;
+
+enum ESHMError {
+    ESHM_SUCCESS = 0,
+    ESHM_ERROR_INVALID_PARAM = -1,
+    ESHM_ERROR_SHM_CREATE = -2,
+    ESHM_ERROR_SHM_ATTACH = -3,
+    ESHM_ERROR_SHM_DETACH = -4,
+    ESHM_ERROR_SHM_DELETE = -5,
+    ESHM_ERROR_MUTEX_INIT = -6,
+    ESHM_ERROR_MUTEX_LOCK = -7,
+    ESHM_ERROR_MUTEX_UNLOCK = -8,
+    ESHM_ERROR_NO_DATA = -9,
+    ESHM_ERROR_TIMEOUT = -10,
+    ESHM_ERROR_MASTER_STALE = -11,
+    ESHM_ERROR_BUFFER_FULL = -12,
+    ESHM_ERROR_BUFFER_TOO_SMALL = -13,
+    ESHM_ERROR_NOT_INITIALIZED = -14,
+    ESHM_ERROR_ROLE_MISMATCH = -15, /* the role is taken by a live process */
+    /* Not of ESHM 1.x: */
+    ESHM_ERROR_PEER_CLOSED = -16, /* the peer left, and all that it sent was received */
+    ESHM_ERROR_CORRUPT = -17,     /* the peer wrote what the protocol forbids */
+    ESHM_ERROR_FORKED = -18,      /* the handle belongs to the parent of this process */
+    ESHM_ERROR_INTERNAL = -99     /* a defect of this library */
+};
+typedef enum ESHMError ESHMError;
+
+typedef struct ESHMConfig {
+    const char* shm_name; /* 1 to 250 bytes of UTF-8 without ".."; each '/' becomes '_' */
+    enum ESHMRole role;
+    enum ESHMDisconnectBehavior disconnect_behavior;
+    uint32_t stale_threshold_ms;          /* up to an hour; 0: an hour */
+    uint32_t reconnect_wait_ms;           /* 0: without limit */
+    uint32_t reconnect_retry_interval_ms; /* up to an hour; 0: as often as possible */
+    uint32_t max_reconnect_attempts;      /* 0: without limit */
+    bool auto_cleanup;                    /* a master removes the segment's name when it is destroyed */
+    bool use_threads; /* a thread keeps the heartbeat; without it see eshm_update_heartbeat */
+} ESHMConfig;
+
+typedef struct ESHMStats {
+    uint64_t master_heartbeat;
+    uint64_t slave_heartbeat;
+    pid_t master_pid;
+    pid_t slave_pid;
+    bool master_alive;
+    bool slave_alive;
+    uint32_t stale_threshold;        /* milliseconds */
+    uint64_t master_heartbeat_delta; /* since this handle was asked, by eshm_get_info too */
+    uint64_t slave_heartbeat_delta;
+    uint64_t m2s_write_count;
+    uint64_t m2s_read_count;
+    uint64_t s2m_write_count;
+    uint64_t s2m_read_count;
+} ESHMStats;
+
+/* AUTO, ON_TIMEOUT, 100 ms stale threshold, reconnection for 5 s, every 100 ms, 50 times, clean-up, threads.
+ */
+static inline ESHMConfig eshm_default_config(const char* shm_name) {
+    ESHMConfig config;
+    config.shm_name = shm_name;
+    config.role = ESHM_ROLE_AUTO;
+    config.disconnect_behavior = ESHM_DISCONNECT_ON_TIMEOUT;
+    config.stale_threshold_ms = 100;
+    config.reconnect_wait_ms = 5000;
+    config.reconnect_retry_interval_ms = 100;
+    config.max_reconnect_attempts = 50;
+    config.auto_cleanup = true;
+    config.use_threads = true;
+    return config;
+}
+
+/*
+ * ---- As in ESHM 1.x ----
+ */
+
+/*
+ * Opens an endpoint. NULL on failure: see eshm_last_error and eshm_last_error_code. A slave without a master
+ * fails at once; so does a role that a live process has already (ESHM_ERROR_ROLE_MISMATCH).
+ */
+ESHM_API ESHMHandle* eshm_init(const ESHMConfig* config);
+
+/* As eshm_init, with channels of `data_size` bytes. */
+ESHM_API ESHMHandle* eshm_init_sized(const ESHMConfig* config, size_t data_size);
+
+/* Programs that choose the size when they are compiled, as ESHM 1.x had it, get it. */
+#if ESHM_MAX_DATA_SIZE != 4096
+#define eshm_init(config) eshm_init_sized((config), (ESHM_MAX_DATA_SIZE))
+#endif
+
+/* Closes the endpoint: what it wrote can still be read. The handle is invalid from here on. */
+ESHM_API int eshm_destroy(ESHMHandle* handle);
+
+/*
+ * Replaces the latest value, whether it was read or not. Never waits. ESHM_ERROR_BUFFER_TOO_SMALL: it is
+ * greater than the channel; ESHM_ERROR_TIMEOUT: a slave whose master is gone, while it looks for the next
+ * one; ESHM_ERROR_MASTER_STALE: it has given up. A value of 0 bytes is legal.
+ */
+ESHM_API int eshm_write(ESHMHandle* handle, const void* data, size_t size);
+
+/* As eshm_read_ex with a timeout of 1000 ms; returns how many bytes were read, or an error. */
+ESHM_API int eshm_read(ESHMHandle* handle, void* buffer, size_t buffer_size);
+
+/*
+ * Reads the latest value, if it is one that was not read before. `bytes_read` may be NULL.
+ * ESHM_ERROR_NO_DATA: none, and the timeout is 0; ESHM_ERROR_TIMEOUT: none in time;
+ * ESHM_ERROR_BUFFER_TOO_SMALL: call again with a greater buffer; ESHM_ERROR_MASTER_STALE: a slave that has
+ * given its master up.
+ */
+ESHM_API int eshm_read_ex(ESHMHandle* handle, void* buffer, size_t buffer_size, size_t* bytes_read,
+                          uint32_t timeout_ms);
+
+ESHM_API int eshm_check_remote_alive(ESHMHandle* handle, bool* is_alive);
+ESHM_API int eshm_get_stats(ESHMHandle* handle, ESHMStats* stats);
+ESHM_API int eshm_get_role(ESHMHandle* handle, enum ESHMRole* role);
+
+/* Shows one sign of life, where use_threads is false. */
+ESHM_API int eshm_update_heartbeat(ESHMHandle* handle);
+
+ESHM_API int eshm_set_wakeup_mode(ESHMHandle* handle, enum ESHMWakeupMode mode);
+ESHM_API int eshm_get_wakeup_mode(ESHMHandle* handle, enum ESHMWakeupMode* mode);
+
+/* What an ESHMError means, in general. Never NULL; lives for ever. */
+ESHM_API const char* eshm_error_string(int error);
+
+/*
+ * ---- Not of ESHM 1.x ----
+ */
+
+/*
+ * The text of the last failure in this thread: what was found, what was expected, what to do. Never NULL;
+ * valid until the next call of this library in this thread. A success changes nothing.
+ */
+ESHM_API const char* eshm_last_error(void);
+/* Its ESHMError; ESHM_SUCCESS if there was none. */
+ESHM_API int eshm_last_error_code(void);
+
+/* The library's version, such as "2.0.0". */
+ESHM_API const char* eshm_version(void);
+
+/* How calls wait for what is not there yet. */
+enum ESHMWaitStrategy {
+    ESHM_WAIT_SPIN_THEN_PARK = 0, /* looks for some ten microseconds, then sleeps until it is woken */
+    ESHM_WAIT_SPIN = 1,           /* never leaves its core */
+    ESHM_WAIT_PARK = 2            /* sleeps at once */
+};
+typedef enum ESHMWaitStrategy ESHMWaitStrategy;
+
+/* Made by eshm_default_config_ex, and changed from there, so that programs survive new fields. */
+typedef struct ESHMConfigEx {
+    size_t struct_size; /* sizeof(ESHMConfigEx), for the library to tell versions apart */
+    ESHMConfig base;
+    size_t data_size;               /* the greatest value of eshm_write; 0: what is there, or 4096 */
+    size_t queue_capacity;          /* the greatest message of eshm_send; 0: what is there, or 256 KiB */
+    uint32_t connect_timeout_ms;    /* how long a slave waits for its segment */
+    uint32_t heartbeat_interval_ms; /* 1 to 1000 */
+    enum ESHMWaitStrategy wait_strategy;
+    uint32_t mode;  /* the permissions of a segment that this endpoint creates, such as 0660 */
+    bool any_owner; /* accept a segment that belongs to neither this user nor root */
+} ESHMConfigEx;
+
+/* eshm_default_config, and: the sizes that are there, 5 s to connect, 1 ms, SPIN_THEN_PARK, 0600, no other
+ * owner. */
+static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
+    ESHMConfigEx config;
+    config.struct_size = sizeof config;
+    config.base = eshm_default_config(shm_name);
+    config.data_size = 0;
+    config.queue_capacity = 0;
+    config.connect_timeout_ms = 5000;
+    config.heartbeat_interval_ms = ESHM_HEARTBEAT_INTERVAL_MS;
+    config.wait_strategy = ESHM_WAIT_SPIN_THEN_PARK;
+    config.mode = 0600;
+    config.any_owner = false;
+    return config;
+}
+
+/* Opens an endpoint; on failure *handle is NULL. */
+ESHM_API int eshm_init_ex(const ESHMConfigEx* config, ESHMHandle** handle);
+
+/* Waits until the peer is there and alive. */
+ESHM_API int eshm_wait_for_peer(ESHMHandle* handle, uint32_t timeout_ms);
+
+enum ESHMPeerState {
+    ESHM_PEER_ABSENT = 0, /* nobody has taken the peer's role yet */
+    ESHM_PEER_ALIVE = 1,  /* its heartbeat moves */
+    ESHM_PEER_FROZEN = 2, /* its heartbeat stands still, though the process exists */
+    ESHM_PEER_DEAD = 3,   /* its process is gone, without a goodbye */
+    ESHM_PEER_CLOSED = 4  /* it was destroyed in good order */
+};
+typedef enum ESHMPeerState ESHMPeerState;
+
+/* What is known of the peer and of the segment. Set struct_size before the call. */
+typedef struct ESHMInfo {
+    size_t struct_size; /* sizeof(ESHMInfo) */
+    enum ESHMPeerState peer_state;
+    bool peer_is_legacy; /* the peer is an ESHM 1.x process */
+    uint64_t generation; /* of the peer: greater after each restart of it */
+    size_t data_size;    /* bytes of the greatest value of eshm_write */
+    size_t max_message;  /* bytes of the greatest message of eshm_send */
+    uint64_t skipped;    /* values that were overwritten before this endpoint read them */
+    uint64_t reconnects; /* how often the peer was lost and found again */
+    uint64_t wakeups;    /* system calls made to wake the peer */
+} ESHMInfo;
+
+ESHM_API int eshm_get_info(ESHMHandle* handle, ESHMInfo* info);
+
+/*
+ * Sends a message that is delivered once and in order; waits while the queue is full. It was not sent if this
+ * fails. With an ESHM 1.x peer, or on a segment without queues, it is a value in the mailbox that waits until
+ * the one before was read. `data` may be NULL if `size` is 0.
+ */
+ESHM_API int eshm_send(ESHMHandle* handle, const void* data, size_t size);
+/* For a limited time: ESHM_ERROR_TIMEOUT; if that is 0, ESHM_ERROR_BUFFER_FULL. */
+ESHM_API int eshm_send_ex(ESHMHandle* handle, const void* data, size_t size, uint32_t timeout_ms);
+
+/*
+ * Copies the next message. `size` may be NULL. ESHM_ERROR_BUFFER_TOO_SMALL: *size is what it needs, and the
+ * message stays. `buffer` may be NULL if `capacity` is 0.
+ */
+ESHM_API int eshm_recv(ESHMHandle* handle, void* buffer, size_t capacity, size_t* size, uint32_t timeout_ms);
+
+/*
+ * Lends the next message in place, until eshm_release, or the next call that reads, receives or destroys. A
+ * process that is killed before that receives the message again when it is back.
+ */
+ESHM_API int eshm_recv_borrow(ESHMHandle* handle, const void** data, size_t* size, uint32_t timeout_ms);
+/* Gives it back. ESHM_ERROR_INVALID_PARAM: nothing is borrowed. */
+ESHM_API int eshm_release(ESHMHandle* handle);
+
+/*
+ * Lends room for a message of `size` bytes, to be filled in place, until eshm_loan_send or eshm_loan_drop.
+ * Meanwhile the handle neither writes nor sends anything else: that is ESHM_ERROR_INVALID_PARAM.
+ */
+ESHM_API int eshm_loan(ESHMHandle* handle, size_t size, void** data, uint32_t timeout_ms);
+ESHM_API int eshm_loan_send(ESHMHandle* handle);
+ESHM_API int eshm_loan_drop(ESHMHandle* handle);
+
+typedef struct ESHMBuffer {
+    const void* data;
+    size_t size;
+} ESHMBuffer;
+
+/*
+ * Sends `count` messages in order. `sent` may be NULL; it is set in any case: after a failure, to how many
+ * were sent before it.
+ */
+ESHM_API int eshm_send_batch(ESHMHandle* handle, const ESHMBuffer* messages, size_t count, size_t* sent,
+                             uint32_t timeout_ms);
+/*
+ * Copies up to `most` messages that are there one behind the other, waiting for the first one only. `sizes`
+ * has room for `most`; *count is how many there were. ESHM_ERROR_BUFFER_TOO_SMALL: the first one needs
+ * sizes[0] bytes.
+ */
+ESHM_API int eshm_recv_batch(ESHMHandle* handle, void* buffer, size_t capacity, size_t* sizes, size_t most,
+                             size_t* count, uint32_t timeout_ms);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

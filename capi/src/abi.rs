@@ -1,0 +1,100 @@
+//! The structures of `include/eshm.h`, field by field. `tests/layout.rs` holds them against a C compiler.
+//!
+//! Enums are plain integers here and a `bool` of C is a byte: what a C program put there need not be a value that
+//! Rust's types allow.
+
+use std::ffi::{c_char, c_void};
+
+/// `enum ESHMRole`.
+pub const ROLE_MASTER: u32 = 0;
+/// See [`ROLE_MASTER`].
+pub const ROLE_SLAVE: u32 = 1;
+/// See [`ROLE_MASTER`].
+pub const ROLE_AUTO: u32 = 2;
+
+/// `enum ESHMWakeupMode`.
+pub const WAKEUP_PUSH: u32 = 0;
+/// See [`WAKEUP_PUSH`].
+pub const WAKEUP_POLL: u32 = 1;
+
+/// `ESHM_TIMEOUT_INFINITE`.
+pub const TIMEOUT_INFINITE: u32 = u32::MAX;
+/// `ESHM_NO_QUEUE`.
+pub const NO_QUEUE: usize = usize::MAX;
+
+/// `ESHMConfig`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct Config {
+    pub shm_name: *const c_char,
+    pub role: u32,
+    pub disconnect_behavior: u32,
+    pub stale_threshold_ms: u32,
+    pub reconnect_wait_ms: u32,
+    pub reconnect_retry_interval_ms: u32,
+    pub max_reconnect_attempts: u32,
+    pub auto_cleanup: u8,
+    pub use_threads: u8,
+}
+
+/// `ESHMConfigEx`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct ConfigEx {
+    pub struct_size: usize,
+    pub base: Config,
+    pub data_size: usize,
+    pub queue_capacity: usize,
+    pub connect_timeout_ms: u32,
+    pub heartbeat_interval_ms: u32,
+    pub wait_strategy: u32,
+    pub mode: u32,
+    pub any_owner: u8,
+}
+
+/// `ESHMStats`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct Stats {
+    pub master_heartbeat: u64,
+    pub slave_heartbeat: u64,
+    pub master_pid: i32,
+    pub slave_pid: i32,
+    pub master_alive: bool,
+    pub slave_alive: bool,
+    pub stale_threshold: u32,
+    pub master_heartbeat_delta: u64,
+    pub slave_heartbeat_delta: u64,
+    pub m2s_write_count: u64,
+    pub m2s_read_count: u64,
+    pub s2m_write_count: u64,
+    pub s2m_read_count: u64,
+}
+
+/// `ESHMInfo`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct Info {
+    pub struct_size: usize,
+    pub peer_state: u32,
+    pub peer_is_legacy: bool,
+    pub generation: u64,
+    pub data_size: usize,
+    pub max_message: usize,
+    pub skipped: u64,
+    pub reconnects: u64,
+    pub wakeups: u64,
+}
+
+/// `ESHMBuffer`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct Buffer {
+    pub data: *const c_void,
+    pub size: usize,
+}

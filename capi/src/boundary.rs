@@ -1,0 +1,195 @@
+//! What comes in from C and goes out to it: pointers that may be anything, and panics that must not leave.
+
+use std::any::Any;
+use std::ffi::{c_char, c_int, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use crate::error::{Failure, INTERNAL, Result, SUCCESS};
+
+/// The longest name, in bytes, and how far a pointer to a name is followed.
+const LONGEST_NAME: usize = 250;
+
+/// Runs the body of an exported function: no panic leaves, and a failure becomes the thread's last one.
+pub(crate) fn call(body: impl FnOnce() -> Result<()>) -> c_int {
+    run(body).map_or_else(Failure::keep, |()| SUCCESS)
+}
+
+/// As [`call`], for a body with a result; `failed` is what C gets instead.
+pub(crate) fn call_for<T>(failed: impl FnOnce(c_int) -> T, body: impl FnOnce() -> Result<T>) -> T {
+    run(body).unwrap_or_else(|failure| failed(failure.keep()))
+}
+
+fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
+    // Unwind safety: what a panic can leave half-done is the endpoint's, whose state lies in shared memory and is
+    // made for processes that die anywhere.
+    catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(defect(&*panic)))
+}
+
+fn defect(panic: &(dyn Any + Send)) -> Failure {
+    let what = panic
+        .downcast_ref::<&str>()
+        .copied()
+        .or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no details");
+    Failure::Own(INTERNAL, format!("a defect of ESHM: {what}; please report it").replace('\0', "\\0").into())
+}
+
+/// Refuses NULL.
+pub(crate) fn not_null<T>(pointer: *const T, name: &'static str) -> Result<()> {
+    if pointer.is_null() {
+        return Err(Failure::invalid(format!("{name} is NULL, expected a pointer")));
+    }
+    Ok(())
+}
+
+/// Reads what C points to.
+///
+/// # Safety
+/// If not NULL, `pointer` is to a `T`. (It may be unaligned: packed structures are common in C.)
+pub(crate) unsafe fn get<T: Copy>(pointer: *const T, name: &'static str) -> Result<T> {
+    not_null(pointer, name)?;
+    // SAFETY: it is to a `T`, the caller promises.
+    Ok(unsafe { pointer.read_unaligned() })
+}
+
+/// Stores where C points to, if it does.
+///
+/// # Safety
+/// If not NULL, `pointer` is to room for a `T`.
+pub(crate) unsafe fn put<T>(pointer: *mut T, value: T) {
+    if !pointer.is_null() {
+        // SAFETY: it is to room for a `T`, the caller promises.
+        unsafe { pointer.write_unaligned(value) };
+    }
+}
+
+/// The bytes that C points to; NULL is allowed for none.
+///
+/// # Safety
+/// If not NULL, `data` is to `size` bytes, which nobody changes during `'a`.
+pub(crate) unsafe fn bytes<'a>(data: *const c_void, size: usize, name: &'static str) -> Result<&'a [u8]> {
+    if size == 0 {
+        return Ok(&[]);
+    }
+    not_null(data, name)?;
+    check_size(size, name)?;
+    // SAFETY: `size` bytes that stay as they are, the caller promises; `size` was checked.
+    Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
+}
+
+/// No object is greater than this, so a size that is was computed wrongly, such as from a negative number.
+pub(crate) fn check_size(size: usize, name: &'static str) -> Result<()> {
+    if isize::try_from(size).is_err() {
+        return Err(Failure::invalid(format!("{name} has {size} bytes, more than an object can have")));
+    }
+    Ok(())
+}
+
+/// Where C wants bytes to be put.
+#[derive(Clone, Copy)]
+pub(crate) struct Room {
+    start: *mut c_void,
+    pub(crate) size: usize,
+}
+
+impl Room {
+    /// NULL is allowed for no room.
+    ///
+    /// # Safety
+    /// If not NULL, `start` is to `size` bytes that are the caller's while the result is used.
+    pub(crate) unsafe fn new(start: *mut c_void, size: usize, name: &'static str) -> Result<Self> {
+        if size > 0 {
+            not_null(start, name)?;
+            check_size(size, name)?;
+        }
+        Ok(Room { start, size })
+    }
+
+    /// Copies `bytes` to its start.
+    ///
+    /// # Panics
+    /// If they do not fit: the caller has checked.
+    pub(crate) fn fill(self, bytes: &[u8]) {
+        assert!(bytes.len() <= self.size);
+        if bytes.is_empty() {
+            return;
+        }
+        // SAFETY: there is room for `size` bytes, whoever made `self` has promised, and `bytes` are no more; they lie in
+        // the segment or in a buffer of this library, so not in C's buffer.
+        unsafe { self.start.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+    }
+
+    /// What is left of it behind the first `used` bytes.
+    ///
+    /// # Panics
+    /// If `used` is more than all of it.
+    pub(crate) fn rest(self, used: usize) -> Self {
+        Room {
+            start: self.start.wrapping_byte_add(used),
+            size: self.size.checked_sub(used).expect("used what it has"),
+        }
+    }
+}
+
+/// A segment's name, with each `/` replaced as ESHM 1.x does. A name without an end is followed only as far as a
+/// name can be long.
+///
+/// # Safety
+/// If not NULL, `pointer` is to bytes up to a NUL, or to 251 bytes.
+pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
+    not_null(pointer, "config.shm_name")?;
+    let mut name = Vec::new();
+    loop {
+        if name.len() > LONGEST_NAME {
+            return Err(Failure::invalid(format!(
+                "config.shm_name has no NUL within {} bytes, expected a name of 1 to {LONGEST_NAME} bytes and a NUL",
+                LONGEST_NAME + 1
+            )));
+        }
+        // SAFETY: no byte before this one was the NUL, and it is among the first 251.
+        match unsafe { pointer.wrapping_add(name.len()).cast::<u8>().read() } {
+            0 => break,
+            b'/' => name.push(b'_'),
+            byte => name.push(byte),
+        }
+    }
+    String::from_utf8(name).map_err(|error| {
+        let at = error.utf8_error().valid_up_to();
+        Failure::invalid(format!("config.shm_name is not UTF-8 at byte {at}, expected UTF-8"))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::ffi::CStr;
+
+    use super::*;
+    use crate::error;
+
+    fn last() -> &'static str {
+        // SAFETY: a C string of this thread's, which outlives the comparisons of one test.
+        unsafe { CStr::from_ptr(error::last_text()) }.to_str().unwrap()
+    }
+
+    #[test]
+    fn a_panic_becomes_an_error_with_its_text() {
+        assert_eq!(call(|| panic!("index {} of {}", 7, 3)), INTERNAL);
+        assert_eq!(last(), "a defect of ESHM: index 7 of 3; please report it");
+        assert_eq!(call_for(|code| code, || panic!("a NUL \0 within")), INTERNAL);
+        assert!(last().contains("a NUL \\0 within"));
+        assert_eq!(call(|| std::panic::panic_any(7)), INTERNAL);
+        assert!(last().contains("no details"));
+    }
+
+    #[test]
+    fn what_is_filled_and_what_is_left() {
+        let mut buffer = [0_u8; 8];
+        // SAFETY: eight bytes that are borrowed for it alone.
+        let room = unsafe { Room::new(buffer.as_mut_ptr().cast(), buffer.len(), "buffer") }.unwrap();
+        room.fill(b"abc");
+        room.rest(3).fill(b"");
+        room.rest(3).fill(b"defgh");
+        assert_eq!(room.rest(8).size, 0);
+        assert_eq!(&buffer, b"abcdefgh");
+    }
+}

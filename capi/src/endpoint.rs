@@ -1,0 +1,92 @@
+//! The extended configuration, errors in words, and what is known of the peer: what ESHM 1.x has not.
+
+use std::ffi::{c_char, c_int};
+use std::time::Duration;
+
+use eshm::PeerState;
+
+use crate::abi::{ConfigEx, Info};
+use crate::boundary::{self, call};
+use crate::config;
+use crate::error;
+use crate::handle::{ESHMHandle, Handle, limit};
+
+/// `eshm_init_ex`.
+///
+/// # Safety
+/// `config` is NULL or to an `ESHMConfigEx` of its `struct_size`, whose name ends with a NUL or has 251 bytes;
+/// `handle` is NULL or to an `ESHMHandle*`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_init_ex(config: *const ConfigEx, handle: *mut *mut ESHMHandle) -> c_int {
+    call(|| {
+        boundary::not_null(handle, "handle")?;
+        // SAFETY: as promised.
+        unsafe { boundary::put(handle, std::ptr::null_mut()) };
+        // SAFETY: as promised.
+        let builder = unsafe { config::builder_ex(config) }?;
+        let registered = Handle::register(builder.open()?)?;
+        // SAFETY: as promised.
+        unsafe { boundary::put(handle, registered) };
+        Ok(())
+    })
+}
+
+/// `eshm_last_error`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_last_error() -> *const c_char {
+    error::last_text()
+}
+
+/// `eshm_last_error_code`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_last_error_code() -> c_int {
+    error::last_code()
+}
+
+/// `eshm_version`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_version() -> *const c_char {
+    const { concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast() }
+}
+
+/// `eshm_wait_for_peer`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_wait_for_peer(handle: *mut ESHMHandle, timeout_ms: u32) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        Ok(handle.inspector.wait_for_peer(limit(timeout_ms).unwrap_or(Duration::MAX))?)
+    })
+}
+
+/// `eshm_get_info`.
+///
+/// # Safety
+/// `info` is NULL or to an `ESHMInfo` of its `struct_size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        // SAFETY: every version of the structure begins with its size.
+        let size = unsafe { boundary::get(info.cast_const().cast::<usize>(), "info") }?;
+        config::check_version("ESHMInfo", size, size_of::<Info>())?;
+        let inspector = &handle.inspector;
+        let stats = inspector.stats()?;
+        let found = Info {
+            struct_size: size,
+            peer_state: inspector.peer_state() as u32,
+            peer_is_legacy: inspector.peer_is_legacy(),
+            generation: inspector.generation(),
+            data_size: inspector.data_size(),
+            max_message: inspector.max_message(),
+            skipped: stats.skipped,
+            reconnects: stats.reconnects,
+            wakeups: stats.wakeups,
+        };
+        // SAFETY: as promised; its size was checked.
+        unsafe { boundary::put(info, found) };
+        Ok(())
+    })
+}
+
+// `ESHMPeerState` has the core's numbers.
+const _: () = assert!(PeerState::Absent as u32 == 0 && PeerState::Closed as u32 == 4);

@@ -1,0 +1,293 @@
+//! The functions that ESHM 1.x has.
+
+use std::ffi::{c_char, c_int, c_void};
+use std::time::Duration;
+
+use eshm::{Error, Role, Wait};
+
+use crate::abi::{Config, ROLE_MASTER, ROLE_SLAVE, Stats, WAKEUP_POLL, WAKEUP_PUSH};
+use crate::boundary::{self, Room, call, call_for};
+use crate::config::{self, out_of_range};
+use crate::error::{self, BUFFER_TOO_SMALL, Failure, MASTER_STALE, NO_DATA, Result};
+use crate::handle::{ESHMHandle, Handle, PART, Receiving};
+
+/// How long `eshm_read` waits.
+const DEFAULT_TIMEOUT_MS: u32 = 1000;
+/// How often a reader looks that is not to be woken.
+const POLL: Duration = Duration::from_micros(100);
+
+/// `eshm_init`.
+///
+/// # Safety
+/// `config` is NULL or to an `ESHMConfig`, whose name ends with a NUL or has 251 bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
+    call_for(nothing, || {
+        // SAFETY: as promised.
+        let config = unsafe { boundary::get(config, "config") }?;
+        // SAFETY: as promised.
+        let builder = unsafe { config::builder(&config) }?;
+        Handle::register(builder.open()?)
+    })
+}
+
+/// `eshm_init_sized`.
+///
+/// # Safety
+/// As [`eshm_init`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_init_sized(config: *const Config, data_size: usize) -> *mut ESHMHandle {
+    call_for(nothing, || {
+        // SAFETY: as promised.
+        let config = unsafe { boundary::get(config, "config") }?;
+        // SAFETY: as promised.
+        let builder = unsafe { config::builder(&config) }?;
+        Handle::register(builder.data_size(data_size).open()?)
+    })
+}
+
+fn nothing(_: c_int) -> *mut ESHMHandle {
+    std::ptr::null_mut()
+}
+
+/// `eshm_destroy`. Any pointer is safe here, as for every `handle` below.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_destroy(handle: *mut ESHMHandle) -> c_int {
+    call(|| Handle::destroy(handle))
+}
+
+/// `eshm_write`.
+///
+/// # Safety
+/// `data` is NULL or to `size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_write(handle: *mut ESHMHandle, data: *const c_void, size: usize) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(data, "data")?;
+        // SAFETY: as promised.
+        let bytes = unsafe { boundary::bytes(data, size, "data") }?;
+        let mut sending = handle.sending()?;
+        sending.check_free()?;
+        sending.sender.write(bytes).map_err(as_in_1x)
+    })
+}
+
+/// `eshm_read`.
+///
+/// # Safety
+/// `buffer` is NULL or to `buffer_size` bytes.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_read(
+    handle: *mut ESHMHandle,
+    buffer: *mut c_void,
+    buffer_size: usize,
+) -> c_int {
+    call_for(std::convert::identity, || {
+        // SAFETY: as promised.
+        let read = unsafe { read(handle, buffer, buffer_size, DEFAULT_TIMEOUT_MS) }?;
+        // A value has 64 MiB at most.
+        Ok(read as c_int)
+    })
+}
+
+/// `eshm_read_ex`.
+///
+/// # Safety
+/// As [`eshm_read`]; `bytes_read` is NULL or to a `size_t`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_read_ex(
+    handle: *mut ESHMHandle,
+    buffer: *mut c_void,
+    buffer_size: usize,
+    bytes_read: *mut usize,
+    timeout_ms: u32,
+) -> c_int {
+    call(|| {
+        // SAFETY: as promised.
+        let read = unsafe { read(handle, buffer, buffer_size, timeout_ms) };
+        // SAFETY: as promised. Without a value nothing was read.
+        unsafe { boundary::put(bytes_read, *read.as_ref().unwrap_or(&0)) };
+        read.map(drop)
+    })
+}
+
+/// Reads the latest value into the buffer, and returns its size.
+///
+/// # Safety
+/// As [`eshm_read`].
+unsafe fn read(
+    handle: *mut ESHMHandle,
+    buffer: *mut c_void,
+    buffer_size: usize,
+    timeout_ms: u32,
+) -> Result<usize> {
+    let handle = Handle::find(handle)?;
+    boundary::not_null(buffer, "buffer")?;
+    // SAFETY: as promised.
+    let room = unsafe { Room::new(buffer, buffer_size, "buffer") }?;
+    let polls = handle.wakeup_mode() == WAKEUP_POLL;
+    let size = handle.read(timeout_ms, |receiving, wait| receiving.read(room, wait, polls))?;
+    size.ok_or_else(|| Failure::Own(NO_DATA, "there is no value that was not read before".into()))
+}
+
+impl Receiving {
+    /// One look at the mailbox, or a part of a wait.
+    fn read(&mut self, room: Room, wait: Option<&Wait>, polls: bool) -> Result<Option<usize>> {
+        self.settle();
+        let found = match wait {
+            None => self.receiver.try_read(),
+            Some(wait) if polls => {
+                std::thread::sleep(POLL);
+                self.receiver.read_part(wait, Duration::ZERO)
+            }
+            Some(wait) => self.receiver.read_part(wait, PART),
+        };
+        match found.map_err(as_in_1x)? {
+            Some(value) if value.len() <= room.size => {
+                room.fill(&value);
+                self.value = None;
+                return Ok(Some(value.len()));
+            }
+            Some(value) => self.value = Some(value.to_vec()),
+            None => {}
+        }
+        match &self.value {
+            Some(value) if value.len() > room.size => Err(too_small(value.len(), room.size)),
+            held => {
+                let size = held.as_ref().map(|value| {
+                    room.fill(value);
+                    value.len()
+                });
+                self.value = None;
+                Ok(size)
+            }
+        }
+    }
+}
+
+/// The reader's buffer is too small, and what it is too small for stays.
+pub(crate) fn too_small(size: usize, room: usize) -> Failure {
+    let text = format!("{size} bytes do not fit a buffer of {room}; call again with a greater one");
+    Failure::Own(BUFFER_TOO_SMALL, text.into())
+}
+
+/// ESHM 1.x knows one way in which a slave loses its master.
+fn as_in_1x(error: Error) -> Failure {
+    match error {
+        Error::PeerClosed { .. } => Failure::Renumbered(MASTER_STALE, error),
+        error => error.into(),
+    }
+}
+
+/// `eshm_check_remote_alive`.
+///
+/// # Safety
+/// `is_alive` is NULL or to a `bool`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_check_remote_alive(handle: *mut ESHMHandle, is_alive: *mut bool) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(is_alive, "is_alive")?;
+        let alive = match handle.inspector.wait_for_peer(Duration::ZERO) {
+            Ok(()) => true,
+            Err(Error::Timeout { .. }) => false,
+            Err(error) => return Err(error.into()),
+        };
+        // SAFETY: as promised.
+        unsafe { boundary::put(is_alive, alive) };
+        Ok(())
+    })
+}
+
+/// `eshm_get_stats`.
+///
+/// # Safety
+/// `stats` is NULL or to an `ESHMStats`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_get_stats(handle: *mut ESHMHandle, stats: *mut Stats) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(stats, "stats")?;
+        let found = handle.inspector.stats()?.into();
+        // SAFETY: as promised.
+        unsafe { boundary::put(stats, found) };
+        Ok(())
+    })
+}
+
+impl From<eshm::Stats> for Stats {
+    fn from(stats: eshm::Stats) -> Self {
+        Stats {
+            master_heartbeat: stats.master_heartbeat,
+            slave_heartbeat: stats.slave_heartbeat,
+            master_pid: stats.master_pid,
+            slave_pid: stats.slave_pid,
+            master_alive: stats.master_alive,
+            slave_alive: stats.slave_alive,
+            stale_threshold: stats.stale_threshold,
+            master_heartbeat_delta: stats.master_heartbeat_delta,
+            slave_heartbeat_delta: stats.slave_heartbeat_delta,
+            m2s_write_count: stats.m2s_write_count,
+            m2s_read_count: stats.m2s_read_count,
+            s2m_write_count: stats.s2m_write_count,
+            s2m_read_count: stats.s2m_read_count,
+        }
+    }
+}
+
+/// `eshm_get_role`.
+///
+/// # Safety
+/// `role` is NULL or to an `enum ESHMRole`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_get_role(handle: *mut ESHMHandle, role: *mut u32) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(role, "role")?;
+        let found = if handle.inspector.role() == Role::Slave { ROLE_SLAVE } else { ROLE_MASTER };
+        // SAFETY: as promised.
+        unsafe { boundary::put(role, found) };
+        Ok(())
+    })
+}
+
+/// `eshm_update_heartbeat`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_update_heartbeat(handle: *mut ESHMHandle) -> c_int {
+    call(|| Ok(Handle::find(handle)?.inspector.update_heartbeat()?))
+}
+
+/// `eshm_set_wakeup_mode`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_set_wakeup_mode(handle: *mut ESHMHandle, mode: u32) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        if ![WAKEUP_PUSH, WAKEUP_POLL].contains(&mode) {
+            return Err(out_of_range("mode", mode, "ESHM_WAKEUP_PUSH (0) or ESHM_WAKEUP_POLL (1)"));
+        }
+        handle.set_wakeup_mode(mode);
+        Ok(())
+    })
+}
+
+/// `eshm_get_wakeup_mode`.
+///
+/// # Safety
+/// `mode` is NULL or to an `enum ESHMWakeupMode`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_get_wakeup_mode(handle: *mut ESHMHandle, mode: *mut u32) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(mode, "mode")?;
+        // SAFETY: as promised.
+        unsafe { boundary::put(mode, handle.wakeup_mode()) };
+        Ok(())
+    })
+}
+
+/// `eshm_error_string`.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_error_string(error: c_int) -> *const c_char {
+    error::describe(error).as_ptr()
+}

@@ -1,0 +1,148 @@
+/* Prints what a C compiler makes of the headers, one "name value" to a line. See layout.rs. */
+#include <eshm.h>
+#include <eshm_data.h>
+#include <stdio.h>
+
+#define SIZE(type) printf(#type " %zu\n", sizeof(type))
+#define FIELD(type, field) printf(#type "." #field " %zu\n", offsetof(type, field))
+#define NUMBER(name) printf(#name " %lld\n", (long long)(name))
+
+static void arguments(void) {
+    SIZE(ESHMConfig);
+    FIELD(ESHMConfig, shm_name);
+    FIELD(ESHMConfig, role);
+    FIELD(ESHMConfig, disconnect_behavior);
+    FIELD(ESHMConfig, stale_threshold_ms);
+    FIELD(ESHMConfig, reconnect_wait_ms);
+    FIELD(ESHMConfig, reconnect_retry_interval_ms);
+    FIELD(ESHMConfig, max_reconnect_attempts);
+    FIELD(ESHMConfig, auto_cleanup);
+    FIELD(ESHMConfig, use_threads);
+    SIZE(ESHMConfigEx);
+    FIELD(ESHMConfigEx, struct_size);
+    FIELD(ESHMConfigEx, base);
+    FIELD(ESHMConfigEx, data_size);
+    FIELD(ESHMConfigEx, queue_capacity);
+    FIELD(ESHMConfigEx, connect_timeout_ms);
+    FIELD(ESHMConfigEx, heartbeat_interval_ms);
+    FIELD(ESHMConfigEx, wait_strategy);
+    FIELD(ESHMConfigEx, mode);
+    FIELD(ESHMConfigEx, any_owner);
+    SIZE(ESHMStats);
+    FIELD(ESHMStats, master_heartbeat);
+    FIELD(ESHMStats, slave_heartbeat);
+    FIELD(ESHMStats, master_pid);
+    FIELD(ESHMStats, slave_pid);
+    FIELD(ESHMStats, master_alive);
+    FIELD(ESHMStats, slave_alive);
+    FIELD(ESHMStats, stale_threshold);
+    FIELD(ESHMStats, master_heartbeat_delta);
+    FIELD(ESHMStats, slave_heartbeat_delta);
+    FIELD(ESHMStats, m2s_write_count);
+    FIELD(ESHMStats, m2s_read_count);
+    FIELD(ESHMStats, s2m_write_count);
+    FIELD(ESHMStats, s2m_read_count);
+    SIZE(ESHMInfo);
+    FIELD(ESHMInfo, struct_size);
+    FIELD(ESHMInfo, peer_state);
+    FIELD(ESHMInfo, peer_is_legacy);
+    FIELD(ESHMInfo, generation);
+    FIELD(ESHMInfo, data_size);
+    FIELD(ESHMInfo, max_message);
+    FIELD(ESHMInfo, skipped);
+    FIELD(ESHMInfo, reconnects);
+    FIELD(ESHMInfo, wakeups);
+    SIZE(ESHMBuffer);
+    FIELD(ESHMBuffer, data);
+    FIELD(ESHMBuffer, size);
+    SIZE(enum ESHMRole);
+    SIZE(enum ESHMDisconnectBehavior);
+    SIZE(enum ESHMWakeupMode);
+    SIZE(enum ESHMWaitStrategy);
+    SIZE(enum ESHMPeerState);
+    SIZE(enum ESHMError);
+}
+
+static void numbers(void) {
+    NUMBER(ESHM_ROLE_MASTER);
+    NUMBER(ESHM_ROLE_SLAVE);
+    NUMBER(ESHM_ROLE_AUTO);
+    NUMBER(ESHM_WAKEUP_PUSH);
+    NUMBER(ESHM_WAKEUP_POLL);
+    NUMBER(ESHM_TIMEOUT_INFINITE);
+    NUMBER(ESHM_NO_QUEUE);
+    NUMBER(ESHM_PEER_ABSENT);
+    NUMBER(ESHM_PEER_ALIVE);
+    NUMBER(ESHM_PEER_FROZEN);
+    NUMBER(ESHM_PEER_DEAD);
+    NUMBER(ESHM_PEER_CLOSED);
+    NUMBER(ESHM_SUCCESS);
+    NUMBER(ESHM_ERROR_INVALID_PARAM);
+    NUMBER(ESHM_ERROR_SHM_CREATE);
+    NUMBER(ESHM_ERROR_NO_DATA);
+    NUMBER(ESHM_ERROR_TIMEOUT);
+    NUMBER(ESHM_ERROR_MASTER_STALE);
+    NUMBER(ESHM_ERROR_BUFFER_TOO_SMALL);
+    NUMBER(ESHM_ERROR_NOT_INITIALIZED);
+    NUMBER(ESHM_ERROR_PEER_CLOSED);
+    NUMBER(ESHM_ERROR_INTERNAL);
+}
+
+/* Names as in protocol/layout.json. */
+#define SHARED_SIZE(name, type) printf("shared " name " %zu\n", sizeof(type))
+#define SHARED(name, type, field) printf("shared " name "." #field " %zu\n", offsetof(type, field))
+#define TAIL(field)                                                                                          \
+    printf("shared channel_tail." #field " %zu\n",                                                           \
+           offsetof(ESHMChannel, field) - offsetof(ESHMChannel, write_count))
+
+static void segment(void) {
+    printf("shared magic %u\n", ESHM_MAGIC);
+    printf("shared version %u\n", ESHM_VERSION_WAKING);
+    printf("shared version_polling %u\n", ESHM_VERSION_POLLING);
+    printf("shared feature_wakes %u\n", ESHM_FEATURE_WAKES);
+    SHARED_SIZE("ESHMData", ESHMData);
+    SHARED("ESHMData", ESHMData, header);
+    SHARED("ESHMData", ESHMData, master_to_slave);
+    SHARED("ESHMData", ESHMData, slave_to_master);
+    SHARED_SIZE("header", ESHMHeader);
+    SHARED("header", ESHMHeader, magic);
+    SHARED("header", ESHMHeader, version);
+    SHARED("header", ESHMHeader, master_heartbeat);
+    SHARED("header", ESHMHeader, slave_heartbeat);
+    SHARED("header", ESHMHeader, master_pid);
+    SHARED("header", ESHMHeader, slave_pid);
+    SHARED("header", ESHMHeader, master_alive);
+    SHARED("header", ESHMHeader, slave_alive);
+    SHARED("header", ESHMHeader, stale_threshold);
+    SHARED("header", ESHMHeader, master_generation);
+    SHARED("header", ESHMHeader, features);
+    SHARED("header", ESHMHeader, layout_size);
+    SHARED("header", ESHMHeader, extension);
+    SHARED("header", ESHMHeader, data_size);
+    SHARED("header", ESHMHeader, master_capabilities);
+    SHARED("header", ESHMHeader, slave_capabilities);
+    SHARED("header", ESHMHeader, master_signature);
+    SHARED("header", ESHMHeader, slave_signature);
+    SHARED("header", ESHMHeader, slave_generation);
+    SHARED("header", ESHMHeader, queue_slots);
+    SHARED("header", ESHMHeader, queue_offset);
+    SHARED("header", ESHMHeader, queue_capacity);
+    SHARED("header", ESHMHeader, reserved);
+    SHARED("channel_head", ESHMChannel, sequence);
+    SHARED("channel_head", ESHMChannel, data_size);
+    TAIL(write_count);
+    TAIL(read_count);
+    TAIL(wake_seq);
+    TAIL(waiters);
+    TAIL(unused);
+    TAIL(taken);
+    TAIL(taken_waiters);
+    TAIL(reserved);
+}
+
+int main(void) {
+    arguments();
+    numbers();
+    segment();
+    return 0;
+}

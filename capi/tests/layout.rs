@@ -1,0 +1,118 @@
+//! What a C compiler makes of the headers is what this crate, and `protocol/layout.json`, take for granted.
+
+use std::collections::BTreeMap;
+use std::env;
+use std::mem::offset_of;
+use std::path::Path;
+use std::process::Command;
+
+use eshm::PeerState;
+use eshm_capi::abi::{self, Buffer, Config, ConfigEx, Info, Stats};
+use eshm_capi::error;
+use serde_json::Value;
+
+type Numbers = BTreeMap<String, i64>;
+
+/// What `layout.c` prints.
+fn compiled() -> Numbers {
+    let here = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("layout");
+    let compiler = env::var("CC").unwrap_or("cc".to_owned());
+    let status = Command::new(&compiler)
+        .args(["-std=c99", "-Wall", "-Wextra", "-Werror", "-pedantic", "-I"])
+        .arg(here.join("include"))
+        .arg(here.join("tests/layout.c"))
+        .arg("-o")
+        .arg(&program)
+        .status()
+        .unwrap_or_else(|error| panic!("{compiler}: {error}; install a C compiler, or set CC"));
+    assert!(status.success(), "{compiler}: {status}");
+    let output = Command::new(program).output().unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    text.lines()
+        .map(|line| {
+            let (name, value) = line.rsplit_once(' ').unwrap();
+            (name.to_owned(), value.parse().unwrap())
+        })
+        .collect()
+}
+
+macro_rules! structure {
+    ($numbers:ident, $name:literal, $type:ty: $($field:ident)+) => {
+        $numbers.insert($name.to_owned(), size_of::<$type>() as i64);
+        $($numbers.insert(format!("{}.{}", $name, stringify!($field)), offset_of!($type, $field) as i64);)+
+    };
+}
+
+/// What this crate takes for granted.
+fn assumed() -> Numbers {
+    let mut numbers = Numbers::new();
+    structure!(numbers, "ESHMConfig", Config: shm_name role disconnect_behavior stale_threshold_ms
+        reconnect_wait_ms reconnect_retry_interval_ms max_reconnect_attempts auto_cleanup use_threads);
+    structure!(numbers, "ESHMConfigEx", ConfigEx: struct_size base data_size queue_capacity connect_timeout_ms
+        heartbeat_interval_ms wait_strategy mode any_owner);
+    structure!(numbers, "ESHMStats", Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive
+        slave_alive stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count
+        s2m_write_count s2m_read_count);
+    structure!(numbers, "ESHMInfo", Info: struct_size peer_state peer_is_legacy generation data_size max_message
+        skipped reconnects wakeups);
+    structure!(numbers, "ESHMBuffer", Buffer: data size);
+    for name in ["Role", "DisconnectBehavior", "WakeupMode", "WaitStrategy", "PeerState", "Error"] {
+        numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
+    }
+    let constants = [
+        ("ROLE_MASTER", abi::ROLE_MASTER.into()),
+        ("ROLE_SLAVE", abi::ROLE_SLAVE.into()),
+        ("ROLE_AUTO", abi::ROLE_AUTO.into()),
+        ("WAKEUP_PUSH", abi::WAKEUP_PUSH.into()),
+        ("WAKEUP_POLL", abi::WAKEUP_POLL.into()),
+        ("TIMEOUT_INFINITE", abi::TIMEOUT_INFINITE.into()),
+        ("NO_QUEUE", abi::NO_QUEUE as i64),
+        ("PEER_ABSENT", PeerState::Absent as i64),
+        ("PEER_ALIVE", PeerState::Alive as i64),
+        ("PEER_FROZEN", PeerState::Frozen as i64),
+        ("PEER_DEAD", PeerState::Dead as i64),
+        ("PEER_CLOSED", PeerState::Closed as i64),
+        ("SUCCESS", error::SUCCESS.into()),
+        ("ERROR_INVALID_PARAM", error::INVALID_PARAM.into()),
+        ("ERROR_SHM_CREATE", error::SHM_CREATE.into()),
+        ("ERROR_NO_DATA", error::NO_DATA.into()),
+        ("ERROR_TIMEOUT", error::TIMEOUT.into()),
+        ("ERROR_MASTER_STALE", error::MASTER_STALE.into()),
+        ("ERROR_BUFFER_TOO_SMALL", error::BUFFER_TOO_SMALL.into()),
+        ("ERROR_NOT_INITIALIZED", error::NOT_INITIALIZED.into()),
+        ("ERROR_PEER_CLOSED", error::PEER_CLOSED.into()),
+        ("ERROR_INTERNAL", error::INTERNAL.into()),
+    ];
+    numbers.extend(constants.map(|(name, value)| (format!("ESHM_{name}"), value)));
+    numbers
+}
+
+/// What the protocol's layout says of the parts that `eshm_data.h` describes.
+fn shared() -> Numbers {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../protocol/layout.json");
+    let layout: Value = serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap();
+    let mut numbers = Numbers::new();
+    for name in ["magic", "version", "version_polling", "feature_wakes"] {
+        numbers.insert(format!("shared {name}"), layout[name].as_i64().unwrap());
+    }
+    for name in ["ESHMData", "header", "channel_head", "channel_tail"] {
+        for (field, offset) in layout[name]["fields"].as_object().unwrap() {
+            numbers.insert(format!("shared {name}.{field}"), offset.as_i64().unwrap());
+        }
+        // The parts of a channel are one structure in C.
+        if !name.starts_with("channel") {
+            numbers.insert(format!("shared {name}"), layout[name]["size"].as_i64().unwrap());
+        }
+    }
+    numbers
+}
+
+#[test]
+fn the_headers_are_laid_out_as_assumed() {
+    let (shared_in_c, in_c): (Numbers, Numbers) =
+        compiled().into_iter().partition(|(name, _)| name.starts_with("shared "));
+    assert_eq!(in_c, assumed());
+    assert_eq!(shared_in_c, shared());
+}

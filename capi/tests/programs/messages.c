@@ -1,0 +1,322 @@
+/* What ESHM 1.x has not: messages that are not lost, loans, batches, and the extended configuration. */
+#define _POSIX_C_SOURCE 200809L
+#include <eshm.h>
+
+#include "check.h"
+
+static ESHMHandle *master, *slave;
+
+static void open_pair(size_t data_size, size_t queue_capacity) {
+    ESHMConfigEx config = eshm_default_config_ex(segment);
+    config.data_size = data_size;
+    config.queue_capacity = queue_capacity;
+    config.base.role = ESHM_ROLE_MASTER;
+    CHECK_IS(eshm_init_ex(&config, &master), ESHM_SUCCESS);
+    config.base.role = ESHM_ROLE_SLAVE;
+    CHECK_IS(eshm_init_ex(&config, &slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_wait_for_peer(master, 5000), ESHM_SUCCESS);
+    CHECK_IS(eshm_wait_for_peer(slave, 5000), ESHM_SUCCESS);
+}
+
+static void close_pair(void) {
+    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+    CHECK(!segment_exists());
+}
+
+static ESHMInfo info_of(ESHMHandle* handle) {
+    ESHMInfo info;
+    info.struct_size = sizeof info;
+    CHECK_IS(eshm_get_info(handle, &info), ESHM_SUCCESS);
+    return info;
+}
+
+static void in_order(ESHMHandle* from, ESHMHandle* to) {
+    int sent, received;
+    size_t size = 0;
+    for (sent = 0; sent < 500; sent++)
+        CHECK_IS(eshm_send(from, &sent, sizeof sent), ESHM_SUCCESS);
+    for (sent = 0; sent < 500; sent++) {
+        CHECK_IS(eshm_recv(to, &received, sizeof received, &size, 1000), ESHM_SUCCESS);
+        CHECK_IS(size, sizeof received);
+        CHECK_IS(received, sent);
+    }
+    CHECK_IS(eshm_recv(to, &received, sizeof received, &size, 0), ESHM_ERROR_NO_DATA);
+    CHECK_IS(eshm_recv(to, &received, sizeof received, &size, 20), ESHM_ERROR_TIMEOUT);
+    CHECK_IS(size, 0);
+    CHECK_IS(eshm_send(from, NULL, 0), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(to, NULL, 0, NULL, 0), ESHM_SUCCESS);
+}
+
+static void send_and_recv(void) {
+    open_pair(0, 0);
+    in_order(master, slave);
+    in_order(slave, master);
+    close_pair();
+}
+
+static void full(void) {
+    int i, sent = 0, received;
+    open_pair(0, 4096);
+    while (eshm_send_ex(master, &sent, sizeof sent, 0) == ESHM_SUCCESS)
+        sent++;
+    CHECK(sent >= 64);
+    CHECK_IS(eshm_last_error_code(), ESHM_ERROR_BUFFER_FULL);
+    CHECK_IS(eshm_send_ex(master, &sent, sizeof sent, 20), ESHM_ERROR_TIMEOUT);
+    for (i = 0; i < sent; i++) {
+        CHECK_IS(eshm_recv(slave, &received, sizeof received, NULL, 0), ESHM_SUCCESS);
+        CHECK_IS(received, i);
+    }
+    CHECK_IS(eshm_recv(slave, &received, sizeof received, NULL, 0), ESHM_ERROR_NO_DATA);
+    close_pair();
+}
+
+static void small_buffer(void) {
+    char in[16];
+    size_t size = 0;
+    const void* borrowed;
+    open_pair(0, 0);
+    CHECK_IS(eshm_send(master, "twelve bytes", 12), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "next", 4), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, 11, &size, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(size, 12);
+    /* What happens in the mailbox meanwhile does not matter. */
+    CHECK_IS(eshm_write(master, "value", 5), ESHM_SUCCESS);
+    CHECK_IS(eshm_read(slave, in, sizeof in), 5);
+    CHECK_IS(eshm_recv(slave, in, 0, &size, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(eshm_recv(slave, in, 12, &size, 0), ESHM_SUCCESS);
+    CHECK(memcmp(in, "twelve bytes", 12) == 0);
+    CHECK_IS(eshm_recv(slave, in, 3, &size, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 0), ESHM_SUCCESS);
+    CHECK_IS(size, 4);
+    CHECK(memcmp(borrowed, "next", 4) == 0);
+    CHECK_IS(eshm_release(slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 0), ESHM_ERROR_NO_DATA);
+    close_pair();
+}
+
+static void borrow(void) {
+    char big[100000], in[8];
+    size_t size = 0, i;
+    const void* borrowed = NULL;
+    for (i = 0; i < sizeof big; i++)
+        big[i] = (char)i;
+    open_pair(0, 0);
+    CHECK_IS(eshm_release(slave), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_send(master, big, sizeof big), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "two", 3), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "three", 5), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 1000), ESHM_SUCCESS);
+    CHECK_IS(size, sizeof big);
+    CHECK(memcmp(borrowed, big, sizeof big) == 0);
+    CHECK_IS(eshm_release(slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_release(slave), ESHM_ERROR_INVALID_PARAM);
+    /* The next call that receives gives it back too. */
+    CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 1000), ESHM_SUCCESS);
+    CHECK(size == 3 && memcmp(borrowed, "two", 3) == 0);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 1000), ESHM_SUCCESS);
+    CHECK(size == 5 && memcmp(in, "three", 5) == 0);
+    CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 0), ESHM_ERROR_NO_DATA);
+    close_pair();
+}
+
+static void loans(ESHMHandle* from, ESHMHandle* to) {
+    size_t lengths[] = {0, 1, 56, 57, 4096}, i, size = 0;
+    char in[4096];
+    void* room = NULL;
+    CHECK_IS(eshm_loan_send(from), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_loan_drop(from), ESHM_ERROR_INVALID_PARAM);
+    for (i = 0; i < sizeof lengths / sizeof *lengths; i++) {
+        CHECK_IS(eshm_loan(from, lengths[i], &room, 1000), ESHM_SUCCESS);
+        CHECK(room != NULL);
+        memset(room, 'a' + (int)i, lengths[i]);
+        CHECK_IS(eshm_send(from, "x", 1), ESHM_ERROR_INVALID_PARAM);
+        CHECK_IS(eshm_write(from, "x", 1), ESHM_ERROR_INVALID_PARAM);
+        CHECK_IS(eshm_loan(from, 1, &room, 0), ESHM_ERROR_INVALID_PARAM);
+        CHECK_IS(eshm_recv(to, in, sizeof in, &size, 0), ESHM_ERROR_NO_DATA);
+        CHECK_IS(eshm_loan_send(from), ESHM_SUCCESS);
+        CHECK_IS(eshm_recv(to, in, sizeof in, &size, 1000), ESHM_SUCCESS);
+        CHECK_IS(size, lengths[i]);
+        CHECK(size == 0 || (in[0] == 'a' + (int)i && in[size - 1] == in[0]));
+    }
+    CHECK_IS(eshm_loan(from, 10, &room, 1000), ESHM_SUCCESS);
+    CHECK_IS(eshm_loan_drop(from), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(from, "after", 5), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(to, in, sizeof in, &size, 1000), ESHM_SUCCESS);
+    CHECK_IS(size, 5);
+}
+
+static void loan(void) {
+    size_t queues[] = {0, ESHM_NO_QUEUE}, i;
+    for (i = 0; i < 2; i++) {
+        open_pair(0, queues[i]);
+        loans(master, slave);
+        loans(slave, master);
+        close_pair();
+    }
+}
+
+static void loan_waits(void) {
+    void* room;
+    open_pair(0, 4096);
+    while (eshm_send_ex(master, "x", 1, 0) == ESHM_SUCCESS)
+        continue;
+    CHECK_IS(eshm_loan(master, 1, &room, 0), ESHM_ERROR_BUFFER_FULL);
+    CHECK_IS(eshm_loan(master, 1, &room, 120), ESHM_ERROR_TIMEOUT);
+    CHECK_IS(eshm_loan_send(master), ESHM_ERROR_INVALID_PARAM);
+    close_pair();
+}
+
+static void batches(void) {
+    enum { COUNT = 300 };
+    static char in[COUNT * 8];
+    char text[COUNT][8];
+    ESHMBuffer out[COUNT];
+    size_t sizes[COUNT], i, sent = 0, count = 0, received = 0;
+    open_pair(0, 0);
+    for (i = 0; i < COUNT; i++) {
+        out[i].size = (size_t)snprintf(text[i], sizeof text[i], "%d", (int)i);
+        out[i].data = text[i];
+    }
+    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 1000), ESHM_SUCCESS);
+    CHECK_IS(sent, COUNT);
+    while (received < COUNT) {
+        size_t used = 0;
+        /* Room for some of them only. */
+        CHECK_IS(eshm_recv_batch(slave, in, 100, sizes, 50, &count, 1000), ESHM_SUCCESS);
+        CHECK(count >= 1 && count <= 50);
+        for (i = 0; i < count; i++) {
+            CHECK_IS(sizes[i], out[received].size);
+            CHECK(memcmp(in + used, text[received], sizes[i]) == 0);
+            used += sizes[i];
+            received++;
+        }
+        CHECK(used <= 100);
+    }
+    CHECK_IS(eshm_recv_batch(slave, in, sizeof in, sizes, COUNT, &count, 0), ESHM_ERROR_NO_DATA);
+    CHECK_IS(count, 0);
+    CHECK_IS(eshm_recv_batch(slave, in, sizeof in, sizes, 0, &count, 0), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "too long", 8), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv_batch(slave, in, 7, sizes, COUNT, &count, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(sizes[0], 8);
+    CHECK_IS(count, 0);
+    CHECK_IS(eshm_recv_batch(slave, in, 8, sizes, COUNT, &count, 0), ESHM_SUCCESS);
+    CHECK_IS(count, 1);
+    /* One that cannot be sent: those before it were. */
+    out[2].size = (size_t)512 << 10;
+    CHECK_IS(eshm_send_batch(master, out, 4, &sent, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(sent, 2);
+    CHECK_IS(eshm_send_batch(master, NULL, 0, NULL, 0), ESHM_SUCCESS);
+    close_pair();
+}
+
+static void sizes(void) {
+    char* value = malloc(100000);
+    char* in = malloc(100000);
+    memset(value, 'v', 100000);
+    open_pair(100000, 0);
+    CHECK_IS(info_of(slave).data_size, 100000);
+    CHECK_IS(info_of(slave).max_message, 256 << 10);
+    CHECK_IS(eshm_write(slave, value, 100000), ESHM_SUCCESS);
+    CHECK_IS(eshm_read(master, in, 100000), 100000);
+    CHECK(memcmp(value, in, 100000) == 0);
+    close_pair();
+    free(value);
+    free(in);
+}
+
+static void information(void) {
+    char in[8];
+    ESHMInfo before;
+    open_pair(0, 0);
+    before = info_of(master);
+    CHECK_IS(before.peer_state, ESHM_PEER_ALIVE);
+    CHECK(!before.peer_is_legacy);
+    CHECK_IS(before.data_size, 4096);
+    CHECK_IS(eshm_write(master, "1", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_read(slave, in, sizeof in), 1);
+    CHECK_IS(eshm_write(master, "2", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_write(master, "3", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_write(master, "4", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_read(slave, in, sizeof in), 1);
+    CHECK_IS(info_of(slave).skipped, 2);
+    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
+    AWAIT(info_of(master).peer_state == ESHM_PEER_CLOSED);
+    CHECK_IS(eshm_wait_for_peer(master, 10), ESHM_ERROR_TIMEOUT);
+    slave = NULL;
+    {
+        ESHMConfig config = eshm_default_config(segment);
+        config.role = ESHM_ROLE_SLAVE;
+        slave = eshm_init(&config);
+    }
+    CHECK_IS(eshm_wait_for_peer(master, 5000), ESHM_SUCCESS);
+    CHECK(info_of(master).generation > before.generation);
+    close_pair();
+}
+
+static void goodbye(void) {
+    char in[8];
+    open_pair(0, 0);
+    CHECK_IS(eshm_send(slave, "last", 4), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(master, in, sizeof in, NULL, ESHM_TIMEOUT_INFINITE), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(master, in, sizeof in, NULL, ESHM_TIMEOUT_INFINITE), ESHM_ERROR_PEER_CLOSED);
+    CHECK(strstr(eshm_last_error(), "closed") != NULL);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+}
+
+static void receive_one(void) {
+    const void* data;
+    size_t size = 0;
+    ESHMHandle* handle;
+    ESHMConfigEx config = eshm_default_config_ex(segment);
+    config.base.role = ESHM_ROLE_SLAVE;
+    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv_borrow(handle, &data, &size, 20000), ESHM_SUCCESS);
+    CHECK(size == 5 && memcmp(data, "whole", 5) == 0);
+    CHECK_IS(eshm_write(handle, "had it", 6), ESHM_SUCCESS);
+    for (;;)
+        pause();
+}
+
+/* A message that was borrowed and not released is received again by the process that comes next. */
+static void killed_borrower(void) {
+    char in[8];
+    ESHMConfig config = eshm_default_config(segment);
+    pid_t child = start_process(receive_one);
+    config.role = ESHM_ROLE_MASTER;
+    master = eshm_init(&config);
+    CHECK_IS(eshm_send(master, "whole", 5), ESHM_SUCCESS);
+    CHECK_IS(eshm_read_ex(master, in, sizeof in, NULL, 20000), ESHM_SUCCESS);
+    kill_process(child);
+    config.role = ESHM_ROLE_SLAVE;
+    slave = eshm_init(&config);
+    CHECK(slave != NULL);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 1000), ESHM_SUCCESS);
+    CHECK(memcmp(in, "whole", 5) == 0);
+    close_pair();
+}
+
+static void version(void) {
+    int major = 0, minor, patch;
+    CHECK_IS(sscanf(eshm_version(), "%d.%d.%d", &major, &minor, &patch), 3);
+    CHECK(major >= 2);
+}
+
+int main(void) {
+    static const Case cases[] = {
+        {"messages arrive in order, none lost, in both directions", send_and_recv},
+        {"a full queue refuses, and loses nothing", full},
+        {"a message that does not fit the buffer stays", small_buffer},
+        {"messages are borrowed in place and released", borrow},
+        {"messages are built in place, with and without a queue", loan},
+        {"a loan waits for room within its time", loan_waits},
+        {"batches", batches},
+        {"sizes that were configured", sizes},
+        {"what is known of peer and segment", information},
+        {"a goodbye comes after all that was sent", goodbye},
+        {"what a killed borrower had not released is received again", killed_borrower},
+        {"the version", version},
+    };
+    return RUN_CASES("messages", cases);
+}

@@ -1,0 +1,76 @@
+# shellcheck shell=bash
+# The C part of install.sh, which sources this file: builds libeshm.a and libeshm.so, and installs them.
+# It uses install.sh's functions and variables.
+# shellcheck disable=SC2154 # which are assigned there
+
+build_capi() {
+    say "cargo build eshm-capi ($profile)"
+    local flags=() archive=$target/$profile/libeshm_capi.a
+    [[ $profile == debug ]] || flags=(--release)
+    cargo build --package eshm-capi "${flags[@]}"
+    capi_version=$(cargo pkgid --package eshm-capi)
+    capi_version=${capi_version##*[@#]}
+    capi_stage=$target/capi/$profile
+    mkdir -p "$capi_stage"
+    capi_object "$archive"
+    capi_libraries
+}
+
+# As for C++: one object of the whole archive, that shows nothing but what the header declares with ESHM_API.
+capi_object() {
+    local archive=$1 api=$capi_stage/api.txt whole=$capi_stage/whole.o roots=() strip=()
+    capi_object_file=$capi_stage/eshm.o
+    stale "$capi_object_file" "$archive" capi/include/eshm.h scripts/install_capi.sh || return 0
+    say "linking the object of both libraries of C"
+    sed --quiet --regexp-extended 's/^ESHM_API .*\b(eshm_[a-z_]+)\(.*/\1/p' capi/include/eshm.h | sort -u >"$api"
+    mapfile -t roots < <(sed 's/^/--undefined=/' "$api")
+    ld -r --gc-sections --force-group-allocation "${roots[@]}" -o "$whole" "$archive"
+    symbols "$whole" 'section == "UND" && bind == "LOCAL"' >"$capi_stage/unused.txt"
+    [[ $profile == debug ]] || strip=(--strip-debug)
+    objcopy "${strip[@]}" --remove-section=.llvmbc --remove-section=.llvmcmd \
+        --strip-symbols="$capi_stage/unused.txt" --keep-global-symbols="$api" "$whole" "$capi_object_file"
+    rm "$whole"
+}
+
+capi_libraries() {
+    capi_static=$capi_stage/libeshm.a
+    capi_shared=$capi_stage/libeshm.so.$capi_version
+    if stale "$capi_static" "$capi_object_file"; then
+        say "libeshm.a"
+        rm -f "$capi_static"
+        ar rcsD "$capi_static" "$capi_object_file"
+    fi
+    if stale "$capi_shared" "$capi_object_file"; then
+        say "libeshm.so"
+        {
+            echo "ESHM_${capi_version%%.*} {"
+            echo "global:"
+            sed 's/$/;/' "$capi_stage/api.txt"
+            echo "local: *;"
+            echo "};"
+        } >"$capi_stage/exports.map"
+        # nodelete: the background thread must not lose its code to a dlclose.
+        # shellcheck disable=SC2086 # the flags are words
+        "${CC:-cc}" -shared -o "$capi_shared" "$capi_object_file" -Wl,-soname,"libeshm.so.${capi_version%%.*}" \
+            -Wl,--version-script,"$capi_stage/exports.map" -Wl,-z,defs -Wl,-z,nodelete -Wl,--as-needed \
+            ${LDFLAGS:-} -pthread -ldl -lm -lrt
+    fi
+}
+
+install_capi() {
+    local file header major=${capi_version%%.*} package=$prefix/lib/cmake/ESHM
+    for header in capi/include/*.h; do
+        put 644 "$header" "$prefix/include/${header##*/}"
+    done
+    put 644 "$capi_static" "$prefix/lib/libeshm.a"
+    put 755 "$capi_shared" "$prefix/lib/${capi_shared##*/}"
+    ln -sfn "${capi_shared##*/}" "$prefix/lib/libeshm.so.$major"
+    ln -sfn "libeshm.so.$major" "$prefix/lib/libeshm.so"
+    for file in capi/cmake/*; do
+        sed -e "s/@VERSION@/$capi_version/g" -e "s/@MAJOR@/$major/g" "$file" >"$capi_stage/${file##*/}"
+    done
+    put 644 "$capi_stage/ESHMConfig.cmake" "$package/ESHMConfig.cmake"
+    put 644 "$capi_stage/ESHMConfigVersion.cmake" "$package/ESHMConfigVersion.cmake"
+    put 644 "$capi_stage/eshm.pc" "$prefix/lib/pkgconfig/eshm.pc"
+    say "installed eshm $capi_version for C in $prefix"
+}
