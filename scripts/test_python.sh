@@ -26,6 +26,8 @@ step "ruff"
 step "mypy --strict"
 "$venv/bin/mypy" python tests "${examples[@]}"
 step "stubtest: the stubs say what the module has"
-"$python" -m mypy.stubtest eshm._eshm
+# Python says since 3.12 only which objects are buffers; type checkers want to know before.
+"$python" -m mypy.stubtest --ignore-unused-allowlist \
+    --allowlist <(echo 'eshm\._eshm\.(Borrowed|Loan)\.__buffer__') eshm._eshm
 step "pytest"
 "$python" -m pytest "$@"

@@ -1,61 +1,40 @@
-//! The bytes of a Python object: the only door to the buffer protocol.
-//!
-//! PyO3 offers the protocol to `abi3` modules from Python 3.11 on, when it joined the limited API. But every
-//! CPython since 3.0 exports these two functions with this very structure (3.11 froze what had been there), so
-//! one wheel can serve Python 3.9 as well, and no caller has to make a copy into `bytes` first.
+//! The memory of Python objects, by the buffer protocol.
 
 use std::borrow::Cow;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::c_int;
 use std::marker::PhantomData;
 use std::mem::MaybeUninit;
 use std::ops::Deref;
+use std::ptr;
 use std::slice;
 
-use pyo3::exceptions::{PyBufferError, PyTypeError};
-use pyo3::ffi::{Py_ssize_t, PyObject};
+use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::message::Message;
-
-/// `Py_buffer` of CPython's `Include/pybuffer.h`.
-#[repr(C)]
-struct RawView {
-    buf: *mut c_void,
-    obj: *mut PyObject,
-    len: Py_ssize_t,
-    itemsize: Py_ssize_t,
-    readonly: c_int,
-    ndim: c_int,
-    format: *mut c_char,
-    shape: *mut Py_ssize_t,
-    strides: *mut Py_ssize_t,
-    suboffsets: *mut Py_ssize_t,
-    internal: *mut c_void,
-}
+use crate::raw::{self, Buffer};
 
 /// `PyBUF_SIMPLE`: contiguous memory, whatever the items in it are; refused by what cannot give that.
 const SIMPLE: c_int = 0;
-
-unsafe extern "C" {
-    fn PyObject_GetBuffer(object: *mut PyObject, view: *mut RawView, flags: c_int) -> c_int;
-    fn PyBuffer_Release(view: *mut RawView);
-}
+/// `PyBUF_WRITABLE`.
+const WRITABLE: c_int = 1;
+/// `PyBUF_ND`: contiguous memory, and its dimensions.
+const DIMENSIONS: c_int = 8;
 
 /// A view of an object's memory, given back when dropped.
 struct View<'py> {
     /// Boxed, because an exporter may keep pointers into the structure it has filled.
-    raw: Box<RawView>,
+    raw: Box<Buffer>,
     /// The view is released with the interpreter attached, as it was taken.
     attached: PhantomData<Python<'py>>,
 }
 
 impl<'py> View<'py> {
-    fn new(object: &Bound<'py, PyAny>) -> PyResult<Self> {
-        let mut raw = Box::<RawView>::new_uninit();
+    fn new(object: &Bound<'py, PyAny>, flags: c_int) -> PyResult<Self> {
+        let mut raw = Box::<Buffer>::new_uninit();
         // SAFETY: `object` is alive and the interpreter attached for `'py`; `raw` has room for the structure.
         let status =
-            unsafe { PyObject_GetBuffer(object.as_ptr(), MaybeUninit::as_mut_ptr(&mut raw), SIMPLE) };
+            unsafe { raw::PyObject_GetBuffer(object.as_ptr(), MaybeUninit::as_mut_ptr(&mut raw), flags) };
         if status != 0 {
             return Err(PyErr::fetch(object.py()));
         }
@@ -70,17 +49,17 @@ impl Deref for View<'_> {
 
     fn deref(&self) -> &[u8] {
         let Ok(len @ 1..) = usize::try_from(self.raw.len) else { return &[] };
-        // SAFETY: a SIMPLE view is `len` readable bytes at `buf`, which the exporter neither moves nor frees
+        // SAFETY: a contiguous view is `len` readable bytes at `start`, which the exporter neither moves nor frees
         // before the release. They change only under code that runs meanwhile, and that is none: the
         // interpreter stays attached while the slice is used (`Bytes::settle` copies before it is released).
-        unsafe { slice::from_raw_parts(self.raw.buf.cast::<u8>(), len) }
+        unsafe { slice::from_raw_parts(self.raw.start.cast::<u8>(), len) }
     }
 }
 
 impl Drop for View<'_> {
     fn drop(&mut self) {
         // SAFETY: `raw` was filled by PyObject_GetBuffer, is released once, and the interpreter is attached.
-        unsafe { PyBuffer_Release(&mut *self.raw) }
+        unsafe { raw::PyBuffer_Release(&mut *self.raw) }
     }
 }
 
@@ -99,22 +78,28 @@ impl<'a, 'py> Bytes<'a, 'py> {
     ///
     /// # Errors
     /// `TypeError` for what has none, `str` in particular; `BufferError` for memory with gaps in it.
+    #[inline]
     pub fn of(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
             return Ok(Bytes(Source::Constant(bytes.as_bytes())));
         }
-        if let Ok(message) = object.cast::<Message>() {
-            return Ok(Bytes(Source::Constant(message.get().bytes(object.py()))));
-        }
-        View::new(object).map(|view| Bytes(Source::View(view))).map_err(|error| explain(object, error))
+        View::new(object, SIMPLE)
+            .map(|view| Bytes(Source::View(view)))
+            .map_err(|error| explain(object, error))
     }
 
     /// Bytes that stay what they are while the interpreter is released.
-    pub fn settle(self) -> Cow<'a, [u8]> {
-        match self.0 {
+    pub fn settle(&self) -> Cow<'_, [u8]> {
+        match &self.0 {
             Source::Constant(bytes) => Cow::Borrowed(bytes),
             Source::View(view) => Cow::Owned(view.to_vec()),
         }
+    }
+}
+
+impl AsRef<[u8]> for Bytes<'_, '_> {
+    fn as_ref(&self) -> &[u8] {
+        self
     }
 }
 
@@ -129,12 +114,79 @@ impl Deref for Bytes<'_, '_> {
     }
 }
 
+/// The memory of an array whose items along its first axis are messages of the same size.
+pub struct Records<'py> {
+    view: View<'py>,
+    count: usize,
+    size: usize,
+}
+
+impl<'py> Records<'py> {
+    /// Records to be read.
+    ///
+    /// # Errors
+    /// As [`Bytes::of`]; `ValueError` for what has no axis, or no size.
+    pub fn of(array: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Self::new(array, DIMENSIONS)
+    }
+
+    /// Records to be overwritten.
+    ///
+    /// # Errors
+    /// As [`Records::of`], and `BufferError` for what is read-only.
+    pub fn to_fill(array: &Bound<'py, PyAny>) -> PyResult<Self> {
+        Self::new(array, DIMENSIONS | WRITABLE)
+    }
+
+    fn new(array: &Bound<'py, PyAny>, flags: c_int) -> PyResult<Self> {
+        let view = View::new(array, flags).map_err(|error| explain(array, error))?;
+        let count = match view.raw.dimensions {
+            0 => None,
+            // SAFETY: a view that was asked for its dimensions has as many of them there.
+            _ => usize::try_from(unsafe { *view.raw.shape }).ok(),
+        };
+        let Some(count) = count else {
+            return Err(PyValueError::new_err("expected an array of records, found a single value"));
+        };
+        let size = view.len().checked_div(count).unwrap_or(0);
+        Ok(Records { view, count, size })
+    }
+
+    /// How many there are.
+    pub fn count(&self) -> usize {
+        self.count
+    }
+
+    /// The size of each, in bytes.
+    pub fn size(&self) -> usize {
+        self.size
+    }
+
+    /// One of them.
+    pub fn get(&self, index: usize) -> &[u8] {
+        &self.view[index * self.size..][..self.size]
+    }
+
+    /// Overwrites record `index`, of an array to be filled.
+    ///
+    /// # Panics
+    /// If there is none, or `record` is not one.
+    pub fn set(&self, index: usize, record: &[u8]) {
+        assert!(index < self.count && record.len() == self.size && self.view.raw.readonly == 0);
+        // SAFETY: in bounds, by the assertion.
+        let place = unsafe { self.view.raw.start.cast::<u8>().add(index * self.size) };
+        // SAFETY: `size` bytes there, writable by the assertion. They do not overlap `record`, which is a message: no
+        // writable view of one is to be had.
+        unsafe { ptr::copy_nonoverlapping(record.as_ptr(), place, record.len()) };
+    }
+}
+
 /// Says what the caller can do about an object whose bytes cannot be had.
 fn explain(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = object.py();
     if !error.is_instance_of::<PyTypeError>(py) {
         let clear = PyBufferError::new_err(format!(
-            "the buffer cannot be sent as it is ({}): send a contiguous copy of it, such as bytes(data)",
+            "the buffer cannot be used as it is ({}): give a contiguous copy of it, such as bytes(data)",
             error.value(py)
         ));
         clear.set_cause(py, Some(error));

@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use eshm::{Disconnect, Error, PeerState, Result, Role};
+use eshm::{Disconnect, Error, PeerState, Result, Role, WaitStrategy};
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
 /// An argument that the core would not have taken either.
-fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
+pub fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
     Error::InvalidConfig { segment: segment.to_owned(), setting, found, expected }
 }
 
@@ -64,6 +64,19 @@ pub fn disconnect(segment: &str, word: &str) -> Result<Disconnect> {
             format!("{word:?}"),
             "\"immediately\", \"on_timeout\" or \"never\"",
         )),
+    }
+}
+
+/// A wait strategy by its name; `eshm.Wait` is a `str` too.
+pub fn wait(segment: &str, word: &str) -> Result<WaitStrategy> {
+    match word {
+        "spin" => Ok(WaitStrategy::Spin),
+        "spin_then_park" => Ok(WaitStrategy::SpinThenPark),
+        "park" => Ok(WaitStrategy::Park),
+        _ => {
+            let expected = "\"spin\", \"spin_then_park\" or \"park\"";
+            Err(invalid(segment, "wait", format!("{word:?}"), expected))
+        }
     }
 }
 

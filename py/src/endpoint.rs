@@ -2,15 +2,14 @@
 
 use std::time::Duration;
 
-use eshm::{Builder, Error, Inspector, Receiver, Sender, Wait};
+use eshm::{Builder, Error, Inspector, Receiver, Sender, WaitStrategy};
 use pyo3::prelude::*;
-use pyo3::types::PyTuple;
+use pyo3::types::{PyBytes, PyTuple};
 
-use crate::buffer::Bytes;
+use crate::calls;
 use crate::convert;
 use crate::error::{Failure, Result};
-use crate::half::{Half, Held, Patience, SLICE};
-use crate::message::Message;
+use crate::half::{Half, Patience};
 
 /// One process's end of a segment: a master, which creates it, or a slave, which attaches to it.
 ///
@@ -27,6 +26,8 @@ use crate::message::Message;
 /// data_size: the greatest value of write in bytes; None takes what is there, or 4096.
 /// queue_capacity: the greatest message of send in bytes; None takes what is there, or 256 KiB. 0 makes a
 ///     segment without queues, on which send has one message in flight.
+/// wait: how calls wait: "spin" never leaves its core, "spin_then_park" does after some ten microseconds, "park" at
+///     once. The interpreter is held for a few microseconds of that at most.
 /// connect_timeout: how long a slave waits for its segment to appear.
 /// heartbeat_interval: how often this endpoint shows a sign of life.
 /// stale_threshold: how long the peer's heartbeat may stand still.
@@ -39,22 +40,25 @@ use crate::message::Message;
 /// any_owner: whether a segment of another user is accepted.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
-    inspector: Inspector,
-    sender: Half<Sender>,
-    receiver: Half<Receiver>,
+    pub(crate) inspector: Inspector,
+    pub(crate) sender: Half<Sender>,
+    pub(crate) receiver: Half<Receiver>,
+    /// Whether to look again for a moment before the interpreter is released.
+    pub(crate) glances: bool,
 }
 
 #[pymethods]
 impl Endpoint {
     #[new]
     #[pyo3(signature = (
-        name, *, role = "auto", data_size = None, queue_capacity = None, connect_timeout = 5.0, heartbeat_interval = 0.001,
-        stale_threshold = 0.1, on_disconnect = "on_timeout", reconnect_timeout = Some(5.0),
-        reconnect_interval = 0.1, reconnect_attempts = Some(50), auto_cleanup = true, background = true,
-        mode = 0o600, any_owner = false
-    ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, connect_timeout=5.0, heartbeat_interval=0.001, \
-        stale_threshold=0.1, on_disconnect='on_timeout', reconnect_timeout=5.0, reconnect_interval=0.1, \
-        reconnect_attempts=50, auto_cleanup=True, background=True, mode=0o600, any_owner=False)")]
+        name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
+        connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
+        reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
+        auto_cleanup = true, background = true, mode = 0o600, any_owner = false
+    ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
+        connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
+        reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
+        auto_cleanup=True, background=True, mode=0o600, any_owner=False)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
     fn new(
         py: Python<'_>,
@@ -62,6 +66,7 @@ impl Endpoint {
         role: &str,
         data_size: Option<i64>,
         queue_capacity: Option<i64>,
+        wait: &str,
         connect_timeout: f64,
         heartbeat_interval: f64,
         stale_threshold: f64,
@@ -79,8 +84,10 @@ impl Endpoint {
             reconnect_timeout.map(|value| seconds("reconnect_timeout", value)).transpose()?;
         let reconnect_attempts =
             reconnect_attempts.map(|value| convert::whole(name, "reconnect_attempts", value)).transpose()?;
+        let wait = convert::wait(name, wait)?;
         let mut builder = eshm::Endpoint::builder(name)
             .role(convert::role(name, role)?)
+            .wait(wait)
             .heartbeat_interval(seconds("heartbeat_interval", heartbeat_interval)?)
             .stale_threshold(seconds("stale_threshold", stale_threshold)?)
             .disconnect(convert::disconnect(name, on_disconnect)?)
@@ -100,7 +107,12 @@ impl Endpoint {
         let endpoint = open(py, &builder, seconds("connect_timeout", connect_timeout)?)?;
         let inspector = endpoint.inspector();
         let (sender, receiver) = endpoint.into_split();
-        Ok(Endpoint { inspector, sender: Half::new(name, sender), receiver: Half::new(name, receiver) })
+        Ok(Endpoint {
+            inspector,
+            sender: Half::new(name, sender),
+            receiver: Half::new(name, receiver),
+            glances: wait != WaitStrategy::Park,
+        })
     }
 
     /// The segment's name.
@@ -173,66 +185,10 @@ impl Endpoint {
         }
     }
 
-    /// Puts a value into the mailbox, over the one before. Never waits.
-    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
-        let bytes = Bytes::of(data)?;
-        Ok(self.sender.lock(py)?.write(&bytes)?)
-    }
-
-    /// The mailbox's value, if it is one that was not read before; None otherwise.
-    fn try_read(&self, py: Python<'_>) -> Result<Option<Message>> {
-        self.try_receive(py, Channel::Mailbox)
-    }
-
-    /// The mailbox's next value that was not read before, however many were overwritten meanwhile.
-    ///
-    /// Raises TimeoutError when there is none in time.
-    #[pyo3(signature = (timeout = None))]
-    fn read(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Message> {
-        self.receive(py, Channel::Mailbox, timeout)
-    }
-
-    /// Sends a message, which is never lost: waits until there is room for it.
-    ///
-    /// Raises TimeoutError, with nothing sent, when there is none in time.
-    #[pyo3(signature = (data, timeout = None))]
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
-        let timeout = convert::timeout(self.inspector.name(), timeout)?;
-        let bytes = Bytes::of(data)?;
-        match self.sender.lock(py)?.try_send(&bytes) {
-            Err(error) if error.is_transient() => {}
-            result => return Ok(result?),
-        }
-        let (bytes, wait) = (bytes.settle(), Wait::new(timeout));
-        loop {
-            let mut held = self.sender.lock(py)?;
-            let sender = &mut *held;
-            if py.detach(|| sender.send_part(&bytes, &wait, SLICE))? {
-                return Ok(());
-            }
-            Held::unlock_fair(held);
-            py.check_signals()?;
-        }
-    }
-
-    /// Sends a message if there is room for it. Raises FullError otherwise.
-    fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
-        let bytes = Bytes::of(data)?;
-        Ok(self.sender.lock(py)?.try_send(&bytes)?)
-    }
-
-    /// The next message. Raises TimeoutError when there is none in time.
-    #[pyo3(signature = (timeout = None))]
-    fn recv(&self, py: Python<'_>, timeout: Option<f64>) -> Result<Message> {
-        self.receive(py, Channel::Queue, timeout)
-    }
-
-    /// The next message, or None when there is none yet.
-    fn try_recv(&self, py: Python<'_>) -> Result<Option<Message>> {
-        self.try_receive(py, Channel::Queue)
-    }
-
     /// Leaves the segment. Threads that wait for the peer raise ClosedError; a second close does nothing.
+    ///
+    /// Memory that somebody still looks at, through a view of a Loan or a Borrowed, stays where it is, and the segment
+    /// is left only when the last such view is gone.
     fn close(&self, py: Python<'_>) -> Result<()> {
         self.sender.close(py)?;
         self.receiver.close(py)
@@ -252,8 +208,8 @@ impl Endpoint {
         slf
     }
 
-    fn __next__(&self, py: Python<'_>) -> Result<Option<Message>> {
-        match self.receive(py, Channel::Queue, None) {
+    fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
+        match calls::next_message(py, self) {
             Ok(message) => Ok(Some(message)),
             Err(Failure::Core(Error::PeerClosed { .. })) => Ok(None),
             Err(failure) => Err(failure),
@@ -262,54 +218,6 @@ impl Endpoint {
 
     fn __repr__(&self) -> String {
         format!("Endpoint({:?}, role=\"{}\")", self.inspector.name(), self.inspector.role())
-    }
-}
-
-/// Where messages come from.
-#[derive(Clone, Copy)]
-enum Channel {
-    Mailbox,
-    Queue,
-}
-
-impl Channel {
-    fn now(self, receiver: &mut Receiver) -> eshm::Result<Option<eshm::Message<'_>>> {
-        match self {
-            Channel::Mailbox => receiver.try_read(),
-            Channel::Queue => receiver.try_recv(),
-        }
-    }
-
-    fn slice(self, receiver: &mut Receiver, wait: Wait) -> eshm::Result<Option<eshm::Message<'_>>> {
-        match self {
-            Channel::Mailbox => receiver.read_part(&wait, SLICE),
-            Channel::Queue => receiver.recv_part(&wait, SLICE),
-        }
-    }
-}
-
-impl Endpoint {
-    fn try_receive(&self, py: Python<'_>, channel: Channel) -> Result<Option<Message>> {
-        let mut receiver = self.receiver.lock(py)?;
-        let found = channel.now(&mut receiver)?;
-        Ok(found.map(|message| Message::new(py, &message)))
-    }
-
-    fn receive(&self, py: Python<'_>, channel: Channel, timeout: Option<f64>) -> Result<Message> {
-        let wait = Wait::new(convert::timeout(self.inspector.name(), timeout)?);
-        // What is there already is worth no release of the interpreter.
-        if let Some(message) = self.try_receive(py, channel)? {
-            return Ok(message);
-        }
-        loop {
-            let mut held = self.receiver.lock(py)?;
-            let receiver = &mut *held;
-            if let Some(message) = py.detach(|| channel.slice(receiver, wait))? {
-                return Ok(Message::new(py, &message));
-            }
-            Held::unlock_fair(held);
-            py.check_signals()?;
-        }
     }
 }
 

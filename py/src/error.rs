@@ -10,6 +10,10 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 pub enum Failure {
     /// Becomes the exception of `eshm._errors` that stands for it.
     Core(Error),
+    /// Becomes an `InUseError` with this text: a borrow that the core's compiler would have refused.
+    InUse(String),
+    /// Becomes an `InvalidError` with this text.
+    Invalid(String),
     /// Raised as it is.
     Python(PyErr),
 }
@@ -28,21 +32,29 @@ impl From<PyErr> for Failure {
 
 impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
-        match failure {
-            Failure::Python(error) => error,
-            Failure::Core(error) => {
-                Python::attach(|py| exception(py, &error).map_or_else(|failure| failure, PyErr::from_value))
+        let made = match failure {
+            Failure::Python(error) => return error,
+            Failure::InUse(text) => {
+                Python::attach(|py| instance(py, "InUseError", &text).map(PyErr::from_value))
             }
-        }
+            Failure::Invalid(text) => {
+                Python::attach(|py| instance(py, "InvalidError", &text).map(PyErr::from_value))
+            }
+            Failure::Core(error) => Python::attach(|py| exception(py, &error).map(PyErr::from_value)),
+        };
+        made.unwrap_or_else(|error| error)
     }
 }
 
 /// The exception for `error`, with its text and its number.
 fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
-    let class = py.import("eshm._errors")?.getattr(class_name(error))?;
-    let exception = class.call1((error.to_string(),))?;
+    let exception = instance(py, class_name(error), &error.to_string())?;
     exception.setattr("code", error.code())?;
     Ok(exception)
+}
+
+fn instance<'py>(py: Python<'py>, class: &str, text: &str) -> PyResult<Bound<'py, PyAny>> {
+    py.import("eshm._errors")?.getattr(class)?.call1((text,))
 }
 
 fn class_name(error: &Error) -> &'static str {

@@ -103,6 +103,9 @@ class Waiter(threading.Thread):
         except BaseException as error:
             self._error = error
 
+    def is_over(self) -> bool:
+        return not self.is_alive()
+
     def result(self) -> object:
         self.join(PATIENCE)
         assert not self.is_alive(), "the call is still waiting"

@@ -67,6 +67,7 @@ def test_a_name_that_cannot_be_a_segment_is_refused(bad: str) -> None:
         {"mode": 0o1000},
         {"mode": 0},
         {"mode": -1},
+        {"wait": "sleep"},
     ],
     ids=lambda setting: "-".join(map(str, *setting.items())),
 )

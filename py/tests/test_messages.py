@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import array
+import copy
 import mmap
+import pickle
 import time
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Callable
 
 import numpy as np
 import pytest
@@ -157,6 +159,25 @@ def test_memory_with_gaps_is_refused(pair: Pair, buffer: memoryview) -> None:
         pair[0].send(buffer)
 
 
+def test_arguments_are_checked_like_pythons_own(pair: Pair) -> None:
+    master, slave = pair
+    master.send(data=b"by name", timeout=None)
+    assert slave.recv(timeout=PATIENCE) == b"by name"
+    bad: list[tuple[Callable[[], object], str]] = [
+        (master.send, "needs the argument 'data'"),  # type: ignore[list-item]
+        (lambda: master.send(b"", 1, 2), "takes at most 2 arguments, found 3"),  # type: ignore[call-arg]
+        (lambda: master.send(b"", data=b""), "two values for the argument 'data'"),  # type: ignore[misc]
+        (lambda: master.send(b"", patience=1), "unexpected argument 'patience'"),  # type: ignore[call-arg]
+        (lambda: slave.try_recv(1), "takes at most 0 arguments"),  # type: ignore[call-arg]
+        (lambda: slave.recv("1"), "must be real number"),  # type: ignore[arg-type]
+        (lambda: eshm.Endpoint.send(slave.recv, b""), "builtin_function_or_method"),  # type: ignore[arg-type]
+    ]
+    for call, text in bad:
+        with pytest.raises(TypeError, match=text):
+            call()
+    assert slave.try_recv() is None
+
+
 def test_what_has_no_bytes_is_refused(pair: Pair) -> None:
     with pytest.raises(TypeError, match=r"found str: eshm\.encode_text"):
         pair[0].send("text")  # type: ignore[arg-type]
@@ -172,9 +193,16 @@ def test_a_message_is_like_bytes(pair: Pair) -> None:
     assert bytes(message) == message.data == b"pose\0"
     assert message == b"pose\0"
     assert b"pose\0" == message  # noqa: SIM300 - the other operand's turn
-    assert message == bytearray(b"pose\0")
+    assert message == bytearray(b"pose\0")  # type: ignore[comparison-overlap]
     assert message != b"pose"
-    assert message != "pose\0"
+    assert message != "pose\0"  # type: ignore[comparison-overlap]
+    assert isinstance(message, bytes)
+    assert {b"pose\0": 1}[message] == 1
+    assert memoryview(message).tobytes() == message
+    assert type(message.data) is bytes
+    for copied in (copy.copy(message), pickle.loads(pickle.dumps(message)), bytes(message)):
+        assert type(copied) is bytes
+        assert copied == message
     assert hash(message) == hash(b"pose\0")
     assert len(message) == 5
     assert (message[0], message[-1], message[:4]) == (ord("p"), 0, b"pose")

@@ -65,6 +65,52 @@ def test_the_interpreter_is_released_while_waiting(pair: Pair) -> None:
     sent.result()
 
 
+@pytest.mark.parametrize("wait", list(eshm.Wait))
+def test_every_way_of_waiting_delivers(name: str, wait: eshm.Wait) -> None:
+    numbers = [b"%d" % number for number in range(2000)]
+    with eshm.Endpoint(name, role="master", wait=wait) as master:
+        with eshm.Endpoint(name, role="slave", wait=wait) as slave:
+
+            def echo() -> None:
+                for _ in numbers:
+                    slave.send(slave.recv(PATIENCE), timeout=PATIENCE)
+
+            peer = Waiter(echo)
+            sender = Waiter(lambda: master.send_many(numbers, timeout=PATIENCE))
+            assert [master.recv(PATIENCE) for _ in numbers] == numbers
+            sender.result()
+            peer.result()
+            with pytest.raises(eshm.TimeoutError):
+                slave.recv(0.01)
+
+
+def test_a_thread_that_spins_leaves_the_interpreter_to_the_others(name: str) -> None:
+    with eshm.Endpoint(name, role="master", wait="spin") as master:
+        with eshm.Endpoint(name, role="slave", wait="spin") as slave:
+            fill(master)
+            spinning = [Waiter(master.recv), Waiter(lambda: master.send(b"last"))]
+            # Two other threads take turns, and wait for the interpreter each time: if a spinner held it as
+            # long as it may wait (20 ms at a time), they would take minutes.
+            here, there = threading.Semaphore(0), threading.Semaphore(0)
+            turns = 5000
+
+            def answer() -> None:
+                for _ in range(turns):
+                    here.acquire()
+                    there.release()
+
+            other = Waiter(answer)
+            for _ in range(turns):
+                here.release()
+                assert there.acquire(timeout=PATIENCE)
+            other.result()
+            assert not any(spinner.is_over() for spinner in spinning)
+            slave.recv()
+            slave.send(b"end")
+            for spinner in spinning:
+                spinner.result()
+
+
 def test_threads_that_receive_give_way_to_each_other(pair: Pair) -> None:
     master, slave = pair
     waiting = Waiter(slave.recv)
@@ -150,7 +196,7 @@ import sys, eshm
 name, wait = sys.argv[1:]
 robot = None if wait == "open" else eshm.Endpoint(name, role="slave")
 try:
-    while wait == "send":
+    while wait in ("send", "loan", "send_many"):
         robot.try_send(b"in the way")
 except eshm.FullError:
     pass
@@ -159,6 +205,10 @@ calls = {
     "recv": lambda: robot.recv(),
     "read": lambda: robot.read(60),
     "send": lambda: robot.send(b"next"),
+    "loan": lambda: robot.loan(8),
+    "borrow": lambda: robot.borrow(),
+    "recv_many": lambda: robot.recv_many(),
+    "send_many": lambda: robot.send_many([b"next"]),
     "wait_for_peer": lambda: eshm.Endpoint(name + "-lonely", role="master").wait_for_peer(),
     "iteration": lambda: next(robot),
 }
@@ -176,7 +226,21 @@ def sleeps(pid: int) -> bool:
     return stat.rpartition(")")[2].split()[0] == "S"
 
 
-@pytest.mark.parametrize("wait", ["open", "recv", "read", "send", "wait_for_peer", "iteration"])
+@pytest.mark.parametrize(
+    "wait",
+    [
+        "open",
+        "recv",
+        "read",
+        "send",
+        "loan",
+        "borrow",
+        "recv_many",
+        "send_many",
+        "wait_for_peer",
+        "iteration",
+    ],
+)
 def test_ctrl_c_ends_every_wait(name: str, spawn: Spawn, wait: str) -> None:
     with eshm.Endpoint(name, role="master"):
         child = spawn(INTERRUPTED, name, wait)

@@ -19,6 +19,7 @@ from eshm._errors import (
     Error,
     ForkedError,
     FullError,
+    InUseError,
     InvalidError,
     NoDataError,
     NotFoundError,
@@ -29,12 +30,13 @@ from eshm._errors import (
     TimeoutError,  # noqa: A004 - used as eshm.TimeoutError
     TooLargeError,
 )
-from eshm._eshm import Endpoint, Message, decode_text, encode_text
-from eshm._types import Disconnect, PeerState, Role, Stats
+from eshm._eshm import Borrowed, Endpoint, Loan, Message, decode_text, encode_text
+from eshm._types import Disconnect, PeerState, Role, Stats, Wait
 
 __all__ = [
     "ESHM",
     "AttachError",
+    "Borrowed",
     "ClosedError",
     "CorruptError",
     "CreateError",
@@ -46,7 +48,9 @@ __all__ = [
     "Error",
     "ForkedError",
     "FullError",
+    "InUseError",
     "InvalidError",
+    "Loan",
     "Message",
     "NoDataError",
     "NotFoundError",
@@ -59,6 +63,7 @@ __all__ = [
     "Stats",
     "TimeoutError",
     "TooLargeError",
+    "Wait",
     "decode_text",
     "encode_text",
 ]

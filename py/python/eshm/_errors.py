@@ -14,12 +14,20 @@ class Error(Exception):
 
     #: The number that every language shares; −1 … −15 are those of ESHM 1.x.
     code: int = 0
+    #: How many messages of a send_many or send_records were sent before it.
+    sent: int = 0
 
 
 class InvalidError(Error, ValueError, RuntimeError):
-    """A name, a setting or a text that cannot be used."""
+    """A name, a setting, a text or a message that cannot be used."""
 
     code = -1
+    #: The message that `recv_into` could not put into a record, on a segment without queues.
+    data: bytes | None = None
+
+
+class InUseError(InvalidError, BufferError):
+    """Memory of a `Loan` or a `Borrowed` that is still looked at, or that is no longer lent."""
 
 
 class CreateError(Error, RuntimeError):

@@ -34,6 +34,17 @@ class Disconnect(_Word):
     NEVER = "never"
 
 
+class Wait(_Word):
+    """How an endpoint waits for what is not there yet."""
+
+    #: Looks again and again, and never leaves its core.
+    SPIN = "spin"
+    #: Looks for some ten microseconds, fewer when that has been in vain, then parks until it is woken.
+    SPIN_THEN_PARK = "spin_then_park"
+    #: Parks at once.
+    PARK = "park"
+
+
 class PeerState(_Word):
     """What is known of the peer."""
 

@@ -1,0 +1,264 @@
+//! The calls of `eshm.Endpoint` that move many messages at once.
+
+use std::borrow::Cow;
+use std::mem;
+use std::panic;
+use std::time::{Duration, Instant};
+
+use eshm::{Sender, Wait};
+use pyo3::prelude::*;
+use pyo3::types::{PyBytes, PyList};
+
+use crate::buffer::{Bytes, Records};
+use crate::calls::{self, Channel, Look, endpoint, timeout};
+use crate::convert;
+use crate::endpoint::Endpoint;
+use crate::error::{Failure, Result};
+use crate::half::SLICE;
+use crate::message::{self, Origin};
+use crate::raw::{self, Arguments, Method};
+
+/// How many records to prepare at a time.
+const CHUNK: usize = 1024;
+/// How long a batch may keep the interpreter from other threads.
+const BREATH: Duration = Duration::from_micros(200);
+
+/// What the class gets beside what PyO3 gives it.
+pub fn methods() -> [Method; 4] {
+    [
+        raw::method!(
+            c"send_many",
+            send_many,
+            c"send_many($self, /, messages, timeout=None)\n--\n\n\
+            Sends each of the messages, in order, as send does, with one wake-up at most for as many as there is\n\
+            room for.\n\n\
+            When one cannot be sent, the exception's `sent` tells how many were."
+        ),
+        raw::method!(
+            c"send_records",
+            send_records,
+            c"send_records($self, /, array, timeout=None)\n--\n\n\
+            Sends each item along the first axis of an array as one message, as send_many does.\n\n\
+            When one cannot be sent, the exception's `sent` tells how many were."
+        ),
+        raw::method!(
+            c"recv_many",
+            recv_many,
+            c"recv_many($self, /, max=None, timeout=None)\n--\n\n\
+            The messages that are there, at most max of them. Waits for the first one, as recv does.\n\n\
+            Raises TimeoutError when there is none in time."
+        ),
+        raw::method!(
+            c"recv_into",
+            recv_into,
+            c"recv_into($self, /, array, timeout=None)\n--\n\n\
+            Puts the messages that are there into an array, one per item along its first axis, and returns how\n\
+            many it were. Waits for the first one, as recv does.\n\n\
+            Raises TimeoutError when there is none in time, and InvalidError for one of another size than the\n\
+            items: it stays the next message (on a segment without queues: it is the exception's `data`)."
+        ),
+    ]
+}
+
+type Returned<'py> = Result<Bound<'py, PyAny>>;
+
+fn send_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
+    let ([messages], [limit]) = arguments.parse("send_many", [c"messages"], [c"timeout"])?;
+    let endpoint = endpoint(slf)?.get();
+    let timeout = timeout(endpoint, limit)?;
+    let items: Vec<_> = match messages.cast::<PyList>() {
+        Ok(list) => list.iter().collect(),
+        Err(_) => messages.try_iter()?.collect::<PyResult<_>>()?,
+    };
+    let messages = items.iter().map(Bytes::of).collect::<PyResult<Vec<_>>>()?;
+    let mut sent = 0;
+    send_all(slf.py(), endpoint, &messages, Bytes::settle, timeout, &mut sent)
+        .map_err(|failure| tell_sent(slf.py(), failure, sent))?;
+    Ok(raw::none(slf.py()))
+}
+
+fn send_records<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
+    let ([array], [limit]) = arguments.parse("send_records", [c"array"], [c"timeout"])?;
+    let endpoint = endpoint(slf)?.get();
+    let patience = Instant::now();
+    let timeout = timeout(endpoint, limit)?;
+    let records = Records::of(&array)?;
+    let mut sent = 0;
+    for start in (0..records.count()).step_by(CHUNK) {
+        let end = records.count().min(start + CHUNK);
+        let messages: Vec<_> = (start..end).map(|index| records.get(index)).collect();
+        let left = timeout.map(|timeout| timeout.saturating_sub(patience.elapsed()));
+        let settle = |message: &&[u8]| Cow::Owned(message.to_vec());
+        let mut sent_here = 0;
+        let outcome = send_all(slf.py(), endpoint, &messages, settle, left, &mut sent_here);
+        sent += sent_here;
+        outcome.map_err(|failure| tell_sent(slf.py(), failure, sent))?;
+    }
+    Ok(raw::none(slf.py()))
+}
+
+/// Sends all of the messages, counting them. `settle` makes bytes that stay what they are while others run.
+fn send_all<'m, B: AsRef<[u8]>>(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    messages: &'m [B],
+    settle: impl Fn(&'m B) -> Cow<'m, [u8]>,
+    timeout: Option<Duration>,
+    sent: &mut usize,
+) -> Result<()> {
+    let mut held = endpoint.sender.lock(py)?;
+    *sent = send_now(&mut held, messages)?;
+    if *sent == messages.len() {
+        return Ok(());
+    }
+    let (wait, mut attached) = (Wait::new(timeout), Instant::now());
+    while *sent < messages.len() {
+        let progress = calls::glance(endpoint, Look::Calmly, || {
+            let count = send_now(&mut held, &messages[*sent..])?;
+            Ok((count > 0).then_some(count))
+        })?;
+        if let Some(count) = progress {
+            *sent += count;
+            if attached.elapsed() >= BREATH {
+                py.detach(|| {});
+                py.check_signals()?;
+                attached = Instant::now();
+            }
+            continue;
+        }
+        let next = settle(&messages[*sent]);
+        let sender = &mut *held;
+        let done = py.detach(|| sender.send_part(&next, &wait, SLICE))?;
+        attached = Instant::now();
+        if done {
+            *sent += 1;
+            continue;
+        }
+        held.unlock_fair();
+        py.check_signals()?;
+        held = endpoint.sender.lock(py)?;
+    }
+    Ok(())
+}
+
+/// Sends what there is room for.
+fn send_now<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B]) -> Result<usize> {
+    match sender.try_send_many(messages) {
+        Err(error) if error.is_transient() => Ok(0),
+        result => Ok(result?),
+    }
+}
+
+/// The failure, as an exception that tells how many messages were sent before it.
+fn tell_sent(py: Python<'_>, failure: Failure, sent: usize) -> PyErr {
+    let error = PyErr::from(failure);
+    // An exception that takes no attributes is one that a signal handler raised.
+    let _ = error.value(py).setattr("sent", sent);
+    error
+}
+
+fn recv_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
+    let ([], [most, limit]) = arguments.parse("recv_many", [], [c"max", c"timeout"])?;
+    let endpoint = endpoint(slf)?.get();
+    let timeout = timeout(endpoint, limit)?;
+    let most = match most.filter(|most| !most.is_none()) {
+        Some(most) => convert::whole::<usize>(endpoint.inspector.name(), "max", most.extract()?)?,
+        None => usize::MAX,
+    };
+    let list = PyList::empty(slf.py());
+    if most > 0 {
+        take_many(endpoint, &list, most, timeout)?;
+    }
+    Ok(list.into_any())
+}
+
+/// Puts messages into a list, and releases them all at once.
+fn take_many(
+    endpoint: &Endpoint,
+    list: &Bound<'_, PyList>,
+    most: usize,
+    timeout: Option<Duration>,
+) -> Result<()> {
+    let py = list.py();
+    let (mut receiver, waits) =
+        calls::receive(py, endpoint, Channel::Queue, Look::Calmly, timeout, |py, message| {
+            if is_in_queue(endpoint) {
+                // It stays the next one.
+                mem::forget(message);
+                return Ok(true);
+            }
+            list.append(calls::copy(py, message)?)?;
+            Ok(false)
+        })?;
+    if waits {
+        let origin = Origin { skipped: 0, generation: endpoint.inspector.generation() };
+        // A panic leaves all the messages to be received again.
+        receiver.recv_many(most, |bytes| {
+            let added = message::new(py, bytes, origin).and_then(|message| list.append(message));
+            added.unwrap_or_else(|error| panic::resume_unwind(Box::new(error)));
+        })?;
+    }
+    Ok(())
+}
+
+/// Whether a message that was just received lies in a queue, for certain: not in the mailbox, where what was looked
+/// at is gone, and where there is one at a time.
+fn is_in_queue(endpoint: &Endpoint) -> bool {
+    let inspector = &endpoint.inspector;
+    inspector.max_message() != inspector.data_size() && !inspector.peer_is_legacy()
+}
+
+fn recv_into<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
+    let ([array], [limit]) = arguments.parse("recv_into", [c"array"], [c"timeout"])?;
+    let endpoint = endpoint(slf)?.get();
+    let timeout = timeout(endpoint, limit)?;
+    let records = Records::to_fill(&array)?;
+    let count = if records.count() == 0 { 0 } else { fill(slf.py(), endpoint, &records, timeout)? };
+    Ok(count.into_pyobject(slf.py()).map_err(PyErr::from)?.into_any())
+}
+
+/// Fills records with messages, and returns how many.
+fn fill(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    records: &Records<'_>,
+    timeout: Option<Duration>,
+) -> Result<usize> {
+    let take = |py: Python<'_>, message: eshm::Message<'_>| {
+        let queue = is_in_queue(endpoint);
+        if message.len() == records.size() {
+            records.set(0, &message);
+            return Ok(queue);
+        }
+        let error = mismatch(endpoint, message.len(), records.size());
+        if queue {
+            mem::forget(message);
+        } else {
+            error.value(py).setattr("data", PyBytes::new(py, &message))?;
+        }
+        Err(error)
+    };
+    let (mut receiver, queue) = calls::receive(py, endpoint, Channel::Queue, Look::Calmly, timeout, take)?;
+    let mut count = 1;
+    while queue
+        && count < records.count()
+        // An error comes again with the next call.
+        && let Ok(Some(message)) = receiver.try_recv()
+    {
+        if message.len() != records.size() {
+            mem::forget(message);
+            break;
+        }
+        records.set(count, &message);
+        count += 1;
+    }
+    Ok(count)
+}
+
+fn mismatch(endpoint: &Endpoint, found: usize, expected: usize) -> PyErr {
+    let name = endpoint.inspector.name();
+    let text = format!(
+        "segment '{name}': a message of {found} bytes does not fill a record of {expected}: receive it with recv"
+    );
+    Failure::Invalid(text).into()
+}
