@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use anyhow::{Result, bail};
 
+use crate::legacy;
 use crate::toolchain::{self, Workshop};
 
 /// One language's peer program.
@@ -29,12 +30,17 @@ pub const LANGUAGES: &[Language] = &[
 ];
 
 impl Language {
+    /// Every language, and the stand-ins of ESHM 1.x.
+    pub fn every() -> impl Iterator<Item = &'static Language> {
+        LANGUAGES.iter().chain(legacy::VERSIONS)
+    }
+
     /// The language of this name.
     ///
     /// # Errors
     /// When the table has none.
     pub fn named(name: &str) -> Result<&'static Language> {
-        match LANGUAGES.iter().find(|language| language.name == name) {
+        match Language::every().find(|language| language.name == name) {
             Some(language) => Ok(language),
             None => bail!("no language {name:?}; expected one of {}", names()),
         }
@@ -42,7 +48,7 @@ impl Language {
 }
 
 fn names() -> String {
-    LANGUAGES.iter().map(|language| language.name).collect::<Vec<_>>().join(", ")
+    Language::every().map(|language| language.name).collect::<Vec<_>>().join(", ")
 }
 
 /// Which language is the master and which is the slave.
@@ -61,9 +67,19 @@ impl Pairing {
         LANGUAGES.iter().flat_map(pair).collect()
     }
 
+    /// Every master with every slave, and each of ours with each version of ESHM 1.x.
+    pub fn every() -> impl Iterator<Item = Pairing> {
+        Pairing::all().into_iter().chain(legacy::pairings())
+    }
+
+    /// Whether one of the two is ESHM 1.x.
+    pub fn is_legacy(&self) -> bool {
+        legacy::is_old(self.master) || legacy::is_old(self.slave)
+    }
+
     /// As a name of a test can have it: `rust_to_python`.
     pub fn test_name(&self) -> String {
-        format!("{}_to_{}", self.master.name, self.slave.name)
+        format!("{}_to_{}", self.master.name, self.slave.name).replace(['-', '.'], "_")
     }
 }
 

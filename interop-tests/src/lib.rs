@@ -6,6 +6,7 @@
 
 pub mod hexdump;
 pub mod language;
+pub mod legacy;
 #[path = "../peers/rust/observe.rs"]
 #[allow(dead_code, reason = "the Rust peer speaks, the kit only listens")]
 mod observe;

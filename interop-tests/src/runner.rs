@@ -7,7 +7,7 @@ use anyhow::Result;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde::Serialize;
 
-use crate::language::{LANGUAGES, Language, Pairing};
+use crate::language::{Language, Pairing};
 use crate::scenario::{Scenario, Stage};
 use crate::toolchain::Peers;
 
@@ -64,11 +64,13 @@ fn trials(scenario: &'static Scenario) -> Result<(Arguments, Vec<Trial>)> {
     let mut arguments = Arguments::from_args();
     // A pairing is two busy processes: one at a time keeps a small machine from measuring its own queue.
     arguments.test_threads.get_or_insert(1);
-    let languages: Vec<&Language> = LANGUAGES.iter().collect();
+    let pairings: Vec<Pairing> = Pairing::every().filter(|pairing| scenario.suits(pairing)).collect();
+    let languages: Vec<&Language> =
+        pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
     // Shared by the tests, for the life of the process.
     let peers: &Peers =
         Box::leak(Box::new(if arguments.list { Peers::default() } else { Peers::prepare(&languages)? }));
-    let trials = Pairing::all().into_iter().map(|pairing| trial(peers, pairing, scenario)).collect();
+    let trials = pairings.into_iter().map(|pairing| trial(peers, pairing, scenario)).collect();
     Ok((arguments, trials))
 }
 

@@ -1,4 +1,4 @@
-//! Builds the peer programs with what is on the machine: cargo, python3, a C++ compiler.
+//! Builds the peer programs with what is on the machine: cargo, python3, a C++ compiler, go.
 //!
 //! Each language is built as an outside user would: the C++ peer against an installed prefix, the Python peer
 //! from the installed wheel. A stamp over the sources makes a repeat instant; a lock lets several test programs
@@ -15,7 +15,7 @@ use std::time::Instant;
 use anyhow::{Context, Result, bail, ensure};
 use nix::fcntl::{Flock, FlockArg};
 
-use crate::language::{LANGUAGES, Language};
+use crate::language::Language;
 
 /// Where things lie.
 pub struct Workshop {
@@ -42,7 +42,7 @@ impl Peers {
         let workshop = Workshop::find()?;
         let required = env::var_os("ESHM_REQUIRE").is_some_and(|value| value == "all");
         let mut peers = Peers::default();
-        for language in LANGUAGES.iter().filter(|one| languages.iter().any(|other| other.name == one.name)) {
+        for language in Language::every().filter(|one| languages.iter().any(|other| other.name == one.name)) {
             if !present(language) {
                 let message = format!("{} is missing: install it with `{}`", language.name, language.install);
                 ensure!(!required, "{message} (ESHM_REQUIRE=all)");
@@ -87,12 +87,18 @@ impl Workshop {
     }
 
     /// The folder of everything that is built here and not by cargo.
-    fn folder(&self) -> PathBuf {
+    pub(crate) fn folder(&self) -> PathBuf {
         self.target.join("interop")
     }
 
     /// Runs `steps` unless they succeeded already on the same `sources`; prints what is being done.
-    fn build(&self, what: &str, sources: &[&str], product: &Path, steps: &mut [Command]) -> Result<()> {
+    pub(crate) fn build(
+        &self,
+        what: &str,
+        sources: &[&str],
+        product: &Path,
+        steps: &mut [Command],
+    ) -> Result<()> {
         let folder = self.folder();
         fs::create_dir_all(&folder)?;
         let lock = File::create(folder.join(format!("{what}.lock")))?;
@@ -196,7 +202,7 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let prefix = workshop.folder().join("prefix");
     let peer = workshop.folder().join("peer-cpp");
     let mut install = Command::new(workshop.root.join("scripts/install.sh"));
-    install.arg("--prefix").arg(&prefix);
+    install.args(["--only", "c++", "--prefix"]).arg(&prefix);
     let sources = workshop.root.join("interop-tests/peers/cpp");
     let mut compile = Command::new("c++");
     compile.args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]);
@@ -216,5 +222,18 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
         "interop-tests/peers/cpp",
     ];
     workshop.build("cpp", &inputs, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// The Go peer, a module of its own that requires the package's.
+///
+/// # Errors
+/// When a step fails.
+pub fn go(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let peer = workshop.folder().join("peer-go");
+    let mut build = Command::new("go");
+    build.arg("-C").arg(workshop.root.join("interop-tests/peers/go"));
+    build.args(["build", "-o"]).arg(&peer).arg(".");
+    workshop.build("go", &["go", "interop-tests/peers/go"], &peer, &mut [build])?;
     Ok(vec![peer])
 }

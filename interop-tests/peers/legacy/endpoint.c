@@ -160,7 +160,12 @@ static void* keep(void* argument) {
 int legacy_open(Endpoint* endpoint, enum Role role, const char* name) {
     memset(endpoint, 0, sizeof *endpoint);
     snprintf(endpoint->name, sizeof endpoint->name, "%s", name);
-    pthread_rwlock_init(&endpoint->attached, NULL);
+    /* The thread that re-attaches must get its turn between the reader's. */
+    pthread_rwlockattr_t fair;
+    pthread_rwlockattr_init(&fair);
+    pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
+    pthread_rwlock_init(&endpoint->attached, &fair);
+    pthread_rwlockattr_destroy(&fair);
     endpoint->role = role == MASTER ? MASTER : SLAVE;
     int opened = role == MASTER ? start_master(endpoint) : start_slave(endpoint);
     if (role == AUTO && opened != OK) {

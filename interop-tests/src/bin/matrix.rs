@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use clap::Parser;
 use interop_tests::language::{Language, Pairing};
 use interop_tests::runner::{self, Outcome};
-use interop_tests::scenario::{SCENARIOS, Scenario};
+use interop_tests::scenario::Scenario;
 use interop_tests::toolchain::Peers;
 
 /// Runs processes of every language against each other, scenario by scenario.
@@ -41,8 +41,8 @@ fn main() -> ExitCode {
 /// Runs what was asked for; success is that something was run and all of it passed.
 fn show(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.list {
-        for Scenario { name, promise, .. } in SCENARIOS {
-            println!("{name:16}  {promise}");
+        for Scenario { name, promise, .. } in Scenario::every() {
+            println!("{name:20}  {promise}");
         }
         return Ok(ExitCode::SUCCESS);
     }
@@ -56,9 +56,10 @@ fn show(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn run(arguments: &Arguments) -> Result<Vec<Outcome>> {
-    let pairings = if arguments.pairing.is_empty() { Pairing::all() } else { arguments.pairing.clone() };
-    let scenarios =
-        if arguments.scenario.is_empty() { SCENARIOS.iter().collect() } else { arguments.scenario.clone() };
+    let pairings =
+        if arguments.pairing.is_empty() { Pairing::every().collect() } else { arguments.pairing.clone() };
+    let scenarios: Vec<&Scenario> =
+        if arguments.scenario.is_empty() { Scenario::every().collect() } else { arguments.scenario.clone() };
     let languages: Vec<&Language> =
         pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
     let peers = Peers::prepare(&languages)?;
@@ -71,7 +72,7 @@ fn run(arguments: &Arguments) -> Result<Vec<Outcome>> {
             println!("  skipped: {} is missing: {}", missing.name, missing.install);
             continue;
         }
-        for scenario in &scenarios {
+        for scenario in scenarios.iter().filter(|scenario| scenario.suits(&pairing)) {
             let outcome = runner::run(&peers, pairing, scenario);
             print(&outcome);
             outcomes.push(outcome);
@@ -82,7 +83,7 @@ fn run(arguments: &Arguments) -> Result<Vec<Outcome>> {
 
 fn print(outcome: &Outcome) {
     let verdict = if outcome.passed { "passed" } else { "FAILED" };
-    println!("  {:16}  {verdict}  {:6.2} s", outcome.scenario, outcome.seconds);
+    println!("  {:20}  {verdict}  {:6.2} s", outcome.scenario, outcome.seconds);
     for line in outcome.reason.lines() {
         println!("      {line}");
     }

@@ -16,6 +16,7 @@ mod stream;
 use anyhow::{Result, bail};
 
 use crate::language::{Language, Pairing};
+use crate::legacy;
 use crate::observe::Observation;
 use crate::peer::Peer;
 use crate::segment::Segment;
@@ -50,15 +51,25 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 impl Scenario {
+    /// Every scenario, and those with ESHM 1.x.
+    pub fn every() -> impl Iterator<Item = &'static Scenario> {
+        SCENARIOS.iter().chain(legacy::SCENARIOS)
+    }
+
+    /// Whether this is one that a pairing can play: ESHM 1.x has its own.
+    pub fn suits(&self, pairing: &Pairing) -> bool {
+        pairing.is_legacy() == legacy::SCENARIOS.iter().any(|scenario| scenario.name == self.name)
+    }
+
     /// The scenario of this name.
     ///
     /// # Errors
     /// When the table has none.
     pub fn named(name: &str) -> Result<&'static Scenario> {
-        match SCENARIOS.iter().find(|scenario| scenario.name == name) {
+        match Scenario::every().find(|scenario| scenario.name == name) {
             Some(scenario) => Ok(scenario),
             None => {
-                let names: Vec<_> = SCENARIOS.iter().map(|scenario| scenario.name).collect();
+                let names: Vec<_> = Scenario::every().map(|scenario| scenario.name).collect();
                 bail!("no scenario {name:?}; expected one of {}", names.join(", "))
             }
         }

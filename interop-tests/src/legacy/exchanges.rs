@@ -1,0 +1,46 @@
+//! Values one by one.
+
+use anyhow::{Result, ensure};
+
+use super::{Pair, exchange, prime};
+use crate::observe::Observation;
+use crate::payload::payload;
+use crate::scenario::{Stage, word};
+
+/// The data size of every segment of ESHM 1.x here.
+const N: usize = 4096;
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let mut pair = Pair::open(stage, "legacy-exchange")?;
+    swallowed(&mut pair)?;
+    let (ours, old) = pair.both();
+    prime(ours, old)?;
+    let long = payload(7, 0, 2 * N + 16);
+    let content = |length: usize| long.iter().copied().cycle().take(length).collect::<Vec<u8>>();
+    for length in [0, 1, 7, 8, N - 1, N] {
+        exchange(ours, old, &content(length))?;
+        exchange(old, ours, &content(length))?;
+    }
+    let refused = format!("write {}", word(&content(N + 1)));
+    ours.refuses(&refused, -13)?;
+    old.refuses(&refused, -13)?;
+    ours.expect("try-read", &Observation::Nothing)?;
+    old.expect("try-read", &Observation::Nothing)?;
+    pair.exchange(b"after that")?;
+    pair.close()
+}
+
+/// What the very first value meets: an old reader takes it for old, ours delivers it.
+fn swallowed(pair: &mut Pair<'_>) -> Result<()> {
+    let (ours, old) = pair.both();
+    ours.expect("write 6669727374", &Observation::Ok)?;
+    old.expect("try-read", &Observation::Nothing)?;
+    exchange(old, ours, b"first")?;
+    match ours.ask("state")? {
+        Observation::State { data_size, peer, .. } => {
+            ensure!((data_size, peer.as_str()) == (N, "alive"), "data size {data_size}, peer {peer}");
+            Ok(())
+        }
+        found => anyhow::bail!("{ours}: {found:?}, expected its state"),
+    }
+}

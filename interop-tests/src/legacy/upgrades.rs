@@ -1,0 +1,76 @@
+//! Two processes of 1.x are replaced by ours, one after the other: first the end that is ours in the pairing.
+
+use anyhow::Result;
+
+use super::{exchange, is_old, prime};
+use crate::language::Pairing;
+use crate::observe::Observation;
+use crate::peer::Peer;
+use crate::scenario::{Puppets, Side, Stage, open, word};
+use crate::segment::Segment;
+
+/// How many messages each way, once both are ours.
+const COUNT: u16 = 1000;
+
+pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
+    let segment = Segment::fresh("legacy-upgrade");
+    let Pairing { master, slave } = stage.pairing;
+    let (old, ours, first) =
+        if is_old(master) { (master, slave, Side::Slave) } else { (slave, master, Side::Master) };
+    let old_stage = Stage { pairing: Pairing { master: old, slave: old }, peers: stage.peers };
+    let new_stage = Stage { pairing: Pairing { master: ours, slave: ours }, peers: stage.peers };
+
+    let mut puppets = old_stage.puppets()?;
+    open_side(&mut puppets, Side::Master, &segment)?;
+    open_side(&mut puppets, Side::Slave, &segment)?;
+    meet(&mut puppets)?;
+    for from in [Side::Master, Side::Slave] {
+        let (writer, reader) = puppets.way(from);
+        prime(writer, reader)?;
+        exchange(writer, reader, b"both old")?;
+    }
+
+    replace(&mut puppets, first, &new_stage, &segment)?;
+    let (new, remaining) = puppets.way(first);
+    prime(new, remaining)?;
+    exchange(new, remaining, b"one new")?;
+    exchange(remaining, new, b"one old")?;
+
+    replace(&mut puppets, first.other(), &new_stage, &segment)?;
+    for from in [Side::Master, Side::Slave] {
+        let (sender, receiver) = puppets.way(from);
+        messages(sender, receiver)?;
+    }
+    puppets.close(&segment)?;
+    puppets.finish()
+}
+
+/// Ends a side's process in good order, and starts one of `stage` in its place.
+fn replace(puppets: &mut Puppets, side: Side, stage: &Stage<'_>, segment: &Segment) -> Result<()> {
+    let heir = stage.start(side, segment, "commands", &[])?;
+    let (peer, _) = puppets.way(side);
+    peer.expect("close", &Observation::Ok)?;
+    std::mem::replace(peer, heir).finish()?;
+    open_side(puppets, side, segment)?;
+    meet(puppets)
+}
+
+fn open_side(puppets: &mut Puppets, side: Side, segment: &Segment) -> Result<()> {
+    let (peer, _) = puppets.way(side);
+    let opened = Observation::Opened { role: side.word().to_owned(), data_size: 4096 };
+    peer.expect(&open(side.word(), segment.name(), None), &opened)
+}
+
+fn meet(puppets: &mut Puppets) -> Result<()> {
+    puppets.master.expect("wait-peer 10000", &Observation::Ok)?;
+    puppets.slave.expect("wait-peer 10000", &Observation::Ok)
+}
+
+/// Every message arrives, once, in order; none of what the old ones wrote does.
+fn messages(sender: &mut Peer, receiver: &mut Peer) -> Result<()> {
+    for number in 0..COUNT {
+        sender.expect(&format!("send {}", word(&number.to_le_bytes())), &Observation::Ok)?;
+        receiver.receives("recv 10000", &number.to_le_bytes())?;
+    }
+    receiver.expect("try-recv", &Observation::Nothing)
+}
