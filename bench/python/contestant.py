@@ -1,0 +1,238 @@
+"""ESHM from Python, as one process of a measurement: see src/contestants/mod.rs for the command line.
+
+A loop that is timed sends and receives, and compares what it has got with what it expects. Numbers and
+payloads are made before, since making them would be timed otherwise.
+"""
+
+from __future__ import annotations
+
+import argparse
+import gc
+import json
+import sys
+from statistics import median
+from time import perf_counter_ns
+
+import eshm
+
+STOP = (1 << 64) - 1
+REPLY = 100
+PERIOD = 251
+BATCH = 64
+# How many round trips there are between two looks at the clock.
+ROUND = 64
+# A stream repeats so many different messages.
+MADE = 1024
+
+
+def ramp(size: int, seq: int) -> bytes:
+    """Make message `seq` of the check: see src/payload.rs."""
+    return (bytes(range(PERIOD)) * (size // PERIOD + 2))[seq % PERIOD :][:size]
+
+
+def numbered(args: argparse.Namespace, seq: int) -> bytes:
+    """Make message `seq` of the timing."""
+    word = seq.to_bytes(8, "little")
+    return word * (args.size // 8) if args.touched else word + bytes(args.size - 8)
+
+
+class Queue:
+    """`send` and `recv`, one call per message."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        follows = args.role in ("echo", "sink")
+        settings = {"role": "master" if follows else "slave"}
+        if follows:
+            settings["data_size"] = max(args.size, 4096)
+            if args.size > 256 << 10:
+                settings["queue_capacity"] = args.size
+        self.endpoint = eshm.Endpoint(args.name, **settings)
+        if follows:
+            print("READY", flush=True)
+        self.endpoint.wait_for_peer(5.0)
+        self.send = self.endpoint.send
+        self.recv = self.endpoint.recv
+
+
+class Mailbox(Queue):
+    """`write` and `read`: the latest value."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        super().__init__(args)
+        self.send = self.endpoint.write
+        self.recv = self.endpoint.read
+
+
+def ask(link: Queue, args: argparse.Namespace) -> None:
+    """Have both directions checked for content, and tell either side that the other is there."""
+    for seq in range(args.verify):
+        link.send(ramp(args.size, seq))
+        expect_ramp(link, args, seq + REPLY)
+
+
+def answer(link: Queue, args: argparse.Namespace) -> None:
+    """Be the other side of `ask`."""
+    for seq in range(args.verify):
+        expect_ramp(link, args, seq)
+        link.send(ramp(args.size, seq + REPLY))
+
+
+def expect_ramp(link: Queue, args: argparse.Namespace, seq: int) -> None:
+    """Receive a message of the check."""
+    if bytes(link.recv()) != ramp(args.size, seq):
+        sys.exit(f"message {seq} of the check does not have the content that was sent")
+
+
+def drive(link: Queue, args: argparse.Namespace) -> dict:
+    """Make round trips."""
+    ask(link, args)
+    # No round trip takes less than a microsecond.
+    made = [numbered(args, seq) for seq in range(args.budget_ms * 1000)]
+    send, recv = link.send, link.recv
+    budget = args.budget_ms * 1_000_000
+    lost, batches, trips = 0, [], []
+    before = link.endpoint.stats().wakeups
+    started, at = perf_counter_ns(), 0
+    while (batch := perf_counter_ns()) - started < budget * 7 // 10 and at + ROUND <= len(made):
+        for message in made[at : at + ROUND]:
+            send(message)
+            lost += recv() != message
+        at += ROUND
+        batches.append((perf_counter_ns() - batch) / ROUND)
+    for message in made[at:]:
+        trip = perf_counter_ns()
+        send(message)
+        lost += recv() != message
+        trips.append((now := perf_counter_ns()) - trip)
+        if now - started > budget:
+            break
+    wakeups = link.endpoint.stats().wakeups - before
+    send(numbered(args, STOP))
+    # The first tenth warms up.
+    ns = median(batches[len(batches) // 10 :])
+    messages = at + len(trips)
+    return {"ns": ns, "messages": messages, "lost": lost, "wakeups": wakeups, "latency": latency(trips)}
+
+
+def latency(trips: list[int]) -> dict | None:
+    """Tell the percentiles of single trips."""
+    trips.sort()
+    at = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
+    return {name: trips[int(share * (len(trips) - 1))] for name, share in at.items()} if trips else None
+
+
+def echo(link: Queue, args: argparse.Namespace) -> dict:
+    """Answer with what it has received, which the driver compares with what it has sent."""
+    answer(link, args)
+    send, recv, stop = link.send, link.recv, numbered(args, STOP)
+    before = link.endpoint.stats().wakeups
+    while (message := recv()) != stop:
+        send(message)
+    return {"wakeups": link.endpoint.stats().wakeups - before}
+
+
+def source(link: Queue, args: argparse.Namespace) -> dict:
+    """Stream at full speed."""
+    ask(link, args)
+    made = [numbered(args, seq) for seq in range(MADE)]
+    send = link.send
+    budget, started = args.budget_ms * 1_000_000, perf_counter_ns()
+    while perf_counter_ns() - started < budget:
+        for message in made:
+            send(message)
+    send(numbered(args, STOP))
+    return {}
+
+
+def sink(link: Queue, args: argparse.Namespace) -> dict:
+    """Receive a stream, one call per message."""
+    answer(link, args)
+    made = [numbered(args, seq) for seq in range(MADE)]
+    stop, recv = numbered(args, STOP), link.recv
+    lost = rounds = 0
+    started = perf_counter_ns()
+    while True:
+        for message in made:
+            received = recv()
+            if received != message:
+                if received == stop:
+                    return streamed(perf_counter_ns() - started, rounds * MADE, lost)
+                lost += 1
+        rounds += 1
+
+
+def source_batches(link: Queue, args: argparse.Namespace) -> dict:
+    """Stream in batches."""
+    ask(link, args)
+    made = [numbered(args, seq) for seq in range(MADE)]
+    batches = [made[start : start + BATCH] for start in range(0, MADE, BATCH)]
+    send_many = link.endpoint.send_many
+    budget, started = args.budget_ms * 1_000_000, perf_counter_ns()
+    while perf_counter_ns() - started < budget:
+        for batch in batches:
+            send_many(batch)
+    link.send(numbered(args, STOP))
+    return {}
+
+
+def sink_batches(link: Queue, args: argparse.Namespace) -> dict:
+    """Receive in batches of any length, and compare them with the stream that they shall be cut from."""
+    answer(link, args)
+    # Twice, so that a batch that goes beyond the end is a slice too.
+    made = [numbered(args, seq) for seq in range(MADE)] * 2
+    stop, recv_many = numbered(args, STOP), link.endpoint.recv_many
+    lost = count = 0
+    started = perf_counter_ns()
+    while True:
+        batch = recv_many(BATCH)
+        at = count % MADE
+        if batch != made[at : at + len(batch)]:
+            wrong = [message for index, message in enumerate(batch) if message != made[at + index]]
+            if stop in wrong:
+                lost += len(wrong) - 1
+                return streamed(perf_counter_ns() - started, count + len(batch) - 1, lost)
+            lost += len(wrong)
+        count += len(batch)
+
+
+def streamed(elapsed: int, messages: int, lost: int) -> dict:
+    """Tell what a stream gave."""
+    return {"ns": elapsed / max(messages, 1), "messages": messages, "lost": lost}
+
+
+def parse() -> argparse.Namespace:
+    """Read the command line."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("role", choices=("drive", "echo", "source", "sink"))
+    parser.add_argument("what", choices=("queue", "mailbox", "batch"))
+    parser.add_argument("name")
+    parser.add_argument("--size", type=int, default=56)
+    parser.add_argument("--budget-ms", type=int, default=200)
+    parser.add_argument("--verify", type=int, default=16)
+    parser.add_argument("--touched", action="store_true")
+    return parser.parse_args()
+
+
+def main() -> None:
+    """Run one side of a measurement."""
+    args = parse()
+    # The collector would show in the worst case, and is not what is measured.
+    gc.disable()
+    link = Mailbox(args) if args.what == "mailbox" else Queue(args)
+    act = {
+        ("drive", False): drive,
+        ("echo", False): echo,
+        ("source", False): source,
+        ("sink", False): sink,
+        ("source", True): source_batches,
+        ("sink", True): sink_batches,
+    }[args.role, args.what == "batch"]
+    observed = act(link, args)
+    if args.role in ("drive", "source"):
+        # The runner says, by closing it, that the other side is done.
+        sys.stdin.read()
+    print(json.dumps(observed))
+
+
+if __name__ == "__main__":
+    main()

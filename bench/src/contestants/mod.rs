@@ -1,0 +1,198 @@
+//! Who is measured, and the command line that every program of a measurement obeys, whatever its language:
+//! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--touched]`.
+//!
+//! The side that must be there first, `echo` or `sink`, prints `READY` when the other can come. Each prints one
+//! [`Observation`] at its end. `drive` and `source` then stay until their standard input closes, so that nothing
+//! on its way is lost with them.
+
+#[cfg(feature = "iceoryx2")]
+mod iceoryx2;
+mod limit;
+mod ours;
+mod shared;
+#[cfg(feature = "shmipc")]
+mod shmipc;
+mod sockets;
+
+use std::io::Read;
+use std::time::Duration;
+
+use anyhow::{Result, ensure};
+use clap::ValueEnum;
+
+use crate::duplex::{Duplex, Job, drive, echo, sink, source};
+use crate::timing::Observation;
+
+/// What a process of a measurement does.
+#[derive(Clone, Copy, Debug, PartialEq, ValueEnum)]
+pub enum Role {
+    /// Makes round trips.
+    Drive,
+    /// Answers.
+    Echo,
+    /// Streams.
+    Source,
+    /// Counts.
+    Sink,
+}
+
+/// Which of the two comes first: `Follow` makes what `Lead` opens.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Side {
+    /// `drive` or `source`.
+    Lead,
+    /// `echo` or `sink`.
+    Follow,
+}
+
+/// What is measured. Programs in other languages know those of ESHM only.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, ValueEnum)]
+pub enum What {
+    /// Limit: one cache line bounces.
+    Line,
+    /// Limit: slots of one cache line.
+    Ring,
+    /// Limit: both sides sleep in a futex.
+    Futex,
+    /// Limit: a flag and a memcpy on each side.
+    Copy,
+    /// Limit: memcpy in one process.
+    Memcpy,
+    /// ESHM: `send` and `recv`.
+    Queue,
+    /// ESHM: the same, and what arrives is copied out.
+    Copied,
+    /// ESHM: `loan` and `recv`.
+    Loan,
+    /// ESHM: `send_many` and `recv_many`.
+    Batch,
+    /// ESHM: `send` and `recv`, parking at once.
+    Park,
+    /// ESHM: `write` and `read`.
+    Mailbox,
+    /// ESHM: a receiver that waits for nothing.
+    Idle,
+    /// iceoryx2, publish–subscribe by loan, polling.
+    Iceoryx2,
+    /// shmipc.
+    Shmipc,
+    /// Unix stream socket.
+    Unix,
+    /// TCP on the loopback device.
+    Tcp,
+    /// Named pipes.
+    Pipe,
+}
+
+/// The command line of a process of a measurement.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Args {
+    /// What this process does.
+    pub role: Role,
+    /// What is measured.
+    pub what: What,
+    /// Unique to this measurement.
+    pub name: String,
+    /// Bytes per message.
+    #[arg(long, default_value_t = 56)]
+    pub size: usize,
+    /// How long the timing takes.
+    #[arg(long, default_value_t = 200)]
+    pub budget_ms: u64,
+    /// How many messages are checked for content before.
+    #[arg(long, default_value_t = 16)]
+    pub verify: u64,
+    /// How many requests are under way at once.
+    #[arg(long, default_value_t = 1)]
+    pub window: usize,
+    /// Write and read the whole payload.
+    #[arg(long)]
+    pub touched: bool,
+}
+
+impl Args {
+    /// How long the timing takes.
+    pub fn budget(&self) -> Duration {
+        Duration::from_millis(self.budget_ms)
+    }
+
+    fn job(&self) -> Job {
+        Job { size: self.size, touched: self.touched, verify: self.verify, budget: self.budget() }
+    }
+
+    fn side(&self) -> Side {
+        match self.role {
+            Role::Drive | Role::Source => Side::Lead,
+            Role::Echo | Role::Sink => Side::Follow,
+        }
+    }
+}
+
+/// Runs one process of a measurement.
+pub fn run(args: &Args) -> Result<()> {
+    ensure!(args.size >= 8, "a message of {} bytes has no room for its number: 8 at least", args.size);
+    let observed = observe(args)?;
+    println!("{}", serde_json::to_string(&observed)?);
+    Ok(())
+}
+
+fn observe(args: &Args) -> Result<Observation> {
+    let side = args.side();
+    match args.what {
+        What::Memcpy => Ok(limit::memcpy(args)),
+        What::Line => {
+            let line = limit::Line::open(args, side)?;
+            if side == Side::Lead { line.drive(args.budget()) } else { Ok(line.echo()) }
+        }
+        What::Futex => {
+            let futex = limit::Futex::open(args, side)?;
+            if side == Side::Lead { futex.drive(args.budget()) } else { Ok(futex.echo()) }
+        }
+        What::Ring => act(limit::Ring::open(args, side)?, args),
+        What::Copy => act(limit::Copy::open(args, side)?, args),
+        What::Queue => act(ours::Queue::open(args, side)?, args),
+        What::Copied => act(ours::CopiedOut(ours::Queue::open(args, side)?), args),
+        What::Mailbox => act(ours::Mailbox(ours::Queue::open(args, side)?), args),
+        What::Idle => ours::idle(args, side),
+        What::Park => act(ours::Queue::open(args, side)?, args),
+        What::Loan if args.window > 1 => ours::concurrent(args, side),
+        What::Loan => act(ours::Loans::open(args, side)?, args),
+        What::Batch => act(ours::Batches::open(args, side)?, args),
+        What::Unix => act(sockets::unix(args, side)?, args),
+        What::Tcp => act(sockets::tcp(args, side)?, args),
+        What::Pipe => act(sockets::pipe(args, side)?, args),
+        #[cfg(feature = "iceoryx2")]
+        What::Iceoryx2 => act(iceoryx2::Ports::open(args, side)?, args),
+        #[cfg(feature = "shmipc")]
+        What::Shmipc if args.window > 1 => shmipc::concurrent(args, side),
+        #[cfg(feature = "shmipc")]
+        What::Shmipc => act(shmipc::Link::open(args, side)?, args),
+        #[cfg(not(all(feature = "iceoryx2", feature = "shmipc")))]
+        _ => anyhow::bail!("built without this rival: add `--features {}`", args.what.word()),
+    }
+}
+
+fn act(mut link: impl Duplex, args: &Args) -> Result<Observation> {
+    let job = args.job();
+    let observed = match args.role {
+        Role::Drive => drive(&mut link, &job),
+        Role::Echo => echo(&mut link, &job),
+        Role::Source => source(&mut link, &job),
+        Role::Sink => sink(&mut link, &job),
+    }?;
+    if args.side() == Side::Lead {
+        stay();
+    }
+    Ok(observed)
+}
+
+/// Tells the runner that the other side can come.
+fn ready() {
+    println!("READY");
+}
+
+/// Waits until the runner says, by closing standard input, that the other side is done.
+fn stay() {
+    // Whatever ends the wait, an error too, ends it.
+    let _ = std::io::stdin().read_to_end(&mut Vec::new());
+}

@@ -1,0 +1,246 @@
+//! ESHM from Rust.
+
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+use eshm::{Endpoint, Error, Role, WaitStrategy};
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
+
+use super::{Args, Side, What, ready, stay};
+use crate::duplex::{Duplex, echo};
+use crate::payload::{self, STOP};
+use crate::timing::Observation;
+
+const PATIENCE: Duration = Duration::from_secs(5);
+/// How many messages make a batch.
+const BATCH: usize = 64;
+
+fn open(args: &Args, side: Side) -> Result<Endpoint> {
+    let wait = if args.what == What::Park { WaitStrategy::Park } else { WaitStrategy::SpinThenPark };
+    let builder = Endpoint::builder(&args.name).wait(wait);
+    let endpoint = match side {
+        Side::Lead => builder.role(Role::Slave).open()?,
+        Side::Follow => {
+            let master = builder
+                .role(Role::Master)
+                .data_size(args.size.max(eshm::DEFAULT_DATA_SIZE))
+                .queue_capacity((args.size * args.window).max(eshm::DEFAULT_QUEUE_CAPACITY))
+                .open()?;
+            ready();
+            master
+        }
+    };
+    endpoint.wait_for_peer(PATIENCE)?;
+    Ok(endpoint)
+}
+
+fn wakeups(endpoint: &Endpoint) -> u64 {
+    endpoint.stats().map_or(0, |stats| stats.wakeups)
+}
+
+/// `send` from a private buffer; `recv` shows the message where it lies.
+pub struct Queue {
+    endpoint: Endpoint,
+    buffer: Vec<u8>,
+}
+
+impl Queue {
+    /// Opens one side.
+    pub fn open(args: &Args, side: Side) -> Result<Self> {
+        Ok(Queue { endpoint: open(args, side)?, buffer: vec![0; args.size] })
+    }
+}
+
+impl Duplex for Queue {
+    #[inline(always)]
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        let message = &mut self.buffer[..size];
+        fill(message);
+        Ok(self.endpoint.send(message)?)
+    }
+
+    #[inline(always)]
+    fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(&self.endpoint.recv()?))
+    }
+
+    fn wakeups(&self) -> u64 {
+        wakeups(&self.endpoint)
+    }
+}
+
+/// As [`Queue`], but what arrives is copied out.
+pub struct CopiedOut(pub Queue);
+
+impl Duplex for CopiedOut {
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        self.0.send(size, fill)
+    }
+
+    fn recv<T>(&mut self, size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let message = &mut self.0.buffer[..size];
+        message.copy_from_slice(&self.0.endpoint.recv()?);
+        Ok(look(message))
+    }
+}
+
+/// `write` and `read`: the latest value.
+pub struct Mailbox(pub Queue);
+
+impl Duplex for Mailbox {
+    #[inline(always)]
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        let message = &mut self.0.buffer[..size];
+        fill(message);
+        Ok(self.0.endpoint.write(message)?)
+    }
+
+    #[inline(always)]
+    fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(&self.0.endpoint.read()?))
+    }
+}
+
+/// `loan` is filled in place; `recv` shows the message where it lies.
+pub struct Loans(Endpoint);
+
+impl Loans {
+    /// Opens one side.
+    pub fn open(args: &Args, side: Side) -> Result<Self> {
+        Ok(Loans(open(args, side)?))
+    }
+}
+
+impl Duplex for Loans {
+    #[inline(always)]
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        let mut loan = self.0.loan(size)?;
+        fill(&mut loan);
+        Ok(loan.send()?)
+    }
+
+    #[inline(always)]
+    fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(&self.0.recv()?))
+    }
+
+    fn wakeups(&self) -> u64 {
+        wakeups(&self.0)
+    }
+}
+
+/// `send_many` and `recv_many`.
+pub struct Batches {
+    endpoint: Endpoint,
+    gathered: Vec<Vec<u8>>,
+    count: usize,
+}
+
+impl Batches {
+    /// Opens one side.
+    pub fn open(args: &Args, side: Side) -> Result<Self> {
+        Ok(Batches { endpoint: open(args, side)?, gathered: vec![vec![0; args.size]; BATCH], count: 0 })
+    }
+}
+
+impl Duplex for Batches {
+    #[inline(always)]
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        fill(&mut self.gathered[self.count][..size]);
+        self.count += 1;
+        if self.count < BATCH { Ok(()) } else { self.flush() }
+    }
+
+    fn flush(&mut self) -> Result<()> {
+        let count = std::mem::take(&mut self.count);
+        Ok(self.endpoint.send_many(&self.gathered[..count])?)
+    }
+
+    fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        Ok(look(&self.endpoint.recv()?))
+    }
+
+    #[inline(always)]
+    fn recv_some(&mut self, _size: usize, each: impl FnMut(&[u8])) -> Result<()> {
+        self.endpoint.recv_many(BATCH, each)?;
+        Ok(())
+    }
+
+    fn wakeups(&self) -> u64 {
+        wakeups(&self.endpoint)
+    }
+}
+
+/// shmipc's shape: `window` requests under way, on loans whose payload nobody touches.
+pub fn concurrent(args: &Args, side: Side) -> Result<Observation> {
+    let mut link = Loans::open(args, side)?;
+    let job = args.job();
+    if side == Side::Follow {
+        return echo(&mut link, &job);
+    }
+    job.ask(&mut link)?;
+    let mut requests = Requests { link, asked: 0, answered: 0, lost: 0 };
+    let started = Instant::now();
+    while started.elapsed() < args.budget() {
+        for _ in 0..args.window {
+            requests.step(args, args.window as u64)?;
+        }
+    }
+    while requests.answered < requests.asked {
+        requests.step(args, 0)?;
+    }
+    let elapsed = started.elapsed();
+    job.send(&mut requests.link, STOP)?;
+    stay();
+    let ns = elapsed.as_nanos() as f64 / requests.answered as f64;
+    Ok(Observation { ns, messages: requests.answered, lost: requests.lost, ..Observation::default() })
+}
+
+struct Requests {
+    link: Loans,
+    asked: u64,
+    answered: u64,
+    lost: u64,
+}
+
+impl Requests {
+    /// Asks as often as there is room and the window allows; takes an answer if there is one. Never waits for
+    /// room: the peer may be waiting for its answers to be taken.
+    fn step(&mut self, args: &Args, window: u64) -> Result<()> {
+        let (sender, receiver) = self.link.0.split();
+        while self.asked - self.answered < window {
+            match sender.try_loan(args.size) {
+                Ok(mut loan) => {
+                    payload::write(&mut loan, self.asked, args.touched);
+                    loan.send()?;
+                    self.asked += 1;
+                }
+                Err(Error::Full { .. }) => break,
+                Err(error) => return Err(error.into()),
+            }
+        }
+        if let Some(answer) = receiver.try_recv()? {
+            self.lost += u64::from(payload::read(&answer, args.touched) != Some(self.answered));
+            self.answered += 1;
+        }
+        Ok(())
+    }
+}
+
+/// What a receiver costs that waits for a message that does not come.
+pub fn idle(args: &Args, side: Side) -> Result<Observation> {
+    let mut endpoint = open(args, side)?;
+    let (started, before) = (Instant::now(), processor_time()?);
+    // A message of the peer's would end the wait; none comes.
+    let message = endpoint.recv_timeout(args.budget())?.is_some();
+    anyhow::ensure!(!message, "a message came to an idle endpoint");
+    let used = (processor_time()? - before).as_secs_f64();
+    Ok(Observation { cpu: Some(used / started.elapsed().as_secs_f64()), ..Observation::default() })
+}
+
+fn processor_time() -> Result<Duration> {
+    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+    Ok(Duration::from_micros(micros.unsigned_abs()))
+}

@@ -1,0 +1,208 @@
+//! The two ends of a measurement, for every contestant: one drives, one echoes; or one streams, one counts.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Result, ensure};
+
+use crate::payload::{self, REPLY, STOP};
+use crate::timing::{self, Observation};
+
+/// One end of a contestant's connection.
+pub trait Duplex {
+    /// Sends a message of `size` bytes, which `fill` writes: in place where the contestant lends memory, into a
+    /// buffer that is then copied where it does not.
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()>;
+
+    /// Waits for the next message, of `size` bytes, and shows it to `look`.
+    fn recv<T>(&mut self, size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T>;
+
+    /// Waits for at least one message, and shows those that are there to `each`, or fewer.
+    fn recv_some(&mut self, size: usize, each: impl FnMut(&[u8])) -> Result<()> {
+        self.recv(size, each)
+    }
+
+    /// Sends what it has gathered.
+    fn flush(&mut self) -> Result<()> {
+        Ok(())
+    }
+
+    /// How many system calls it made to wake its peer.
+    fn wakeups(&self) -> u64 {
+        0
+    }
+}
+
+/// What is to be measured.
+#[derive(Clone, Copy, Debug)]
+pub struct Job {
+    /// Bytes per message, at least 8.
+    pub size: usize,
+    /// Whether the whole payload is written and read, or its first word only.
+    pub touched: bool,
+    /// How many messages are checked for content before the timing.
+    pub verify: u64,
+    /// How long the timing takes.
+    pub budget: Duration,
+}
+
+impl Job {
+    /// Sends message `seq`.
+    #[inline(always)]
+    pub fn send(&self, link: &mut impl Duplex, seq: u64) -> Result<()> {
+        link.send(self.size, |bytes| payload::write(bytes, seq, self.touched))
+    }
+
+    #[inline(always)]
+    fn recv(&self, link: &mut impl Duplex) -> Result<Option<u64>> {
+        link.recv(self.size, |bytes| payload::read(bytes, self.touched))
+    }
+
+    fn send_ramp(&self, link: &mut impl Duplex, seq: u64) -> Result<()> {
+        link.send(self.size, |bytes| payload::write_ramp(bytes, seq))
+    }
+
+    /// Has both directions checked for content, and tells either side that the other is there.
+    pub fn ask(&self, link: &mut impl Duplex) -> Result<()> {
+        for seq in 0..self.verify {
+            self.send_ramp(link, seq)?;
+            link.flush()?;
+            self.expect_ramp(link, seq + REPLY)?;
+        }
+        Ok(())
+    }
+
+    /// The other side of [`Job::ask`].
+    fn answer(&self, link: &mut impl Duplex) -> Result<()> {
+        for seq in 0..self.verify {
+            self.expect_ramp(link, seq)?;
+            self.send_ramp(link, seq + REPLY)?;
+            link.flush()?;
+        }
+        Ok(())
+    }
+
+    fn expect_ramp(&self, link: &mut impl Duplex, seq: u64) -> Result<()> {
+        let right = link.recv(self.size, |bytes| bytes.len() == self.size && payload::is_ramp(bytes, seq))?;
+        ensure!(right, "message {seq} of the check does not have the content that was sent");
+        Ok(())
+    }
+}
+
+/// Makes round trips with [`echo`] on the other end.
+pub fn drive(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
+    job.ask(link)?;
+    let before = link.wakeups();
+    let mut observed = timing::round_trips(job.budget, |seq| {
+        job.send(link, seq)?;
+        Ok(job.recv(link)? == Some(seq))
+    })?;
+    observed.wakeups = link.wakeups() - before;
+    job.send(link, STOP)?;
+    Ok(observed)
+}
+
+/// Answers each message with its number.
+pub fn echo(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
+    job.answer(link)?;
+    let before = link.wakeups();
+    let mut arrivals = Arrivals::default();
+    while let Some(seq) = arrivals.next(job.recv(link)?) {
+        job.send(link, seq)?;
+    }
+    // The driver counts the trips.
+    Ok(Observation { lost: arrivals.lost, wakeups: link.wakeups() - before, ..Observation::default() })
+}
+
+/// Streams numbered messages into [`sink`] at full speed.
+pub fn source(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
+    job.ask(link)?;
+    // The clock is looked at so rarely that it does not count.
+    let stride = ((64 << 10) / job.size as u64).max(1);
+    let started = Instant::now();
+    let mut seq = 0;
+    while started.elapsed() < job.budget {
+        for seq in seq..seq + stride {
+            job.send(link, seq)?;
+        }
+        seq += stride;
+    }
+    job.send(link, STOP)?;
+    link.flush()?;
+    Ok(Observation { wakeups: link.wakeups(), ..Observation::default() })
+}
+
+/// Counts what arrives, and what does not.
+pub fn sink(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
+    job.answer(link)?;
+    let (mut arrivals, mut over) = (Arrivals::default(), false);
+    let mut recv_some = |arrivals: &mut Arrivals| {
+        link.recv_some(job.size, |bytes| over |= arrivals.next(payload::read(bytes, job.touched)).is_none())?;
+        anyhow::Ok(over)
+    };
+    // What came before the clock was started is not counted.
+    recv_some(&mut arrivals)?;
+    let (started, before) = (Instant::now(), arrivals.count);
+    while !recv_some(&mut arrivals)? {}
+    let elapsed = started.elapsed();
+    ensure!(arrivals.count > before, "only {before} messages arrived");
+    Ok(Observation {
+        ns: elapsed.as_nanos() as f64 / (arrivals.count - before) as f64,
+        messages: arrivals.count,
+        lost: arrivals.lost,
+        ..Observation::default()
+    })
+}
+
+/// The numbers that arrive, which shall be 0, 1, 2 …
+#[derive(Default)]
+struct Arrivals {
+    count: u64,
+    expected: u64,
+    lost: u64,
+}
+
+impl Arrivals {
+    /// The number to be answered; `None` at the end of the run.
+    #[inline(always)]
+    fn next(&mut self, seq: Option<u64>) -> Option<u64> {
+        if seq == Some(self.expected) {
+            self.expected += 1;
+            self.count += 1;
+            return seq;
+        }
+        self.unexpected(seq)
+    }
+
+    #[cold]
+    fn unexpected(&mut self, seq: Option<u64>) -> Option<u64> {
+        match seq {
+            Some(STOP) => return None,
+            Some(seq) if seq > self.expected => {
+                self.lost += seq - self.expected;
+                self.expected = seq + 1;
+                self.count += 1;
+            }
+            // Damaged, or seen before.
+            Some(_) | None => {
+                self.lost += 1;
+                self.expected += u64::from(seq.is_none());
+            }
+        }
+        Some(seq.unwrap_or(self.expected - 1))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn gaps_repeats_and_damage_count_as_lost() {
+        let mut arrivals = Arrivals::default();
+        for seq in [Some(0), Some(3), Some(3), None, Some(5)] {
+            assert!(arrivals.next(seq).is_some());
+        }
+        assert_eq!(arrivals.next(Some(STOP)), None);
+        assert_eq!((arrivals.count, arrivals.lost, arrivals.expected), (3, 4, 6));
+    }
+}
