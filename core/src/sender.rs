@@ -225,9 +225,13 @@ impl Sender {
     /// Sends the loan that [`Loan::into_raw`] took apart: for bindings, which cannot keep a borrow.
     ///
     /// # Errors
-    /// [`Error::Closed`] if there is none, or another call has ended it; otherwise as [`Sender::try_send`].
+    /// [`Error::Closed`] if there is none, or another call has ended it; [`Error::Reconnecting`] if the segment was
+    /// replaced meanwhile; otherwise as [`Sender::try_send`]. The loan is gone in every case.
     pub fn send_loaned(&mut self) -> Result<()> {
-        self.side.link.check()?;
+        if let Err(error) = self.check_loan() {
+            self.forget_loan();
+            return Err(error);
+        }
         if let Some(len) = self.drafted.take() {
             let draft = std::mem::take(&mut self.draft);
             self.put(&draft[..len]);
@@ -241,6 +245,15 @@ impl Sender {
             }
             None => Err(Error::Closed { segment: self.side.link.segment() }),
         }
+    }
+
+    /// That the segment which the loan lies in is still the one that the peer looks into.
+    fn check_loan(&self) -> Result<()> {
+        self.side.link.check()?;
+        if self.side.is_left_behind() {
+            return Err(Error::Reconnecting { segment: self.side.link.segment() });
+        }
+        self.side.link.check_writable()
     }
 
     /// Gives the loan that [`Loan::into_raw`] took apart back, unsent.
@@ -485,7 +498,7 @@ impl Loan<'_> {
     /// Publishes the message.
     ///
     /// # Errors
-    /// [`Error::Forked`].
+    /// As [`Sender::send_loaned`]: the message was not sent, and is gone.
     pub fn send(self) -> Result<()> {
         let mut loan = std::mem::ManuallyDrop::new(self);
         loan.sender.send_loaned()

@@ -389,3 +389,23 @@ fn a_newcomer_reads_the_latest_value_but_receives_only_what_was_not_taken() {
     second.close().unwrap();
     assert!(Endpoint::slave(&name).unwrap().try_recv().unwrap().is_none());
 }
+
+/// A loan lies in the segment that was there when it was made: once that is replaced, nobody would look into it.
+#[test]
+fn a_loan_in_a_segment_that_was_replaced_is_not_sent_into_the_void() {
+    let name = Name::new("loan-replaced");
+    let first = Endpoint::master(&name).unwrap();
+    let (mut sender, _receiver) = Endpoint::slave(&name).unwrap().into_split();
+    let before = sender.generation();
+    let _ = sender.loan(10).unwrap().into_raw();
+    drop(first);
+    let _second = Endpoint::builder(&name).role(Role::Master).data_size(8192).open().unwrap();
+    let since = std::time::Instant::now();
+    while sender.generation() == before {
+        assert!(since.elapsed() < WATCHDOG, "the slave moves over to the new segment");
+        std::thread::yield_now();
+    }
+    let error = sender.send_loaned().unwrap_err();
+    assert!(matches!(error, eshm::Error::Reconnecting { .. }), "{error}");
+    sender.send(b"and it goes on").unwrap();
+}
