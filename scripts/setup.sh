@@ -55,6 +55,10 @@ if ! command -v cargo >/dev/null; then
     echo "setup.sh: cargo is missing: install Rust 1.88 or newer (rustup, with its default components)" >&2
     exit 1
 fi
+if ! command -v go >/dev/null; then
+    echo "setup.sh: go is missing: install Go 1.24 or newer (go.dev/dl, or a recent golang package)" >&2
+    exit 1
+fi
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     echo "setup.sh: rustfmt or clippy is missing: rustup component add rustfmt clippy" >&2
     exit 1

@@ -1,0 +1,159 @@
+package eshm
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+// A kind is one way to fail, with its number in the protocol.
+type kind struct {
+	code int
+	text string
+}
+
+func (k *kind) Error() string { return "eshm: " + k.text }
+
+// The ways to fail, for errors.Is. Each error of the package is an [*Error] of one of these kinds, with a text that says
+// what was found, what was expected, and what to do.
+var (
+	// ErrInvalidName is a segment name that cannot be one.
+	ErrInvalidName error = &kind{-1, "invalid segment name"}
+	// ErrInvalidOption is an option out of its range.
+	ErrInvalidOption error = &kind{-1, "invalid option"}
+	// ErrInvalidText is text with a NUL before its end, or that is not UTF-8.
+	ErrInvalidText error = &kind{-1, "invalid text"}
+	// ErrCreate is a segment that the system would not make, such as when /dev/shm is full.
+	ErrCreate error = &kind{-2, "cannot create the segment"}
+	// ErrAttach is a segment that the system would not open.
+	ErrAttach error = &kind{-3, "cannot attach to the segment"}
+	// ErrNotFound is a segment that did not come to be in time.
+	ErrNotFound error = &kind{-3, "no such segment"}
+	// ErrForeign is a file that is no segment, or not the one that was configured, or somebody else's.
+	ErrForeign error = &kind{-3, "not a usable segment"}
+	// ErrTimeout is a wait that ended by its deadline. Such an error is context.DeadlineExceeded as well.
+	ErrTimeout error = &kind{-10, "timed out"}
+	// ErrReconnecting is a slave's write while its master is away. It passes: try again.
+	ErrReconnecting error = &kind{-10, "reconnecting"}
+	// ErrPeerStale is a wait for a peer that has given no sign of life for longer than the patience.
+	ErrPeerStale error = &kind{-11, "the peer is stale"}
+	// ErrFull is a message for which there is no room now. It passes: try again, or use a call that waits.
+	ErrFull error = &kind{-12, "full"}
+	// ErrTooLarge is a message longer than the segment can carry.
+	ErrTooLarge error = &kind{-13, "message too large"}
+	// ErrClosed is a call on an endpoint after its Close.
+	ErrClosed error = &kind{-14, "endpoint closed"}
+	// ErrSeatTaken is a role that a live process has already.
+	ErrSeatTaken error = &kind{-15, "seat taken"}
+	// ErrPeerClosed is a wait for a peer that closed its endpoint.
+	ErrPeerClosed error = &kind{-16, "the peer closed its endpoint"}
+	// ErrCorrupt is something in the segment that no endpoint that keeps to the protocol writes.
+	ErrCorrupt error = &kind{-17, "the segment is corrupt"}
+)
+
+// Error is every error of the package.
+type Error struct {
+	kind    *kind
+	segment string
+	text    string
+	cause   error
+}
+
+// Error says what was found, what was expected, and what to do.
+func (e *Error) Error() string {
+	if e.segment == "" {
+		return e.text
+	}
+	return fmt.Sprintf("segment '%s': %s", e.segment, e.text)
+}
+
+// Code is the error's number in the protocol, the same in every language: −1 to −17.
+func (e *Error) Code() int { return e.kind.code }
+
+// Transient tells whether the same call may succeed later, without anything being mended.
+func (e *Error) Transient() bool {
+	return error(e.kind) == ErrFull || error(e.kind) == ErrTimeout || error(e.kind) == ErrReconnecting
+}
+
+// Timeout tells whether a deadline was the reason, as in net.Error.
+func (e *Error) Timeout() bool { return error(e.kind) == ErrTimeout }
+
+// Unwrap returns the error's kind and its cause.
+func (e *Error) Unwrap() []error {
+	if e.cause == nil {
+		return []error{e.kind}
+	}
+	return []error{e.kind, e.cause}
+}
+
+// Code returns the number in the protocol of an error of this package, and 0 for any other.
+func Code(err error) int {
+	var known *Error
+	if errors.As(err, &known) {
+		return known.Code()
+	}
+	return 0
+}
+
+// fail makes an error of one of the kinds above, about a segment, or about no segment if the name is empty.
+func fail(of error, segment string, cause error, format string, arguments ...any) error {
+	return &Error{kind: of.(*kind), segment: segment, text: fmt.Sprintf(format, arguments...), cause: cause}
+}
+
+func failClosed(segment string) error {
+	return fail(ErrClosed, segment, nil, "this endpoint is closed; open another one")
+}
+
+func failFull(segment string) error {
+	return fail(ErrFull, segment, nil,
+		"there is no room, the peer has not read what was sent before; wait, or send again later")
+}
+
+func failTooLarge(segment string, length, limit int) error {
+	return fail(ErrTooLarge, segment, nil, "a message of %d bytes is too long: at most %d bytes fit; create the segment "+
+		"with a larger data_size (for write) or queue_capacity (for send)", length, limit)
+}
+
+func failReconnecting(segment string) error {
+	return fail(ErrReconnecting, segment, nil, "reconnecting, its master gives no sign of life; try again")
+}
+
+func failCorrupt(segment string, why error) error {
+	return fail(ErrCorrupt, segment, nil, "corrupt: %v; stop both processes and remove %s", why, path(segment))
+}
+
+func failPeerClosed(segment string, peer Role) error {
+	return fail(ErrPeerClosed, segment, nil, "the %v closed its endpoint", peer)
+}
+
+func failPeerStale(segment string, peer Role, state PeerState) error {
+	return fail(ErrPeerStale, segment, nil, "the %v gives no sign of life any more (%v); "+
+		"restart it, or raise stale_threshold if it is only slow", peer, state)
+}
+
+func failSeatTaken(segment string, role Role, pid int32) error {
+	return fail(ErrSeatTaken, segment, nil, "already has a live %v (pid %d); a segment joins one master and one slave: "+
+		"use another name, or stop that process", role, pid)
+}
+
+// failForeign says that something of a segment is not as it must be.
+func failForeign(segment, what, found, expected string) error {
+	return fail(ErrForeign, segment, nil, "the %s is %s, expected %s; it was left untouched: "+
+		"if no process needs %s, remove it", what, found, expected, path(segment))
+}
+
+// failContext says why a wait ended before what it waited for: by its deadline, or because it was cancelled.
+func failContext(ctx context.Context, segment, what string, since time.Time) error {
+	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		cause := err
+		if why := context.Cause(ctx); why != err {
+			cause = fmt.Errorf("%w: %w", err, why)
+		}
+		return fail(errCancelled, segment, cause, "%s was waited for, and the wait was cancelled: %v", what, cause)
+	}
+	return fail(ErrTimeout, segment, context.DeadlineExceeded, "%s did not happen within %v", what, time.Since(since))
+}
+
+// errCancelled is the kind of errors whose cause, context.Canceled, says all.
+var errCancelled error = &kind{-10, "cancelled"}

@@ -1,0 +1,51 @@
+package shm
+
+import (
+	"math"
+	"sync"
+	"sync/atomic"
+	"time"
+	"unsafe"
+
+	"golang.org/x/sys/unix"
+)
+
+const (
+	futexWait = 0 // FUTEX_WAIT, not FUTEX_PRIVATE_FLAG: the word is shared between processes
+	futexWake = 1 // FUTEX_WAKE
+
+	barrierQuery  = 0      // MEMBARRIER_CMD_QUERY
+	barrierGlobal = 1 << 1 // MEMBARRIER_CMD_GLOBAL_EXPEDITED
+)
+
+// Wait sleeps while the word is expected, until it is woken or the time is over. It may return early.
+func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) {
+	if limit <= 0 {
+		return
+	}
+	timeout := unix.NsecToTimespec(limit.Nanoseconds())
+	// Errors are reasons to look again: the word changed, a signal came, the time is over.
+	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(expected),
+		uintptr(unsafe.Pointer(&timeout)), 0, 0)
+}
+
+// Wake wakes all who sleep on the word.
+func Wake(word *atomic.Uint32) {
+	// It fails only for memory that is no longer mapped, on which nobody sleeps.
+	_, _, _ = unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32)
+}
+
+// barrierWorks tells whether the system has the barrier, and lets this process call it.
+var barrierWorks = sync.OnceValue(func() bool {
+	commands, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierQuery, 0, 0)
+	return errno == 0 && commands&barrierGlobal != 0
+})
+
+// Barrier runs a full memory barrier on every core that runs a registered process. It reports whether it could.
+func Barrier() bool {
+	if !barrierWorks() {
+		return false
+	}
+	_, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierGlobal, 0, 0)
+	return errno == 0
+}

@@ -1,0 +1,34 @@
+//go:build !amd64 || race
+
+package shm
+
+import (
+	"encoding/binary"
+	"sync/atomic"
+)
+
+// StoreWords copies bytes into words, of which there are enough, and fills the last one up with zeros.
+func StoreWords(words []atomic.Uint64, bytes []byte) {
+	for len(bytes) >= 8 {
+		words[0].Store(binary.NativeEndian.Uint64(bytes))
+		words, bytes = words[1:], bytes[8:]
+	}
+	if len(bytes) > 0 {
+		var last [8]byte
+		copy(last[:], bytes)
+		words[0].Store(binary.NativeEndian.Uint64(last[:]))
+	}
+}
+
+// LoadWords fills bytes from words, of which there are enough.
+func LoadWords(bytes []byte, words []atomic.Uint64) {
+	for len(bytes) >= 8 {
+		binary.NativeEndian.PutUint64(bytes, words[0].Load())
+		words, bytes = words[1:], bytes[8:]
+	}
+	if len(bytes) > 0 {
+		var last [8]byte
+		binary.NativeEndian.PutUint64(last[:], words[0].Load())
+		copy(bytes, last[:])
+	}
+}

@@ -1,0 +1,259 @@
+package eshm
+
+import (
+	"encoding/binary"
+	"errors"
+	"os"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"eshm/internal/shm"
+)
+
+// legacyProcess does to a segment what a process of ESHM 1.x does.
+type legacyProcess struct {
+	file    *shm.File
+	self    seat
+	in, out mailbox
+	wakes   bool   // 1.2
+	seen    uint64 // write count of the last value read
+	begun   bool
+	pause   atomic.Bool
+	stop    chan struct{}
+	stopped chan struct{}
+}
+
+// startLegacy attaches as 1.x does. The pid is that of no process of this namespace if it is to look killed.
+func startLegacy(t *testing.T, name string, role Role, pid int, wakes bool) *legacyProcess {
+	t.Helper()
+	file, err := shm.Open(path(name))
+	if err != nil {
+		t.Fatal(err)
+	}
+	g := geometry{dataSize: DefaultDataSize}
+	memory, err := file.Map(g.layoutSize())
+	if err != nil {
+		t.Fatal(err)
+	}
+	header := shm.At[header](memory, 0)
+	p := &legacyProcess{
+		file:    file,
+		self:    header.seat(role),
+		in:      mailboxAt(memory, g, role.peer().out()),
+		out:     mailboxAt(memory, g, role.out()),
+		wakes:   wakes,
+		stop:    make(chan struct{}),
+		stopped: make(chan struct{}),
+	}
+	if role == Master {
+		header.masterGeneration.Add(1)
+	}
+	p.self.pid.Store(int32(pid))
+	p.self.alive.Store(1)
+	go p.beat()
+	t.Cleanup(p.end)
+	return p
+}
+
+func (p *legacyProcess) beat() {
+	defer close(p.stopped)
+	ticker := time.NewTicker(time.Millisecond)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ticker.C:
+			if !p.pause.Load() {
+				p.self.heartbeat.Add(1)
+			}
+		case <-p.stop:
+			return
+		}
+	}
+}
+
+func (p *legacyProcess) end() {
+	close(p.stop)
+	<-p.stopped
+	_ = p.file.Close()
+}
+
+func (p *legacyProcess) write(value string) {
+	sequence := p.out.head.sequence.Add(1)
+	shm.StoreWords(p.out.data, []byte(value))
+	p.out.head.dataSize.Store(uint32(len(value)))
+	p.out.head.sequence.Store(sequence + 1)
+	p.out.tail.writeCount.Add(1)
+	if p.wakes {
+		p.out.tail.wakeSeq.Add(1)
+		if p.out.tail.waiters.Load() != 0 {
+			shm.Wake(&p.out.tail.wakeSeq)
+		}
+	}
+}
+
+// read takes the first value that it finds for one that it has seen.
+func (p *legacyProcess) read() (string, bool) {
+	count := p.in.tail.writeCount.Load()
+	if !p.begun || p.seen == 0 && !p.wakes {
+		p.begun, p.seen = true, count
+	}
+	if count == p.seen {
+		return "", false
+	}
+	value := make([]byte, p.in.head.dataSize.Load())
+	shm.LoadWords(value, p.in.data)
+	p.seen = count
+	p.in.tail.readCount.Add(1)
+	return string(value), true
+}
+
+// legacyVersions runs the same with both.
+func legacyVersions(t *testing.T, run func(t *testing.T, wakes bool)) {
+	t.Run("1.0", func(t *testing.T) { run(t, false) })
+	t.Run("1.2", func(t *testing.T) { run(t, true) })
+}
+
+func TestLegacySlave(t *testing.T) {
+	legacyVersions(t, func(t *testing.T, wakes bool) {
+		master := open(t, freshName(t), Master)
+		slave := startLegacy(t, master.Name(), Slave, os.Getpid(), wakes)
+		if err := master.WaitForPeer(within(t, soon)); err != nil || !master.PeerIsLegacy() {
+			t.Fatalf("legacy: %v, %v", master.PeerIsLegacy(), err)
+		}
+		slave.read() // takes what it finds, nothing, for seen
+		mustSend(t, master, "swallowed by 1.0")
+		if value, ok := slave.read(); ok != wakes {
+			t.Fatalf("1.x read %q, %v", value, ok)
+		}
+		if !wakes {
+			expectKind(t, "Send", master.Send(within(t, time.Millisecond), []byte("in vain")), ErrTimeout)
+		}
+		for _, message := range []string{"one", "two"} {
+			mustSend(t, master, message)
+			expectKind(t, "TrySend", master.TrySend(nil), ErrFull)
+			if value, ok := slave.read(); value != message || !ok {
+				t.Fatalf("1.x read %q, %v; expected %q", value, ok, message)
+			}
+		}
+		// Messages and values of 1.x are the same: the first, and those that it writes while we wait.
+		slave.write("three")
+		mustRecv(t, master, "three")
+		for _, value := range []string{"four", "five"} {
+			received := make(chan string)
+			go func() {
+				message, _ := master.RecvAppend(within(t, soon), nil)
+				received <- string(message)
+			}()
+			slave.write(value)
+			if found := <-received; found != value {
+				t.Errorf("received %q, expected %q", found, value)
+			}
+		}
+	})
+}
+
+func TestSendToLegacyReaderNeverHangs(t *testing.T) {
+	master := open(t, freshName(t), Master)
+	startLegacy(t, master.Name(), Slave, os.Getpid(), false)
+	if err := master.WaitForPeer(within(t, soon)); err != nil {
+		t.Fatal(err)
+	}
+	mustSend(t, master, "never read")
+	expectKind(t, "Send", master.Send(t.Context(), []byte("waits")), ErrTimeout)
+}
+
+func TestLegacyPeerThatStops(t *testing.T) {
+	for pid, expected := range map[int]PeerState{os.Getpid(): Frozen, 1<<31 - 2: Dead} {
+		master := open(t, freshName(t), Master, WithStaleThreshold(20*time.Millisecond))
+		slave := startLegacy(t, master.Name(), Slave, pid, true)
+		until(t, "that it is alive", func() bool { return master.PeerState() == Alive })
+		slave.pause.Store(true)
+		until(t, "that it is "+expected.String(), func() bool { return master.PeerState() == expected })
+		generation := master.Generation()
+		slave.self.pid.Store(int32(os.Getppid()))
+		until(t, "a new generation", func() bool { return master.Generation() > generation })
+	}
+}
+
+// legacySegment is what a master of 1.x makes.
+func legacySegment(t *testing.T, version uint32) string {
+	t.Helper()
+	name := freshName(t)
+	g := geometry{dataSize: DefaultDataSize}
+	image := make([]byte, g.layoutSize())
+	binary.NativeEndian.PutUint32(image[0:], magic)
+	binary.NativeEndian.PutUint32(image[4:], version)
+	if version == 3 {
+		binary.NativeEndian.PutUint32(image[48:], featureWakes)
+		binary.NativeEndian.PutUint32(image[52:], uint32(g.layoutSize()))
+	}
+	if err := os.WriteFile(path(name), image, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return name
+}
+
+func TestLegacyMaster(t *testing.T) {
+	legacyVersions(t, func(t *testing.T, wakes bool) {
+		version := uint32(versionPolling)
+		if wakes {
+			version = 3
+		}
+		name := legacySegment(t, version)
+		master := startLegacy(t, name, Master, os.Getpid(), wakes)
+		slave := open(t, name, Slave)
+		if slave.DataSize() != DefaultDataSize || slave.QueueCapacity() != 0 || !slave.PeerIsLegacy() {
+			t.Errorf("data size %d, capacity %d", slave.DataSize(), slave.QueueCapacity())
+		}
+		master.write("hello")
+		mustRecv(t, slave, "hello")
+		for _, role := range []Role{Master, Auto} {
+			_, err := Open(within(t, soon), name, role)
+			expectKind(t, role.String(), err, ErrSeatTaken)
+		}
+		// It is gone; a master of ours takes the segment over, since a slave is there, and so can be talked to.
+		master.pause.Store(true)
+		heir := open(t, name, Master)
+		if heir.QueueCapacity() != 0 || heir.link.header.version.Load() != 3 {
+			t.Error("the segment was replaced")
+		}
+		mustSend(t, heir, "from the heir")
+		mustRecv(t, slave, "from the heir")
+		mustSend(t, slave, "and back")
+		mustRecv(t, heir, "and back")
+	})
+}
+
+func TestAbandonedLegacySegmentIsReplaced(t *testing.T) {
+	name := legacySegment(t, 3)
+	master := open(t, name, Master)
+	if master.QueueCapacity() != DefaultQueueCapacity {
+		t.Errorf("capacity %d", master.QueueCapacity())
+	}
+}
+
+func TestLegacyDataSizes(t *testing.T) {
+	settings, err := newSettings("x", []Option{WithDataSize(1000)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	opener := &opener{name: "x", settings: &settings}
+	for _, one := range []struct{ layout, dataSize uint64 }{
+		{geometry{dataSize: 1000}.layoutSize(), 1000}, // as configured
+		{geometry{dataSize: 4096}.layoutSize(), 4096},
+		{geometry{dataSize: 64}.layoutSize(), 64},
+		{0, 0},
+		{1 << 40, (1<<40-128)/2 - 128},
+	} {
+		if found := opener.legacyDataSize(one.layout); found != one.dataSize {
+			t.Errorf("layout %d: %d, expected %d", one.layout, found, one.dataSize)
+		}
+	}
+	var head [headerSize]byte
+	binary.NativeEndian.PutUint32(head[0:], magic)
+	binary.NativeEndian.PutUint32(head[4:], versionPolling)
+	if _, err := opener.checkHead(&head, 1<<40); !errors.Is(err, ErrForeign) {
+		t.Errorf("a file of 1 TiB: %v", err)
+	}
+}

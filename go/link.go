@@ -1,0 +1,169 @@
+package eshm
+
+import (
+	"os"
+	"sync/atomic"
+	"time"
+
+	"eshm/internal/shm"
+)
+
+// link is one endpoint's attachment to one segment file. An endpoint has one, and for a while two when a slave moves from
+// a segment to the one that replaces it.
+type link struct {
+	name     string
+	role     Role
+	file     *shm.File
+	id       shm.ID
+	geometry geometry
+	header   *header
+	self     seat
+	peer     seat
+	out      mailbox
+	in       mailbox
+	outQueue queue // when hasQueues
+	inQueue  queue
+
+	users atomic.Int32 // who uses the memory: the endpoint, its directions, calls that wait, loans
+
+	// Endpoint.mu guards the rest.
+	judge      judge
+	state      PeerState
+	life       life   // of the peer, when generation was settled
+	generation uint64 // of the peer
+}
+
+// life tells a peer from its predecessor: by its generation, or, of an ESHM 1.x peer, by its pid.
+type life struct {
+	legacy bool
+	number uint32
+}
+
+// life is the peer's present one; none is the zero life.
+func (l *link) peerLife() life {
+	if pid := l.peer.pid.Load(); l.peer.legacy(pid) {
+		return life{true, uint32(pid)}
+	}
+	return life{false, l.peer.generation.Load()}
+}
+
+// newLink overlays a mapped segment.
+func newLink(name string, role Role, file *shm.File, id shm.ID, memory shm.Memory, g geometry) *link {
+	header := shm.At[header](memory, 0)
+	l := &link{
+		name:     name,
+		role:     role,
+		file:     file,
+		id:       id,
+		geometry: g,
+		header:   header,
+		self:     header.seat(role),
+		peer:     header.seat(role.peer()),
+		out:      mailboxAt(memory, g, role.out()),
+		in:       mailboxAt(memory, g, role.peer().out()),
+	}
+	if l.hasQueues() {
+		l.outQueue = queueAt(memory, g, role.out())
+		l.inQueue = queueAt(memory, g, role.peer().out())
+	}
+	l.judge = newJudge(l.peer.pulse(), time.Now())
+	l.users.Store(1)
+	return l
+}
+
+// retain keeps the memory mapped until release. Only who knows that somebody else has it retained may call it.
+func (l *link) retain() { l.users.Add(1) }
+
+// release unmaps the memory after the last use.
+func (l *link) release() {
+	if l.users.Add(-1) == 0 {
+		_ = l.file.Close()
+	}
+}
+
+// speaksQueue tells whether messages to and from the endpoint that has this pid go through the queues. One that never was
+// there is expected to be one of ours.
+func (l *link) speaksQueue(pid int32) bool {
+	return l.hasQueues() &&
+		(pid == 0 || l.peer.ours(pid) && l.peer.capabilities.Load()&capabilityQueue != 0)
+}
+
+func (l *link) hasQueues() bool { return l.geometry.queueSlots > 0 }
+
+// occupy makes the seat, whose lock we hold, ours. The order matters to a peer that looks meanwhile: the pid comes after
+// what tells a pid of ours from one of ESHM 1.x.
+func (l *link) occupy() {
+	l.clearParked(l.role)
+	capabilities := uint32(capabilityTaken)
+	if l.hasQueues() {
+		capabilities |= capabilityQueue
+	}
+	pid := int32(os.Getpid())
+	l.self.capabilities.Store(capabilities)
+	l.self.signature.Store(pid)
+	l.self.pid.Store(pid)
+	l.self.generation.Add(1)
+	l.self.heartbeat.Add(1)
+	l.self.alive.Store(1)
+}
+
+// clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while parked has
+// left them raised, and each message would cost a system call for ever.
+func (l *link) clearParked(role Role) {
+	in, out, inQueue, outQueue := l.in, l.out, l.inQueue, l.outQueue
+	if role != l.role {
+		in, out, inQueue, outQueue = out, in, outQueue, inQueue
+	}
+	in.tail.waiters.Store(0)
+	out.tail.takenWaiters.Store(0)
+	if l.hasQueues() {
+		inQueue.control.receiversParked.Store(0)
+		outQueue.control.sendersParked.Store(0)
+	}
+}
+
+// peerSeated tells whether the peer's process may still be there: an endpoint of ours keeps its seat locked, and one of
+// ESHM 1.x has only its pid to show.
+func (l *link) peerSeated(now pulse, legacy bool) bool {
+	if legacy {
+		return now.alive != 0 && shm.ProcessExists(int(now.pid))
+	}
+	locked, err := l.file.Locked(seatStart(l.role.peer()), seatLength)
+	return err != nil || locked
+}
+
+// look judges the peer.
+func (l *link) look(at time.Time, threshold time.Duration) PeerState {
+	now := l.peer.pulse()
+	legacy := l.peer.legacy(now.pid)
+	seated := func() bool { return l.peerSeated(now, legacy) }
+	state := l.judge.see(now, at, threshold, legacy, seated)
+	if state == Dead && l.state != Dead {
+		l.tidyUp()
+	}
+	l.state = state
+	return state
+}
+
+// tidyUp clears what a dead peer has left raised. Its seat is ours meanwhile, so that no successor is disturbed; if a
+// successor is there already, it tidies up itself.
+func (l *link) tidyUp() {
+	start := seatStart(l.role.peer())
+	if taken, err := l.file.TryLock(start, seatLength); err != nil || !taken {
+		return
+	}
+	l.clearParked(l.role.peer())
+	_ = l.file.Unlock(start, seatLength)
+}
+
+// leave is the clean close: of the seat, and of the segment's name if it is to go and still is this segment's.
+func (l *link) leave(unlink bool) error {
+	var err error
+	if found, missing := shm.Stat(path(l.name)); unlink && missing == nil && found.ID == l.id {
+		err = shm.Unlink(path(l.name))
+	}
+	// Release: whoever sees the close sees what was sent before it.
+	l.self.alive.Store(0)
+	_ = l.file.Unlock(seatStart(l.role), seatLength)
+	return err
+}

@@ -1,0 +1,105 @@
+package eshm
+
+import "context"
+
+// Loan is a message that is built in place, in the segment, and so is sent without being copied.
+//
+// It is the endpoint's next message: until it is sent or dropped, other calls of Send wait, and TrySend returns [ErrFull].
+type Loan struct {
+	sender  *sender
+	link    *link // retained; nil once the loan is settled
+	room    reservation
+	inPlace bool
+}
+
+// Loan lends room for a message of this length, waiting for it as [Endpoint.Send] does. Its bytes are what the segment held
+// there before. The message must be sent or dropped.
+func (e *Endpoint) Loan(ctx context.Context, length int) (*Loan, error) {
+	if length < 0 {
+		return nil, fail(ErrInvalidOption, e.name, nil, "a message of %d bytes; expected 0 or more", length)
+	}
+	var loan *Loan
+	err := e.send.await(ctx, func(s *sender) (done bool, err error) {
+		loan, err = s.lend(length)
+		return loan != nil, err
+	})
+	return loan, err
+}
+
+// lend lends room if there is some, and returns nil if there is none.
+func (s *sender) lend(length int) (*Loan, error) {
+	inPlace := s.route == viaQueue
+	limit := s.link.out.size
+	if inPlace {
+		limit = s.queue.capacity
+	}
+	if length > limit {
+		return nil, failTooLarge(s.endpoint.name, length, limit)
+	}
+	if s.loaned || !inPlace && !s.free() {
+		return nil, nil
+	}
+	room, ok := reservation{}, true
+	if inPlace {
+		var err error
+		if room, ok, err = s.queue.reserve(length); err != nil {
+			return nil, failCorrupt(s.endpoint.name, err)
+		}
+	} else {
+		room.bytes = make([]byte, length)
+	}
+	if !ok {
+		return nil, nil
+	}
+	s.loaned = true
+	s.link.retain()
+	return &Loan{sender: s, link: s.link, room: room, inPlace: inPlace}, nil
+}
+
+// Bytes is where the message is to be written. It must not be used after the loan was sent or dropped.
+func (l *Loan) Bytes() []byte { return l.room.bytes }
+
+// Truncate shortens the message.
+func (l *Loan) Truncate(length int) { l.room.bytes = l.room.bytes[:length] }
+
+// Send sends the message. It does not wait. When the segment was replaced or closed meanwhile, the message is dropped.
+func (l *Loan) Send() error {
+	s := l.sender
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if l.link == nil {
+		return fail(ErrInvalidOption, s.endpoint.name, nil, "a loan was settled already; a loan is sent or dropped once")
+	}
+	defer l.settle()
+	if err := s.ready(); err != nil {
+		return err
+	}
+	if s.link != l.link || l.inPlace != (s.route == viaQueue) {
+		return failReconnecting(s.endpoint.name)
+	}
+	if l.inPlace {
+		s.publish(l.room)
+		return nil
+	}
+	s.loaned = false
+	_, err := s.attemptMailbox(l.room.bytes)
+	return err
+}
+
+// Drop gives the room back. It does nothing after Send, so that it can be deferred.
+func (l *Loan) Drop() {
+	l.sender.mu.Lock()
+	defer l.sender.mu.Unlock()
+	if l.link != nil {
+		l.settle()
+	}
+}
+
+// settle ends the loan; the sender's mutex is held.
+func (l *Loan) settle() {
+	l.sender.loaned = false
+	l.link.release()
+	l.link, l.room = nil, reservation{}
+	// Those who waited for the loan watch a word that it does not change.
+	l.sender.endpoint.sleepers.wake(true)
+}

@@ -1,0 +1,63 @@
+package eshm
+
+import "time"
+
+// pulse is what shows that an endpoint lives: one of its three numbers changes.
+type pulse struct {
+	heartbeat uint64
+	pid       int32
+	alive     uint32
+}
+
+func (s seat) pulse() pulse {
+	// Acquire of alive: what a peer did before its clean close is seen by whoever sees the close.
+	alive := s.alive.Load()
+	return pulse{s.heartbeat.Load(), s.pid.Load(), alive}
+}
+
+// ours tells whether the endpoint that has this pid keeps to this protocol, and is not an ESHM 1.x process: those write the
+// pid, and not the signature beside it.
+func (s seat) ours(pid int32) bool {
+	return pid != 0 && s.signature.Load() == pid && s.capabilities.Load()&capabilityTaken != 0
+}
+
+// legacy tells whether the endpoint that has this pid is an ESHM 1.x process.
+func (s seat) legacy(pid int32) bool { return pid != 0 && !s.ours(pid) }
+
+// judge turns a peer's pulse into its state. The clock is passed in.
+type judge struct {
+	last    pulse
+	changed time.Time // when the pulse was last seen to change
+}
+
+func newJudge(now pulse, at time.Time) judge { return judge{last: now, changed: at} }
+
+// see takes a pulse. seated tells whether the peer's process may be there; it is asked only when that matters.
+func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy bool, seated func() bool) PeerState {
+	if now != j.last {
+		j.last, j.changed = now, at
+	}
+	switch {
+	case now.alive == 0 && now.pid == 0:
+		return Absent
+	case now.alive == 0 && !seated():
+		return Closed
+	}
+	// A seat without an alive flag is just being taken, or left: its pulse tells which.
+	still := at.Sub(j.changed)
+	// An end that the kernel vouches for needs less patience than one that only a pid speaks for.
+	deadly := threshold / 4
+	if legacy {
+		deadly = threshold
+	}
+	switch {
+	case still < deadly:
+		return Alive
+	case !seated():
+		return Dead
+	case still < threshold:
+		return Alive
+	default:
+		return Frozen
+	}
+}

@@ -1,0 +1,42 @@
+package eshm
+
+import (
+	"testing"
+	"time"
+)
+
+func TestJudge(t *testing.T) {
+	start := time.Unix(0, 0)
+	const threshold = 100 * time.Millisecond
+	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
+	for _, one := range []struct {
+		name     string
+		now      pulse
+		after    time.Duration // since the pulse was alive
+		legacy   bool
+		seated   bool
+		expected PeerState
+	}{
+		{"never there", pulse{}, time.Hour, false, false, Absent},
+		{"closed", pulse{heartbeat: 5, pid: 7}, 0, false, false, Closed},
+		{"just sitting down", pulse{heartbeat: 5, pid: 7}, 0, false, true, Alive},
+		{"beats", pulse{6, 7, 1}, time.Hour, false, true, Alive},
+		{"stands still for a moment", alive, 24 * time.Millisecond, false, false, Alive},
+		{"killed", alive, 25 * time.Millisecond, false, false, Dead},
+		{"slow", alive, 99 * time.Millisecond, false, true, Alive},
+		{"stopped", alive, 100 * time.Millisecond, false, true, Frozen},
+		{"killed long ago", alive, time.Hour, false, false, Dead},
+		{"of 1.x, killed", alive, 99 * time.Millisecond, true, false, Alive},
+		{"of 1.x, killed long ago", alive, 100 * time.Millisecond, true, false, Dead},
+		{"of 1.x, stopped", alive, 100 * time.Millisecond, true, true, Frozen},
+		{"followed by another with the same heartbeat", pulse{5, 8, 1}, time.Hour, false, true, Alive},
+	} {
+		t.Run(one.name, func(t *testing.T) {
+			judge := newJudge(alive, start)
+			state := judge.see(one.now, start.Add(one.after), threshold, one.legacy, func() bool { return one.seated })
+			if state != one.expected {
+				t.Errorf("%v, expected %v", state, one.expected)
+			}
+		})
+	}
+}

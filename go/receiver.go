@@ -1,0 +1,370 @@
+package eshm
+
+import (
+	"context"
+	"runtime"
+	"sync"
+)
+
+const (
+	waitForMessage = "the arrival of a message"
+	waitForValue   = "the arrival of a value"
+)
+
+// receiver is the receiving half of an endpoint. Its mutex is held for moments only, never while waiting.
+//
+// Messages and values have a link each, because a slave that moves to a new segment first takes what is unread in the old
+// one, of either kind.
+type receiver struct {
+	endpoint *Endpoint
+	mu       sync.Mutex
+
+	link     *link // retained; nil after Close
+	lease    *lease
+	queue    recvQueue
+	released uint32 // number of the first message that is lent, or of the next if none is
+
+	boxLink *link // retained; nil after Close
+	box     mailboxReader
+
+	pid        int32  // of the peer that the next four were settled for
+	epoch      uint32 // its generation in the header
+	generation uint64 // and as messages tell it
+	usesBox    bool   // it sends messages through the mailbox
+	rings      rings
+
+	lingering runtime.Cleanup // of link, after Close
+}
+
+// rings tells whether an ESHM 1.x peer wakes readers: version 1.0 does not.
+type rings struct {
+	legacy  bool
+	wakeSeq uint32 // when the peer came
+	seen    bool   // it has changed since
+}
+
+// Recv receives the next message, waiting for it.
+//
+// Its bytes are lent: they lie in the segment, and stay as they are until the message is released, until anything else
+// is received through the endpoint, or until the endpoint is closed, whichever comes first. A process that is killed
+// before is followed by one that receives the message again. Where several goroutines receive, use
+// [Endpoint.RecvAppend].
+//
+// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
+// come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does not look
+// at the context.
+func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
+	r := &e.recv
+	var message Message
+	r.mu.Lock()
+	ok, err := r.watch(&message)
+	r.mu.Unlock()
+	if !ok && err == nil {
+		err = r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+			return r.attempt(&message)
+		})
+	}
+	return message, err
+}
+
+// watch takes the next message as soon as it is there, for as long as that does not take long.
+func (r *receiver) watch(message *Message) (bool, error) {
+	if err := r.ready(); err != nil {
+		return false, err
+	}
+	if ok, err := r.attempt(message); ok || err != nil || r.usesBox {
+		return ok, err
+	}
+	at := r.spot()
+	if !at.spin(r.endpoint.settings.spin) {
+		return false, nil
+	}
+	return r.attempt(message)
+}
+
+// TryRecv receives the next message if it is there: see [Endpoint.Recv].
+func (e *Endpoint) TryRecv() (message Message, ok bool, err error) {
+	r := &e.recv
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	ok, err = r.attempt(&message)
+	return message, ok, err
+}
+
+// RecvAppend receives the next message as [Endpoint.Recv] does, appends a copy of it to the buffer, and releases it. Any number
+// of goroutines may call it at once.
+func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
+	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		var message Message
+		ok, err := r.attempt(&message)
+		if ok {
+			buffer = append(buffer, message.bytes...)
+			r.giveBack()
+		}
+		return ok, err
+	})
+	return buffer, err
+}
+
+// RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many
+// these are. All of them are lent as by [Endpoint.Recv], and to release one releases those before it.
+func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error) {
+	if len(messages) == 0 {
+		return 0, nil
+	}
+	count := 0
+	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		if ok, err := r.attempt(&messages[0]); !ok {
+			return false, err
+		}
+		count = 1
+		if messages[0].lease != nil {
+			count += r.more(messages[1:])
+		}
+		return true, nil
+	})
+	return count, err
+}
+
+// Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current value, if
+// there is any. Its bytes stay as they are until something else is received through the endpoint. Otherwise
+// it is as [Endpoint.Recv].
+func (e *Endpoint) Read(ctx context.Context) (Message, error) {
+	var value Message
+	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+		return r.attemptBox(&value, false)
+	})
+	return value, err
+}
+
+// TryRead reads the latest value if it is newer than the last one read: see [Endpoint.Read].
+func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
+	r := &e.recv
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	ok, err = r.attemptBox(&value, false)
+	return value, ok, err
+}
+
+// await attempts until it succeeds. The spot is settled before each look.
+func (r *receiver) await(ctx context.Context, what string, where func(*receiver) spot,
+	attempt func(*receiver) (bool, error),
+) error {
+	return r.endpoint.await(ctx, what, func() (at spot, done bool, err error) {
+		r.mu.Lock()
+		defer r.mu.Unlock()
+		if err = r.ready(); err == nil {
+			at = where(r)
+			done, err = attempt(r)
+		}
+		if !done && err == nil {
+			at.link.retain()
+		}
+		return at, done, err
+	})
+}
+
+// ready gives back what was lent, and makes sure that the endpoint is open.
+func (r *receiver) ready() error {
+	if r.endpoint.current.Load() == nil {
+		r.forget()
+		return failClosed(r.endpoint.name)
+	}
+	r.giveBack()
+	return nil
+}
+
+// attempt takes the next message if it is there.
+func (r *receiver) attempt(message *Message) (bool, error) {
+	for {
+		if r.link.hasQueues() {
+			if ok, err := r.take(message); ok || err != nil {
+				return ok, err
+			}
+		}
+		if r.notePeer(); r.usesBox {
+			if ok, err := r.attemptBox(message, true); ok || err != nil {
+				return ok, err
+			}
+		}
+		if !r.move() {
+			return false, nil
+		}
+	}
+}
+
+// take takes the next message of the queue if it is there.
+func (r *receiver) take(message *Message) (bool, error) {
+	bytes, ok, err := r.queue.take()
+	if err != nil {
+		return false, failCorrupt(r.endpoint.name, err)
+	}
+	if ok {
+		r.notePeer()
+		*message = Message{bytes: bytes, Generation: r.generation, lease: r.lease, next: r.queue.next}
+	}
+	return ok, nil
+}
+
+// more takes what further messages of the queue are there, and returns how many. What is wrong with one, if
+// something is, the next call tells.
+func (r *receiver) more(messages []Message) int {
+	for count := range messages {
+		if ok, err := r.take(&messages[count]); !ok || err != nil {
+			return count
+		}
+	}
+	return len(messages)
+}
+
+// attemptBox takes the latest value if it is new.
+func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
+	for {
+		found, ok, err := r.box.take(lossless)
+		if err != nil {
+			return false, failCorrupt(r.endpoint.name, err)
+		}
+		r.notePeer()
+		if ok {
+			tail := r.boxLink.in.tail
+			r.endpoint.ring(&tail.takenWaiters, &tail.taken)
+			r.endpoint.counts.skipped.Add(found.skipped)
+			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.generation}
+			return true, nil
+		}
+		if !r.moveBox() {
+			return false, nil
+		}
+	}
+}
+
+// notePeer notices a peer that another one has followed. Whoever has seen a message of a peer sees its generation, too.
+func (r *receiver) notePeer() {
+	peer := &r.link.peer
+	if pid := peer.pid.Load(); pid != r.pid || peer.generation.Load() != r.epoch {
+		r.settle(pid)
+	}
+}
+
+func (r *receiver) settle(pid int32) {
+	l := r.link
+	r.pid, r.epoch = pid, l.peer.generation.Load()
+	r.generation = r.endpoint.noteGeneration(l)
+	r.usesBox = !l.speaksQueue(pid)
+	r.rings = rings{legacy: l.peer.legacy(pid), wakeSeq: l.in.tail.wakeSeq.Load()}
+}
+
+// move goes over to the segment that the endpoint has moved to, if there is another one.
+func (r *receiver) move() bool {
+	if r.endpoint.current.Load() == r.link {
+		return false
+	}
+	next := r.endpoint.retainCurrent()
+	if next == nil {
+		return false
+	}
+	r.link.release()
+	r.attach(next)
+	return true
+}
+
+// attach makes a retained link the one to receive messages from.
+func (r *receiver) attach(next *link) {
+	r.link, r.lease, r.queue = next, &lease{r, next}, recvQueue{}
+	if next.hasQueues() {
+		r.queue = next.inQueue.receiver()
+	}
+	r.released = r.queue.next
+	r.settle(next.peer.pid.Load())
+}
+
+func (r *receiver) moveBox() bool {
+	if r.endpoint.current.Load() == r.boxLink {
+		return false
+	}
+	next := r.endpoint.retainCurrent()
+	if next == nil {
+		return false
+	}
+	r.boxLink.release()
+	r.attachBox(next)
+	return true
+}
+
+func (r *receiver) attachBox(next *link) {
+	r.boxLink = next
+	r.box = newMailboxReader(next.in)
+}
+
+// giveBack releases what is lent.
+func (r *receiver) giveBack() {
+	if r.released != r.queue.next {
+		r.releaseTo(r.queue.next)
+	}
+}
+
+// releaseTo releases the messages before this number.
+func (r *receiver) releaseTo(next uint32) {
+	r.released = next
+	r.queue.release(next)
+	control := r.queue.control
+	r.endpoint.ring(&control.sendersParked, &control.consumed)
+}
+
+// spot is where to wait for a message.
+func (r *receiver) spot() spot {
+	if r.usesBox || !r.link.hasQueues() {
+		return r.boxSpot()
+	}
+	control := r.queue.control
+	at := r.link.watch(&r.queue.slot(r.queue.next).mark, &control.receiversParked)
+	at.queue, at.number = control, r.queue.next
+	return at
+}
+
+// boxSpot is where to wait for a value.
+func (r *receiver) boxSpot() spot {
+	l := r.boxLink
+	tail := l.in.tail
+	if r.rings.legacy && !r.rings.seen {
+		r.rings.seen = tail.wakeSeq.Load() != r.rings.wakeSeq
+		if !r.rings.seen {
+			return spot{link: l, nap: legacyNap}
+		}
+	}
+	return l.watch(&tail.wakeSeq, &tail.waiters)
+}
+
+// close gives back what is lent, and the links. The memory of messages that somebody may still be looking at stays until the
+// next call, or until nobody can look any more.
+func (r *receiver) close() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.link == nil {
+		return // it was never attached
+	}
+	r.boxLink.release()
+	r.boxLink = nil
+	if r.released == r.queue.next {
+		r.link.release()
+		r.link = nil
+		return
+	}
+	r.giveBack()
+	r.lingering = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
+}
+
+// forget gives up the memory of messages that were lent when the endpoint was closed.
+func (r *receiver) forget() {
+	if r.link != nil {
+		r.lingering.Stop()
+		r.link.release()
+		r.link = nil
+	}
+}

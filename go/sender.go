@@ -1,0 +1,275 @@
+package eshm
+
+import (
+	"context"
+	"errors"
+	"sync"
+)
+
+// route is how messages travel.
+type route int
+
+const (
+	viaQueue   route = iota
+	viaMailbox       // no queues, or a peer that does not use them
+	viaLegacy        // an ESHM 1.x peer
+)
+
+const waitForRoom = "room for a message, or the reading of the one before,"
+
+// sender is the sending half of an endpoint. Its mutex is held for moments only, never while waiting.
+type sender struct {
+	endpoint *Endpoint
+	mu       sync.Mutex
+	link     *link // retained; nil after Close
+	queue    sendQueue
+	pid      int32 // of the peer that route was settled for
+	route    route
+	loaned   bool   // a message is being built in place, and is the next one
+	owed     bool   // a 1.x reader has not read the message in flight
+	readBy   uint64 // its readCount before that message
+}
+
+// Write makes a value the latest one of the mailbox, in place of the one before. It never waits.
+//
+// A slave whose master is dead or has closed gets [ErrReconnecting], since the next master may replace the segment.
+func (e *Endpoint) Write(value []byte) error {
+	s := &e.send
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(); err != nil {
+		return err
+	}
+	return s.put(value)
+}
+
+// TrySend sends a message if there is room now. Otherwise it returns [ErrFull], or, to a slave whose master
+// is away, [ErrReconnecting] or [ErrPeerStale].
+func (e *Endpoint) TrySend(message []byte) error {
+	sent, err := e.send.try(message)
+	if err == nil && !sent {
+		return failFull(e.name)
+	}
+	return err
+}
+
+// Send sends a message, which the peer, or its successor, receives once and in order. It waits while there is no room,
+// and while a slave has no master.
+//
+// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
+// come, and fails with [ErrPeerClosed] or [ErrPeerStale]. A call that need not wait does not look at the context.
+//
+// On a segment without queues, and to an ESHM 1.x peer, one message is in flight: Send waits until the one before
+// was read.
+func (e *Endpoint) Send(ctx context.Context, message []byte) error {
+	if sent, err := e.send.try(message); sent || err != nil && !errors.Is(err, ErrReconnecting) {
+		return err
+	}
+	return e.send.await(ctx, func(s *sender) (bool, error) { return s.attempt(message) })
+}
+
+// SendMany sends messages in order, waiting as [Endpoint.Send] does, and returns how many were sent. When the process
+// is killed meanwhile, the messages sent before are received, and no part of another.
+func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error) {
+	sent := 0
+	err := e.send.await(ctx, func(s *sender) (bool, error) {
+		for sent < len(messages) {
+			if done, err := s.attempt(messages[sent]); !done {
+				return false, err
+			}
+			sent++
+		}
+		return true, nil
+	})
+	return sent, err
+}
+
+func (s *sender) try(message []byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.ready(); err != nil {
+		return false, err
+	}
+	sent, err := s.attempt(message)
+	if sent && s.route == viaQueue {
+		s.queue.warm()
+	}
+	return sent, err
+}
+
+// await attempts until it succeeds, waiting for room and for a master.
+func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
+	err := s.endpoint.await(ctx, waitForRoom, func() (at spot, done bool, err error) {
+		s.mu.Lock()
+		defer s.mu.Unlock()
+		if err = s.ready(); err == nil {
+			at = s.spot()
+			done, err = attempt(s)
+		}
+		if errors.Is(err, ErrReconnecting) {
+			at, err = spot{link: s.link, nap: awayNap}, nil
+		}
+		if !done && err == nil {
+			at.link.retain()
+		}
+		return at, done, err
+	})
+	if errors.Is(err, ErrTimeout) {
+		// A 1.x reader never reads the first message it is shown: each message is waited for once.
+		s.mu.Lock()
+		s.owed = false
+		s.mu.Unlock()
+	}
+	return err
+}
+
+// ready makes sure that there is a segment to write to, and that it is known how.
+func (s *sender) ready() error {
+	e := s.endpoint
+	if current := e.current.Load(); current == nil || current != s.link {
+		if err := s.move(); err != nil {
+			return err
+		}
+	}
+	peer := &s.link.peer
+	pid := peer.pid.Load()
+	if pid != s.pid {
+		s.settle(pid)
+	}
+	if e.role == Slave && (pid != 0 && peer.alive.Load() == 0 || e.away.Load()) {
+		return e.whyAway()
+	}
+	return nil
+}
+
+// move goes over to the segment that the endpoint has moved to, or finds that it is closed.
+func (s *sender) move() error {
+	next := s.endpoint.retainCurrent()
+	if next == nil {
+		return failClosed(s.endpoint.name)
+	}
+	if err := s.attach(next); err != nil {
+		next.release()
+		return err
+	}
+	return nil
+}
+
+// attach makes a retained link the one to send through.
+func (s *sender) attach(next *link) error {
+	if next.hasQueues() {
+		queue, err := next.outQueue.resume()
+		if err != nil {
+			return failCorrupt(s.endpoint.name, err)
+		}
+		s.queue = queue
+	}
+	if s.link != nil {
+		s.link.release()
+	}
+	s.link = next
+	s.settle(next.peer.pid.Load())
+	return nil
+}
+
+// settle finds out how messages reach the endpoint that has this pid.
+func (s *sender) settle(pid int32) {
+	s.pid, s.owed = pid, false
+	switch l := s.link; {
+	case l.peer.legacy(pid):
+		s.route = viaLegacy
+	case l.speaksQueue(pid):
+		s.route = viaQueue
+	default:
+		s.route = viaMailbox
+	}
+}
+
+// attempt sends a message if there is room.
+func (s *sender) attempt(message []byte) (bool, error) {
+	if s.route != viaQueue {
+		return s.attemptMailbox(message)
+	}
+	if len(message) > s.queue.capacity {
+		return false, failTooLarge(s.endpoint.name, len(message), s.queue.capacity)
+	}
+	if s.loaned {
+		return false, nil
+	}
+	room, ok, err := s.queue.reserve(len(message))
+	if err != nil {
+		return false, failCorrupt(s.endpoint.name, err)
+	}
+	if !ok {
+		return false, nil
+	}
+	copy(room.bytes, message)
+	s.publish(room)
+	return true, nil
+}
+
+func (s *sender) publish(room reservation) {
+	s.queue.publish(room)
+	control := s.queue.control
+	if control.receiversParked.Load() != 0 {
+		// Not the slot that was just published: after several messages the receiver may wait for a later one.
+		s.endpoint.wake(&s.queue.slot(control.parkedNumber.Load()).mark)
+	}
+}
+
+func (s *sender) attemptMailbox(message []byte) (bool, error) {
+	box := &s.link.out
+	if len(message) > box.size {
+		return false, failTooLarge(s.endpoint.name, len(message), box.size)
+	}
+	if s.loaned || !s.free() {
+		return false, nil
+	}
+	if s.route == viaLegacy {
+		s.readBy, s.owed = box.tail.readCount.Load(), true
+	}
+	return true, s.put(message)
+}
+
+// free tells whether the message before was read.
+func (s *sender) free() bool {
+	box := &s.link.out
+	if s.route == viaLegacy {
+		return !s.owed || box.tail.readCount.Load() != s.readBy
+	}
+	return box.free()
+}
+
+// put writes to the mailbox.
+func (s *sender) put(value []byte) error {
+	box := &s.link.out
+	if len(value) > box.size {
+		return failTooLarge(s.endpoint.name, len(value), box.size)
+	}
+	box.put(value)
+	s.endpoint.ring(&box.tail.waiters, &box.tail.wakeSeq)
+	return nil
+}
+
+// spot is where to wait for room.
+func (s *sender) spot() spot {
+	switch l := s.link; s.route {
+	case viaQueue:
+		control := s.queue.control
+		return l.watch(&control.consumed, &control.sendersParked)
+	case viaMailbox:
+		return l.watch(&l.out.tail.taken, &l.out.tail.takenWaiters)
+	default:
+		return spot{link: l, nap: legacyNap, limit: legacyLimit}
+	}
+}
+
+// close gives the link up.
+func (s *sender) close() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link != nil {
+		s.link.release()
+		s.link = nil
+	}
+}

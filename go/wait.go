@@ -1,0 +1,149 @@
+package eshm
+
+import (
+	"context"
+	"sync/atomic"
+	"time"
+
+	"eshm/internal/shm"
+)
+
+const (
+	// slice is the longest sleep at a time, for what nobody rings: a killed peer, a replaced segment.
+	slice = 50 * time.Millisecond
+	// unfenced is the longest sleep where the system has no barrier to make a ring certain.
+	unfenced = time.Millisecond
+	// legacyNap is the sleep where the peer is an ESHM 1.x process that rings nobody.
+	legacyNap = 100 * time.Microsecond
+	// legacyLimit is how long a call without a deadline waits for an ESHM 1.x process to read what it may never read.
+	legacyLimit = time.Second
+	// awayNap is the sleep of a slave that has no master to send to.
+	awayNap = time.Millisecond
+)
+
+// spot is what a call waits for: a word that changes with each event, or nothing that could be watched.
+type spot struct {
+	link   *link // retained
+	word   *atomic.Uint32
+	sample uint32 // the word's value before the last look
+	parked *atomic.Uint32
+	queue  *queueControl // where to say that message number is waited for, if it is one of a queue
+	number uint32
+	nap    time.Duration // instead of parking, where it is not 0
+	limit  time.Duration // of a wait without a deadline, where it is not 0
+}
+
+// watch makes the spot of a word; it is called before a look.
+func (l *link) watch(word, parked *atomic.Uint32) spot {
+	return spot{link: l, word: word, sample: word.Load(), parked: parked}
+}
+
+// attempt looks once. If it neither succeeds nor fails, it returns where to wait, with its link retained.
+type attempt func() (at spot, done bool, err error)
+
+// await attempts until it succeeds, fails, or is not worth waiting for any more.
+func (e *Endpoint) await(ctx context.Context, what string, try attempt) error {
+	var since time.Time // of the first wait that was not short
+	var verdict error
+	for {
+		at, done, err := try()
+		if done || err != nil {
+			return err
+		}
+		if verdict != nil {
+			// That was the last look: what a peer did before it went is seen.
+			at.link.release()
+			return verdict
+		}
+		if !at.spin(e.settings.spin) {
+			if since.IsZero() {
+				since = time.Now()
+			}
+			if verdict = e.futile(ctx, at.limit, what, since); verdict == nil {
+				e.park(ctx, at)
+			}
+		}
+		at.link.release()
+	}
+}
+
+// spin watches the word for a while. It reports whether the word changed.
+func (s *spot) spin(limit time.Duration) bool {
+	if limit == 0 || s.nap > 0 {
+		return false
+	}
+	const round = 2048 // looks: some 2 µs, which most answers take no longer than
+	word, sample := s.word, s.sample
+	var since time.Time
+	for {
+		for range round {
+			if word.Load() != sample {
+				return true
+			}
+		}
+		switch now := time.Now(); {
+		case since.IsZero():
+			since = now
+		case now.Sub(since) >= limit:
+			return false
+		}
+	}
+}
+
+// park sleeps until the word changes, but not for long.
+func (e *Endpoint) park(ctx context.Context, at spot) {
+	if at.nap > 0 {
+		pause(ctx, at.nap)
+		return
+	}
+	limit := slice
+	if deadline, ok := ctx.Deadline(); ok {
+		limit = min(limit, time.Until(deadline))
+	}
+	sleeper := &sleeper{ctx: ctx, word: at.word}
+	e.sleepers.add(sleeper)
+	defer e.sleepers.remove(sleeper)
+	if at.queue != nil {
+		at.queue.parkedNumber.Store(at.number)
+	}
+	at.parked.Add(1)
+	// Who rings may not fence each message, and leave that to the barrier: no wake-up is lost between the two.
+	if !shm.Barrier() {
+		limit = min(limit, unfenced)
+	}
+	shm.Wait(at.word, at.sample, limit)
+	at.parked.Add(^uint32(0))
+}
+
+// ring wakes who is parked on a word that was just changed. The change was a full fence, as all of sync/atomic are.
+func (e *Endpoint) ring(parked, word *atomic.Uint32) {
+	if parked.Load() != 0 {
+		e.wake(word)
+	}
+}
+
+func (e *Endpoint) wake(word *atomic.Uint32) {
+	shm.Wake(word)
+	e.counts.wakeups.Add(1)
+}
+
+// futile says why it is not worth waiting any longer, if it is not. A call with a deadline waits until then, whatever
+// becomes of the peer, for a peer may come back; only what is over for good ends it earlier.
+func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string, since time.Time) error {
+	deadline, timed := ctx.Deadline()
+	if !timed && limit > 0 {
+		deadline, timed = since.Add(limit), true
+	}
+	if ctx.Err() != nil || timed && !time.Now().Before(deadline) {
+		e.counts.timeouts.Add(1)
+		return failContext(ctx, e.name, what, since)
+	}
+	switch state, gaveUp := e.examinePeer(); {
+	case gaveUp && (!timed || e.role == Slave):
+		return failPeerStale(e.name, e.role.peer(), state)
+	case state == Closed && !timed:
+		return failPeerClosed(e.name, e.role.peer())
+	default:
+		return nil
+	}
+}
