@@ -3,19 +3,16 @@
 //! A seat (master or slave) is a lock that the kernel holds for us; whoever has it is alive, whatever the header
 //! says. ESHM 1.x processes hold no locks: of them, the heartbeat decides.
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use crate::config::{Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, MAX_DATA_SIZE, Role};
+use crate::attachment::Attachment;
+use crate::config::{Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Role};
 use crate::error::{Error, Result};
-use crate::heartbeat::Pulse;
-use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header, QueueGeometry};
-use crate::mailbox::{Channel, MailboxMemory};
+use crate::inspect::{Misfit, Plan, inspect};
+use crate::layout::{self, Geometry, Header, QueueGeometry};
 use crate::name::SegmentName;
-use crate::queue::QueueMemory;
 use crate::region::{Opened, Region};
-use crate::stats::Counter;
 use crate::sync::Ordering;
 
 /// How often a slave looks for a segment that does not exist yet.
@@ -26,308 +23,6 @@ const SEAT_PATIENCE: Duration = Duration::from_millis(20);
 
 /// Of an ESHM 1.x process, which beats every millisecond.
 const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(5);
-
-/// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
-#[derive(Debug)]
-pub(crate) struct Attachment {
-    region: Arc<Region>,
-    geometry: Geometry,
-    queues: Option<QueueGeometry>,
-    role: Role,
-    /// How many values were read from the incoming channel: what its `read_count` will be brought up to.
-    reads: Counter,
-    /// Added to the peer's generation as the segment counts it, so that ours grows whatever becomes of the segment.
-    generation_offset: Counter,
-}
-
-/// What a segment's header says of its layout, checked.
-#[derive(Clone, Copy, Debug)]
-struct Plan {
-    geometry: Geometry,
-    queues: Option<QueueGeometry>,
-    /// Whether an ESHM 1.x process made it.
-    legacy: bool,
-}
-
-/// The header's fields of one role.
-struct Seat<'a> {
-    heartbeat: &'a crate::sync::AtomicU64,
-    pid: &'a crate::sync::AtomicI32,
-    alive: &'a crate::sync::AtomicU32,
-    capabilities: &'a crate::sync::AtomicU32,
-    signature: &'a crate::sync::AtomicI32,
-    generation: &'a crate::sync::AtomicU32,
-}
-
-impl Header {
-    fn seat(&self, role: Role) -> Seat<'_> {
-        match role {
-            Role::Slave => Seat {
-                heartbeat: &self.slave_heartbeat,
-                pid: &self.slave_pid,
-                alive: &self.slave_alive,
-                capabilities: &self.slave_capabilities,
-                signature: &self.slave_signature,
-                generation: &self.slave_generation,
-            },
-            Role::Master | Role::Auto => Seat {
-                heartbeat: &self.master_heartbeat,
-                pid: &self.master_pid,
-                alive: &self.master_alive,
-                capabilities: &self.master_capabilities,
-                signature: &self.master_signature,
-                generation: &self.master_generation,
-            },
-        }
-    }
-}
-
-impl Seat<'_> {
-    fn pulse(&self) -> Pulse {
-        Pulse {
-            heartbeat: self.heartbeat.load(Ordering::Relaxed),
-            pid: self.pid.load(Ordering::Relaxed),
-            // Acquire: pairs with the Release store in `occupy`: who sees it set sees the fields above it.
-            alive: self.alive.load(Ordering::Acquire) != 0,
-        }
-    }
-
-    /// Whether the endpoint that sits here, or sat here last, is one of ours.
-    fn is_ours(&self) -> bool {
-        let pid = self.pid.load(Ordering::Relaxed);
-        pid != 0
-            && self.signature.load(Ordering::Relaxed) == pid
-            && self.capabilities.load(Ordering::Relaxed) & layout::CAPABILITY_TAKEN != 0
-    }
-}
-
-impl Attachment {
-    fn new(region: Arc<Region>, geometry: Geometry, queues: Option<QueueGeometry>, role: Role) -> Self {
-        let (reads, generation_offset) = (Counter::default(), Counter::default());
-        let attachment = Attachment { region, geometry, queues, role, reads, generation_offset };
-        attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
-        attachment
-    }
-
-    /// Counts a value that was read; only the reader's thread calls this. The segment is told by `publish_reads`.
-    #[inline(always)]
-    pub(crate) fn count_read(&self) {
-        self.reads.set(self.reads.get().wrapping_add(1));
-    }
-
-    /// Brings the incoming channel's `read_count` up to date.
-    pub(crate) fn publish_reads(&self) {
-        let (published, reads) = (&self.incoming().tail.read_count, self.reads.get());
-        // Stored only if it differs: the writer uses this cache line.
-        if published.load(Ordering::Relaxed) != reads {
-            published.store(reads, Ordering::Relaxed);
-        }
-    }
-
-    pub(crate) fn role(&self) -> Role {
-        self.role
-    }
-
-    /// The greatest message of a queue in bytes, on a segment with queues.
-    pub(crate) fn queue_capacity(&self) -> Option<usize> {
-        self.queues.map(|queues| queues.capacity)
-    }
-
-    pub(crate) fn data_size(&self) -> usize {
-        self.geometry.data_size
-    }
-
-    pub(crate) fn header(&self) -> &Header {
-        self.region.at(0)
-    }
-
-    pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
-        let start = self.geometry.channel(direction);
-        Channel {
-            head: self.region.at::<ChannelHead>(start),
-            data: self.region.slice_at(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
-            tail: self.region.at::<ChannelTail>(start + self.geometry.tail()),
-            capacity: self.geometry.data_size,
-        }
-    }
-
-    /// The mailbox that this endpoint writes.
-    pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
-        self.mailbox(written_by(self.role))
-    }
-
-    /// The mailbox that this endpoint reads.
-    pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
-        self.mailbox(written_by(self.role.peer()))
-    }
-
-    fn mailbox(&self, direction: Direction) -> MailboxMemory {
-        let start = self.geometry.channel(direction);
-        MailboxMemory {
-            head: self.region.mapped(start, 1),
-            data: self.region.mapped(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
-            tail: self.region.mapped(start + self.geometry.tail(), 1),
-            capacity: self.geometry.data_size,
-        }
-    }
-
-    /// The channel that this endpoint writes.
-    pub(crate) fn outgoing(&self) -> Channel<'_> {
-        self.channel(written_by(self.role))
-    }
-
-    /// The channel that this endpoint reads.
-    pub(crate) fn incoming(&self) -> Channel<'_> {
-        self.channel(written_by(self.role.peer()))
-    }
-
-    /// The queue that this endpoint sends into.
-    pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
-        self.queue(written_by(self.role))
-    }
-
-    /// The queue that this endpoint receives from.
-    pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
-        self.queue(written_by(self.role.peer()))
-    }
-
-    fn queue(&self, direction: Direction) -> Option<QueueMemory> {
-        let geometry = self.queues?;
-        Some(QueueMemory {
-            control: self.region.mapped(geometry.control(direction), 1),
-            slots: self.region.mapped(geometry.slots(direction), geometry.slots),
-            arena: self.region.mapped(geometry.arena(direction), geometry.blocks()),
-            capacity: geometry.capacity,
-        })
-    }
-
-    /// The peer's pulse.
-    pub(crate) fn peer_pulse(&self) -> Pulse {
-        self.header().seat(self.role.peer()).pulse()
-    }
-
-    /// How often the peer's seat was taken, as the segment counts it.
-    pub(crate) fn peer_generation(&self) -> u32 {
-        self.header().seat(self.role.peer()).generation.load(Ordering::Relaxed)
-    }
-
-    /// The peer's generation: greater after each restart of the peer.
-    pub(crate) fn generation(&self) -> u64 {
-        self.generation_offset.get() + u64::from(self.peer_generation())
-    }
-
-    /// Makes the generation at least this.
-    pub(crate) fn raise_generation(&self, least: u64) {
-        self.generation_offset.set(least.saturating_sub(u64::from(self.peer_generation())));
-    }
-
-    /// Whether an ESHM 1.x process sits in the peer's seat.
-    pub(crate) fn peer_is_legacy(&self) -> bool {
-        let seat = self.header().seat(self.role.peer());
-        let pulse = seat.pulse();
-        pulse.alive && pulse.pid != 0 && !seat.is_ours()
-    }
-
-    /// Whether the peer holds its seat's lock: it is one of ours, and lives.
-    pub(crate) fn peer_is_seated(&self) -> bool {
-        self.region.is_locked(self.role.peer())
-    }
-
-    /// Whether the peer's process has ended, if the system can tell, after its pulse stood `still`.
-    pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
-        if !self.peer_is_legacy() {
-            return !self.peer_is_seated();
-        }
-        // A pid may belong to another PID namespace, where it means another process or none: so it only
-        // explains what the heartbeat has shown.
-        let pid = self.peer_pulse().pid;
-        still >= threshold
-            && pid > 0
-            && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::Error::ESRCH)
-    }
-
-    /// Shows a sign of life.
-    pub(crate) fn beat(&self) {
-        let heartbeat = self.header().seat(self.role).heartbeat;
-        // Relaxed: one writer; it publishes nothing but itself.
-        heartbeat.store(heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-    }
-
-    /// Tidies up after a peer that was killed while parked: its count of waiters would cost every write a system
-    /// call. Holding its seat meanwhile keeps a successor out, whose count this must not wipe out.
-    pub(crate) fn bury_peer(&self) {
-        let seat = self.role.peer();
-        if self.region.lock(seat) == Ok(true) {
-            self.forget_waiters(seat);
-            self.region.unlock(seat);
-        }
-    }
-
-    /// Clears the counts of parked threads of the endpoint that sat in `seat`.
-    fn forget_waiters(&self, seat: Role) {
-        let (reads, writes) = (written_by(seat.peer()), written_by(seat));
-        self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
-        self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
-        if let Some(queue) = self.queue(reads) {
-            queue.forget_parked_receiver();
-        }
-        if let Some(queue) = self.queue(writes) {
-            queue.forget_parked_sender();
-        }
-    }
-
-    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between; the
-    /// result says whether it could.
-    pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
-        self.publish_reads();
-        let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
-        // Release: pairs with the Acquire load in `Seat::pulse`: who sees the goodbye sees all that was written.
-        self.header().seat(self.role).alive.store(0, Ordering::Release);
-        self.region.unlock(self.role);
-        unlinked
-    }
-
-    /// Fills in this endpoint's fields. The seat's lock is held.
-    fn occupy(&self) {
-        self.forget_waiters(self.role);
-        let seat = self.header().seat(self.role);
-        let pid = std::process::id() as i32;
-        seat.alive.store(0, Ordering::Relaxed);
-        let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
-        seat.capabilities.store(capabilities, Ordering::Relaxed);
-        seat.signature.store(pid, Ordering::Relaxed);
-        seat.pid.store(pid, Ordering::Relaxed);
-        seat.generation.store(seat.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
-        self.beat();
-        // Release: pairs with the Acquire load in `Seat::pulse`.
-        seat.alive.store(1, Ordering::Release);
-    }
-
-    /// Fills in what a master says of the segment. A take-over makes any version ours.
-    fn describe(&self, config: &Builder) {
-        let header = self.header();
-        let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
-        header.version.store(layout::VERSION, Ordering::Relaxed);
-        header.stale_threshold.store(threshold, Ordering::Relaxed);
-        header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
-        header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
-        header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
-        if let Some(queues) = self.queues {
-            header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
-            header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
-        }
-        header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
-        header.extension.store(layout::EXTENSION, Ordering::Relaxed);
-    }
-}
-
-/// The direction in which an endpoint of this role writes.
-fn written_by(role: Role) -> Direction {
-    match role {
-        Role::Slave => Direction::SlaveToMaster,
-        Role::Master | Role::Auto => Direction::MasterToSlave,
-    }
-}
 
 /// A start-up under way.
 struct Start<'a> {
@@ -371,7 +66,7 @@ pub(crate) fn attach_again(
     config: &Builder,
     old: &Attachment,
 ) -> Result<Option<Attachment>> {
-    if old.region.is_named(name) {
+    if old.is_named(name) {
         return Ok(None);
     }
     let start = Start { name, config, since: Instant::now(), patient: false };
@@ -409,7 +104,7 @@ impl Start<'_> {
         let len = queues.map_or(geometry.total(), QueueGeometry::end);
         let region = Arc::new(Region::create(self.name, len, self.config.mode)?);
         self.lock(&region, Role::Master)?;
-        let attachment = Attachment::new(region, geometry, queues, Role::Master);
+        let attachment = Attachment::new(region, Plan { geometry, queues, legacy: false }, Role::Master);
         let header = attachment.header();
         // `occupy` counts one up.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
@@ -425,7 +120,7 @@ impl Start<'_> {
                 hint: "see the system's message",
             })?;
         }
-        Ok(attachment.region.publish(self.name)?.then_some(attachment))
+        Ok(attachment.publish(self.name)?.then_some(attachment))
     }
 
     /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
@@ -461,8 +156,7 @@ impl Start<'_> {
             return Ok(None);
         }
         self.reserve(&region, plan)?;
-        let Plan { geometry, queues, .. } = plan;
-        let attachment = Attachment::new(Arc::new(region), geometry, queues, Role::Slave);
+        let attachment = Attachment::new(Arc::new(region), plan, Role::Slave);
         attachment.occupy();
         Ok(Some(attachment))
     }
@@ -479,15 +173,14 @@ impl Start<'_> {
         let abandoned =
             plan.legacy && !region.is_locked(Role::Slave) && !self.legacy_lives(&region, Role::Slave);
         if abandoned || self.mismatch(plan).is_some() {
-            let generation = region.at::<Header>(0).master_generation.load(Ordering::Relaxed);
+            let generation = region.header().master_generation.load(Ordering::Relaxed);
             return self.create(generation.wrapping_add(1), Some(&region));
         }
         self.reserve(&region, plan)?;
         if let Err(error) = region.set_mode(self.config.mode) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
-        let Plan { geometry, queues, .. } = plan;
-        let attachment = Attachment::new(Arc::new(region), geometry, queues, Role::Master);
+        let attachment = Attachment::new(Arc::new(region), plan, Role::Master);
         attachment.describe(self.config);
         attachment.occupy();
         Ok(Some(attachment))
@@ -543,7 +236,7 @@ impl Start<'_> {
     /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if one sat
     /// there and is dead, some milliseconds if one of ours was killed there, and no time otherwise.
     fn legacy_lives(&self, region: &Region, role: Role) -> bool {
-        let header: &Header = region.at(0);
+        let header = region.header();
         let seat = header.seat(role);
         let first = seat.pulse();
         if !first.alive {
@@ -567,119 +260,20 @@ impl Start<'_> {
     }
 
     fn seat_taken(&self, region: &Region, role: Role) -> Error {
-        let header: &Header = region.at(0);
+        let header = region.header();
         let pid = header.seat(role).pid.load(Ordering::Relaxed);
         Error::SeatTaken { segment: self.name.as_str().to_owned(), role, pid }
     }
 
-    /// Checks that this is a segment whose layout we know. `Ok(None)`: its maker has not finished it.
-    ///
-    /// # Errors
-    /// [`Error::Foreign`].
+    /// What the header says of the layout, if this is a segment that we know; `Ok(None)`: its maker has not
+    /// finished it.
     fn inspect(&self, region: &Region) -> Result<Option<Plan>> {
-        let least = Geometry { data_size: 1 }.total();
-        if region.len() < least {
-            return Err(self.foreign(
-                "the size",
-                format!("{} bytes", region.len()),
-                format!("at least {least} bytes"),
-            ));
-        }
-        let header: &Header = region.at(0);
-        // Acquire: pairs with the Release store in `create`.
-        let magic = header.magic.load(Ordering::Acquire);
-        let version = header.version.load(Ordering::Relaxed);
-        if magic == 0 && version == 0 {
-            return Ok(None);
-        }
-        if magic != layout::MAGIC {
-            return Err(self.foreign("the magic", Hex(magic).to_string(), Hex(layout::MAGIC).to_string()));
-        }
-        let total = match version {
-            layout::VERSION => header.layout_size.load(Ordering::Relaxed),
-            // Version 2 has no field for it: the file's size tells.
-            layout::VERSION_POLLING => u32::try_from(region.len()).unwrap_or(u32::MAX),
-            _ => return Err(self.foreign("the version", version.to_string(), "2 or 3".to_owned())),
-        };
-        let extension = header.extension.load(Ordering::Relaxed);
-        let (geometry, queues) = match extension {
-            0 => (self.legacy_geometry(total)?, None),
-            layout::EXTENSION => {
-                let geometry = self.own_geometry(total, header.data_size.load(Ordering::Relaxed))?;
-                (geometry, self.queue_geometry(header, geometry)?)
-            }
-            other => return Err(self.foreign("the extension", other.to_string(), "0 or 1".to_owned())),
-        };
-        let needed = queues.map_or(geometry.total(), QueueGeometry::end);
-        if needed > region.len() {
-            let found = format!("{} bytes", region.len());
-            return Err(self.foreign("the size", found, format!("at least {needed} bytes, by its header")));
-        }
-        Ok(Some(Plan { geometry, queues, legacy: extension == 0 }))
-    }
-
-    /// The geometry of a segment of ESHM 1.x whose `ESHMData` takes `total` bytes.
-    fn legacy_geometry(&self, total: u32) -> Result<Geometry> {
-        let configured = self.config.data_size.map(|data_size| Geometry { data_size });
-        configured
-            .filter(|geometry| geometry.total() == total as usize)
-            .or_else(|| Geometry::from_total(total as usize))
-            .filter(|geometry| geometry.data_size <= MAX_DATA_SIZE)
-            .ok_or_else(|| {
-                let expected =
-                    "128 bytes and twice a channel of a multiple of 64, from 192 bytes to 64 MiB and 128";
-                self.foreign("the layout size", format!("{total} bytes"), expected.to_owned())
-            })
-    }
-
-    /// The geometry of a segment that says its data size.
-    fn own_geometry(&self, total: u32, data_size: u32) -> Result<Geometry> {
-        let geometry = Geometry { data_size: data_size as usize };
-        if !(1..=MAX_DATA_SIZE).contains(&geometry.data_size) {
-            let expected = format!("1 to {MAX_DATA_SIZE} bytes");
-            return Err(self.foreign("the data size", format!("{data_size} bytes"), expected));
-        }
-        if geometry.total() != total as usize {
-            let expected = format!("{} bytes, for a data size of {data_size}", geometry.total());
-            return Err(self.foreign("the layout size", format!("{total} bytes"), expected));
-        }
-        Ok(geometry)
-    }
-
-    /// The queues that the header announces, each field read once; `None`: it announces none.
-    fn queue_geometry(&self, header: &Header, geometry: Geometry) -> Result<Option<QueueGeometry>> {
-        let slots = header.queue_slots.load(Ordering::Relaxed);
-        if slots == 0 {
-            return Ok(None);
-        }
-        let (offset, capacity) =
-            (header.queue_offset.load(Ordering::Relaxed), header.queue_capacity.load(Ordering::Relaxed));
-        if !slots.is_power_of_two() || slots > layout::MAX_QUEUE_SLOTS {
-            let expected = format!("a power of two up to {}", layout::MAX_QUEUE_SLOTS);
-            return Err(self.foreign("the number of queue slots", slots.to_string(), expected));
-        }
-        if !(1..=layout::MAX_QUEUE_CAPACITY).contains(&capacity) {
-            let expected = format!("1 to {} bytes", layout::MAX_QUEUE_CAPACITY);
-            return Err(self.foreign("the queue capacity", format!("{capacity} bytes"), expected));
-        }
-        if offset % 128 != 0 || offset < geometry.total() as u64 || offset > layout::MAX_QUEUE_CAPACITY {
-            let expected = format!("a multiple of 128 from {} on", geometry.total());
-            return Err(self.foreign("the queue offset", offset.to_string(), expected));
-        }
-        let (offset, capacity) = (offset as usize, capacity as usize);
-        Ok(Some(QueueGeometry { offset, capacity, slots: slots as usize }))
+        let header = (region.len() >= size_of::<Header>()).then(|| region.header());
+        inspect(header, region.len(), self.config.data_size)
+            .map_err(|Misfit { what, found, expected }| self.foreign(what, found, expected))
     }
 
     fn foreign(&self, what: &'static str, found: String, expected: String) -> Error {
         Error::Foreign { segment: self.name.as_str().to_owned(), what, found, expected }
-    }
-}
-
-/// A magic number as people know it.
-struct Hex(u32);
-
-impl fmt::Display for Hex {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{:#010x}", self.0)
     }
 }

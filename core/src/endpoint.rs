@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use crate::attach::Attachment;
+use crate::attachment::Attachment;
 use crate::config::{Builder, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::PeerState;

@@ -25,6 +25,8 @@
 #[cfg(not(loom))]
 mod attach;
 #[cfg(not(loom))]
+mod attachment;
+#[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
 mod endpoint;
@@ -32,6 +34,8 @@ mod endpoint;
 mod error;
 #[cfg(not(loom))]
 mod heartbeat;
+#[cfg(not(loom))]
+mod inspect;
 pub mod layout;
 #[cfg(not(loom))]
 mod link;
@@ -52,6 +56,8 @@ mod queue;
 mod receiver;
 #[cfg(not(loom))]
 mod region;
+#[cfg(not(loom))]
+mod seat;
 #[cfg(not(loom))]
 mod sender;
 #[cfg(not(loom))]

@@ -3,7 +3,8 @@
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::attach::{self, Attachment};
+use crate::attach;
+use crate::attachment::Attachment;
 use crate::config::{Builder, Disconnect, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};

@@ -165,6 +165,14 @@ impl Region {
         self.map.len()
     }
 
+    /// The segment's header.
+    ///
+    /// # Panics
+    /// If the file is shorter than that: the caller has checked.
+    pub(crate) fn header(&self) -> &Header {
+        self.at(0)
+    }
+
     /// The value at `offset`.
     ///
     /// # Panics

@@ -1,0 +1,259 @@
+//! One endpoint's hold on one segment: its seat, its mailboxes and queues, and what it sees of its peer.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::config::{Builder, Role};
+use crate::error::Result;
+use crate::heartbeat::Pulse;
+use crate::inspect::Plan;
+use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header, QueueGeometry};
+use crate::mailbox::{Channel, MailboxMemory};
+use crate::name::SegmentName;
+use crate::queue::QueueMemory;
+use crate::region::Region;
+use crate::stats::Counter;
+use crate::sync::Ordering;
+
+/// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
+#[derive(Debug)]
+pub(crate) struct Attachment {
+    region: Arc<Region>,
+    geometry: Geometry,
+    queues: Option<QueueGeometry>,
+    role: Role,
+    /// How many values were read from the incoming channel: what its `read_count` will be brought up to.
+    reads: Counter,
+    /// Added to the peer's generation as the segment counts it, so that ours grows whatever becomes of the segment.
+    generation_offset: Counter,
+}
+
+impl Attachment {
+    /// A hold on a segment whose layout was checked. `occupy` makes it visible to others.
+    pub(crate) fn new(region: Arc<Region>, plan: Plan, role: Role) -> Self {
+        let Plan { geometry, queues, .. } = plan;
+        let (reads, generation_offset) = (Counter::default(), Counter::default());
+        let attachment = Attachment { region, geometry, queues, role, reads, generation_offset };
+        attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
+        attachment
+    }
+
+    /// Counts a value that was read; only the reader's thread calls this. The segment is told by `publish_reads`.
+    #[inline(always)]
+    pub(crate) fn count_read(&self) {
+        self.reads.set(self.reads.get().wrapping_add(1));
+    }
+
+    /// Brings the incoming channel's `read_count` up to date.
+    pub(crate) fn publish_reads(&self) {
+        let (published, reads) = (&self.incoming().tail.read_count, self.reads.get());
+        // Stored only if it differs: the writer uses this cache line.
+        if published.load(Ordering::Relaxed) != reads {
+            published.store(reads, Ordering::Relaxed);
+        }
+    }
+
+    pub(crate) fn role(&self) -> Role {
+        self.role
+    }
+
+    /// The greatest message of a queue in bytes, on a segment with queues.
+    pub(crate) fn queue_capacity(&self) -> Option<usize> {
+        self.queues.map(|queues| queues.capacity)
+    }
+
+    pub(crate) fn data_size(&self) -> usize {
+        self.geometry.data_size
+    }
+
+    pub(crate) fn header(&self) -> &Header {
+        self.region.header()
+    }
+
+    pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
+        let start = self.geometry.channel(direction);
+        Channel {
+            head: self.region.at::<ChannelHead>(start),
+            data: self.region.slice_at(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
+            tail: self.region.at::<ChannelTail>(start + self.geometry.tail()),
+            capacity: self.geometry.data_size,
+        }
+    }
+
+    /// The mailbox that this endpoint writes.
+    pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
+        self.mailbox(written_by(self.role))
+    }
+
+    /// The mailbox that this endpoint reads.
+    pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
+        self.mailbox(written_by(self.role.peer()))
+    }
+
+    fn mailbox(&self, direction: Direction) -> MailboxMemory {
+        let start = self.geometry.channel(direction);
+        MailboxMemory {
+            head: self.region.mapped(start, 1),
+            data: self.region.mapped(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
+            tail: self.region.mapped(start + self.geometry.tail(), 1),
+            capacity: self.geometry.data_size,
+        }
+    }
+
+    /// The channel that this endpoint writes.
+    pub(crate) fn outgoing(&self) -> Channel<'_> {
+        self.channel(written_by(self.role))
+    }
+
+    /// The channel that this endpoint reads.
+    pub(crate) fn incoming(&self) -> Channel<'_> {
+        self.channel(written_by(self.role.peer()))
+    }
+
+    /// The queue that this endpoint sends into.
+    pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
+        self.queue(written_by(self.role))
+    }
+
+    /// The queue that this endpoint receives from.
+    pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
+        self.queue(written_by(self.role.peer()))
+    }
+
+    fn queue(&self, direction: Direction) -> Option<QueueMemory> {
+        let geometry = self.queues?;
+        Some(QueueMemory {
+            control: self.region.mapped(geometry.control(direction), 1),
+            slots: self.region.mapped(geometry.slots(direction), geometry.slots),
+            arena: self.region.mapped(geometry.arena(direction), geometry.blocks()),
+            capacity: geometry.capacity,
+        })
+    }
+
+    /// Gives a new segment its name. `Ok(false)`: the name exists already.
+    ///
+    /// # Errors
+    /// [`Error::Create`](crate::Error::Create).
+    pub(crate) fn publish(&self, name: &SegmentName) -> Result<bool> {
+        self.region.publish(name)
+    }
+
+    /// Whether the name still leads to this segment.
+    pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
+        self.region.is_named(name)
+    }
+
+    /// The peer's pulse.
+    pub(crate) fn peer_pulse(&self) -> Pulse {
+        self.header().seat(self.role.peer()).pulse()
+    }
+
+    /// How often the peer's seat was taken, as the segment counts it.
+    pub(crate) fn peer_generation(&self) -> u32 {
+        self.header().seat(self.role.peer()).generation.load(Ordering::Relaxed)
+    }
+
+    /// The peer's generation: greater after each restart of the peer.
+    pub(crate) fn generation(&self) -> u64 {
+        self.generation_offset.get() + u64::from(self.peer_generation())
+    }
+
+    /// Makes the generation at least this.
+    pub(crate) fn raise_generation(&self, least: u64) {
+        self.generation_offset.set(least.saturating_sub(u64::from(self.peer_generation())));
+    }
+
+    /// Whether an ESHM 1.x process sits in the peer's seat.
+    pub(crate) fn peer_is_legacy(&self) -> bool {
+        let seat = self.header().seat(self.role.peer());
+        let pulse = seat.pulse();
+        pulse.alive && pulse.pid != 0 && !seat.is_ours()
+    }
+
+    /// Whether the peer holds its seat's lock: it is one of ours, and lives.
+    pub(crate) fn peer_is_seated(&self) -> bool {
+        self.region.is_locked(self.role.peer())
+    }
+
+    /// Whether the peer's process has ended, if the system can tell, after its pulse stood `still`.
+    pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
+        if !self.peer_is_legacy() {
+            return !self.peer_is_seated();
+        }
+        // A pid may belong to another PID namespace, where it means another process or none: so it only
+        // explains what the heartbeat has shown.
+        let pid = self.peer_pulse().pid;
+        still >= threshold
+            && pid > 0
+            && nix::sys::signal::kill(nix::unistd::Pid::from_raw(pid), None) == Err(nix::Error::ESRCH)
+    }
+
+    /// Shows a sign of life.
+    pub(crate) fn beat(&self) {
+        self.header().seat(self.role).beat();
+    }
+
+    /// Tidies up after a peer that was killed while parked: its count of waiters would cost every write a system
+    /// call. Holding its seat meanwhile keeps a successor out, whose count this must not wipe out.
+    pub(crate) fn bury_peer(&self) {
+        let seat = self.role.peer();
+        if self.region.lock(seat) == Ok(true) {
+            self.forget_waiters(seat);
+            self.region.unlock(seat);
+        }
+    }
+
+    /// Clears the counts of parked threads of the endpoint that sat in `seat`.
+    fn forget_waiters(&self, seat: Role) {
+        let (reads, writes) = (written_by(seat.peer()), written_by(seat));
+        self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
+        self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
+        if let Some(queue) = self.queue(reads) {
+            queue.forget_parked_receiver();
+        }
+        if let Some(queue) = self.queue(writes) {
+            queue.forget_parked_sender();
+        }
+    }
+
+    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between; the
+    /// result says whether it could.
+    pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
+        self.publish_reads();
+        let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
+        self.header().seat(self.role).leave();
+        self.region.unlock(self.role);
+        unlinked
+    }
+
+    /// Fills in this endpoint's fields. The seat's lock is held.
+    pub(crate) fn occupy(&self) {
+        self.forget_waiters(self.role);
+        self.header().seat(self.role).occupy();
+    }
+
+    /// Fills in what a master says of the segment. A take-over makes any version ours.
+    pub(crate) fn describe(&self, config: &Builder) {
+        let header = self.header();
+        let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
+        header.version.store(layout::VERSION, Ordering::Relaxed);
+        header.stale_threshold.store(threshold, Ordering::Relaxed);
+        header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
+        header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
+        header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
+        if let Some(queues) = self.queues {
+            header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
+            header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
+        }
+        header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
+        header.extension.store(layout::EXTENSION, Ordering::Relaxed);
+    }
+}
+
+/// The direction in which an endpoint of this role writes.
+fn written_by(role: Role) -> Direction {
+    match role {
+        Role::Slave => Direction::SlaveToMaster,
+        Role::Master | Role::Auto => Direction::MasterToSlave,
+    }
+}

@@ -1,0 +1,84 @@
+//! A seat: the header's fields of one role, as its owner writes them and its peer reads them.
+
+use crate::config::Role;
+use crate::heartbeat::Pulse;
+use crate::layout::{self, Header};
+use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
+
+/// See the module.
+pub(crate) struct Seat<'a> {
+    pub(crate) heartbeat: &'a AtomicU64,
+    pub(crate) pid: &'a AtomicI32,
+    pub(crate) alive: &'a AtomicU32,
+    pub(crate) capabilities: &'a AtomicU32,
+    pub(crate) signature: &'a AtomicI32,
+    pub(crate) generation: &'a AtomicU32,
+}
+
+impl Header {
+    pub(crate) fn seat(&self, role: Role) -> Seat<'_> {
+        match role {
+            Role::Slave => Seat {
+                heartbeat: &self.slave_heartbeat,
+                pid: &self.slave_pid,
+                alive: &self.slave_alive,
+                capabilities: &self.slave_capabilities,
+                signature: &self.slave_signature,
+                generation: &self.slave_generation,
+            },
+            Role::Master | Role::Auto => Seat {
+                heartbeat: &self.master_heartbeat,
+                pid: &self.master_pid,
+                alive: &self.master_alive,
+                capabilities: &self.master_capabilities,
+                signature: &self.master_signature,
+                generation: &self.master_generation,
+            },
+        }
+    }
+}
+
+impl Seat<'_> {
+    pub(crate) fn pulse(&self) -> Pulse {
+        Pulse {
+            heartbeat: self.heartbeat.load(Ordering::Relaxed),
+            pid: self.pid.load(Ordering::Relaxed),
+            // Acquire: pairs with the Release store in `occupy`: who sees it set sees the fields above it.
+            alive: self.alive.load(Ordering::Acquire) != 0,
+        }
+    }
+
+    /// Whether the endpoint that sits here, or sat here last, is one of ours.
+    pub(crate) fn is_ours(&self) -> bool {
+        let pid = self.pid.load(Ordering::Relaxed);
+        pid != 0
+            && self.signature.load(Ordering::Relaxed) == pid
+            && self.capabilities.load(Ordering::Relaxed) & layout::CAPABILITY_TAKEN != 0
+    }
+
+    /// Shows a sign of life.
+    pub(crate) fn beat(&self) {
+        // Relaxed: one writer; it publishes nothing but itself.
+        self.heartbeat.store(self.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+    }
+
+    /// Fills the fields in for this process, which holds the seat's lock.
+    pub(crate) fn occupy(&self) {
+        let pid = std::process::id() as i32;
+        self.alive.store(0, Ordering::Relaxed);
+        let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
+        self.capabilities.store(capabilities, Ordering::Relaxed);
+        self.signature.store(pid, Ordering::Relaxed);
+        self.pid.store(pid, Ordering::Relaxed);
+        self.generation.store(self.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        self.beat();
+        // Release: pairs with the Acquire load in `pulse`.
+        self.alive.store(1, Ordering::Release);
+    }
+
+    /// Says goodbye.
+    pub(crate) fn leave(&self) {
+        // Release: pairs with the Acquire load in `pulse`: who sees the goodbye sees all that was written.
+        self.alive.store(0, Ordering::Release);
+    }
+}
