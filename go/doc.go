@@ -1,7 +1,7 @@
 // Package eshm exchanges messages with another process of the same machine, through shared memory.
 //
-// A segment, /dev/shm/eshm_<name>, joins two endpoints: one [Master], which makes it, and one [Slave]. The other process may be
-// written in any language that has ESHM: Rust, Python, C++, C, or Go.
+// A segment, /dev/shm/eshm_<name>, joins two endpoints: one [Master], which makes it, and one [Slave]. The other
+// process may be written in any language that has ESHM: Rust, Python, C++, C, or Go.
 //
 //	robot, err := eshm.Open(ctx, "robot", eshm.Slave)
 //	if err != nil {
@@ -12,29 +12,31 @@
 //
 // # Messages and values
 //
-// [Endpoint.Send] and [Endpoint.Recv] carry messages: every one, once, in order. When the queue is full the sender waits, or
-// is refused by [Endpoint.TrySend]; nothing is dropped. [Endpoint.Write] and [Endpoint.Read] carry the latest value: a
-// new one replaces the one before, and a reader is told how many it has missed. Both directions have both.
+// [Endpoint.Send] and [Endpoint.Recv] carry messages: every one, once, in order. When the queue is full the sender
+// waits, or is refused by [Endpoint.TrySend]; nothing is dropped. [Endpoint.Write] and [Endpoint.Read] carry the
+// latest value: a new one replaces the one before, and a reader is told how many it has missed. Both directions have
+// both.
 //
 // Messages are read in place: see [Endpoint.Recv] for how long they stay. [Endpoint.Loan] writes in place, too.
 //
 // # Peers that come and go
 //
-// The order of start-up does not matter. A process that is killed is followed by another one, which goes on where it was:
-// messages that wait are kept, and one that was received and not released is received again. Calls with a
+// The order of start-up does not matter. A process that is killed is followed by another one, which goes on where it
+// was: messages that wait are kept, and one that was received and not released is received again. Calls with a
 // deadline wait for a peer until then; calls without one fail when the peer has closed its endpoint, or was gone for
 // longer than [WithPatience] says.
 //
 // # Errors
 //
-// Each error is an [*Error], and of one of the kinds ErrTimeout, ErrPeerClosed and so on, for errors.Is. Its text says what
-// was found, what was expected, and what to do.
+// Each error is an [*Error], and of one of the kinds ErrTimeout, ErrPeerClosed and so on, for errors.Is. Its text
+// says what was found, what was expected, and what to do.
 //
 // # Cost
 //
-// A call that finds what it needs makes no system call and allocates nothing. A call that waits first keeps its processor busy for
-// a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own. One goroutine per process beats
-// the hearts of all its endpoints, every millisecond.
+// A call that finds what it needs makes no system call and allocates nothing. A call that waits first keeps its
+// processor busy for a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own. One goroutine
+// per process beats the hearts of all its endpoints, every millisecond.
 //
-// The package is an implementation of protocol/PROTOCOL.md of its own, in Go alone, for Linux. It has been tried on amd64.
+// The package is an implementation of protocol/PROTOCOL.md of its own, in Go alone, for Linux. It has been tried on
+// amd64.
 package eshm

@@ -9,8 +9,8 @@ import (
 	"eshm/internal/shm"
 )
 
-// Endpoint is one end of a segment. All of its methods may be called from any number of goroutines; [Endpoint.Recv] says what
-// they must know of each other's messages.
+// Endpoint is one end of a segment. All of its methods may be called from any number of goroutines; [Endpoint.Recv]
+// says what they must know of each other's messages.
 type Endpoint struct {
 	name     string
 	role     Role
@@ -22,6 +22,8 @@ type Endpoint struct {
 
 	// current is the newest link, and nil from Close on: who sees that it is not the one he has moves over.
 	current atomic.Pointer[link]
+	// clock is the time of the keeper's last visit, in nanoseconds since some moment.
+	clock atomic.Int64
 	// away tells that a slave's master is dead or closed, as was last seen.
 	away atomic.Bool
 
@@ -36,8 +38,8 @@ type Endpoint struct {
 	urgent      int       // ticks for which all sleepers are woken
 }
 
-// Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching only; what
-// comes first, its end or the connect timeout, ends the wait for a segment that does not exist.
+// Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching
+// only; what comes first, its end or the connect timeout, ends the wait for a segment that does not exist.
 //
 // The endpoint must be closed: until then it shows its peer, by its heartbeat, that this process lives.
 func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error) {
@@ -74,9 +76,9 @@ func (e *Endpoint) attach() error {
 	return nil
 }
 
-// Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can still be
-// received by the peer. What was received is released, and its bytes must not be used any more. Calls that wait
-// return [ErrClosed]. Closing again does nothing.
+// Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can
+// still be received by the peer. What was received is released, and its bytes must not be used any more. Calls that
+// wait return [ErrClosed]. Closing again does nothing.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	closing := e.closing
@@ -156,7 +158,8 @@ func (e *Endpoint) PeerIsLegacy() bool {
 	return e.link != nil && e.link.peerLife().legacy
 }
 
-// Generation tells the lives of the peer apart: it grows each time the peer is restarted. It is 0 as long as there was none.
+// Generation tells the lives of the peer apart: it grows each time the peer is restarted. It is 0 as long as there
+// was none.
 func (e *Endpoint) Generation() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -247,6 +250,9 @@ func (e *Endpoint) whyAway() error {
 	}
 }
 
+// begun is when clocks began.
+var begun = time.Now()
+
 // tick is the keeper's visit.
 func (e *Endpoint) tick(now time.Time, period time.Duration) {
 	e.mu.Lock()
@@ -259,6 +265,8 @@ func (e *Endpoint) tick(now time.Time, period time.Duration) {
 		e.link.self.heartbeat.Add(1)
 		e.nextBeat = now.Add(e.settings.heartbeatInterval)
 	}
+	e.clock.Store(now.Sub(begun).Nanoseconds())
+	e.link.publishReads()
 	e.examine(now)
 	if e.role == Slave && !e.trouble.IsZero() && !e.gaveUp && !now.Before(e.nextAttempt) {
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
@@ -268,8 +276,8 @@ func (e *Endpoint) tick(now time.Time, period time.Duration) {
 	e.urgent = max(0, e.urgent-1)
 }
 
-// reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits: a seat
-// that is not free is tried again at the next attempt.
+// reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
+// a seat that is not free is tried again at the next attempt.
 func (e *Endpoint) reconnect() {
 	if found, err := shm.Stat(path(e.name)); err != nil || found.ID == e.link.id {
 		return

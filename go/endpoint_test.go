@@ -467,13 +467,33 @@ func TestSlaveMovesToTheNewSegment(t *testing.T) {
 	if old, new := mustRecv(t, slave, "old"), mustRecv(t, slave, "new"); old.Generation != 1 || new.Generation != 2 {
 		t.Errorf("generations %d and %d", old.Generation, new.Generation)
 	}
-	if value, err := slave.Read(within(t, soon)); err != nil || string(value.Bytes()) != "value" {
-		t.Errorf("Read: %q %v", value.Bytes(), err)
+	if value, err := slave.Read(within(t, soon)); err != nil || string(value.Bytes()) != "value" || value.Generation != 2 {
+		t.Errorf("Read: %q %v, generation %d", value.Bytes(), err, value.Generation)
 	}
 	mustSend(t, slave, "back")
 	mustRecv(t, master, "back")
 	if size := slave.DataSize(); size != 100 {
 		t.Errorf("data size %d", size)
+	}
+}
+
+// TestValuesMoveToTheNewSegmentBeforeMessages, which are still unread in the old one.
+func TestValuesMoveToTheNewSegmentBeforeMessages(t *testing.T) {
+	name := freshName(t)
+	c := startChild(t, name, Master, "old")
+	slave := open(t, name, Slave, WithReconnectInterval(time.Millisecond))
+	c.kill()
+	master := open(t, name, Master, WithDataSize(100))
+	if err := master.Write([]byte("new")); err != nil {
+		t.Fatal(err)
+	}
+	if value, err := slave.Read(within(t, soon)); err != nil || string(value.Bytes()) != "new" || value.Generation != 2 {
+		t.Errorf("Read: %q %v, generation %d", value.Bytes(), err, value.Generation)
+	}
+	mustSend(t, master, "new")
+	mustRecv(t, slave, "old")
+	if message := mustRecv(t, slave, "new"); message.Generation != 2 {
+		t.Errorf("generation %d", message.Generation)
 	}
 }
 

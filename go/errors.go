@@ -15,8 +15,8 @@ type kind struct {
 
 func (k *kind) Error() string { return "eshm: " + k.text }
 
-// The ways to fail, for errors.Is. Each error of the package is an [*Error] of one of these kinds, with a text that says
-// what was found, what was expected, and what to do.
+// The ways to fail, for errors.Is. Each error of the package is an [*Error] of one of these kinds, with a text that
+// says what was found, what was expected, and what to do.
 var (
 	// ErrInvalidName is a segment name that cannot be one.
 	ErrInvalidName error = &kind{-1, "invalid segment name"}

@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// keeper beats the hearts of all endpoints of the process, judges their peers, and reconnects slaves: one goroutine, for
-// as long as there is an endpoint.
+// keeper beats the hearts of all endpoints of the process, judges their peers, and reconnects slaves: one goroutine,
+// for as long as there is an endpoint.
 //
 // It is no thread of its own. Ticks of a thread that sleeps in the kernel cost two thirds as much, but need a
 // processor of the Go scheduler, or a hand-over by it, each time.

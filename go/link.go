@@ -8,8 +8,8 @@ import (
 	"eshm/internal/shm"
 )
 
-// link is one endpoint's attachment to one segment file. An endpoint has one, and for a while two when a slave moves from
-// a segment to the one that replaces it.
+// link is one endpoint's attachment to one segment file. An endpoint has one, and for a while two when a slave moves
+// from a segment to the one that replaces it.
 type link struct {
 	name     string
 	role     Role
@@ -24,7 +24,8 @@ type link struct {
 	outQueue queue // when hasQueues
 	inQueue  queue
 
-	users atomic.Int32 // who uses the memory: the endpoint, its directions, calls that wait, loans
+	reads atomic.Uint64 // of the mailbox in, by us and our predecessors
+	users atomic.Int32  // who uses the memory: the endpoint, its directions, calls that wait, loans
 
 	// Endpoint.mu guards the rest.
 	judge      judge
@@ -81,8 +82,8 @@ func (l *link) release() {
 	}
 }
 
-// speaksQueue tells whether messages to and from the endpoint that has this pid go through the queues. One that never was
-// there is expected to be one of ours.
+// speaksQueue tells whether messages to and from the endpoint that has this pid go through the queues. One that never
+// was there is expected to be one of ours.
 func (l *link) speaksQueue(pid int32) bool {
 	return l.hasQueues() &&
 		(pid == 0 || l.peer.ours(pid) && l.peer.capabilities.Load()&capabilityQueue != 0)
@@ -90,10 +91,11 @@ func (l *link) speaksQueue(pid int32) bool {
 
 func (l *link) hasQueues() bool { return l.geometry.queueSlots > 0 }
 
-// occupy makes the seat, whose lock we hold, ours. The order matters to a peer that looks meanwhile: the pid comes after
-// what tells a pid of ours from one of ESHM 1.x.
+// occupy makes the seat, whose lock we hold, ours. The order matters to a peer that looks meanwhile: the pid comes
+// after what tells a pid of ours from one of ESHM 1.x.
 func (l *link) occupy() {
 	l.clearParked(l.role)
+	l.reads.Store(l.in.tail.readCount.Load())
 	capabilities := uint32(capabilityTaken)
 	if l.hasQueues() {
 		capabilities |= capabilityQueue
@@ -107,8 +109,8 @@ func (l *link) occupy() {
 	l.self.alive.Store(1)
 }
 
-// clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while parked has
-// left them raised, and each message would cost a system call for ever.
+// clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while
+// parked has left them raised, and each message would cost a system call for ever.
 func (l *link) clearParked(role Role) {
 	in, out, inQueue, outQueue := l.in, l.out, l.inQueue, l.outQueue
 	if role != l.role {
@@ -156,12 +158,20 @@ func (l *link) tidyUp() {
 	_ = l.file.Unlock(start, seatLength)
 }
 
+// publishReads brings the count of reads up to date, which is for statistics, and so not worth a cache line per read.
+func (l *link) publishReads() {
+	if reads := l.reads.Load(); reads != l.in.tail.readCount.Load() {
+		l.in.tail.readCount.Store(reads)
+	}
+}
+
 // leave is the clean close: of the seat, and of the segment's name if it is to go and still is this segment's.
 func (l *link) leave(unlink bool) error {
 	var err error
 	if found, missing := shm.Stat(path(l.name)); unlink && missing == nil && found.ID == l.id {
 		err = shm.Unlink(path(l.name))
 	}
+	l.publishReads()
 	// Release: whoever sees the close sees what was sent before it.
 	l.self.alive.Store(0)
 	_ = l.file.Unlock(seatStart(l.role), seatLength)

@@ -4,7 +4,8 @@ import "context"
 
 // Loan is a message that is built in place, in the segment, and so is sent without being copied.
 //
-// It is the endpoint's next message: until it is sent or dropped, other calls of Send wait, and TrySend returns [ErrFull].
+// It is the endpoint's next message: until it is sent or dropped, other calls of Send wait, and TrySend returns
+// [ErrFull].
 type Loan struct {
 	sender  *sender
 	link    *link // retained; nil once the loan is settled
@@ -12,8 +13,8 @@ type Loan struct {
 	inPlace bool
 }
 
-// Loan lends room for a message of this length, waiting for it as [Endpoint.Send] does. Its bytes are what the segment held
-// there before. The message must be sent or dropped.
+// Loan lends room for a message of this length, waiting for it as [Endpoint.Send] does. Its bytes are what the
+// segment held there before. The message must be sent or dropped.
 func (e *Endpoint) Loan(ctx context.Context, length int) (*Loan, error) {
 	if length < 0 {
 		return nil, fail(ErrInvalidOption, e.name, nil, "a message of %d bytes; expected 0 or more", length)

@@ -37,17 +37,20 @@ func (m *mailbox) free() bool {
 	return sequence&1 == 1 || taken == sequence+1 || taken == 0 && sequence == 0
 }
 
-// mailboxReader is what the reader of a mailbox remembers.
+// mailboxReader is what the reader of a mailbox remembers. It looks at the line of the mailbox's head, and, if the
+// value goes on, at those of its data, but not at the lines of the counts, which are the writer's.
 type mailboxReader struct {
 	mailbox
-	fresh  bool   // nothing was read yet
-	last   uint32 // sequence of the last value read; of a predecessor's, while fresh
-	count  uint64 // writeCount that belongs to last
-	buffer []byte // the last value read; reused
+	reads  *atomic.Uint64 // what readCount is to be: link.publishReads stores it
+	fresh  bool           // nothing was read yet
+	last   uint32         // sequence of the last value read; of a predecessor's, while fresh
+	count  uint64         // writeCount that belongs to last
+	at     int64          // by the endpoint's clock
+	buffer []byte         // the last value read; reused
 }
 
-func newMailboxReader(box mailbox) mailboxReader {
-	reader := mailboxReader{mailbox: box, fresh: true}
+func newMailboxReader(box mailbox, reads *atomic.Uint64) mailboxReader {
+	reader := mailboxReader{mailbox: box, reads: reads, fresh: true}
 	if taken := box.tail.taken.Load(); taken != 0 {
 		reader.last = taken - 1
 	}
@@ -71,8 +74,11 @@ func (r *mailboxReader) pending(sequence uint32, lossless bool) bool {
 	return sequence != r.last
 }
 
-// take reads the value if it is new. The caller rings taken.
-func (r *mailboxReader) take(lossless bool) (found value, ok bool, err error) {
+// manyValues is how long, in nanoseconds, it takes at least to write so many values that the sequence comes round.
+const manyValues = 1_000_000_000
+
+// take reads the value if it is new, at this time by the endpoint's clock. The caller rings taken.
+func (r *mailboxReader) take(lossless bool, now int64) (found value, ok bool, err error) {
 	for range maxTries {
 		sequence := r.head.sequence.Load()
 		if !r.pending(sequence, lossless) {
@@ -81,7 +87,11 @@ func (r *mailboxReader) take(lossless bool) (found value, ok bool, err error) {
 		if sequence&1 == 1 {
 			continue
 		}
-		count := r.tail.writeCount.Load()
+		long := r.fresh || now-r.at >= manyValues
+		var count uint64
+		if long {
+			count = r.tail.writeCount.Load()
+		}
 		// Once: a peer may change it at any time.
 		size := r.head.dataSize.Load()
 		fits := uint64(size) <= uint64(r.size)
@@ -94,9 +104,12 @@ func (r *mailboxReader) take(lossless bool) (found value, ok bool, err error) {
 		if !fits {
 			return value{}, false, fmt.Errorf("a value of %d bytes is announced, expected at most %d", size, r.size)
 		}
+		if !long {
+			count = r.count + uint64((sequence-r.last)>>1)
+		}
 		found = value{bytes: r.buffer, skipped: r.skipped(sequence, count)}
-		r.fresh, r.last, r.count = false, sequence, count
-		r.tail.readCount.Store(r.tail.readCount.Load() + 1)
+		r.fresh, r.last, r.count, r.at = false, sequence, count, now
+		r.reads.Add(1)
 		r.tail.taken.Store(sequence + 1)
 		return found, true, nil
 	}

@@ -3,6 +3,7 @@ package eshm
 import (
 	"bytes"
 	"math/rand/v2"
+	"sync/atomic"
 	"testing"
 
 	"eshm/internal/shm"
@@ -22,7 +23,7 @@ func TestMailboxHoldsTheLatestValue(t *testing.T) {
 			box.head.sequence.Store(1<<32 - 20) // wraps soon
 			box.tail.taken.Store(1<<32 - 19)
 		}
-		reader := newMailboxReader(box)
+		reader := newMailboxReader(box, new(atomic.Uint64))
 		reader.fresh = false // but for a restart, what is there was read
 		var value []byte
 		unread, fresh, written := uint64(0), false, false
@@ -33,7 +34,7 @@ func TestMailboxHoldsTheLatestValue(t *testing.T) {
 				box.put(value)
 				unread, fresh, written = unread+1, true, true
 			case 1:
-				found, ok, err := reader.take(false)
+				found, ok, err := reader.take(false, 0)
 				if err != nil || ok != fresh {
 					t.Fatalf("seed %d: read %v %v, expected %v", seed, ok, err, fresh)
 				}
@@ -45,7 +46,7 @@ func TestMailboxHoldsTheLatestValue(t *testing.T) {
 				}
 			case 2:
 				if written {
-					reader, fresh = newMailboxReader(box), true
+					reader, fresh = newMailboxReader(box, new(atomic.Uint64)), true
 				}
 			}
 		}
@@ -54,9 +55,9 @@ func TestMailboxHoldsTheLatestValue(t *testing.T) {
 
 func TestLosslessMailbox(t *testing.T) {
 	box := heapMailbox(10)
-	reader := newMailboxReader(box)
+	reader := newMailboxReader(box, new(atomic.Uint64))
 	for range 3 {
-		if _, ok, _ := reader.take(true); ok || !box.free() {
+		if _, ok, _ := reader.take(true, 0); ok || !box.free() {
 			t.Fatal("expected an empty mailbox")
 		}
 		box.put([]byte("message"))
@@ -64,29 +65,29 @@ func TestLosslessMailbox(t *testing.T) {
 			t.Fatal("an unread message may be overwritten")
 		}
 		// Nobody has read it, so the next reader does.
-		reader = newMailboxReader(box)
-		if found, ok, _ := reader.take(true); !ok || string(found.bytes) != "message" {
+		reader = newMailboxReader(box, new(atomic.Uint64))
+		if found, ok, _ := reader.take(true, 0); !ok || string(found.bytes) != "message" {
 			t.Fatalf("received %q, %v", found.bytes, ok)
 		}
 		// And this one has.
-		reader = newMailboxReader(box)
+		reader = newMailboxReader(box, new(atomic.Uint64))
 	}
 }
 
 // TestKilledWriterIsHealed: one that was killed half-way leaves the sequence odd.
 func TestKilledWriterIsHealed(t *testing.T) {
 	box := heapMailbox(10)
-	reader := newMailboxReader(box)
+	reader := newMailboxReader(box, new(atomic.Uint64))
 	box.put([]byte("one"))
 	box.head.sequence.Add(1)
-	if _, ok, err := reader.take(false); ok || err != nil {
+	if _, ok, err := reader.take(false, 0); ok || err != nil {
 		t.Fatalf("read an unfinished value: %v %v", ok, err)
 	}
 	if !box.free() {
 		t.Error("a lossless sender waits for a value that nobody can read")
 	}
 	box.put([]byte("two"))
-	found, ok, err := reader.take(false)
+	found, ok, err := reader.take(false, 0)
 	if err != nil || !ok || string(found.bytes) != "two" || box.head.sequence.Load()%2 != 0 {
 		t.Errorf("read %q %v %v", found.bytes, ok, err)
 	}
@@ -94,15 +95,15 @@ func TestKilledWriterIsHealed(t *testing.T) {
 
 func TestOversizeValueIsRefused(t *testing.T) {
 	box := heapMailbox(10)
-	reader := newMailboxReader(box)
+	reader := newMailboxReader(box, new(atomic.Uint64))
 	for _, size := range []uint32{11, 1 << 31, ^uint32(0)} {
 		box.put([]byte("one"))
 		box.head.dataSize.Store(size)
-		if _, ok, err := reader.take(false); ok || err == nil {
+		if _, ok, err := reader.take(false, 0); ok || err == nil {
 			t.Errorf("read a value of %d bytes", size)
 		}
 		box.put([]byte("two"))
-		if found, ok, err := reader.take(false); !ok || err != nil || string(found.bytes) != "two" {
+		if found, ok, err := reader.take(false, 0); !ok || err != nil || string(found.bytes) != "two" {
 			t.Errorf("after it: %q %v %v", found.bytes, ok, err)
 		}
 	}
@@ -134,9 +135,9 @@ func TestValuesAreNeverTorn(t *testing.T) {
 			box.put(value[:1000-number%500])
 		}
 	}()
-	reader := newMailboxReader(box)
+	reader := newMailboxReader(box, new(atomic.Uint64))
 	for total := uint64(0); total < count; {
-		found, ok, err := reader.take(false)
+		found, ok, err := reader.take(false, 0)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -15,8 +15,8 @@ import (
 )
 
 const (
-	// seatPatience is how long a claimant tries: a seat may be locked for a moment, by a survivor that tidies up or by an
-	// endpoint that is closing.
+	// seatPatience is how long a claimant tries: a seat may be locked for a moment, by a survivor that tidies up or
+	// by an endpoint that is closing.
 	seatPatience = 20 * time.Millisecond
 	// samePIDWatch is for how long a seat is watched that one of ours was killed on.
 	samePIDWatch = 5 * time.Millisecond
@@ -317,7 +317,8 @@ func (o *opener) checkFile(info shm.Info) error {
 	return nil
 }
 
-// checkHead derives a segment's geometry from a copy of its header and from its file's size, and checks that they agree.
+// checkHead derives a segment's geometry from a copy of its header and from its file's size, and checks that they
+// agree.
 func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error) {
 	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(head[offset:]) }
 	foundMagic, foundVersion := word(0), word(4)

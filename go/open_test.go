@@ -294,8 +294,8 @@ func FuzzAttach(f *testing.F) {
 // exercise uses everything that a link leads to.
 func exercise(l *link) {
 	l.occupy()
-	reader := newMailboxReader(l.in)
-	_, _, _ = reader.take(false)
+	reader := newMailboxReader(l.in, &l.reads)
+	_, _, _ = reader.take(false, 0)
 	l.out.put(make([]byte, l.out.size))
 	if !l.hasQueues() {
 		return

@@ -88,8 +88,8 @@ func WithReconnectInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.reconnectInterval = interval })
 }
 
-// WithSpin sets for how long a call that waits keeps its processor busy before it sleeps: 20 µs by default. Longer saves
-// the wake-up, which takes some 30 µs, of peers that answer within that time; 0 saves the processor.
+// WithSpin sets for how long a call that waits keeps its processor busy before it sleeps: 20 µs by default. Longer
+// saves the wake-up, which takes some 30 µs, of peers that answer within that time; 0 saves the processor.
 func WithSpin(spin time.Duration) Option {
 	return option(func(s *settings) { s.spin = spin })
 }

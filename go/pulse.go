@@ -15,8 +15,8 @@ func (s seat) pulse() pulse {
 	return pulse{s.heartbeat.Load(), s.pid.Load(), alive}
 }
 
-// ours tells whether the endpoint that has this pid keeps to this protocol, and is not an ESHM 1.x process: those write the
-// pid, and not the signature beside it.
+// ours tells whether the endpoint that has this pid keeps to this protocol, and is not an ESHM 1.x process: those
+// write the pid, and not the signature beside it.
 func (s seat) ours(pid int32) bool {
 	return pid != 0 && s.signature.Load() == pid && s.capabilities.Load()&capabilityTaken != 0
 }

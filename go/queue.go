@@ -168,8 +168,8 @@ func (s *sendQueue) publish(room reservation) {
 	slot.mark.Store(s.next)
 }
 
-// warm writes to the next slot, if it is free, so that its cache line is at hand, and this processor's, when the next message
-// comes: otherwise fetching it would be a part of that message's way. It saves a tenth of a round trip.
+// warm writes to the next slot, if it is free, so that its cache line is at hand, and this processor's, when the next
+// message comes: otherwise fetching it would be a part of that message's way. It saves a tenth of a round trip.
 func (s *sendQueue) warm() {
 	if int(s.next-s.consumed) < len(s.slots) {
 		s.slot(s.next).len = 0

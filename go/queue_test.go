@@ -53,8 +53,8 @@ func numbered(random *rand.Rand, number, longest int) []byte {
 	return message
 }
 
-// TestQueueIsAFIFO compares a queue with a model: across the wrap of its numbers, of its slots and of its arena, and across
-// restarts of either end, which forget what only they know.
+// TestQueueIsAFIFO compares a queue with a model: across the wrap of its numbers, of its slots and of its arena, and
+// across restarts of either end, which forget what only they know.
 func TestQueueIsAFIFO(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))

@@ -13,8 +13,8 @@ const (
 
 // receiver is the receiving half of an endpoint. Its mutex is held for moments only, never while waiting.
 //
-// Messages and values have a link each, because a slave that moves to a new segment first takes what is unread in the old
-// one, of either kind.
+// Messages and values have a link each, because a slave that moves to a new segment first takes what is unread in the
+// old one, of either kind.
 type receiver struct {
 	endpoint *Endpoint
 	mu       sync.Mutex
@@ -50,9 +50,9 @@ type rings struct {
 // before is followed by one that receives the message again. Where several goroutines receive, use
 // [Endpoint.RecvAppend].
 //
-// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
-// come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does not look
-// at the context.
+// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may
+// still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
+// not look at the context.
 func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
 	r := &e.recv
 	var message Message
@@ -94,8 +94,8 @@ func (e *Endpoint) TryRecv() (message Message, ok bool, err error) {
 	return message, ok, err
 }
 
-// RecvAppend receives the next message as [Endpoint.Recv] does, appends a copy of it to the buffer, and releases it. Any number
-// of goroutines may call it at once.
+// RecvAppend receives the next message as [Endpoint.Recv] does, appends a copy of it to the buffer, and releases it.
+// Any number of goroutines may call it at once.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
 		var message Message
@@ -129,12 +129,15 @@ func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error
 	return count, err
 }
 
-// Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current value, if
-// there is any. Its bytes stay as they are until something else is received through the endpoint. Otherwise
+// Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current
+// value, if there is any. Its bytes stay as they are until something else is received through the endpoint. Otherwise
 // it is as [Endpoint.Recv].
 func (e *Endpoint) Read(ctx context.Context) (Message, error) {
-	var value Message
-	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+	value, ok, err := e.TryRead()
+	if ok || err != nil {
+		return value, err
+	}
+	err = e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
 		return r.attemptBox(&value, false)
 	})
 	return value, err
@@ -226,7 +229,7 @@ func (r *receiver) more(messages []Message) int {
 // attemptBox takes the latest value if it is new.
 func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
 	for {
-		found, ok, err := r.box.take(lossless)
+		found, ok, err := r.box.take(lossless, r.endpoint.clock.Load())
 		if err != nil {
 			return false, failCorrupt(r.endpoint.name, err)
 		}
@@ -235,13 +238,21 @@ func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
 			tail := r.boxLink.in.tail
 			r.endpoint.ring(&tail.takenWaiters, &tail.taken)
 			r.endpoint.counts.skipped.Add(found.skipped)
-			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.generation}
+			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
 			return true, nil
 		}
 		if !r.moveBox() {
 			return false, nil
 		}
 	}
+}
+
+// boxGeneration is the generation of who wrote a value: values may be ahead of messages by a segment, or behind.
+func (r *receiver) boxGeneration() uint64 {
+	if r.boxLink == r.link {
+		return r.generation
+	}
+	return r.endpoint.noteGeneration(r.boxLink)
 }
 
 // notePeer notices a peer that another one has followed. Whoever has seen a message of a peer sees its generation, too.
@@ -299,7 +310,7 @@ func (r *receiver) moveBox() bool {
 
 func (r *receiver) attachBox(next *link) {
 	r.boxLink = next
-	r.box = newMailboxReader(next.in)
+	r.box = newMailboxReader(next.in, &next.reads)
 }
 
 // giveBack releases what is lent.
@@ -338,11 +349,14 @@ func (r *receiver) boxSpot() spot {
 			return spot{link: l, nap: legacyNap}
 		}
 	}
-	return l.watch(&tail.wakeSeq, &tail.waiters)
+	// The value's own cache line tells, and brings it along; the one of wakeSeq is the writer's, until it is parked on.
+	at := l.watch(&l.in.head.sequence, &tail.waiters)
+	at.word = &tail.wakeSeq
+	return at
 }
 
-// close gives back what is lent, and the links. The memory of messages that somebody may still be looking at stays until the
-// next call, or until nobody can look any more.
+// close gives back what is lent, and the links. The memory of messages that somebody may still be looking at stays
+// until the next call, or until nobody can look any more.
 func (r *receiver) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()

@@ -14,8 +14,8 @@ type sleeper struct {
 	word *atomic.Uint32
 }
 
-// sleepers are the goroutines of an endpoint that are parked, so that the keeper can wake them for what no peer rings: a
-// context that is done, a peer that left, a close.
+// sleepers are the goroutines of an endpoint that are parked, so that the keeper can wake them for what no peer
+// rings: a context that is done, a peer that left, a close.
 type sleepers struct {
 	mu  sync.Mutex
 	all map[*sleeper]struct{}

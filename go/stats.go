@@ -42,6 +42,7 @@ func (e *Endpoint) Stats() Stats {
 	if l == nil {
 		return s
 	}
+	l.publishReads()
 	h := l.header
 	s.MasterHeartbeat, s.SlaveHeartbeat = h.masterHeartbeat.Load(), h.slaveHeartbeat.Load()
 	s.MasterPID, s.SlavePID = int(h.masterPID.Load()), int(h.slavePID.Load())

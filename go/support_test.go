@@ -105,8 +105,8 @@ func until(t testing.TB, what string, holds func() bool) {
 	}
 }
 
-// These are set in a process that startChild has started: it opens the segment of that name, sends the message if there is one,
-// receives one, and waits to be killed.
+// These are set in a process that startChild has started: it opens the segment of that name, sends the message if
+// there is one, receives one, and waits to be killed.
 const (
 	childRole = "ESHM_TEST_CHILD_ROLE"
 	childName = "ESHM_TEST_CHILD_NAME"

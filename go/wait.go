@@ -21,11 +21,12 @@ const (
 	awayNap = time.Millisecond
 )
 
-// spot is what a call waits for: a word that changes with each event, or nothing that could be watched.
+// spot is what a call waits for: a sign that changes with each event, or nothing that could be watched.
 type spot struct {
 	link   *link // retained
-	word   *atomic.Uint32
-	sample uint32 // the word's value before the last look
+	sign   *atomic.Uint32
+	seen   uint32         // the sign before the last look
+	word   *atomic.Uint32 // changes after the sign, and is what to park on
 	parked *atomic.Uint32
 	queue  *queueControl // where to say that message number is waited for, if it is one of a queue
 	number uint32
@@ -33,9 +34,9 @@ type spot struct {
 	limit  time.Duration // of a wait without a deadline, where it is not 0
 }
 
-// watch makes the spot of a word; it is called before a look.
-func (l *link) watch(word, parked *atomic.Uint32) spot {
-	return spot{link: l, word: word, sample: word.Load(), parked: parked}
+// watch makes the spot of a sign that can be parked on; it is called before a look.
+func (l *link) watch(sign, parked *atomic.Uint32) spot {
+	return spot{link: l, sign: sign, seen: sign.Load(), word: sign, parked: parked}
 }
 
 // attempt looks once. If it neither succeeds nor fails, it returns where to wait, with its link retained.
@@ -67,17 +68,17 @@ func (e *Endpoint) await(ctx context.Context, what string, try attempt) error {
 	}
 }
 
-// spin watches the word for a while. It reports whether the word changed.
+// spin watches the sign for a while. It reports whether the sign changed.
 func (s *spot) spin(limit time.Duration) bool {
 	if limit == 0 || s.nap > 0 {
 		return false
 	}
 	const round = 2048 // looks: some 2 µs, which most answers take no longer than
-	word, sample := s.word, s.sample
+	sign, seen := s.sign, s.seen
 	var since time.Time
 	for {
 		for range round {
-			if word.Load() != sample {
+			if sign.Load() != seen {
 				return true
 			}
 		}
@@ -90,7 +91,7 @@ func (s *spot) spin(limit time.Duration) bool {
 	}
 }
 
-// park sleeps until the word changes, but not for long.
+// park sleeps until the sign changes, but not for long.
 func (e *Endpoint) park(ctx context.Context, at spot) {
 	if at.nap > 0 {
 		pause(ctx, at.nap)
@@ -99,6 +100,10 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 	limit := slice
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
+	}
+	sample := at.word.Load()
+	if at.sign.Load() != at.seen {
+		return
 	}
 	sleeper := &sleeper{ctx: ctx, word: at.word}
 	e.sleepers.add(sleeper)
@@ -111,7 +116,7 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 	if !shm.Barrier() {
 		limit = min(limit, unfenced)
 	}
-	shm.Wait(at.word, at.sample, limit)
+	shm.Wait(at.word, sample, limit)
 	at.parked.Add(^uint32(0))
 }
 

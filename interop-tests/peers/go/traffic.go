@@ -156,8 +156,8 @@ type streamer struct {
 	endSent, endTaken bool
 }
 
-// stream goes on until a line or the end of stdin asks to stop: then each side sends an empty message, and leaves when it has
-// had the other's.
+// stream goes on until a line or the end of stdin asks to stop: then each side sends an empty message, and leaves
+// when it has had the other's.
 func stream(endpoint *eshm.Endpoint, args *arguments) error {
 	s := &streamer{endpoint: endpoint, args: args, longest: endpoint.DataSize(), stop: make(chan struct{})}
 	go func() {
