@@ -20,7 +20,7 @@ about=(
     python "the wheel: ruff, mypy, stubtest, pytest"
     cpp "the C++ package, as an outside project uses it; clang-format"
     capi "the C library: 1.x programs in C and C++ against an installed prefix"
-    go "the Go package and its peer program: vet and tests"
+    go "the Go package: gofmt, vet, staticcheck, tests, race detector, fuzzing"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
 )
 
@@ -30,12 +30,7 @@ step_core() { scripts/test_core.sh; }
 step_python() { scripts/test_python.sh; }
 step_cpp() { scripts/test_cpp.sh; }
 step_capi() { scripts/test_capi.sh; }
-step_go() {
-    local module
-    for module in go interop-tests/peers/go; do
-        (cd "$module" && go vet ./... && go test -timeout 5m ./...)
-    done
-}
+step_go() { scripts/test_go.sh; }
 step_interop() { cargo test --package interop-tests --no-fail-fast; }
 
 run() { # run STEP: in a shell of its own, so that its failure does not end the others

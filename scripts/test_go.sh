@@ -1,0 +1,58 @@
+#!/usr/bin/env bash
+# Tests the Go package and its peer program: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test_go.sh [ARGUMENT...]
+
+gofmt, go vet (for arm64 too), staticcheck, the tests, the tests under the race detector, and a short run of each
+fuzz target. Arguments go to `go test`.
+
+Environment:
+  FUZZ_SECONDS=5    how long each fuzz target runs
+TEXT
+}
+
+case ${1:-} in
+--help | -h)
+    usage
+    exit
+    ;;
+esac
+
+root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+command -v go >/dev/null || {
+    echo "test_go.sh: go is missing: install Go 1.24 or newer (go.dev/dl, or a recent golang package)" >&2
+    exit 1
+}
+
+step() { printf '==> %s\n' "$*"; }
+
+staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
+
+for module in go interop-tests/peers/go; do
+    cd "$root/$module"
+    step "$module: gofmt"
+    unformatted=$(gofmt -l .)
+    [[ -z $unformatted ]] || {
+        printf 'not formatted:\n%s\n' "$unformatted" >&2
+        exit 1
+    }
+    step "$module: go vet"
+    go vet ./...
+    step "$module: staticcheck"
+    go run "$staticcheck" ./...
+done
+
+cd "$root/go"
+step "go vet for arm64"
+GOARCH=arm64 go vet ./...
+step "go test"
+go test -timeout 5m "$@" ./...
+step "go test -race"
+go test -timeout 5m -race "$@" ./...
+for target in FuzzAttach FuzzQueue; do
+    step "$target for ${FUZZ_SECONDS:-5} s"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "${FUZZ_SECONDS:-5}s" .
+done
