@@ -225,15 +225,21 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
-/// The Go peer, a module of its own that requires the package's.
+/// The Go peer, a module of its own that requires the package's, and the package's demo.
 ///
 /// # Errors
 /// When a step fails.
 pub fn go(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let peer = workshop.folder().join("peer-go");
-    let mut build = Command::new("go");
-    build.arg("-C").arg(workshop.root.join("interop-tests/peers/go"));
-    build.args(["build", "-o"]).arg(&peer).arg(".");
-    workshop.build("go", &["go", "interop-tests/peers/go"], &peer, &mut [build])?;
+    let build = |module: &str, package: &str, product: &Path| {
+        let mut build = Command::new("go");
+        build.arg("-C").arg(workshop.root.join(module)).args(["build", "-o"]).arg(product).arg(package);
+        build
+    };
+    let mut steps = [
+        build("go", "./examples/hello", &workshop.folder().join("hello-go")),
+        build("interop-tests/peers/go", ".", &peer),
+    ];
+    workshop.build("go", &["go", "interop-tests/peers/go"], &peer, &mut steps)?;
     Ok(vec![peer])
 }
