@@ -103,15 +103,21 @@ impl Start<'_> {
             .map(|capacity| QueueGeometry::new(geometry.total(), capacity));
         let len = queues.map_or(geometry.total(), QueueGeometry::end);
         let region = Arc::new(Region::create(self.name, len, self.config.mode)?);
+        crash_point!("create.reserved");
         self.lock(&region, Role::Master)?;
+        crash_point!("create.locked");
         let attachment = Attachment::new(region, Plan { geometry, queues, legacy: false }, Role::Master);
         let header = attachment.header();
         // `occupy` counts one up.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
+        crash_point!("create.numbered");
         attachment.describe(self.config);
+        crash_point!("create.described");
         attachment.occupy();
+        crash_point!("create.occupied");
         // Release: pairs with the Acquire load in `inspect`. Last, though nobody can look before the next line.
         header.magic.store(layout::MAGIC, Ordering::Release);
+        crash_point!("create.finished");
         if let Some(old) = old {
             old.unlink(self.name).map_err(|source| Error::Create {
                 segment: self.name.as_str().to_owned(),
@@ -119,8 +125,11 @@ impl Start<'_> {
                 source,
                 hint: "see the system's message",
             })?;
+            crash_point!("create.unlinked");
         }
-        Ok(attachment.publish(self.name)?.then_some(attachment))
+        let published = attachment.publish(self.name)?;
+        crash_point!("create.linked");
+        Ok(published.then_some(attachment))
     }
 
     /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
@@ -142,6 +151,7 @@ impl Start<'_> {
     }
 
     fn join_as_slave(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
+        crash_point!("attach.opened");
         if let Some((what, found, wanted)) = self.mismatch(plan) {
             return Err(self.foreign(
                 what,
@@ -152,10 +162,12 @@ impl Start<'_> {
         if !self.claim(&region, Role::Slave)? {
             return Err(self.seat_taken(&region, Role::Slave));
         }
+        crash_point!("attach.claimed");
         if !region.is_named(self.name) {
             return Ok(None);
         }
         self.reserve(&region, plan)?;
+        crash_point!("attach.verified");
         let attachment = Attachment::new(Arc::new(region), plan, Role::Slave);
         attachment.occupy();
         Ok(Some(attachment))
@@ -167,6 +179,7 @@ impl Start<'_> {
         if !self.claim(&region, Role::Master)? {
             return Err(self.seat_taken(&region, Role::Master));
         }
+        crash_point!("takeover.claimed");
         if !region.is_named(self.name) {
             return Ok(None);
         }
@@ -180,8 +193,10 @@ impl Start<'_> {
         if let Err(error) = region.set_mode(self.config.mode) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
+        crash_point!("takeover.verified");
         let attachment = Attachment::new(Arc::new(region), plan, Role::Master);
         attachment.describe(self.config);
+        crash_point!("takeover.described");
         attachment.occupy();
         Ok(Some(attachment))
     }

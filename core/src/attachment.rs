@@ -198,8 +198,11 @@ impl Attachment {
     pub(crate) fn bury_peer(&self) {
         let seat = self.role.peer();
         if self.region.lock(seat) == Ok(true) {
+            crash_point!("bury.locked");
             self.forget_waiters(seat);
+            crash_point!("bury.cleared");
             self.region.unlock(seat);
+            crash_point!("bury.unlocked");
         }
     }
 
@@ -220,15 +223,20 @@ impl Attachment {
     /// result says whether it could.
     pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
         self.publish_reads();
+        crash_point!("leave.counted");
         let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
+        crash_point!("leave.unlinked");
         self.header().seat(self.role).leave();
+        crash_point!("leave.absent");
         self.region.unlock(self.role);
+        crash_point!("leave.unlocked");
         unlinked
     }
 
     /// Fills in this endpoint's fields. The seat's lock is held.
     pub(crate) fn occupy(&self) {
         self.forget_waiters(self.role);
+        crash_point!("occupy.cleared");
         self.header().seat(self.role).occupy();
     }
 
@@ -237,15 +245,18 @@ impl Attachment {
         let header = self.header();
         let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
         header.version.store(layout::VERSION, Ordering::Relaxed);
+        crash_point!("describe.version");
         header.stale_threshold.store(threshold, Ordering::Relaxed);
         header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
         header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
         header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
+        crash_point!("describe.sizes");
         if let Some(queues) = self.queues {
             header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
             header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
         }
         header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
+        crash_point!("describe.queues");
         header.extension.store(layout::EXTENSION, Ordering::Relaxed);
     }
 }

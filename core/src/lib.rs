@@ -22,6 +22,9 @@
 //! ```
 #![cfg_attr(loom, allow(dead_code, reason = "the models use the handshakes, not the endpoint around them"))]
 
+#[macro_use]
+mod crash;
+
 #[cfg(not(loom))]
 mod attach;
 #[cfg(not(loom))]
@@ -67,6 +70,10 @@ mod sync;
 pub mod text;
 mod wait;
 
+/// For the tests that kill a process at each of them: see `crash.rs`.
+#[cfg(feature = "crash-points")]
+#[doc(hidden)]
+pub use crash::POINTS as CRASH_POINTS;
 #[cfg(not(loom))]
 pub use {
     config::{

@@ -275,7 +275,9 @@ impl Link {
         }
         if now >= state.next_beat {
             state.attachment.beat();
+            crash_point!("keep.beaten");
             state.attachment.publish_reads();
+            crash_point!("keep.published");
             state.next_beat = now + self.config.heartbeat_interval;
         }
         self.look(&mut state, now);
@@ -392,9 +394,11 @@ impl Link {
                 return;
             }
         };
+        crash_point!("reconnect.attached");
         let old = std::mem::replace(&mut state.attachment, new);
         // It removes no name, so nothing can fail.
         let _ = old.leave(&self.name, false);
+        crash_point!("reconnect.left");
         let new = Arc::clone(&state.attachment);
         state.watch = Watch::new(new.peer_pulse(), now);
         state.identity = (new.peer_pulse().pid, new.peer_generation());
@@ -407,6 +411,7 @@ impl Link {
         let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
         self.attention.store(Self::calm(self.epoch().wrapping_add(1)) | bits, Ordering::Release);
         self.peer.store(PeerState::Alive as u32, Ordering::Release);
+        crash_point!("reconnect.moved");
         tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
         self.wake_own_threads(&old);
     }

@@ -108,18 +108,23 @@ impl<'a> Channel<'a> {
         // Relaxed: only this writer stores to the sequence.
         let odd = self.head.sequence.load(Ordering::Relaxed) | 1;
         self.head.sequence.store(odd, Ordering::Relaxed);
+        crash_point!("write.begun");
         // Pairs with the Acquire fence in `read`: a reader that sees any word stored below also sees the odd
         // sequence, or a later one, when it looks again.
         fence(Ordering::Release);
         copy_in(self.data, bytes);
+        crash_point!("write.copied");
         self.head.data_size.store(bytes.len() as u32, Ordering::Relaxed);
         let count = self.tail.write_count.load(Ordering::Relaxed);
         self.tail.write_count.store(count.wrapping_add(1), Ordering::Relaxed);
+        crash_point!("write.counted");
         // Pairs with the Acquire load of the sequence in `read`: who sees it even sees this value whole.
         self.head.sequence.store(odd.wrapping_add(1), Ordering::Release);
+        crash_point!("write.finished");
         let wake = self.tail.wake_seq.load(Ordering::Relaxed);
         // Pairs with the Acquire load in `Doorbell::sample`: who samples it sees the value above.
         self.tail.wake_seq.store(wake.wrapping_add(1), Ordering::Release);
+        crash_point!("write.announced");
         self.news(fences).ring()
     }
 
@@ -179,7 +184,9 @@ impl<'a> Channel<'a> {
                 return Err(Oversize(size));
             }
             cursor.last = Some(Seen { sequence, count });
+            crash_point!("read.copied");
             self.take(sequence);
+            crash_point!("read.rung");
             return Ok(Some(Value { len, skipped }));
         }
         Ok(None)
@@ -190,6 +197,7 @@ impl<'a> Channel<'a> {
     fn take(self, sequence: u32) {
         // Release: pairs with the Acquire load in `is_taken`.
         self.tail.taken.store(sequence | 1, Ordering::Release);
+        crash_point!("read.taken");
         self.taken().ring();
     }
 

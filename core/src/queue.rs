@@ -154,6 +154,7 @@ impl QueueMemory {
         // Relaxed: stored before the count, and both before the fence in `park`, which came before that in `ring`.
         let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
         futex_wake(&self.slot(number).mark);
+        crash_point!("wake.receiver");
     }
 
     /// Whoever was parked as receiver is gone.
@@ -248,6 +249,7 @@ impl QueueSender {
         if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
             self.push_short(bytes);
             let woke = self.memory.ring_receiver();
+            crash_point!("send.rung");
             self.own_next_line();
             return Ok(Some(woke));
         }
@@ -261,6 +263,7 @@ impl QueueSender {
         if self.has_known_slot() {
             // A store that means nothing: the slot is free, and its length counts from its next mark on.
             self.memory.slot(self.head).len.store(0, Ordering::Relaxed);
+            crash_point!("send.prepared");
         }
     }
 
@@ -277,9 +280,12 @@ impl QueueSender {
             } else if !self.push(bytes)? {
                 break;
             }
+            crash_point!("batch.next");
         }
         let sent = self.head.wrapping_sub(first) as usize;
-        Ok((sent, sent > 0 && self.memory.ring_receiver()))
+        let woke = sent > 0 && self.memory.ring_receiver();
+        crash_point!("batch.rung");
+        Ok((sent, woke))
     }
 
     #[inline(never)]
@@ -297,6 +303,7 @@ impl QueueSender {
         // arena is shared memory, so it does not overlap a borrowed slice unless the caller lent itself one, which
         // the borrow of `self` by a loan excludes.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.arena_at(start), bytes.len()) };
+        crash_point!("arena.copied");
         self.publish(place, bytes.len());
         Ok(true)
     }
@@ -307,10 +314,13 @@ impl QueueSender {
         self.loan = None;
         let slot = self.memory.slot(self.head);
         fill_slot(slot, bytes);
+        crash_point!("send.filled");
         slot.len.store(bytes.len() as u32, Ordering::Relaxed);
+        crash_point!("send.measured");
         self.head = self.head.wrapping_add(1);
         // Release: pairs with the Acquire load in `QueueReceiver::peek_ahead`: who sees the mark sees the message.
         slot.mark.store(self.head, Ordering::Release);
+        crash_point!("send.published");
     }
 
     /// Room for a message of `len` bytes to be built in place, until `send_loan`; a loan before it is forgotten.
@@ -329,6 +339,7 @@ impl QueueSender {
             }
         };
         self.loan = Some((place, len));
+        crash_point!("loan.reserved");
         Ok(Some(start))
     }
 
@@ -336,6 +347,7 @@ impl QueueSender {
     pub(crate) fn send_loan(&mut self) -> Option<bool> {
         let (place, len) = self.loan.take()?;
         self.publish(place, len);
+        crash_point!("loan.sent");
         Some(self.memory.ring_receiver())
     }
 
@@ -408,14 +420,17 @@ impl QueueSender {
             Place::Arena { start, end } => {
                 let descriptor = Descriptor { offset: start % self.memory.arena_size(), len: len as u64 };
                 fill_slot(slot, &descriptor.to_bytes());
+                crash_point!("publish.described");
                 slot.len.store(IN_ARENA, Ordering::Relaxed);
                 self.in_flight.push_back(Flight { number: self.head, start });
                 self.arena_head = end;
             }
         }
+        crash_point!("publish.measured");
         self.head = self.head.wrapping_add(1);
         // Release: as in `push_short`.
         slot.mark.store(self.head, Ordering::Release);
+        crash_point!("publish.published");
     }
 }
 
@@ -460,6 +475,7 @@ impl QueueReceiver {
         if slot.mark.load(Ordering::Acquire) != number.wrapping_add(1) {
             return Ok(None);
         }
+        crash_point!("recv.found");
         // Relaxed: the mark was loaded with Acquire.
         let len = slot.len.load(Ordering::Relaxed);
         if len as usize <= SLOT_PAYLOAD {
@@ -471,21 +487,27 @@ impl QueueReceiver {
     #[inline(never)]
     fn in_arena(&self, slot: &Slot, len: u32) -> Result<Lent, Broken> {
         let (start, _, len) = self.memory.arena_place(slot, len)?;
+        crash_point!("recv.located");
         Ok(Lent { start: self.memory.arena_at(start), len })
     }
 
     /// Gives `count` messages that were peeked at back to the sender. Returns whether a system call was made.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: u32) -> bool {
+        crash_point!("release.begun");
         self.next = self.next.wrapping_add(count);
         // Release: pairs with the Acquire load in `look_at_consumed`: our reads are over before it overwrites.
         self.memory.control().consumed.0.store(self.next, Ordering::Release);
-        self.memory.room().ring()
+        crash_point!("release.stored");
+        let woke = self.memory.room().ring();
+        crash_point!("release.rung");
+        woke
     }
 
     /// Where to wait for the next message: says so to the sender.
     pub(crate) fn arrival(&self) -> Doorbell<'_> {
         self.memory.control().receiver_parked.number.store(self.next, Ordering::Relaxed);
+        crash_point!("park.numbered");
         self.memory.arrival(self.next)
     }
 }

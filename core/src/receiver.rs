@@ -425,6 +425,7 @@ impl Receiver {
                 return Ok(None);
             }
             self.side.follow();
+            crash_point!("follow.receiver");
             self.cursor = Cursor::default();
             self.mailbox = self.side.attachment.incoming_mailbox();
             self.queue = self.side.attachment.incoming_queue().map(QueueReceiver::resume);

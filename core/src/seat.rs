@@ -66,14 +66,21 @@ impl Seat<'_> {
     pub(crate) fn occupy(&self) {
         let pid = std::process::id() as i32;
         self.alive.store(0, Ordering::Relaxed);
+        crash_point!("occupy.absent");
         let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
         self.capabilities.store(capabilities, Ordering::Relaxed);
+        crash_point!("occupy.capable");
         self.signature.store(pid, Ordering::Relaxed);
+        crash_point!("occupy.signed");
         self.pid.store(pid, Ordering::Relaxed);
+        crash_point!("occupy.named");
         self.generation.store(self.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        crash_point!("occupy.counted");
         self.beat();
+        crash_point!("occupy.beaten");
         // Release: pairs with the Acquire load in `pulse`.
         self.alive.store(1, Ordering::Release);
+        crash_point!("occupy.alive");
     }
 
     /// Says goodbye.

@@ -405,6 +405,7 @@ impl Sender {
     fn prepare(&mut self) -> Result<()> {
         self.side.link.check()?;
         if self.side.follow() {
+            crash_point!("follow.sender");
             self.unacknowledged = None;
             self.drafted = None;
             self.mailbox = self.side.attachment.outgoing_mailbox();

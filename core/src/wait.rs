@@ -32,7 +32,9 @@ impl Doorbell<'_> {
     pub(crate) fn ring(self) -> bool {
         let parked = self.is_waited_at();
         if parked {
+            crash_point!("wake.seen");
             futex_wake(self.word);
+            crash_point!("wake.done");
         }
         parked
     }
@@ -58,10 +60,13 @@ impl Doorbell<'_> {
     /// Parks until the word differs from `sample`, at most for `timeout`; may return early.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
+        crash_point!("park.counted");
         // Pairs with either fence in `ring`.
         let ordered = heavy_fence();
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
+        crash_point!("park.woken");
         self.waiters.fetch_sub(1, Ordering::Relaxed);
+        crash_point!("park.left");
     }
 }
 
