@@ -9,9 +9,11 @@ use std::time::{Duration, Instant};
 use crate::attachment::Attachment;
 use crate::config::{Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Role};
 use crate::error::{Error, Result};
-use crate::inspect::{Misfit, Plan, inspect};
+use crate::inspect::{Misfit, inspect};
 use crate::layout::{self, Geometry, Header, QueueGeometry};
+use crate::memory::Memory;
 use crate::name::SegmentName;
+use crate::plan::Plan;
 use crate::region::{Opened, Region};
 use crate::sync::Ordering;
 

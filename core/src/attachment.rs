@@ -6,10 +6,11 @@ use std::time::Duration;
 use crate::config::{Builder, Role};
 use crate::error::Result;
 use crate::heartbeat::Pulse;
-use crate::inspect::Plan;
-use crate::layout::{self, ChannelHead, ChannelTail, Direction, Geometry, Header, QueueGeometry};
+use crate::layout::{self, Direction, Header};
 use crate::mailbox::{Channel, MailboxMemory};
+use crate::memory::Memory;
 use crate::name::SegmentName;
+use crate::plan::Plan;
 use crate::queue::QueueMemory;
 use crate::region::Region;
 use crate::stats::Counter;
@@ -19,8 +20,7 @@ use crate::sync::Ordering;
 #[derive(Debug)]
 pub(crate) struct Attachment {
     region: Arc<Region>,
-    geometry: Geometry,
-    queues: Option<QueueGeometry>,
+    plan: Plan,
     role: Role,
     /// How many values were read from the incoming channel: what its `read_count` will be brought up to.
     reads: Counter,
@@ -31,9 +31,8 @@ pub(crate) struct Attachment {
 impl Attachment {
     /// A hold on a segment whose layout was checked. `occupy` makes it visible to others.
     pub(crate) fn new(region: Arc<Region>, plan: Plan, role: Role) -> Self {
-        let Plan { geometry, queues, .. } = plan;
         let (reads, generation_offset) = (Counter::default(), Counter::default());
-        let attachment = Attachment { region, geometry, queues, role, reads, generation_offset };
+        let attachment = Attachment { region, plan, role, reads, generation_offset };
         attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
         attachment
     }
@@ -59,45 +58,30 @@ impl Attachment {
 
     /// The greatest message of a queue in bytes, on a segment with queues.
     pub(crate) fn queue_capacity(&self) -> Option<usize> {
-        self.queues.map(|queues| queues.capacity)
+        self.plan.queues.map(|queues| queues.capacity)
     }
 
     pub(crate) fn data_size(&self) -> usize {
-        self.geometry.data_size
+        self.plan.geometry.data_size
     }
 
     pub(crate) fn header(&self) -> &Header {
         self.region.header()
     }
 
+    /// One direction's channel.
     pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
-        let start = self.geometry.channel(direction);
-        Channel {
-            head: self.region.at::<ChannelHead>(start),
-            data: self.region.slice_at(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
-            tail: self.region.at::<ChannelTail>(start + self.geometry.tail()),
-            capacity: self.geometry.data_size,
-        }
+        self.plan.channel(&*self.region, direction)
     }
 
     /// The mailbox that this endpoint writes.
     pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
-        self.mailbox(written_by(self.role))
+        self.plan.mailbox(&self.region, written_by(self.role))
     }
 
     /// The mailbox that this endpoint reads.
     pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
-        self.mailbox(written_by(self.role.peer()))
-    }
-
-    fn mailbox(&self, direction: Direction) -> MailboxMemory {
-        let start = self.geometry.channel(direction);
-        MailboxMemory {
-            head: self.region.mapped(start, 1),
-            data: self.region.mapped(start + Geometry::DATA, (self.geometry.tail() - Geometry::DATA) / 8),
-            tail: self.region.mapped(start + self.geometry.tail(), 1),
-            capacity: self.geometry.data_size,
-        }
+        self.plan.mailbox(&self.region, written_by(self.role.peer()))
     }
 
     /// The channel that this endpoint writes.
@@ -112,22 +96,12 @@ impl Attachment {
 
     /// The queue that this endpoint sends into.
     pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
-        self.queue(written_by(self.role))
+        self.plan.queue(&self.region, written_by(self.role))
     }
 
     /// The queue that this endpoint receives from.
     pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
-        self.queue(written_by(self.role.peer()))
-    }
-
-    fn queue(&self, direction: Direction) -> Option<QueueMemory> {
-        let geometry = self.queues?;
-        Some(QueueMemory {
-            control: self.region.mapped(geometry.control(direction), 1),
-            slots: self.region.mapped(geometry.slots(direction), geometry.slots),
-            arena: self.region.mapped(geometry.arena(direction), geometry.blocks()),
-            capacity: geometry.capacity,
-        })
+        self.plan.queue(&self.region, written_by(self.role.peer()))
     }
 
     /// Gives a new segment its name. `Ok(false)`: the name exists already.
@@ -211,10 +185,10 @@ impl Attachment {
         let (reads, writes) = (written_by(seat.peer()), written_by(seat));
         self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
         self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
-        if let Some(queue) = self.queue(reads) {
+        if let Some(queue) = self.plan.queue(&self.region, reads) {
             queue.forget_parked_receiver();
         }
-        if let Some(queue) = self.queue(writes) {
+        if let Some(queue) = self.plan.queue(&self.region, writes) {
             queue.forget_parked_sender();
         }
     }
@@ -248,14 +222,14 @@ impl Attachment {
         crash_point!("describe.version");
         header.stale_threshold.store(threshold, Ordering::Relaxed);
         header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
-        header.layout_size.store(self.geometry.total() as u32, Ordering::Relaxed);
-        header.data_size.store(self.geometry.data_size as u32, Ordering::Relaxed);
+        header.layout_size.store(self.plan.geometry.total() as u32, Ordering::Relaxed);
+        header.data_size.store(self.plan.geometry.data_size as u32, Ordering::Relaxed);
         crash_point!("describe.sizes");
-        if let Some(queues) = self.queues {
+        if let Some(queues) = self.plan.queues {
             header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
             header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
         }
-        header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
+        header.queue_slots.store(self.plan.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
         crash_point!("describe.queues");
         header.extension.store(layout::EXTENSION, Ordering::Relaxed);
     }

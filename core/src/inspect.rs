@@ -6,16 +6,8 @@ use std::fmt;
 
 use crate::config::MAX_DATA_SIZE;
 use crate::layout::{self, Geometry, Header, QueueGeometry};
+use crate::plan::Plan;
 use crate::sync::Ordering;
-
-/// What a segment's header says of its layout, checked: all of it lies within the segment.
-#[derive(Clone, Copy, Debug)]
-pub(crate) struct Plan {
-    pub(crate) geometry: Geometry,
-    pub(crate) queues: Option<QueueGeometry>,
-    /// Whether an ESHM 1.x process made it.
-    pub(crate) legacy: bool,
-}
 
 /// What makes it unusable.
 #[derive(Debug)]

@@ -45,6 +45,8 @@ mod link;
 mod mailbox;
 mod mapped;
 #[cfg(not(loom))]
+mod memory;
+#[cfg(not(loom))]
 mod monitor;
 #[cfg(not(loom))]
 mod name;
@@ -52,6 +54,8 @@ mod name;
 mod pace;
 #[cfg(not(loom))]
 mod patience;
+#[cfg(not(loom))]
+mod plan;
 #[cfg(not(loom))]
 mod process;
 mod queue;

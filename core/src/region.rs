@@ -9,7 +9,7 @@ use std::fs::File;
 use std::io;
 use std::os::fd::{AsFd, AsRawFd};
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
-use std::sync::Arc;
+use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{AtFlags, FcntlArg, OFlag};
@@ -18,11 +18,10 @@ use nix::sys::stat::Mode;
 
 use crate::config::Role;
 use crate::error::{Error, Result};
-use crate::layout::{Block, ChannelHead, ChannelTail, Header, QueueControl, Slot};
-use crate::mapped::Mapped;
+use crate::layout::Header;
+use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::process::UnsharedFile;
-use crate::sync::{AtomicI32, AtomicU32, AtomicU64};
 
 /// Where glibc's and musl's `shm_open` put a shared memory object.
 const DIRECTORY: &str = "/dev/shm";
@@ -43,30 +42,6 @@ pub(crate) enum Opened {
     /// A file with content, mapped. The content is yet to be checked.
     Mapped(Region),
 }
-
-/// A type whose every bit pattern is valid, and which other processes may change at any time.
-///
-/// # Safety
-/// All fields are atomics, or bytes in an `UnsafeCell`.
-pub(crate) unsafe trait Shared {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicU32 {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicI32 {}
-// SAFETY: an atomic.
-unsafe impl Shared for AtomicU64 {}
-// SAFETY: see its definition: atomics only.
-unsafe impl Shared for Header {}
-// SAFETY: see its definition: atomics only.
-unsafe impl Shared for ChannelHead {}
-// SAFETY: see its definition: atomics only.
-unsafe impl Shared for ChannelTail {}
-// SAFETY: see its definition: atomics only.
-unsafe impl Shared for QueueControl {}
-// SAFETY: see its definition: atomics and bytes.
-unsafe impl Shared for Slot {}
-// SAFETY: see its definition: bytes.
-unsafe impl Shared for Block {}
 
 impl Region {
     /// Makes a segment of `len` zero bytes, with exactly these permissions, that has no name yet.
@@ -160,51 +135,6 @@ impl Region {
         Ok(Region { map, file })
     }
 
-    /// Bytes mapped.
-    pub(crate) fn len(&self) -> usize {
-        self.map.len()
-    }
-
-    /// The segment's header.
-    ///
-    /// # Panics
-    /// If the file is shorter than that: the caller has checked.
-    pub(crate) fn header(&self) -> &Header {
-        self.at(0)
-    }
-
-    /// The value at `offset`.
-    ///
-    /// # Panics
-    /// If it would reach beyond the mapping, or is not aligned: the caller has checked its geometry.
-    pub(crate) fn at<T: Shared>(&self, offset: usize) -> &T {
-        &self.slice_at::<T>(offset, 1)[0]
-    }
-
-    /// `count` values from `offset` on.
-    ///
-    /// # Panics
-    /// As [`Region::at`].
-    pub(crate) fn slice_at<T: Shared>(&self, offset: usize, count: usize) -> &[T] {
-        let end = count.checked_mul(size_of::<T>()).and_then(|bytes| bytes.checked_add(offset));
-        assert!(end.is_some_and(|end| end <= self.map.len()), "{count} at {offset} of {}", self.map.len());
-        assert!(offset.is_multiple_of(align_of::<T>()), "{offset} for an alignment of {}", align_of::<T>());
-        // SAFETY: in bounds, by the first assertion.
-        let start = unsafe { self.map.as_ptr().add(offset) };
-        // SAFETY: aligned, since mappings start on a page and by the second assertion; in bounds, and mapped as
-        // long as `self` is borrowed; any bit pattern is a T and concurrent changes are allowed, as T: Shared.
-        unsafe { std::slice::from_raw_parts(start.cast::<T>(), count) }
-    }
-
-    /// `count` values from `offset` on, and the mapping along with them.
-    ///
-    /// # Panics
-    /// As [`Region::at`].
-    pub(crate) fn mapped<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> Mapped<[T]> {
-        // SAFETY: the region owns the mapping, which stays where it is until the region is dropped.
-        unsafe { Mapped::new(self.slice_at(offset, count), Arc::clone(self) as Arc<_>) }
-    }
-
     /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
     /// and in whatever PID namespace. `Ok(false)`: another has it.
     pub(crate) fn lock(&self, seat: Role) -> Result<bool, nix::Error> {
@@ -251,7 +181,7 @@ impl Region {
     /// # Errors
     /// [`Error::Attach`].
     pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
-        reserve(&self.file, self.len()).map_err(|error| attach_error(name, "reserving its memory", error))
+        reserve(&self.file, self.map.len()).map_err(|error| attach_error(name, "reserving its memory", error))
     }
 
     /// Gives the file exactly these permissions, if they differ.
@@ -260,6 +190,14 @@ impl Region {
             return Ok(());
         }
         Ok(nix::sys::stat::fchmod(self.file.as_fd(), Mode::from_bits_truncate(mode))?)
+    }
+}
+
+// SAFETY: the mapping stays where it is, starts on a page, and is readable and writable in full.
+unsafe impl Memory for Region {
+    fn bytes(&self) -> NonNull<[u8]> {
+        let start = NonNull::new(self.map.as_mut_ptr()).expect("nothing is mapped at 0");
+        NonNull::slice_from_raw_parts(start, self.map.len())
     }
 }
 
