@@ -4,6 +4,7 @@
 //! in [`scenario::SCENARIOS`]. `cargo test -p interop-tests` and the `matrix` program run the same two tables.
 //! `README.md` beside this crate defines what a peer program does.
 
+pub mod faults;
 pub mod hexdump;
 pub mod language;
 pub mod legacy;

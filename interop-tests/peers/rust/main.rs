@@ -1,10 +1,13 @@
 //! The Rust peer of the conformance kit. `interop-tests/README.md` says what each scenario does.
 
 mod commands;
+mod journal;
+mod ledger;
 mod observe;
 mod payload;
 mod traffic;
 
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::time::Duration;
 
@@ -32,6 +35,12 @@ struct Arguments {
     /// The series of this side's numbered messages.
     #[arg(long, default_value_t = 1)]
     seed: u64,
+    /// The queue capacity that `ledger` opens the endpoint with, in bytes.
+    #[arg(long)]
+    queue: Option<usize>,
+    /// Where `ledger` keeps its account.
+    #[arg(long)]
+    journal: Option<PathBuf>,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -41,6 +50,7 @@ enum Scenario {
     LatestValue,
     BothDirections,
     Stream,
+    Ledger,
 }
 
 impl Arguments {
@@ -91,12 +101,14 @@ fn open(role: Role, name: &str, size: Option<usize>, timeout: Duration) -> Resul
 }
 
 fn run(arguments: &Arguments) -> Result<(), Failure> {
-    if let Scenario::Commands = arguments.scenario {
-        return commands::run(arguments);
+    match arguments.scenario {
+        Scenario::Commands => return commands::run(arguments),
+        Scenario::Ledger => return ledger::run(arguments),
+        _ => {}
     }
     let mut endpoint = open(arguments.role, &arguments.name, arguments.size, arguments.timeout())?;
     match arguments.scenario {
-        Scenario::Commands => unreachable!("answered above"),
+        Scenario::Commands | Scenario::Ledger => unreachable!("they open what they need"),
         Scenario::Echo => traffic::echo(&mut endpoint, arguments)?,
         Scenario::LatestValue => traffic::latest_value(&mut endpoint, arguments)?,
         Scenario::BothDirections => traffic::both_directions(&mut endpoint, arguments)?,

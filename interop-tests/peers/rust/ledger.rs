@@ -1,0 +1,250 @@
+//! The scenario `ledger`: traffic in both directions by processes that may be killed, each of which knows from its
+//! journal what its predecessors have done.
+
+use std::io;
+use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::thread;
+use std::time::Duration;
+
+use eshm::Endpoint;
+
+use crate::journal::{Journal, Kind, Word};
+use crate::observe::{Observation, observe, ready};
+use crate::payload::{check, payload};
+use crate::{Arguments, Failure};
+
+/// How long a turn waits for a message when it has sent one, so that an answer is due; and when it has not.
+const PATIENT: Duration = Duration::from_secs(1);
+const TURN: Duration = Duration::from_millis(1);
+/// How many messages one turn receives.
+const MOST: usize = 8;
+/// The longest message or value, by its number: most fit a slot, some are long.
+const LONGEST: [usize; 4] = [56, 200, 56, 3000];
+
+impl From<io::Error> for Failure {
+    fn from(error: io::Error) -> Self {
+        Failure::Broken(format!("the journal: {error}"))
+    }
+}
+
+/// One process's share.
+struct Ledger<'a> {
+    endpoint: Endpoint,
+    journal: &'a mut Journal,
+    /// The greatest number received in this life; at first, that which was last released.
+    last: u64,
+    /// The peer's life, as its last message says.
+    peer_life: u64,
+    peer_has_ended: bool,
+    /// The last value that was read.
+    value: u64,
+    turn: u64,
+}
+
+/// Streams until it is told to stop; then goes on, or leaves.
+pub fn run(arguments: &Arguments) -> Result<(), Failure> {
+    let path = arguments.journal.as_ref().ok_or_else(|| "ledger needs --journal".to_owned())?;
+    let mut journal = Journal::open(path)?;
+    begin_life(&mut journal)?;
+    observe(&Observation::Opening);
+    let mut builder = Endpoint::builder(&arguments.name).role(arguments.role);
+    builder = builder.connect_timeout(arguments.timeout());
+    if let Some(queue) = arguments.queue {
+        builder = builder.queue_capacity(queue);
+    }
+    let endpoint = builder.open()?;
+    ready();
+    let last = journal.get(Word::Released);
+    let mut ledger = Ledger {
+        endpoint,
+        journal: &mut journal,
+        last,
+        peer_life: 0,
+        peer_has_ended: false,
+        value: 0,
+        turn: 0,
+    };
+    let orders = orders();
+    loop {
+        let goes_on = ledger.stream(&orders)?;
+        if !goes_on {
+            return Ok(ledger.endpoint.close()?);
+        }
+        ledger.peer_has_ended = false;
+    }
+}
+
+/// What a killed predecessor had begun to send, and not lived to acknowledge, is in doubt, and never sent again.
+fn begin_life(journal: &mut Journal) -> io::Result<()> {
+    let (intended, sent) = (journal.get(Word::Intended), journal.get(Word::Sent));
+    if intended > sent {
+        journal.record(Kind::Doubtful, sent + 1, intended)?;
+        journal.set(Word::Sent, intended)?;
+    }
+    journal.set(Word::Lives, journal.get(Word::Lives) + 1)
+}
+
+impl Ledger<'_> {
+    /// Takes turns until both sides have said that they stop. Whether to go on after that.
+    fn stream(&mut self, orders: &Receiver<()>) -> Result<bool, Failure> {
+        let mut stopping = false;
+        let mut end_sent = false;
+        while !(end_sent && self.peer_has_ended) {
+            stopping = stopping || orders.try_recv() != Err(TryRecvError::Empty);
+            let sent = if !stopping {
+                self.send()? > 0
+            } else {
+                end_sent = end_sent || transient(self.endpoint.try_send(b""))?.is_some();
+                false
+            };
+            let patient = sent && !self.peer_has_ended;
+            self.receive(if patient { PATIENT } else { TURN })?;
+            self.exchange_values()?;
+            self.turn += 1;
+        }
+        observe(&Observation::Done {
+            sent: self.journal.get(Word::Sent),
+            received: self.journal.get(Word::Received),
+        });
+        Ok(orders.recv().is_ok())
+    }
+
+    fn message(&self, number: u64) -> Vec<u8> {
+        payload(self.journal.get(Word::Lives), number, longest(number))
+    }
+
+    /// Sends the next messages, in one of four ways. Returns how many.
+    fn send(&mut self) -> Result<u64, Failure> {
+        let before = self.journal.get(Word::Sent);
+        let count = if self.turn.is_multiple_of(4) { 3 } else { 1 };
+        let messages: Vec<_> = (before + 1..=before + count).map(|number| self.message(number)).collect();
+        self.journal.set(Word::Intended, before + count)?;
+        let (sender, _) = self.endpoint.split();
+        let one = |_| 1;
+        let sent = match self.turn % 4 {
+            0 => transient(sender.try_send_many(&messages))?.unwrap_or(0) as u64,
+            1 => transient(sender.send_timeout(&messages[0], TURN))?.map_or(0, one),
+            2 => transient(sender.try_loan(messages[0].len()).and_then(|mut loan| {
+                loan.copy_from_slice(&messages[0]);
+                loan.send()
+            }))?
+            .map_or(0, one),
+            _ => transient(sender.try_send(&messages[0]))?.map_or(0, one),
+        };
+        if sent > 0 {
+            self.journal.set(Word::Sent, before + sent)?;
+        }
+        Ok(sent)
+    }
+
+    /// Receives what is there, and waits for the first: one by one, or all at once. Released only when it is in the
+    /// journal.
+    fn receive(&mut self, wait: Duration) -> Result<(), Failure> {
+        let generation = self.endpoint.generation();
+        if self.turn.is_multiple_of(2) {
+            let mut taken = Vec::new();
+            let (_, receiver) = self.endpoint.split();
+            let mut note = Ok(());
+            let (journal, last) = (&mut *self.journal, &mut self.last);
+            receiver.recv_many_timeout(MOST, wait, |bytes| {
+                if note.is_ok() {
+                    note = take(journal, last, bytes).map(|message| taken.push(message));
+                }
+            })?;
+            note?;
+            taken.into_iter().for_each(|message| self.heard(message, generation));
+            self.journal.set(Word::Released, self.journal.get(Word::Received))?;
+            return Ok(());
+        }
+        let mut wait = wait;
+        for _ in 0..MOST {
+            let Some(message) = self.endpoint.recv_timeout(wait)? else { break };
+            let taken = take(self.journal, &mut self.last, &message)?;
+            drop(message);
+            self.journal.set(Word::Released, self.journal.get(Word::Received))?;
+            self.heard(taken, generation);
+            wait = Duration::ZERO;
+        }
+        Ok(())
+    }
+
+    /// Takes note of the end, or of the first message of another life of the peer.
+    fn heard(&mut self, message: Option<(u64, u64)>, generation: u64) {
+        let Some((life, number)) = message else {
+            self.peer_has_ended = true;
+            return;
+        };
+        if life != self.peer_life {
+            self.peer_life = life;
+            observe(&Observation::Received { seed: life, number, generation });
+        }
+    }
+
+    /// Writes a value, and reads the peer's: whole, and newer than the one before.
+    fn exchange_values(&mut self) -> Result<(), Failure> {
+        let number = self.journal.get(Word::Value) + 1;
+        self.journal.set(Word::Value, number)?;
+        transient(self.endpoint.write(&self.message(number)))?;
+        let wait = if self.turn.is_multiple_of(16) { TURN } else { Duration::ZERO };
+        let Some(value) = self.endpoint.read_timeout(wait)? else { return Ok(()) };
+        let (_, number) = checked(&value)?;
+        if number <= self.value {
+            return Err(format!("value {number} came after {}", self.value).into());
+        }
+        self.value = number;
+        Ok(())
+    }
+}
+
+fn longest(number: u64) -> usize {
+    LONGEST[(number % 4) as usize]
+}
+
+/// The life and the number of a message, which is whole.
+fn checked(bytes: &[u8]) -> Result<(u64, u64), Failure> {
+    let number = bytes.first_chunk().map_or(0, |number| u64::from_le_bytes(*number));
+    Ok(check(bytes, longest(number))?)
+}
+
+/// Enters a message that is not released yet; `None`: it is the end.
+fn take(journal: &mut Journal, last: &mut u64, bytes: &[u8]) -> Result<Option<(u64, u64)>, Failure> {
+    if bytes.is_empty() {
+        return Ok(None);
+    }
+    let (life, number) = checked(bytes)?;
+    let received = journal.get(Word::Received);
+    if number <= *last {
+        journal.record(Kind::Duplicate, number, number)?;
+    } else if number <= received {
+        journal.record(Kind::Again, number, number)?;
+    } else {
+        if number > received + 1 {
+            journal.record(Kind::Missing, received + 1, number - 1)?;
+        }
+        journal.set(Word::Received, number)?;
+    }
+    *last = number.max(*last);
+    Ok(Some((life, number)))
+}
+
+/// `None` for what may succeed later.
+fn transient<T>(result: eshm::Result<T>) -> Result<Option<T>, Failure> {
+    match result {
+        Ok(value) => Ok(Some(value)),
+        Err(error) if error.is_transient() => Ok(None),
+        Err(error) => Err(error.into()),
+    }
+}
+
+/// The lines of stdin, which ends with the channel.
+fn orders() -> Receiver<()> {
+    let (sender, receiver) = mpsc::channel();
+    thread::spawn(move || {
+        for _ in io::stdin().lines().map_while(Result::ok) {
+            if sender.send(()).is_err() {
+                break;
+            }
+        }
+    });
+    receiver
+}
