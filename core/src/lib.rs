@@ -35,6 +35,8 @@ mod config;
 mod endpoint;
 #[cfg(not(loom))]
 mod error;
+#[cfg(fuzzing)]
+pub mod fuzzing;
 #[cfg(not(loom))]
 mod heartbeat;
 #[cfg(not(loom))]

@@ -88,9 +88,20 @@ const SEGMENT: &str = "ESHM_TEST_SEGMENT";
 /// Tells what a scenario says from what the test harness prints.
 const MARK: &str = "child says: ";
 
+/// Starts this test program. `ESHM_TEST_RUNNER`: what runs programs of a foreign architecture, such as QEMU.
+fn this_program() -> Command {
+    let program = std::env::current_exe().unwrap();
+    let runner = std::env::var("ESHM_TEST_RUNNER").unwrap_or_default();
+    let mut words = runner.split_whitespace();
+    let Some(first) = words.next() else { return Command::new(program) };
+    let mut command = Command::new(first);
+    command.args(words).arg(program);
+    command
+}
+
 impl Child {
     pub fn start(scenario: &str, segment: &str) -> Child {
-        let mut process = Command::new(std::env::current_exe().unwrap())
+        let mut process = this_program()
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .envs([(SCENARIO, scenario), (SEGMENT, segment)])
             .stdin(Stdio::piped())

@@ -1,0 +1,256 @@
+//! What the fuzz targets in `fuzz/` call: the parts of the core that read what a peer wrote, on memory of this process's
+//! own, so that AddressSanitizer sees every access beyond it. Compiled with `--cfg fuzzing` only.
+
+use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
+use std::ptr::NonNull;
+use std::sync::Arc;
+
+use crate::inspect::inspect;
+use crate::layout::{Direction, Geometry, QueueGeometry};
+use crate::mailbox::{Cursor, First, MailboxMemory};
+use crate::memory::Memory;
+use crate::plan::Plan;
+use crate::queue::{Lent, QueueMemory, QueueReceiver, QueueSender};
+use crate::wait::Fences;
+
+const DIRECTIONS: [Direction; 2] = [Direction::MasterToSlave, Direction::SlaveToMaster];
+
+/// A segment of exactly these bytes.
+struct Image(NonNull<u8>, Layout);
+
+// SAFETY: it is accessed as `Memory` allows only: through atomics and cells.
+unsafe impl Send for Image {}
+// SAFETY: as above.
+unsafe impl Sync for Image {}
+
+// SAFETY: an allocation at a multiple of 128, which stays where it is until the image is dropped.
+unsafe impl Memory for Image {
+    fn bytes(&self) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(self.0, self.1.size())
+    }
+}
+
+impl Image {
+    fn new(len: usize) -> Arc<Image> {
+        let layout = Layout::from_size_align(len.max(1), 128).expect("a small image");
+        // SAFETY: the layout has a size.
+        let start = unsafe { alloc_zeroed(layout) };
+        Arc::new(Image(NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout))
+    }
+
+    /// Overwrites what fits, as a peer would that keeps to nothing.
+    fn poke(&self, offset: usize, bytes: &[u8]) {
+        let Some(room) = self.1.size().checked_sub(offset) else { return };
+        // SAFETY: within the allocation, as was checked.
+        let start = unsafe { self.0.add(offset) };
+        // SAFETY: there is room, and nothing else uses it meanwhile.
+        unsafe { start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len().min(room)) };
+    }
+}
+
+impl Drop for Image {
+    fn drop(&mut self) {
+        // SAFETY: allocated with this layout; its users keep the image by an `Arc`.
+        unsafe { dealloc(self.0.as_ptr(), self.1) };
+    }
+}
+
+/// Attaches to an image, and if that is not refused, uses all of it.
+pub fn attach(bytes: &[u8]) {
+    let image = Image::new(bytes.len());
+    image.poke(0, bytes);
+    for configured in [None, Some(1), Some(4096)] {
+        let header = (image.len() >= size_of::<crate::layout::Header>()).then(|| image.header());
+        let Ok(Some(plan)) = inspect(header, image.len(), configured) else { continue };
+        for direction in DIRECTIONS {
+            let mut ends = Ends::new(plan, &image, direction);
+            for step in [Step::Read, Step::Receive, Step::Resume, Step::Send(57), Step::Write(1), Step::Read]
+            {
+                ends.take(step);
+            }
+        }
+    }
+}
+
+/// Plays a script on a mailbox: writes, reads, and bytes that fall on it from the sky.
+pub fn mailbox(script: &[u8]) {
+    let plan = small_plan();
+    let channel = plan.geometry.channel(Direction::MasterToSlave);
+    play(plan, script, channel, plan.geometry.channel_size());
+}
+
+/// Plays a script on a queue: bytes fall on its counts and slots.
+pub fn queue(script: &[u8]) {
+    let plan = small_plan();
+    let queues = plan.queues.expect("the small plan has queues");
+    let start = queues.control(Direction::MasterToSlave);
+    play(plan, script, start, queues.arena(Direction::MasterToSlave) - start);
+}
+
+/// Plays a script of long messages: bytes fall on the slots, which say where messages lie, and on the arena.
+pub fn arena(script: &[u8]) {
+    let plan = small_plan();
+    let queues = plan.queues.expect("the small plan has queues");
+    let start = queues.slots(Direction::MasterToSlave);
+    play(plan, script, start, queues.size() - (start - queues.offset));
+}
+
+/// As small as it can be while everything can wrap around.
+fn small_plan() -> Plan {
+    let geometry = Geometry { data_size: 20 };
+    let queues = QueueGeometry { offset: geometry.total().next_multiple_of(128), capacity: 250, slots: 4 };
+    Plan { geometry, queues: Some(queues), legacy: false }
+}
+
+/// Plays a script: each step is a byte for the kind and a byte for its size; bytes fall on `len` bytes from `start`.
+fn play(plan: Plan, script: &[u8], start: usize, len: usize) {
+    let image = Image::new(plan.queues.map_or(plan.geometry.total(), QueueGeometry::end));
+    let mut ends = Ends::new(plan, &image, Direction::MasterToSlave);
+    let mut rest = script;
+    while let [kind, size, following @ ..] = rest {
+        rest = following;
+        let size = usize::from(*size);
+        match kind % 10 {
+            0 | 1 => {
+                // Fields lie at multiples of 4.
+                let (bytes, following) =
+                    following.split_at(following.len().min(if kind % 10 == 0 { 4 } else { 8 }));
+                image.poke(start + size * 4 % len, bytes);
+                rest = following;
+            }
+            2 => ends.take(Step::Read),
+            3 => ends.take(Step::Write(size)),
+            4 => ends.take(Step::Send(size)),
+            5 => ends.take(Step::Loan(size)),
+            6 => ends.take(Step::Receive),
+            7 => ends.take(Step::ReceiveAhead(size as u32 % 6)),
+            8 => ends.take(Step::Resume),
+            _ => ends.take(Step::SendMany(size)),
+        }
+    }
+}
+
+#[derive(Clone, Copy)]
+enum Step {
+    Read,
+    Write(usize),
+    Send(usize),
+    SendMany(usize),
+    Loan(usize),
+    Receive,
+    ReceiveAhead(u32),
+    Resume,
+}
+
+/// Both ends of one direction.
+struct Ends {
+    image: Arc<Image>,
+    mailbox: MailboxMemory,
+    cursors: [(Cursor, First); 2],
+    buffer: Vec<u8>,
+    queue: Option<QueueMemory>,
+    sender: Option<QueueSender>,
+    receiver: Option<QueueReceiver>,
+}
+
+impl Ends {
+    fn new(plan: Plan, image: &Arc<Image>, direction: Direction) -> Ends {
+        let queue = plan.queue(image, direction);
+        let mut ends = Ends {
+            image: Arc::clone(image),
+            mailbox: plan.mailbox(image, direction),
+            cursors: [First::Current, First::Untaken].map(|first| (Cursor::default(), first)),
+            buffer: Vec::new(),
+            queue,
+            sender: None,
+            receiver: None,
+        };
+        ends.take(Step::Resume);
+        ends
+    }
+
+    fn take(&mut self, step: Step) {
+        match step {
+            Step::Read => self.read(),
+            Step::Write(len) => {
+                let channel = self.mailbox.channel();
+                let _ = channel.is_taken();
+                channel.write(&[0xA5; 256][..len.min(channel.capacity).min(256)], Fences::Asymmetric);
+            }
+            Step::Send(len) => self.send(len),
+            Step::SendMany(len) => {
+                let Some(sender) = &mut self.sender else { return };
+                let (most, message) = (sender.capacity(), [0x5A; 256]);
+                let lens = [0, len, 56, 57].map(|len| len.min(most).min(256));
+                let _ = sender.send_many(lens.iter().map(|len| &message[..*len]));
+            }
+            Step::Loan(len) => {
+                let Some(sender) = &mut self.sender else { return };
+                let len = len.min(sender.capacity());
+                if let Ok(Some(start)) = sender.loan(len) {
+                    // SAFETY: the loan is `len` bytes.
+                    unsafe { start.write_bytes(0x3C, len) };
+                    let _ = sender.send_loan();
+                }
+            }
+            Step::Receive => self.receive(),
+            Step::ReceiveAhead(ahead) => {
+                let Some(receiver) = &mut self.receiver else { return };
+                let count =
+                    (0..ahead).take_while(|at| matches!(receiver.peek_ahead(*at), Ok(Some(_)))).count();
+                if count > 0 {
+                    receiver.release(count as u32);
+                }
+            }
+            Step::Resume => {
+                self.sender = self.queue.clone().and_then(|queue| QueueSender::resume(queue).ok());
+                self.receiver = self.queue.clone().map(QueueReceiver::resume);
+            }
+        }
+    }
+
+    fn read(&mut self) {
+        let channel = self.mailbox.channel();
+        for (cursor, first) in &mut self.cursors {
+            let _ = channel.may_have_news(cursor);
+            if let Ok(Some(value)) = channel.read(cursor, *first, &mut self.buffer) {
+                assert!(value.len <= channel.capacity && value.len <= self.buffer.len());
+                cursor.recent = !cursor.recent;
+            }
+        }
+    }
+
+    /// Sends until the queue is full, which it must become.
+    fn send(&mut self, len: usize) {
+        let (Some(queue), Some(sender)) = (&self.queue, &mut self.sender) else { return };
+        let message = vec![len as u8; len.min(sender.capacity())];
+        let mut sent = 0;
+        while let Ok(Some(_)) = sender.send(&message) {
+            sent += 1;
+            // The slots that it knows to be free, and then, once, as many as it may find to be.
+            assert!(
+                sent <= 2 * queue.slots.len(),
+                "a queue of {} slots took {sent} messages",
+                queue.slots.len()
+            );
+        }
+    }
+
+    /// Receives until there is nothing, which must come, and looks at each byte.
+    fn receive(&mut self) {
+        let (Some(queue), Some(receiver)) = (&self.queue, &mut self.receiver) else { return };
+        for _ in 0..=queue.slots.len() {
+            let Ok(Some(lent)) = receiver.peek() else { return };
+            let bytes = self.image.bytes().cast::<u8>().as_ptr();
+            let Lent { start, len } = lent;
+            assert!(start >= bytes.cast_const() && len <= self.image.len());
+            // SAFETY: not released yet; nothing changes it meanwhile.
+            std::hint::black_box(
+                unsafe { lent.bytes() }.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)),
+            );
+            receiver.release(1);
+        }
+        // A mark of each slot per round, and each is passed once: a queue that goes on for ever has moved its marks.
+        panic!("a queue of {} slots gave more messages than that", queue.slots.len());
+    }
+}
