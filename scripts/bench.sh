@@ -6,7 +6,7 @@ usage() {
     cat <<'TEXT'
 Usage: bench.sh [--quick] [--only GROUP]...
 
-Builds the benchmark, the C++ and the Python programs of it, and runs them: ESHM in each language, the raw limits of
+Builds the benchmark, the C++, Python and Go programs of it, and runs them: ESHM in each language, the raw limits of
 the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe, in two processes on two processors. Prints the
 tables; writes bench/report/: report.md, report.json, and plots (SVG).
 
@@ -73,6 +73,10 @@ build_python() {
     "$python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps ./py
 }
 
+build_go() {
+    go build -C bench/go -o "$work/contestant_go" .
+}
+
 main() {
     local options=()
     while (($#)); do
@@ -109,6 +113,10 @@ main() {
         options+=(--language "python=$python bench/python/contestant.py" --interpreter "$python")
         options+=(--guide "python-master=$python bench/guide/benchmark_master.py")
         options+=(--guide "python-slave=$python bench/guide/benchmark_slave.py")
+    fi
+    say "building the Go program"
+    if build go build_go; then
+        options+=(--language "go=$work/contestant_go")
     fi
     bench/target/release/bench run --report bench/report ${absent[@]+"${absent[@]}"} "${options[@]}"
 }

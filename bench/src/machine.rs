@@ -34,7 +34,8 @@ pub struct Machine {
 impl Machine {
     /// Looks around.
     pub fn look(processors: [usize; 2], interpreters: &[String], effort: String) -> Self {
-        let tools = ["rustc", "c++"].map(str::to_owned);
+        let compilers = [("rustc", "--version"), ("c++", "--version"), ("go", "version")];
+        let interpreters = interpreters.iter().map(|tool| (tool.as_str(), "--version"));
         let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
         let commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
         let online = std::thread::available_parallelism().map_or(0, usize::from);
@@ -43,7 +44,10 @@ impl Machine {
             cpu: cpu(),
             processors: format!("{} and {} of {online}", processors[0], processors[1]),
             kernel: kernel(),
-            compilers: tools.iter().chain(interpreters).map(|tool| said(tool, &["--version"])).collect(),
+            compilers: (compilers.into_iter().chain(interpreters))
+                .map(|(tool, question)| said(tool, &[question]))
+                .filter(|answer| !answer.is_empty())
+                .collect(),
             commit: if changed { format!("{commit} with changes") } else { commit },
             load: first_words("/proc/loadavg", 3),
             placements: String::new(),

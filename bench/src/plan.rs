@@ -7,10 +7,11 @@ use crate::contestants::What;
 
 /// The languages of ESHM. A further one is one more entry, and a program that obeys the command line of
 /// `contestants`; the runner is told where it is.
-pub const LANGUAGES: [Language; 3] = [
+pub const LANGUAGES: [Language; 4] = [
     Language { name: "rust", batches: true },
     Language { name: "cpp", batches: true },
     Language { name: "python", batches: true },
+    Language { name: "go", batches: true },
 ];
 
 /// One of them.

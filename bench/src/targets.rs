@@ -99,10 +99,12 @@ const fn half_ring(id: &'static str, what: &'static str, case: Case) -> Target {
 }
 
 /// Every promise of speed but one: being ahead of every rival is a comparison of many rows.
-pub const TARGETS: [Target; 18] = [
+pub const TARGETS: [Target; 20] = [
     round_trip("queue-rust", "queue round trip, 56 B, Rust ↔ Rust", queue("rust", "rust"), 1.10),
     round_trip("queue-cpp", "queue round trip, 56 B, C++ ↔ C++", queue("cpp", "cpp"), 1.15),
     round_trip("queue-cpp-rust", "queue round trip, 56 B, C++ ↔ Rust", queue("cpp", "rust"), 1.15),
+    round_trip("queue-go", "queue round trip, 56 B, Go ↔ Go", queue("go", "go"), 1.3),
+    round_trip("queue-go-rust", "queue round trip, 56 B, Go ↔ Rust", queue("go", "rust"), 1.3),
     round_trip("queue-python", "queue round trip, 56 B, Python ↔ Python", queue("python", "python"), 4.0),
     round_trip(
         "mailbox-rust",

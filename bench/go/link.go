@@ -1,0 +1,157 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"eshm"
+)
+
+// link is one end of a connection.
+type link interface {
+	// room is where the next message is to be written.
+	room() ([]byte, error)
+	// send sends what was written there.
+	send() error
+	// recv waits for the next message, and lends it until the next call.
+	recv() ([]byte, error)
+	// flush sends what was gathered.
+	flush() error
+	// wakeups is how many system calls it made to wake its peer.
+	wakeups() uint64
+}
+
+var background = context.Background()
+
+func open(args *arguments) (*eshm.Endpoint, error) {
+	options := []eshm.Option{eshm.Slave}
+	if args.follows() {
+		options = []eshm.Option{
+			eshm.Master,
+			eshm.WithDataSize(max(args.size, eshm.DefaultDataSize)),
+			eshm.WithQueueCapacity(max(args.size, eshm.DefaultQueueCapacity)),
+		}
+	}
+	endpoint, err := eshm.Open(background, args.name, options...)
+	if err != nil {
+		return nil, err
+	}
+	if args.follows() {
+		fmt.Println("READY")
+	}
+	ctx, cancel := context.WithTimeout(background, 5*time.Second)
+	defer cancel()
+	return endpoint, endpoint.WaitForPeer(ctx)
+}
+
+// newLink is the link of what is to be measured.
+func newLink(args *arguments, endpoint *eshm.Endpoint) (link, error) {
+	q := queue{endpoint: endpoint, buffer: make([]byte, args.size)}
+	switch args.what {
+	case "queue":
+		return &q, nil
+	case "mailbox":
+		return &mailbox{q}, nil
+	case "loan":
+		return &loans{queue: q}, nil
+	case "batch":
+		return newBatches(q), nil
+	default:
+		return nil, fmt.Errorf("this program measures queue, mailbox, loan and batch, not %s", args.what)
+	}
+}
+
+// queue is Send from a private buffer; Recv shows the message where it lies.
+type queue struct {
+	endpoint *eshm.Endpoint
+	buffer   []byte
+}
+
+func (q *queue) room() ([]byte, error) { return q.buffer, nil }
+
+func (q *queue) send() error { return q.endpoint.Send(background, q.buffer) }
+
+func (q *queue) recv() ([]byte, error) {
+	message, err := q.endpoint.Recv(background)
+	return message.Bytes(), err
+}
+
+func (q *queue) flush() error { return nil }
+
+func (q *queue) wakeups() uint64 { return q.endpoint.Stats().Wakeups }
+
+// mailbox is Write and Read: the latest value.
+type mailbox struct{ queue }
+
+func (m *mailbox) send() error { return m.endpoint.Write(m.buffer) }
+
+func (m *mailbox) recv() ([]byte, error) {
+	value, err := m.endpoint.Read(background)
+	return value.Bytes(), err
+}
+
+// loans is a Loan that is filled in place; Recv shows the message where it lies.
+type loans struct {
+	queue
+	loan *eshm.Loan
+}
+
+func (l *loans) room() (bytes []byte, err error) {
+	if l.loan, err = l.endpoint.Loan(background, len(l.buffer)); err != nil {
+		return nil, err
+	}
+	return l.loan.Bytes(), nil
+}
+
+func (l *loans) send() error { return l.loan.Send() }
+
+// batches is SendMany and RecvMany.
+type batches struct {
+	queue
+	gathered [][]byte
+	count    int
+	received []eshm.Message
+	next     int // in received, of how many that came
+	came     int
+}
+
+// batchSize is how many messages make a batch.
+const batchSize = 64
+
+func newBatches(q queue) *batches {
+	gathered := make([][]byte, batchSize)
+	for i := range gathered {
+		gathered[i] = make([]byte, len(q.buffer))
+	}
+	return &batches{queue: q, gathered: gathered, received: make([]eshm.Message, batchSize)}
+}
+
+func (b *batches) room() ([]byte, error) { return b.gathered[b.count], nil }
+
+func (b *batches) send() error {
+	b.count++
+	if b.count < batchSize {
+		return nil
+	}
+	return b.flush()
+}
+
+func (b *batches) flush() error {
+	count := b.count
+	b.count = 0
+	_, err := b.endpoint.SendMany(background, b.gathered[:count])
+	return err
+}
+
+func (b *batches) recv() ([]byte, error) {
+	if b.next == b.came {
+		came, err := b.endpoint.RecvMany(background, b.received)
+		if err != nil {
+			return nil, err
+		}
+		b.next, b.came = 0, came
+	}
+	b.next++
+	return b.received[b.next-1].Bytes(), nil
+}
