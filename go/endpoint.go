@@ -22,6 +22,8 @@ type Endpoint struct {
 
 	// current is the newest link, and nil from Close on: who sees that it is not the one he has moves over.
 	current atomic.Pointer[link]
+	// sent counts the messages that were sent; the sender writes it.
+	sent atomic.Uint32
 	// clock is the time of the keeper's last visit, in nanoseconds since some moment.
 	clock atomic.Int64
 	// away tells that a slave's master is dead or closed, as was last seen.
@@ -47,6 +49,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	if err != nil {
 		return nil, err
 	}
+	shm.Register()
 	opener := opener{name: name, settings: &settings, patient: true}
 	l, err := opener.open(ctx, settings.role)
 	if err != nil {

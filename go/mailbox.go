@@ -15,19 +15,17 @@ type mailbox struct {
 	size int // of the longest value, in bytes
 }
 
-// put writes a value, which is not longer than size. It never waits. The caller rings wakeSeq.
+// put writes a value, which is not longer than size. It never waits. The caller changes wakeSeq, and rings.
 func (m *mailbox) put(value []byte) {
 	// A predecessor that was killed half-way has left the sequence odd: then the value is still unfinished, and so are
-	// we. The store is a full fence, or the words that follow are stored in order (see shm.StoreWords): no
-	// reader sees any of them under the old sequence.
+	// we. Stores become visible in order (see shm.Store): no reader sees any word that follows under the old sequence.
 	sequence := m.head.sequence.Load() | 1
-	m.head.sequence.Store(sequence)
+	shm.Store(&m.head.sequence, sequence)
 	shm.StoreWords(m.data, value)
-	m.head.dataSize.Store(uint32(len(value)))
+	shm.Store(&m.head.dataSize, uint32(len(value)))
 	// Inside the odd window, so that a stable sequence comes with its own count.
-	m.tail.writeCount.Store(m.tail.writeCount.Load() + 1)
-	m.head.sequence.Store(sequence + 1)
-	m.tail.wakeSeq.Add(1)
+	shm.Store64(&m.tail.writeCount, m.tail.writeCount.Load()+1)
+	shm.Store(&m.head.sequence, sequence+1)
 }
 
 // free tells whether a lossless message may be put: the one before was read, or nobody can read it, because it was
@@ -74,6 +72,12 @@ func (r *mailboxReader) pending(sequence uint32, lossless bool) bool {
 	return sequence != r.last
 }
 
+// arrived tells whether a value is there, and finished, that was not read.
+func (r *mailboxReader) arrived() bool {
+	sequence := r.head.sequence.Load()
+	return sequence&1 == 0 && r.pending(sequence, false)
+}
+
 // manyValues is how long, in nanoseconds, it takes at least to write so many values that the sequence comes round.
 const manyValues = 1_000_000_000
 
@@ -109,8 +113,8 @@ func (r *mailboxReader) take(lossless bool, now int64) (found value, ok bool, er
 		}
 		found = value{bytes: r.buffer, skipped: r.skipped(sequence, count)}
 		r.fresh, r.last, r.count, r.at = false, sequence, count, now
-		r.reads.Add(1)
-		r.tail.taken.Store(sequence + 1)
+		shm.Store64(r.reads, r.reads.Load()+1)
+		shm.Publish(&r.tail.taken, sequence+1)
 		return found, true, nil
 	}
 	return value{}, false, nil

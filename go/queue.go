@@ -47,11 +47,11 @@ func (q *queue) resume() (sendQueue, error) {
 		if slot.mark.Load() != s.next+1 {
 			break
 		}
-		at, err := q.locate(slot)
-		if err != nil {
-			return sendQueue{}, err
-		}
-		if at.long {
+		if length := atomic.LoadUint32(&slot.len); length > slotPayload {
+			at, err := q.locate(slot, length)
+			if err != nil {
+				return sendQueue{}, err
+			}
 			s.note(s.next, at)
 		}
 		s.next++
@@ -106,8 +106,8 @@ type reservation struct {
 
 // reserve finds room for a message that is not longer than capacity. ok is false when there is none now.
 func (s *sendQueue) reserve(length int) (room reservation, ok bool, err error) {
-	if int(s.next-s.consumed) >= len(s.slots) {
-		if err := s.refresh(); err != nil || int(s.next-s.consumed) >= len(s.slots) {
+	if !s.hasKnownSlot() {
+		if err := s.refresh(); err != nil || !s.hasKnownSlot() {
 			return reservation{}, false, err
 		}
 	}
@@ -163,15 +163,27 @@ func (s *sendQueue) publish(room reservation) {
 		slot.len = uint32(len(room.bytes))
 	}
 	s.next++
-	// Release: pairs with the receiver's load. Being a full fence too, it also orders the load of receiversParked
-	// that follows, so that this process needs no registration for the receiver's membarrier.
-	slot.mark.Store(s.next)
+	// Release: pairs with the receiver's load.
+	shm.Publish(&slot.mark, s.next)
 }
+
+// pushShort publishes a message of at most slotPayload bytes, for which there is a slot. The caller rings.
+func (s *sendQueue) pushShort(message []byte) {
+	slot := s.slot(s.next)
+	copy(slot.payload[:], message)
+	slot.len = uint32(len(message))
+	s.next++
+	// Release: pairs with the receiver's load.
+	shm.Publish(&slot.mark, s.next)
+}
+
+// hasKnownSlot tells whether a slot was free when consumed was last looked at.
+func (s *sendQueue) hasKnownSlot() bool { return int(s.next-s.consumed) < len(s.slots) }
 
 // warm writes to the next slot, if it is free, so that its cache line is at hand, and this processor's, when the next
 // message comes: otherwise fetching it would be a part of that message's way. It saves a tenth of a round trip.
 func (s *sendQueue) warm() {
-	if int(s.next-s.consumed) < len(s.slots) {
+	if s.hasKnownSlot() {
 		s.slot(s.next).len = 0
 	}
 }
@@ -186,6 +198,9 @@ func (q *queue) receiver() recvQueue {
 	return recvQueue{*q, q.control.consumed.Load()}
 }
 
+// arrived tells whether the next message is there.
+func (r *recvQueue) arrived() bool { return r.slot(r.next).mark.Load() == r.next+1 }
+
 // take lends the next message, if it is there. It stays as it is until release.
 func (r *recvQueue) take() (message []byte, ok bool, err error) {
 	slot := r.slot(r.next)
@@ -193,42 +208,40 @@ func (r *recvQueue) take() (message []byte, ok bool, err error) {
 	if slot.mark.Load() != r.next+1 {
 		return nil, false, nil
 	}
-	at, err := r.locate(slot)
+	// Once: a peer may change it at any time.
+	length := atomic.LoadUint32(&slot.len)
+	if length <= slotPayload {
+		r.next++
+		return slot.payload[:length:length], true, nil
+	}
+	at, err := r.locate(slot, length)
 	if err != nil {
 		return nil, false, err
 	}
 	r.next++
-	if at.long {
-		return r.arena[at.offset : at.offset+at.length : at.offset+at.length], true, nil
-	}
-	return slot.payload[:at.length:at.length], true, nil
+	return r.arena[at.offset : at.offset+at.length : at.offset+at.length], true, nil
 }
 
 // release gives the messages before number next back to the sender. The caller rings consumed.
 func (r *recvQueue) release(next uint32) {
-	// Release: pairs with refresh. A full fence too: see publish.
-	r.control.consumed.Store(next)
+	// Release: pairs with refresh.
+	shm.Publish(&r.control.consumed, next)
 }
 
-// location is where a message lies: in its slot, or in the arena if it is long.
+// location is where in the arena a message lies.
 type location struct {
 	offset, length uint64
-	long           bool
 }
 
-// locate reads where a published message lies: each number once, and checked, since a peer may change it at any time.
-func (q *queue) locate(slot *slot) (location, error) {
-	length := atomic.LoadUint32(&slot.len)
-	if length <= slotPayload {
-		return location{length: uint64(length)}, nil
-	}
+// locate reads where a published message of this length, as its slot says, lies if it does not lie in the slot: each
+// number once, and checked, since a peer may change it at any time.
+func (q *queue) locate(slot *slot, length uint32) (location, error) {
 	if length != inArena {
 		return location{}, fmt.Errorf("a slot announces %d bytes, expected at most %d", length, slotPayload)
 	}
 	at := location{
 		offset: binary.NativeEndian.Uint64(slot.payload[0:]),
 		length: binary.NativeEndian.Uint64(slot.payload[8:]),
-		long:   true,
 	}
 	size := uint64(len(q.arena))
 	if at.offset%arenaGrain != 0 || at.offset >= size || at.length > size-at.offset || at.length > uint64(q.capacity) {

@@ -22,6 +22,7 @@ type receiver struct {
 	link     *link // retained; nil after Close
 	lease    *lease
 	queue    recvQueue
+	pace     pace
 	released uint32 // number of the first message that is lent, or of the next if none is
 
 	boxLink *link // retained; nil after Close
@@ -54,32 +55,56 @@ type rings struct {
 // still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
 // not look at the context.
 func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
-	r := &e.recv
-	var message Message
-	r.mu.Lock()
-	ok, err := r.watch(&message)
-	r.mu.Unlock()
-	if !ok && err == nil {
-		err = r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
-			return r.attempt(&message)
-		})
+	if message, ok, err := e.recv.watch(); ok || err != nil {
+		return message, err
 	}
-	return message, err
+	return e.recv.awaitMessage(ctx)
 }
 
-// watch takes the next message as soon as it is there, for as long as that does not take long.
-func (r *receiver) watch(message *Message) (bool, error) {
+// looks is for how long a receiver watches a mark: some 2 µs, which most answers take no longer than.
+const looks = 2048
+
+// watch takes the next message of the queue as soon as it is there, for the time of an answer.
+func (r *receiver) watch() (message Message, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
-		return false, err
+		return Message{}, false, err
 	}
-	if ok, err := r.attempt(message); ok || err != nil || r.usesBox {
-		return ok, err
+	if !r.link.hasQueues() {
+		return Message{}, false, nil
 	}
-	at := r.spot()
-	if !at.spin(r.endpoint.settings.spin) {
-		return false, nil
+	if r.endpoint.settings.spin > 0 {
+		r.pace.hold(r.endpoint.sent.Load())
+		if r.queue.arrived() {
+			r.pace.wasNotEarly()
+		} else if !r.watchMark() {
+			return Message{}, false, nil
+		}
 	}
-	return r.attempt(message)
+	ok, err = r.take(&message)
+	return message, ok, err
+}
+
+// watchMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
+func (r *receiver) watchMark() bool {
+	r.pace.wasEarly()
+	for range looks {
+		if r.queue.arrived() {
+			r.pace.hasCome()
+			return true
+		}
+	}
+	r.pace.wasInVain()
+	return false
+}
+
+func (r *receiver) awaitMessage(ctx context.Context) (Message, error) {
+	var message Message
+	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		return r.attempt(&message)
+	})
+	return message, err
 }
 
 // TryRecv receives the next message if it is there: see [Endpoint.Recv].
@@ -133,11 +158,30 @@ func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error
 // value, if there is any. Its bytes stay as they are until something else is received through the endpoint. Otherwise
 // it is as [Endpoint.Recv].
 func (e *Endpoint) Read(ctx context.Context) (Message, error) {
-	value, ok, err := e.TryRead()
-	if ok || err != nil {
+	if value, ok, err := e.recv.watchBox(); ok || err != nil {
 		return value, err
 	}
-	err = e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+	return e.recv.awaitValue(ctx)
+}
+
+// watchBox takes the latest value as soon as it is there, for the time of an answer.
+func (r *receiver) watchBox() (value Message, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	if r.endpoint.settings.spin > 0 {
+		for left := looks; left > 0 && !r.box.arrived(); left-- {
+		}
+	}
+	ok, err = r.attemptBox(&value, false)
+	return value, ok, err
+}
+
+func (r *receiver) awaitValue(ctx context.Context) (Message, error) {
+	var value Message
+	err := r.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
 		return r.attemptBox(&value, false)
 	})
 	return value, err
@@ -237,7 +281,9 @@ func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
 		if ok {
 			tail := r.boxLink.in.tail
 			r.endpoint.ring(&tail.takenWaiters, &tail.taken)
-			r.endpoint.counts.skipped.Add(found.skipped)
+			if found.skipped > 0 {
+				r.endpoint.counts.skipped.Add(found.skipped)
+			}
 			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
 			return true, nil
 		}

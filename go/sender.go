@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"sync"
+
+	"eshm/internal/shm"
 )
 
 // route is how messages travel.
@@ -74,6 +76,10 @@ func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error)
 	sent := 0
 	err := e.send.await(ctx, func(s *sender) (bool, error) {
 		for sent < len(messages) {
+			if short := s.directMany(messages[sent:]); short > 0 {
+				sent += short
+				continue
+			}
 			if done, err := s.attempt(messages[sent]); !done {
 				return false, err
 			}
@@ -90,11 +96,40 @@ func (s *sender) try(message []byte) (bool, error) {
 	if err := s.ready(); err != nil {
 		return false, err
 	}
-	sent, err := s.attempt(message)
-	if sent && s.route == viaQueue {
-		s.queue.warm()
+	if !s.direct(message) {
+		return s.attempt(message)
 	}
-	return sent, err
+	s.ringReceiver()
+	s.count(1)
+	s.queue.warm()
+	return true, nil
+}
+
+// direct publishes a message on the shortest way there is, if it can take that.
+func (s *sender) direct(message []byte) bool {
+	if len(message) > slotPayload || s.route != viaQueue || s.loaned || !s.queue.hasKnownSlot() {
+		return false
+	}
+	s.queue.pushShort(message)
+	return true
+}
+
+// directMany publishes messages from the first on as far as [sender.direct] can, and looks for a parked receiver once.
+func (s *sender) directMany(messages [][]byte) int {
+	count := 0
+	for count < len(messages) && s.direct(messages[count]) {
+		count++
+	}
+	if count > 0 {
+		s.ringReceiver()
+		s.count(count)
+	}
+	return count
+}
+
+// count notes that messages were sent.
+func (s *sender) count(messages int) {
+	shm.Publish(&s.endpoint.sent, s.endpoint.sent.Load()+uint32(messages))
 }
 
 // await attempts until it succeeds, waiting for room and for a master.
@@ -210,6 +245,11 @@ func (s *sender) attempt(message []byte) (bool, error) {
 
 func (s *sender) publish(room reservation) {
 	s.queue.publish(room)
+	s.ringReceiver()
+	s.count(1)
+}
+
+func (s *sender) ringReceiver() {
 	control := s.queue.control
 	if control.receiversParked.Load() != 0 {
 		// Not the slot that was just published: after several messages the receiver may wait for a later one.
@@ -247,6 +287,11 @@ func (s *sender) put(value []byte) error {
 		return failTooLarge(s.endpoint.name, len(value), box.size)
 	}
 	box.put(value)
+	if tail := box.tail; s.route == viaLegacy {
+		tail.wakeSeq.Add(1) // a full fence, since an ESHM 1.x process fences for itself only
+	} else {
+		shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
+	}
 	s.endpoint.ring(&box.tail.waiters, &box.tail.wakeSeq)
 	return nil
 }

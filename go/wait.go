@@ -73,11 +73,10 @@ func (s *spot) spin(limit time.Duration) bool {
 	if limit == 0 || s.nap > 0 {
 		return false
 	}
-	const round = 2048 // looks: some 2 µs, which most answers take no longer than
 	sign, seen := s.sign, s.seen
 	var since time.Time
 	for {
-		for range round {
+		for range looks {
 			if sign.Load() != seen {
 				return true
 			}
@@ -120,7 +119,8 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 	at.parked.Add(^uint32(0))
 }
 
-// ring wakes who is parked on a word that was just changed. The change was a full fence, as all of sync/atomic are.
+// ring wakes who is parked on a word that was just changed. The change was a full fence, as all of sync/atomic are, or
+// [shm.Publish] of a word whose parkers fence for both.
 func (e *Endpoint) ring(parked, word *atomic.Uint32) {
 	if parked.Load() != 0 {
 		e.wake(word)

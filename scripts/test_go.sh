@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Tests the Go package and its peer program: see --help.
+# Tests the Go package, and checks the Go programs of the kit and the benchmark: see --help.
 set -euo pipefail
 
 usage() {
@@ -31,7 +31,7 @@ step() { printf '==> %s\n' "$*"; }
 
 staticcheck=honnef.co/go/tools/cmd/staticcheck@v0.8.2
 
-for module in go interop-tests/peers/go; do
+for module in go interop-tests/peers/go bench/go; do
     cd "$root/$module"
     step "$module: gofmt"
     unformatted=$(gofmt -l .)

@@ -14,8 +14,9 @@ const (
 	futexWait = 0 // FUTEX_WAIT, not FUTEX_PRIVATE_FLAG: the word is shared between processes
 	futexWake = 1 // FUTEX_WAKE
 
-	barrierQuery  = 0      // MEMBARRIER_CMD_QUERY
-	barrierGlobal = 1 << 1 // MEMBARRIER_CMD_GLOBAL_EXPEDITED
+	barrierQuery    = 0      // MEMBARRIER_CMD_QUERY
+	barrierGlobal   = 1 << 1 // MEMBARRIER_CMD_GLOBAL_EXPEDITED
+	barrierRegister = 1 << 2 // MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
 )
 
 // Wait sleeps while the word is expected, until it is woken or the time is over. It may return early.
@@ -40,6 +41,20 @@ var barrierWorks = sync.OnceValue(func() bool {
 	commands, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierQuery, 0, 0)
 	return errno == 0 && commands&barrierGlobal != 0
 })
+
+// registered tells whether the barriers of other processes reach this one. [Register] writes it once, before there is
+// anything to publish.
+var registered bool
+
+var register = sync.OnceFunc(func() {
+	_, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierRegister, 0, 0)
+	registered = errno == 0
+})
+
+// Register lets the barriers of other processes reach this one: who parks orders its store of "I am parked" and the
+// loads that [Publish] is followed by here, so that Publish need not. Where the system cannot, Publish is a
+// full fence. It is to be called before the first Publish to memory that is shared.
+func Register() { register() }
 
 // Barrier runs a full memory barrier on every core that runs a registered process. It reports whether it could.
 func Barrier() bool {

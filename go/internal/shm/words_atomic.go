@@ -20,6 +20,15 @@ func StoreWords(words []atomic.Uint64, bytes []byte) {
 	}
 }
 
+// Store stores a value: who sees it sees what was stored before.
+func Store(word *atomic.Uint32, value uint32) { word.Store(value) }
+
+// Store64 is [Store] for eight bytes.
+func Store64(word *atomic.Uint64, value uint64) { word.Store(value) }
+
+// Publish is [Store] before a load that tells whether to wake somebody. It is a full fence, as those of sync/atomic are.
+func Publish(word *atomic.Uint32, value uint32) { word.Store(value) }
+
 // LoadWords fills bytes from words, of which there are enough.
 func LoadWords(bytes []byte, words []atomic.Uint64) {
 	for len(bytes) >= 8 {

@@ -10,7 +10,8 @@ import (
 // On amd64 stores become visible in the order of the program, and so are loads carried out: a plain copy between the
 // two stores, or the two loads, of a sequence lock is ordered as words that are copied atomically would be, and a
 // copied value that tears is discarded by the lock. sync/atomic has no store cheaper than XCHG, which would
-// make a copy twenty times slower. The race detector, which cannot know this, gets the words of words_atomic.go.
+// make a copy twenty times slower, and each message wait for its own store. The race detector, which cannot know
+// this, gets what is in words_atomic.go.
 
 // StoreWords copies bytes into words, of which there are enough, and fills the last one up with zeros.
 func StoreWords(words []atomic.Uint64, bytes []byte) {
@@ -22,6 +23,26 @@ func StoreWords(words []atomic.Uint64, bytes []byte) {
 // LoadWords fills bytes from words, of which there are enough.
 func LoadWords(bytes []byte, words []atomic.Uint64) {
 	copy(bytes, plain(words))
+}
+
+// Store stores a value: who sees it sees what was stored before.
+func Store(word *atomic.Uint32, value uint32) {
+	// An atomic.Uint32 is four bytes without a header.
+	*(*uint32)(unsafe.Pointer(word)) = value
+}
+
+// Store64 is [Store] for eight bytes.
+func Store64(word *atomic.Uint64, value uint64) {
+	*(*uint64)(unsafe.Pointer(word)) = value
+}
+
+// Publish is [Store] before a load that tells whether to wake somebody: see [Register].
+func Publish(word *atomic.Uint32, value uint32) {
+	if !registered {
+		word.Store(value) // XCHG, a full fence
+		return
+	}
+	Store(word, value)
 }
 
 func plain(words []atomic.Uint64) []byte {
