@@ -1,0 +1,50 @@
+"""What a call's handler may know of the call."""
+
+from __future__ import annotations
+
+import time
+from typing import TYPE_CHECKING
+
+from users_service.errors import CallError, Code
+
+if TYPE_CHECKING:
+    import threading
+
+
+class Call:
+    """One call at the server: when it is to be over, and whether the server is stopping.
+
+    deadline_ms: how long the client will wait, in milliseconds from now on; 0: without limit.
+    stopping: set when the server is told to stop.
+    """
+
+    __slots__ = ("_ends", "_stopping")
+
+    def __init__(self, deadline_ms: int, stopping: threading.Event) -> None:
+        self._ends = time.monotonic() + deadline_ms / 1000 if deadline_ms else None
+        self._stopping = stopping
+
+    def left(self) -> float | None:
+        """Return the seconds left, or None where there is no limit."""
+        return None if self._ends is None else self._ends - time.monotonic()
+
+    def check(self) -> None:
+        """Raise DEADLINE_EXCEEDED when the time is over, and UNAVAILABLE when the server is stopping."""
+        if self._ends is not None and self._ends <= time.monotonic():
+            raise CallError(Code.DEADLINE_EXCEEDED, "the call was not over within its deadline")
+        if self._stopping.is_set():
+            raise stopping_error()
+
+    def pause(self, seconds: float) -> None:
+        """Wait, no longer than the call may last.
+
+        Raises what `check` does.
+        """
+        left = self.left()
+        self._stopping.wait(seconds if left is None else min(seconds, left))
+        self.check()
+
+
+def stopping_error() -> CallError:
+    """Return the error of a call that the server's end cuts short."""
+    return CallError(Code.UNAVAILABLE, "the server is stopping; try again when it is back")

@@ -1,0 +1,1 @@
+"""The four transports, from the server's side."""

@@ -1,0 +1,1 @@
+"""The message classes, generated from `services/proto` when the package is installed."""
