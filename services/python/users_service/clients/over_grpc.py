@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import grpc
 
-from users_service.clients.base import unavailable
 from users_service.errors import CallError, Code
 from users_service.methods import METHODS, PACKAGE, Method
 from users_service.wire.items_pb2 import EchoRequest
@@ -38,17 +37,13 @@ class GrpcClient:
         self._callables: dict[str, Any] = {}
 
     def connect(self) -> None:
-        """Connect, unless that has been done."""
-        if self._channel is None:
-            channel = grpc.insecure_channel(self._address, _OPTIONS)
-            states: queue.SimpleQueue[grpc.ChannelConnectivity] = queue.SimpleQueue()
-            channel.subscribe(states.put, try_to_connect=True)
-            while (state := states.get()) is not grpc.ChannelConnectivity.READY:
-                if state is grpc.ChannelConnectivity.TRANSIENT_FAILURE:
-                    channel.close()
-                    raise unavailable(f"no connection to {self._address}")
-            channel.unsubscribe(states.put)
-            self._channel = channel
+        """Connect: the first call does that, so ask for the server's health."""
+        check: Any = self._opened().unary_unary("/grpc.health.v1.Health/Check", None, None)
+        try:
+            check(b"", timeout=10)
+        except grpc.RpcError as error:
+            self.close()
+            raise _call_error(error) from None
 
     def close(self) -> None:
         """Disconnect."""
@@ -75,22 +70,22 @@ class GrpcClient:
 
     def unknown(self, name: str, deadline_ms: int = 0) -> None:
         """Call a method that is not in the contract."""
-        channel = self._connected()
+        channel = self._opened()
         call: Any = channel.unary_unary(f"/{PACKAGE}.{name.replace('.', '/')}", None, None)
         try:
             call(b"", timeout=_seconds(deadline_ms))
         except grpc.RpcError as error:
             raise _call_error(error) from None
 
-    def _connected(self) -> grpc.Channel:
-        self.connect()
-        assert self._channel is not None
+    def _opened(self) -> grpc.Channel:
+        if self._channel is None:
+            self._channel = grpc.insecure_channel(self._address, _OPTIONS)
         return self._channel
 
     def _callable(self, method: Method) -> Any:
         found = self._callables.get(method.name)
         if found is None:
-            channel = self._connected()
+            channel = self._opened()
             sides = (
                 "stream" if method.client_streams else "unary",
                 "stream" if method.server_streams else "unary",
