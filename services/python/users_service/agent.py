@@ -85,7 +85,7 @@ class Agent:
             reply = self._client.unary(method, json_wire.read(method.request, params), deadline)
             return json_wire.write(reply)
         if op not in self._ops:
-            raise CallError(Code.UNIMPLEMENTED, f"there is no op '{op}'")
+            raise invalid(f"there is no op '{op}'")
         return self._ops[op](deadline, **params)
 
     def _connect(self, _deadline: int) -> dict[str, Any]:

@@ -132,7 +132,9 @@ class RestStream:
         self._deadline.left()
         try:
             self._client._connection.send(data)
-        except (OSError, http.client.HTTPException) as error:
+        except OSError as error:
+            # A server that has refused the call need not read the rest of it.
+            self.receive()
             raise self._client._failed(error) from None
 
     def receive(self) -> Message | None:
