@@ -31,7 +31,7 @@ class Call:
     def check(self) -> None:
         """Raise DEADLINE_EXCEEDED when the time is over, and UNAVAILABLE when the server is stopping."""
         if self._ends is not None and self._ends <= time.monotonic():
-            raise CallError(Code.DEADLINE_EXCEEDED, "the call was not over within its deadline")
+            raise deadline_error()
         if self._stopping.is_set():
             raise stopping_error()
 
@@ -40,9 +40,22 @@ class Call:
 
         Raises what `check` does.
         """
-        left = self.left()
-        self._stopping.wait(seconds if left is None else min(seconds, left))
+        allowed = self.allowed(seconds)
+        self._stopping.wait(allowed)
         self.check()
+        if allowed < seconds:
+            # Whatever the clock says: a wait may end a moment early.
+            raise deadline_error()
+
+    def allowed(self, seconds: float) -> float:
+        """Return `seconds`, or what is left until the deadline if that is less."""
+        left = self.left()
+        return seconds if left is None else min(seconds, max(left, 0.0))
+
+
+def deadline_error() -> CallError:
+    """Return the error of a call that lasts too long."""
+    return CallError(Code.DEADLINE_EXCEEDED, "the call was not over within its deadline")
 
 
 def stopping_error() -> CallError:

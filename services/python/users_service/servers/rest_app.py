@@ -15,6 +15,7 @@ from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 
 from users_service import json_wire, service
+from users_service.call import deadline_error
 from users_service.errors import CallError, Code, as_call_error, invalid, too_large
 from users_service.methods import METHODS
 from users_service.servers import rest_models as models
@@ -203,8 +204,10 @@ def _items(app: FastAPI, context: Context) -> None:
         call = context.begin(deadline)
         payload = await _body(request, context.max_message)
         if delay_ms:
-            left = call.left()
-            await asyncio.sleep(delay_ms / 1000 if left is None else min(delay_ms / 1000, max(left, 0)))
+            allowed = call.allowed(delay_ms / 1000)
+            await asyncio.sleep(allowed)
+            if allowed < delay_ms / 1000:
+                raise deadline_error()
         call.check()
         return Response(payload, media_type="application/octet-stream")
 
