@@ -3,6 +3,7 @@ package eshm
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"os"
@@ -566,5 +567,12 @@ func TestText(t *testing.T) {
 	}
 	if text, err := DecodeText([]byte("no terminator, and \uFFFD")); err != nil {
 		t.Errorf("%q %v", text, err)
+	}
+}
+
+func TestRolesAndStatesAreLoggedAsWords(t *testing.T) {
+	text, err := json.Marshal(map[string]any{"role": Slave, "state": Frozen})
+	if err != nil || string(text) != `{"role":"slave","state":"frozen"}` {
+		t.Errorf("%s %v", text, err)
 	}
 }

@@ -24,6 +24,9 @@ func (r Role) String() string {
 	}
 }
 
+// MarshalText is [Role.String], for logs and JSON.
+func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
+
 // peer is the role at the other end. The role is settled: not Auto.
 func (r Role) peer() Role {
 	if r == Master {
@@ -60,3 +63,6 @@ const (
 func (s PeerState) String() string {
 	return [...]string{"absent", "alive", "frozen", "dead", "closed"}[s]
 }
+
+// MarshalText is [PeerState.String], for logs and JSON.
+func (s PeerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }
