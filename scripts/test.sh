@@ -21,6 +21,7 @@ about=(
     cpp "the C++ package, as an outside project uses it; clang-format"
     capi "the C library: 1.x programs in C and C++ against an installed prefix"
     go "the Go package: gofmt, vet, staticcheck, tests, race detector, fuzzing"
+    examples "a Go API with a Python service: both linted, and tested together"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
 )
 
@@ -31,6 +32,7 @@ step_python() { scripts/test_python.sh; }
 step_cpp() { scripts/test_cpp.sh; }
 step_capi() { scripts/test_capi.sh; }
 step_go() { scripts/test_go.sh; }
+step_examples() { examples/go-python-users/test.sh; }
 step_interop() { cargo test --package interop-tests --no-fail-fast; }
 
 run() { # run STEP: in a shell of its own, so that its failure does not end the others
