@@ -10,7 +10,7 @@ Looks for the tools that building and testing all languages needs, and installs 
 is at hand and allowed; otherwise it names what is missing and how to install it, and fails.
 
 Rust (cargo 1.88 or newer, with rustfmt and clippy), Python (3.9 or newer, with venv), a C++17 compiler, CMake,
-GoogleTest, clang-format, binutils, pkg-config, Go (1.24 or newer).
+GoogleTest, clang-format, binutils, pkg-config, curl, Go (1.24 or newer).
 TEXT
 }
 
@@ -35,6 +35,7 @@ need cmake cmake
 need clang-format clang-format
 need objcopy binutils
 need pkg-config pkg-config
+need curl curl
 need python3 python3
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)
 python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)

@@ -65,6 +65,7 @@ clean_up() {
 trap clean_up EXIT
 ((quick)) && [[ $output == "$here" ]] && output=$work
 
+mkdir -p "$output"
 "$here/run.sh" --prepare
 venv=${CARGO_TARGET_DIR:-$root/target}/go-python-users/venv
 "$venv/bin/python" -m pip install --quiet --disable-pip-version-check -r "$here/load-testing/requirements.txt"
