@@ -1,57 +1,90 @@
 //! When to look for the next message, so that the look does not disturb its arrival.
 //!
 //! A receiver that looks too early takes a copy of the cache line that the sender is about to write, which the sender then
-//! has to have taken back: the message pays for two transfers between the cores instead of one. So
+//! has to have taken back: the message pays for more transfers between the cores than the one that it needs. So
 //!
-//! - in an exchange, where something was sent since the last message came, the answer comes after about the same time as the
-//!   one before, and that is when to look first. The time is learnt: longer after a look that was too early, shorter by
-//!   little after one that was not. A look that is late by some ticks costs these; one that is early costs a transfer;
+//! - in an exchange, where something was sent since the last message came, one of the two ends rests between its own message
+//!   and the first look for the answer. How long depends on the distance between the two cores, on the peer, and on what the
+//!   two do with their messages, and a few ticks matter; so it is not computed but found out: candidates compete, each is
+//!   timed over some exchanges, the better third goes on, and from time to time they compete again. Not to rest is one of
+//!   them. If both ends rested, each would wait for the other's rest to end;
 //! - in a stream, whoever has caught up with the sender gives it a moment to write some lines ahead.
 
+use crate::config::Role;
 use crate::sync::ticks;
 
-/// How much longer after an early look. In ticks, as all below.
-const LONGER: u64 = 24;
-/// After so many looks in a row that were not early, the time is shortened twice as fast.
-const STREAK: u32 = 24;
-/// The longest time: a microsecond or two, a bit more than the exchanges that this is for.
+/// How long an answer takes at most that a rest is worth while for, in ticks, as all below: a microsecond or two.
 const LONGEST: u64 = 4096;
 /// So many messages that were there at the first look are a stream.
 const STREAM: u32 = 8;
 /// What a sender gets to write ahead: some tens of short messages.
 const BREATH: u64 = 512;
+/// How many exchanges pass before the first contest, and between two: in the beginning, and in the end. The
+/// contest itself takes some 3000, so that it costs about a hundredth of a long exchange's time.
+const FIRST_TERM: u32 = 256;
+const SHORTEST_TERM: u32 = 1 << 12;
+const LONGEST_TERM: u32 = 1 << 17;
 
 /// See the module.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Pace {
-    /// In an exchange, how long after a message not to look for the next one; 0: look at once, and at no clock.
+    /// Whether this is the end that rests.
+    rests: bool,
+    /// How long to rest; 0: look at once, and at no clock.
     rest: u64,
-    /// When the last message of an exchange came.
-    last: u64,
+    /// How many exchanges to go on so.
+    left: u32,
+    /// The next time, how many.
+    term: u32,
+    /// Between two contests, none.
+    contest: Option<Contest>,
+    /// In a contest: when the exchange began.
+    begun: u64,
     /// How many messages this endpoint had sent when it last looked.
     sent: u64,
     /// Whether it had sent any since the look before.
     exchange: bool,
-    /// Looks in a row that were not early.
+    /// Messages in a row that were there at the first look.
     streak: u32,
 }
 
 impl Pace {
+    pub(crate) fn new(role: Role) -> Self {
+        Pace {
+            rests: role == Role::Master,
+            rest: 0,
+            left: FIRST_TERM,
+            term: SHORTEST_TERM,
+            contest: None,
+            begun: 0,
+            sent: 0,
+            exchange: false,
+            streak: 0,
+        }
+    }
+
     /// Waits, without a look at shared memory, until it is time for one. `sent`: how many messages this endpoint has sent.
     #[inline(always)]
     pub(crate) fn hold(&mut self, sent: u64) {
-        self.exchange = self.sent != sent;
+        self.exchange = self.rests && self.sent != sent;
         self.sent = sent;
-        if self.exchange && self.rest > 0 {
-            self.last = wait_until(self.last, self.rest);
+        if self.exchange {
+            if self.left == 0 {
+                self.decide();
+            }
+            self.left -= 1;
+            if self.rest > 0 || self.contest.is_some() {
+                self.begun = ticks();
+                wait_until(self.begun, self.rest);
+            }
         }
     }
 
     /// The first look found the message.
     #[inline(always)]
-    pub(crate) fn was_not_early(&mut self) {
+    pub(crate) fn was_there(&mut self) {
         self.streak = self.streak.saturating_add(1);
-        self.rest = self.rest.saturating_sub(1 << (self.streak / STREAK).min(8));
+        self.note();
     }
 
     /// The first look found nothing.
@@ -62,54 +95,168 @@ impl Pace {
         self.streak = 0;
     }
 
-    /// The message came some looks after the first.
-    pub(crate) fn has_come(&mut self) {
-        if self.exchange {
-            self.rest = (self.rest + LONGER).min(LONGEST);
-            self.last = ticks();
+    /// The message came some looks after the first, or not in the time of an answer.
+    pub(crate) fn is_over(&mut self) {
+        self.note();
+    }
+
+    #[inline(always)]
+    fn note(&mut self) {
+        if self.exchange
+            && let Some(contest) = &mut self.contest
+        {
+            contest.note(ticks().wrapping_sub(self.begun).min(LONGEST));
         }
     }
 
-    /// The message did not come in the time of an answer: this is no exchange.
-    pub(crate) fn was_in_vain(&mut self) {
-        self.rest = 0;
+    /// How to go on, and how long.
+    #[cold]
+    fn decide(&mut self) {
+        let contest = self.contest.get_or_insert_with(Contest::new);
+        if contest.is_begun() && contest.next_candidate() {
+            self.rest = contest.winner();
+            self.left = self.term;
+            self.term = (self.term * 2).min(LONGEST_TERM);
+            self.contest = None;
+        } else {
+            self.rest = contest.candidate();
+            self.left = contest.length;
+        }
     }
 }
 
-/// Spins until `ticks` after `start`, and returns the time. A clock that stands still is not waited for.
-fn wait_until(start: u64, rest: u64) -> u64 {
-    loop {
-        let now = ticks();
-        if now.wrapping_sub(start) >= rest || now == 0 {
-            return now;
-        }
+/// Finds out with which rest exchanges take the shortest time.
+#[derive(Debug)]
+struct Contest {
+    /// Who is still in, the winner of the round before first.
+    entrants: [Entrant; Contest::ENTRANTS],
+    count: usize,
+    current: usize,
+    /// How many exchanges each gets in this round.
+    length: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entrant {
+    rest: u64,
+    /// The sum of the times of its exchanges in this round.
+    cost: Option<u64>,
+}
+
+impl Contest {
+    const ENTRANTS: usize = 24;
+    /// The shortest rest but none, and the step from one to the next, in percent: up to 820.
+    const SHORTEST: u64 = 100;
+    const STEP: u64 = 110;
+    const FIRST_LENGTH: u32 = 64;
+    /// Of three candidates one gets into the next round.
+    const KEPT: usize = 3;
+
+    fn new() -> Self {
+        let mut entrants = [Entrant::default(); Self::ENTRANTS];
+        let rests = std::iter::successors(Some(Self::SHORTEST), |rest| Some(rest * Self::STEP / 100));
+        entrants[1..].iter_mut().zip(rests).for_each(|(entrant, rest)| entrant.rest = rest);
+        Contest { entrants, count: Self::ENTRANTS, current: 0, length: Self::FIRST_LENGTH }
     }
+
+    fn is_begun(&self) -> bool {
+        self.entrants[0].cost.is_some()
+    }
+
+    fn candidate(&self) -> u64 {
+        self.entrants[self.current].rest
+    }
+
+    /// An exchange of the current candidate took so long.
+    fn note(&mut self, took: u64) {
+        *self.entrants[self.current].cost.get_or_insert(0) += took;
+    }
+
+    /// The next one's turn; returns whether none is left, and the contest over.
+    fn next_candidate(&mut self) -> bool {
+        self.current += 1;
+        if self.current < self.count {
+            return false;
+        }
+        self.entrants[..self.count].sort_by_key(|entrant| entrant.cost);
+        if self.count <= Self::KEPT {
+            return true;
+        }
+        self.count /= Self::KEPT;
+        self.entrants.iter_mut().for_each(|entrant| entrant.cost = None);
+        self.current = 0;
+        self.length *= 2;
+        false
+    }
+
+    fn winner(&self) -> u64 {
+        self.entrants[0].rest
+    }
+}
+
+/// Spins until `ticks` after `start`. A clock that stands still is not waited for.
+fn wait_until(start: u64, rest: u64) {
+    while start != 0 && ticks().wrapping_sub(start) < rest {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_stream_after_an_exchange_is_not_held_up() {
-        let mut pace = Pace { rest: LONGEST, ..Pace::default() };
-        let before = pace.last;
-        pace.hold(0);
-        assert_eq!(pace.last, before, "nothing was sent, so nothing is waited for");
-        let looks = (0..).take_while(|_| {
-            pace.was_not_early();
-            pace.rest > 0
-        });
-        assert!(looks.count() < 20 * STREAK as usize);
+    /// Lets the candidates compete where an exchange takes as long as `cost` says.
+    fn winner(cost: impl Fn(u64) -> u64) -> u64 {
+        let mut contest = Contest::new();
+        loop {
+            for _ in 0..contest.length {
+                let took = cost(contest.candidate());
+                contest.note(took);
+            }
+            if contest.next_candidate() {
+                return contest.winner();
+            }
+        }
     }
 
     #[test]
-    fn the_rest_is_bounded_and_ends_when_nothing_comes() {
-        let mut pace = Pace::default();
-        pace.hold(1);
-        (1..1000).for_each(|_| pace.has_come());
-        assert_eq!(pace.rest, LONGEST);
-        pace.was_in_vain();
-        assert_eq!(pace.rest, 0);
+    fn the_rest_that_costs_least_wins() {
+        // Cores far apart: an early look costs a transfer, a late one its lateness.
+        let far = winner(|rest| if rest < 500 { 1200 } else { 830 + (rest - 500) });
+        assert!((500..=550).contains(&far), "{far}");
+        let near = winner(|rest| if rest < 140 { 330 } else { 210 + (rest - 140) });
+        assert!((140..=154).contains(&near), "{near}");
+    }
+
+    #[test]
+    fn nobody_rests_where_it_does_not_pay() {
+        assert_eq!(winner(|rest| 300 + rest), 0);
+        assert_eq!(winner(|_| LONGEST), 0, "a peer that takes its time");
+    }
+
+    #[test]
+    fn the_contest_ends_and_comes_again_ever_more_rarely() {
+        let mut pace = Pace::new(Role::Master);
+        let mut contests = Vec::new();
+        for exchange in 1..1_000_000 {
+            let before = pace.contest.is_some();
+            pace.hold(exchange);
+            pace.was_there();
+            if pace.contest.is_some() && !before {
+                contests.push(exchange);
+            }
+        }
+        assert_eq!(contests[0], u64::from(FIRST_TERM) + 1);
+        let gaps: Vec<_> = contests.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.len() > 5 && gaps.is_sorted(), "{gaps:?}");
+        assert!(gaps.iter().all(|&gap| gap < 2 * u64::from(LONGEST_TERM)), "{gaps:?}");
+    }
+
+    #[test]
+    fn only_one_end_rests_and_only_after_it_sent() {
+        let mut slave = Pace::new(Role::Slave);
+        (1..1000).for_each(|sent| slave.hold(sent));
+        assert_eq!(slave.begun, 0);
+        let mut master = Pace { rest: u64::MAX, ..Pace::new(Role::Master) };
+        master.hold(0);
+        assert_eq!(master.begun, 0, "a stream is not held up");
     }
 }

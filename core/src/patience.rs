@@ -7,10 +7,10 @@ use crate::sync::spin_hint;
 use crate::wait::Doorbell;
 
 /// How often a waiter looks, at most, before it parks: some ten microseconds, about what a park and a wake-up cost.
-const MOST_SPINS: u32 = 1500;
+const MOST_SPINS: u32 = 3000;
 const FEWEST_SPINS: u32 = 50;
 /// How many of them go without a hint to the core that it is spinning: about a microsecond.
-const EAGER_SPINS: u32 = 500;
+const EAGER_SPINS: u32 = 2000;
 /// The longest park. A waiter looks up from time to time for what nobody rings a bell for: a peer that was
 /// killed, a segment that was replaced. ESHM 1.2 uses the same.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);

@@ -20,7 +20,9 @@ pub struct Receiver {
     mailbox: MailboxMemory,
     queue: Option<QueueReceiver>,
     patience: Patience,
-    pace: Pace,
+    /// When to look for values, and for messages.
+    value_pace: Pace,
+    message_pace: Pace,
     cursor: Cursor,
     /// When the last value was read, on the coarse clock.
     read_at: Duration,
@@ -70,7 +72,8 @@ impl Receiver {
             mailbox: side.attachment.incoming_mailbox(),
             queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
             patience: Patience::new(side.link.config().wait),
-            pace: Pace::default(),
+            value_pace: Pace::new(side.link.role),
+            message_pace: Pace::new(side.link.role),
             side,
             cursor: Cursor::default(),
             read_at: Duration::ZERO,
@@ -93,8 +96,10 @@ impl Receiver {
     /// # Errors
     /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
     pub fn read(&mut self) -> Result<Message<'_>> {
-        self.await_news();
-        let found = self.wait(What::Value, None)?;
+        let found = match self.look_for_news()? {
+            Some(found) => found,
+            None => self.wait(What::Value, None)?,
+        };
         Ok(self.message(found))
     }
 
@@ -103,7 +108,10 @@ impl Receiver {
     /// # Errors
     /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
-        let found = in_time(self.wait(What::Value, Some(timeout)))?;
+        let found = match self.look_for_news()? {
+            Some(found) => Some(found),
+            None => in_time(self.wait(What::Value, Some(timeout)))?,
+        };
         Ok(found.map(|found| self.message(found)))
     }
 
@@ -281,16 +289,16 @@ impl Receiver {
         if self.side.is_calm()
             && let Some(queue) = &self.queue
         {
-            self.pace.hold(self.side.link.counters.sent.get());
+            self.message_pace.hold(self.side.link.counters.sent.get());
             let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
             if lent.is_some() {
-                self.pace.was_not_early();
+                self.message_pace.was_there();
             } else {
-                self.pace.was_early();
+                self.message_pace.was_early();
                 lent = queue
                     .peek_often(self.patience.eager_looks())
                     .map_err(|broken| self.side.broken(broken))?;
-                if lent.is_some() { self.pace.has_come() } else { self.pace.was_in_vain() }
+                self.message_pace.is_over();
             }
             return Ok(lent.map(Found::Lent));
         }
@@ -337,14 +345,28 @@ impl Receiver {
         Ok(None)
     }
 
-    /// Spends the time of an answer on the mailbox's cache line, or less if there is news.
+    /// As `look_eagerly`, for a value.
     #[inline(always)]
-    fn await_news(&self) {
-        let channel = self.mailbox.channel();
-        let mut looks = if self.side.is_calm() { self.patience.eager_looks() } else { 0 };
-        while looks > 0 && !channel.may_have_news(&self.cursor) {
-            looks -= 1;
+    fn look_for_news(&mut self) -> Result<Option<Found>> {
+        if self.lent {
+            self.release();
         }
+        if !self.side.is_calm() {
+            return Ok(None);
+        }
+        self.value_pace.hold(self.side.link.counters.sent.get());
+        let channel = self.mailbox.channel();
+        let looks = self.patience.eager_looks();
+        let came = (0..looks).position(|_| channel.may_have_news(&self.cursor));
+        if came == Some(0) {
+            self.value_pace.was_there();
+        } else {
+            self.value_pace.is_over();
+        }
+        if came.is_none() {
+            return Ok(None);
+        }
+        Ok(self.look_into_mailbox(What::Value)?.map(Found::Copied))
     }
 
     /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.

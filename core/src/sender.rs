@@ -194,8 +194,12 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send`].
+    #[inline]
     pub fn loan(&mut self, len: usize) -> Result<Loan<'_>> {
-        let start = self.loan_until(len, None)?;
+        let start = match self.loan_fast(len)? {
+            Some(start) => start,
+            None => self.loan_until(len, None)?,
+        };
         Ok(Loan { sender: self, start, len })
     }
 
@@ -203,8 +207,12 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send_timeout`].
+    #[inline]
     pub fn loan_timeout(&mut self, len: usize, timeout: Duration) -> Result<Loan<'_>> {
-        let start = self.loan_until(len, Some(timeout))?;
+        let start = match self.loan_fast(len)? {
+            Some(start) => start,
+            None => self.loan_until(len, Some(timeout))?,
+        };
         Ok(Loan { sender: self, start, len })
     }
 
@@ -212,7 +220,11 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::try_send`].
+    #[inline]
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        if let Some(start) = self.loan_fast(len)? {
+            return Ok(Loan { sender: self, start, len });
+        }
         self.prepare()?;
         self.check_size(len, self.limit())?;
         self.side.link.check_writable()?;
@@ -227,8 +239,11 @@ impl Sender {
     /// # Errors
     /// [`Error::Closed`] if there is none, or another call has ended it; [`Error::Reconnecting`] if the segment was
     /// replaced meanwhile; otherwise as [`Sender::try_send`]. The loan is gone in every case.
+    #[inline]
     pub fn send_loaned(&mut self) -> Result<()> {
-        if let Err(error) = self.check_loan() {
+        if !self.side.is_calm()
+            && let Err(error) = self.check_loan()
+        {
             self.forget_loan();
             return Err(error);
         }
@@ -240,6 +255,7 @@ impl Sender {
         }
         match self.queue.as_mut().and_then(QueueSender::send_loan) {
             Some(woke) => {
+                self.count_sent();
                 self.count_wake(woke);
                 Ok(())
             }
@@ -274,8 +290,7 @@ impl Sender {
             match queue.send(bytes) {
                 Ok(Some(woke)) => {
                     self.count_wake(woke);
-                    let sent = &self.side.link.counters.sent;
-                    sent.set(sent.get().wrapping_add(1));
+                    self.count_sent();
                     return Ok(true);
                 }
                 Ok(None) => {}
@@ -285,11 +300,25 @@ impl Sender {
         Ok(false)
     }
 
+    /// As `send_fast`, for a loan.
+    #[inline(always)]
+    fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
+        if self.side.is_calm()
+            && let Some(queue) = &mut self.queue
+            && len <= queue.capacity()
+        {
+            self.drafted = None;
+            return queue.loan(len).map_err(|broken| self.side.broken(broken));
+        }
+        Ok(None)
+    }
+
     #[cold]
     fn send_until(&mut self, bytes: &[u8], timeout: Option<Duration>) -> Result<()> {
         self.wait_whole(bytes.len(), timeout, |sender| Ok(sender.attempt(bytes)?.then_some(())))
     }
 
+    #[cold]
     fn loan_until(&mut self, len: usize, timeout: Option<Duration>) -> Result<*mut u8> {
         self.wait_whole(len, timeout, |sender| sender.attempt_loan(len))
     }
@@ -480,7 +509,14 @@ impl Sender {
         self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
         let fences = if self.side.is_calm() { Fences::Asymmetric } else { Fences::Symmetric };
         let woke = channel.write(bytes, fences);
+        self.count_sent();
         self.count_wake(woke);
+    }
+
+    #[inline(always)]
+    fn count_sent(&self) {
+        let sent = &self.side.link.counters.sent;
+        sent.set(sent.get().wrapping_add(1));
     }
 
     #[inline]

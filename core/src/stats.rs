@@ -50,7 +50,7 @@ pub struct Stats {
 /// The counts that an endpoint keeps by itself. Any thread may read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// Messages that the sender sent by the fast path; only its thread counts them.
+    /// What the sender wrote, and sent by the fast path; only its thread counts.
     pub(crate) sent: Counter,
     pub(crate) skipped: Counter,
     pub(crate) timeouts: Counter,
