@@ -12,9 +12,6 @@ from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import matplotlib as mpl
-
-mpl.use("svg")
 from matplotlib import pyplot as plt
 
 WAYS = {
@@ -175,6 +172,8 @@ def said(*command: str) -> str:
 
 def draw(table: Table, path: Path) -> None:
     """Draw p50 and p99 by size, one panel per mode."""
+    plt.switch_backend("svg")
+    plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, panels = plt.subplots(1, len(table), figsize=(6 * len(table), 4.5), squeeze=False)
     for panel, (mode, sizes) in zip(panels[0], table.items()):
         for way, colour in zip(WAYS, ["tab:blue", "tab:orange", "tab:green"]):
