@@ -22,6 +22,12 @@ const CLOSED: u32 = 1;
 const ADRIFT: u32 = 2;
 /// A bit of [`Link::attention`]: the peer is an ESHM 1.x process.
 const LEGACY: u32 = 4;
+/// After so long without traffic an endpoint's heartbeat slows down,
+const IDLE_AFTER: Duration = Duration::from_secs(1);
+/// by this factor: a thread that wakes up a thousand times a second takes a hundredth of a core.
+const LEISURE: u32 = 4;
+/// How many slow beats the stale threshold must have room for.
+const BEATS: u32 = 20;
 /// What [`Link::attention`] grows by when the attachment is replaced.
 const EPOCH: u32 = 8;
 
@@ -58,6 +64,8 @@ struct State {
     /// The peer's pid and its generation as the segment counts it, when last looked at.
     identity: (i32, u32),
     next_beat: Instant,
+    /// How much was sent and received when last looked at, and when that last changed.
+    traffic: (u64, Instant),
     /// Since when the peer has been frozen, dead or closed.
     missed: Option<Missed>,
     /// The heartbeats (master's, slave's) when statistics were last asked for.
@@ -81,6 +89,7 @@ impl Link {
             watch: Watch::new(attachment.peer_pulse(), now),
             identity: (attachment.peer_pulse().pid, attachment.peer_generation()),
             next_beat: now,
+            traffic: (0, now),
             missed: None,
             last_stats: (0, 0),
             attachment: Arc::clone(&attachment),
@@ -278,10 +287,21 @@ impl Link {
             crash_point!("keep.beaten");
             state.attachment.publish_reads();
             crash_point!("keep.published");
-            state.next_beat = now + self.config.heartbeat_interval;
+            state.next_beat = now + self.config.heartbeat_interval * self.leisure(&mut state, now);
         }
         self.look(&mut state, now);
         Some(state.next_beat)
+    }
+
+    /// How many intervals long the next one is: an endpoint that has been idle with a peer of ours costs less.
+    fn leisure(&self, state: &mut State, now: Instant) -> u32 {
+        let traffic = self.counters.sent.get().wrapping_add(self.counters.received.get());
+        if traffic != state.traffic.0 || state.attachment.peer_is_legacy() {
+            state.traffic = (traffic, now);
+        }
+        let stretched = self.config.heartbeat_interval * LEISURE;
+        let idle = now - state.traffic.1 >= IDLE_AFTER && stretched * BEATS <= self.config.stale_threshold;
+        if idle { LEISURE } else { 1 }
     }
 
     /// One heartbeat, by hand.

@@ -11,6 +11,7 @@
 //! - in a stream, whoever has caught up with the sender gives it a moment to write some lines ahead.
 
 use crate::config::Role;
+use crate::stats::OwnCounter;
 use crate::sync::ticks;
 
 /// How long an answer takes at most that a rest is worth while for, in ticks, as all below: a microsecond or two.
@@ -44,7 +45,7 @@ pub(crate) struct Pace {
     sent: u64,
     /// Whether it had sent any since the look before.
     exchange: bool,
-    /// Messages in a row that were there at the first look.
+    /// Messages in a row that were there at the first look, without a rest before it.
     streak: u32,
 }
 
@@ -65,9 +66,9 @@ impl Pace {
 
     /// Waits, without a look at shared memory, until it is time for one. `sent`: how many messages this endpoint has sent.
     #[inline(always)]
-    pub(crate) fn hold(&mut self, sent: u64) {
-        self.exchange = self.rests && self.sent != sent;
-        self.sent = sent;
+    pub(crate) fn hold(&mut self, sent: &OwnCounter) {
+        // In a stream the count is not looked at: another thread may be changing it all the time.
+        self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent.get());
         if self.exchange {
             if self.left == 0 {
                 self.decide();
@@ -80,11 +81,20 @@ impl Pace {
         }
     }
 
+    #[inline(always)]
+    fn has_sent(&mut self, sent: u64) -> bool {
+        std::mem::replace(&mut self.sent, sent) != sent
+    }
+
     /// The first look found the message.
     #[inline(always)]
     pub(crate) fn was_there(&mut self) {
-        self.streak = self.streak.saturating_add(1);
-        self.note();
+        // What came during a rest may have been waited for.
+        if self.exchange && (self.rest > 0 || self.contest.is_some()) {
+            self.note();
+        } else {
+            self.streak = self.streak.saturating_add(1);
+        }
     }
 
     /// The first look found nothing.
@@ -236,10 +246,13 @@ mod tests {
     fn the_contest_ends_and_comes_again_ever_more_rarely() {
         let mut pace = Pace::new(Role::Master);
         let mut contests = Vec::new();
+        let sent = OwnCounter::default();
         for exchange in 1..1_000_000 {
             let before = pace.contest.is_some();
-            pace.hold(exchange);
-            pace.was_there();
+            sent.count(1);
+            pace.hold(&sent);
+            pace.was_early();
+            pace.is_over();
             if pace.contest.is_some() && !before {
                 contests.push(exchange);
             }
@@ -252,11 +265,31 @@ mod tests {
 
     #[test]
     fn only_one_end_rests_and_only_after_it_sent() {
-        let mut slave = Pace::new(Role::Slave);
-        (1..1000).for_each(|sent| slave.hold(sent));
-        assert_eq!(slave.begun, 0);
+        let sent = OwnCounter::default();
         let mut master = Pace { rest: u64::MAX, ..Pace::new(Role::Master) };
-        master.hold(0);
-        assert_eq!(master.begun, 0, "a stream is not held up");
+        master.hold(&sent);
+        assert_eq!(master.begun, 0, "nothing was sent");
+        let mut slave = Pace { rest: u64::MAX, ..Pace::new(Role::Slave) };
+        sent.count(1);
+        slave.hold(&sent);
+        assert_eq!(slave.begun, 0, "the other end rests");
+    }
+
+    #[test]
+    fn a_stream_is_not_held_up_by_what_another_thread_sends() {
+        let sent = OwnCounter::default();
+        let mut pace = Pace::new(Role::Master);
+        for _ in 0..STREAM {
+            sent.count(1);
+            pace.hold(&sent);
+            assert!(pace.exchange);
+            pace.was_there();
+        }
+        sent.count(1);
+        pace.hold(&sent);
+        assert!(!pace.exchange);
+        pace.was_early();
+        pace.hold(&sent);
+        assert!(pace.exchange, "the stream has ended");
     }
 }

@@ -247,20 +247,35 @@ impl Receiver {
             // What is broken is reported by the next call: what was handed over is released first.
             next = if (count as usize) < most { queue.peek_ahead(count).unwrap_or(None) } else { None };
         }
-        if queue.release(count) {
-            self.side.link.counters.wakeups.add(1);
-        }
+        let woke = queue.release(count);
+        self.count_received(count, woke);
         Ok(count as usize)
     }
 
     /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
     /// call that receives does so too.
     pub fn release(&mut self) {
-        if std::mem::take(&mut self.lent)
-            && !self.side.link.is_forked()
+        if std::mem::take(&mut self.lent) {
+            self.release_one();
+        }
+    }
+
+    #[inline]
+    fn release_one(&mut self) {
+        // In a forked child the message is the parent's to release.
+        if !self.side.link.is_forked()
             && let Some(queue) = &mut self.queue
-            && queue.release(1)
         {
+            let woke = queue.release(1);
+            self.count_received(1, woke);
+        }
+    }
+
+    /// `woke`: whether the release took a system call.
+    #[inline(always)]
+    fn count_received(&self, count: u32, woke: bool) {
+        self.side.link.counters.received.count(count.into());
+        if woke {
             self.side.link.counters.wakeups.add(1);
         }
     }
@@ -289,7 +304,7 @@ impl Receiver {
         if self.side.is_calm()
             && let Some(queue) = &self.queue
         {
-            self.message_pace.hold(self.side.link.counters.sent.get());
+            self.message_pace.hold(&self.side.link.counters.sent);
             let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
             if lent.is_some() {
                 self.message_pace.was_there();
@@ -354,7 +369,7 @@ impl Receiver {
         if !self.side.is_calm() {
             return Ok(None);
         }
-        self.value_pace.hold(self.side.link.counters.sent.get());
+        self.value_pace.hold(&self.side.link.counters.sent);
         let channel = self.mailbox.channel();
         let looks = self.patience.eager_looks();
         let came = (0..looks).position(|_| channel.may_have_news(&self.cursor));
@@ -466,6 +481,7 @@ impl Receiver {
             Ok(Some(value)) => {
                 self.read_at = now;
                 self.side.attachment.count_read();
+                self.count_received(1, false);
                 if !self.side.is_calm() {
                     // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
                     self.side.attachment.publish_reads();
@@ -539,13 +555,8 @@ impl Message<'_> {
 impl Drop for Message<'_> {
     #[inline]
     fn drop(&mut self) {
-        // In a forked child the message is the parent's to release.
-        if self.lent
-            && !self.receiver.side.link.is_forked()
-            && let Some(queue) = &mut self.receiver.queue
-            && queue.release(1)
-        {
-            self.receiver.side.link.counters.wakeups.add(1);
+        if self.lent {
+            self.receiver.release_one();
         }
     }
 }

@@ -172,7 +172,7 @@ impl Sender {
             let capacity = queue.capacity();
             let fitting = messages.iter().map(AsRef::as_ref).take_while(|bytes| bytes.len() <= capacity);
             let (sent, woke) = queue.send_many(fitting).map_err(|broken| self.side.broken(broken))?;
-            self.count_wake(woke);
+            self.count_sent(sent, woke);
             match messages.get(sent) {
                 Some(next) if sent == 0 => self.check_size(next.as_ref().len(), capacity)?,
                 _ => {}
@@ -255,8 +255,7 @@ impl Sender {
         }
         match self.queue.as_mut().and_then(QueueSender::send_loan) {
             Some(woke) => {
-                self.count_sent();
-                self.count_wake(woke);
+                self.count_sent(1, woke);
                 Ok(())
             }
             None => Err(Error::Closed { segment: self.side.link.segment() }),
@@ -289,8 +288,7 @@ impl Sender {
         {
             match queue.send(bytes) {
                 Ok(Some(woke)) => {
-                    self.count_wake(woke);
-                    self.count_sent();
+                    self.count_sent(1, woke);
                     return Ok(true);
                 }
                 Ok(None) => {}
@@ -465,7 +463,9 @@ impl Sender {
             && let Some(queue) = &mut self.queue
         {
             let sent = queue.send(bytes).map_err(|broken| self.side.broken(broken))?;
-            self.count_wake(sent == Some(true));
+            if let Some(woke) = sent {
+                self.count_sent(1, woke);
+            }
             return Ok(sent.is_some());
         }
         let free = self.is_free();
@@ -509,18 +509,13 @@ impl Sender {
         self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
         let fences = if self.side.is_calm() { Fences::Asymmetric } else { Fences::Symmetric };
         let woke = channel.write(bytes, fences);
-        self.count_sent();
-        self.count_wake(woke);
+        self.count_sent(1, woke);
     }
 
+    /// `woke`: whether that took a system call.
     #[inline(always)]
-    fn count_sent(&self) {
-        let sent = &self.side.link.counters.sent;
-        sent.set(sent.get().wrapping_add(1));
-    }
-
-    #[inline]
-    fn count_wake(&self, woke: bool) {
+    fn count_sent(&self, count: usize, woke: bool) {
+        self.side.link.counters.sent.count(count as u64);
         if woke {
             self.side.link.counters.wakeups.add(1);
         }

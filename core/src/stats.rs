@@ -50,12 +50,32 @@ pub struct Stats {
 /// The counts that an endpoint keeps by itself. Any thread may read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// What the sender wrote, and sent by the fast path; only its thread counts.
-    pub(crate) sent: Counter,
+    /// What the sender wrote and sent; only its thread counts.
+    pub(crate) sent: OwnCounter,
+    /// What the receiver read and released; only its thread counts.
+    pub(crate) received: OwnCounter,
     pub(crate) skipped: Counter,
     pub(crate) timeouts: Counter,
     pub(crate) reconnects: Counter,
     pub(crate) wakeups: Counter,
+}
+
+/// A count that one thread keeps, with nothing else in its cache lines: others do something else meanwhile.
+#[derive(Debug, Default)]
+#[repr(align(128))]
+pub(crate) struct OwnCounter(Counter);
+
+impl OwnCounter {
+    /// Only the thread that keeps the count calls this.
+    #[inline(always)]
+    pub(crate) fn count(&self, more: u64) {
+        self.0.set(self.get().wrapping_add(more));
+    }
+
+    #[inline(always)]
+    pub(crate) fn get(&self) -> u64 {
+        self.0.get()
+    }
 }
 
 /// A count. It orders nothing: every access is relaxed.

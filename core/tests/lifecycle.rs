@@ -409,3 +409,22 @@ fn a_loan_in_a_segment_that_was_replaced_is_not_sent_into_the_void() {
     assert!(matches!(error, eshm::Error::Reconnecting { .. }), "{error}");
     sender.send(b"and it goes on").unwrap();
 }
+
+#[test]
+fn an_idle_endpoint_beats_less_often_until_there_is_traffic() {
+    let name = Name::new("idle");
+    let mut master = master(&name).open().unwrap();
+    let mut slave = slave(&name).open().unwrap();
+    assert_talk(&mut master, &mut slave);
+    // How many beats there are in a tenth of a second: a hundred at most, a quarter of that of an idle endpoint.
+    let beats = |endpoint: &Endpoint| {
+        let before = endpoint.stats().unwrap().master_heartbeat;
+        thread::sleep(Duration::from_millis(100));
+        endpoint.stats().unwrap().master_heartbeat - before
+    };
+    poll("the slower beat", || (beats(&master) <= 30).then_some(()));
+    poll("the usual beat", || {
+        assert_talk(&mut master, &mut slave);
+        (beats(&master) > 40).then_some(())
+    });
+}
