@@ -140,10 +140,10 @@ _cells: dict[tuple[str, str], list[int]] = collections.defaultdict(lambda: [0, 0
 def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     outcome: Any = yield
     report = outcome.get_result()
-    if report.when == "call" or not report.passed:
+    if report.failed or (report.passed and report.when == "call"):
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
         row = str(parameters.get("pairing") or f"others → {parameters.get('server_language', 'any')}")
-        _cells[row, item.path.stem.removeprefix("test_")][not report.passed] += 1
+        _cells[row, item.path.stem.removeprefix("test_")][report.failed] += 1
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

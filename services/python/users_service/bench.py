@@ -29,8 +29,12 @@ def bench(
     payload: int,
     reuse: bool,
     warmup: int = 0,
+    pause_us: int = 0,
 ) -> dict[str, Any]:
-    """Echo `payload` bytes `calls` times, on one connection if `reuse`; return times and errors."""
+    """Echo `payload` bytes `calls` times, on one connection if `reuse`; return times and errors.
+
+    Before each call that is timed there is a pause of `pause_us` microseconds.
+    """
     sent = pattern(payload)
     for _ in range(warmup):
         client.echo(sent)
@@ -40,6 +44,8 @@ def bench(
     for number in range(calls):
         if not reuse:
             client.close()
+        if pause_us:
+            time.sleep(pause_us / 1e6)
         start = time.perf_counter_ns()
         try:
             answer = client.echo(sent)
@@ -54,14 +60,14 @@ def bench(
         raise invalid(f"none of {calls} calls succeeded")
     return {
         "latencies_ns": _summary(latencies),
-        "histogram": sorted(collections.Counter(map(_bucket, latencies)).items()),
+        "histogram": sorted(collections.Counter(map(bucket, latencies)).items()),
         "seconds": seconds,
         "errors": errors,
         "cpu_seconds": cpu_seconds,
     }
 
 
-def _bucket(value: int) -> int:
+def bucket(value: int) -> int:
     """Return the greatest value that an HDR histogram does not tell from this one."""
     shift = max(value.bit_length() - _BITS, 0)
     return ((value >> shift) + 1 << shift) - 1

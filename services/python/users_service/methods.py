@@ -33,13 +33,13 @@ class Method:
         """Whether it takes one message and returns one."""
         return not (self.client_streams or self.server_streams)
 
-    def parse(self, body: bytes) -> Message:
+    def parse(self, body: bytes | memoryview) -> Message:
         """Return the request in `body`.
 
         Raises INVALID_ARGUMENT when there is none.
         """
         try:
-            return self.request.FromString(body)
+            return self.request.FromString(body)  # type: ignore[arg-type] # any buffer will do
         except DecodeError as error:
             raise invalid(f"the request of {self.name} is no {self.request.DESCRIPTOR.name}: {error}") from None
 

@@ -1,0 +1,81 @@
+"""The Python side writes and reads long frames by hand: they are what protobuf makes of them."""
+
+from __future__ import annotations
+
+import pytest
+from users_service import eshm_frames
+from users_service.bench import bucket
+from users_service.errors import CallError, Code
+from users_service.wire.eshm_pb2 import Frame
+from users_service.wire.items_pb2 import EchoRequest
+
+#: Around the borders at which lengths take one byte more, and long frames are read another way.
+SIZES = (0, 1, 100, 127, 128, 4000, 4096, 16_383, 16_384, 2_097_151, 2_097_152)
+CALL = 0xFEDC_BA98_7654_3210
+
+
+@pytest.mark.parametrize("size", SIZES)
+def test_frames_are_those_of_protobuf(size: int) -> None:
+    body = b"\x7a" * size
+    for made, expected in (
+        (eshm_frames.request(CALL, "Users.Create", body, 70_000),
+         Frame(call=CALL, kind=Frame.REQUEST, method="Users.Create", deadline_ms=70_000, body=body)),
+        (eshm_frames.message(CALL, body), Frame(call=CALL, kind=Frame.MESSAGE, body=body)),
+        (eshm_frames.end(CALL, memoryview(body)), Frame(call=CALL, kind=Frame.END, body=body)),
+    ):  # fmt: skip
+        data = made.head + made.tail
+        assert len(made) == len(data)
+        assert data == expected.SerializeToString()
+        frame, found = eshm_frames.parse(data)
+        assert found == body
+        frame.body = body
+        assert frame == expected
+
+
+@pytest.mark.parametrize("size", SIZES)
+@pytest.mark.parametrize("delay_ms", [0, 300])
+def test_echoes_are_those_of_protobuf(size: int, delay_ms: int) -> None:
+    payload = b"\x0a" * size
+    made = eshm_frames.echo_request(CALL, payload, delay_ms, 5)
+    frame, body = eshm_frames.parse(made.head + made.tail)
+    assert (frame.call, frame.kind, frame.method, frame.deadline_ms) == (CALL, Frame.REQUEST, "Items.Echo", 5)
+    assert EchoRequest.FromString(bytes(body)) == EchoRequest(payload=payload, delay_ms=delay_ms)
+    assert eshm_frames.lone_payload(body) == (None if delay_ms else payload)
+
+
+def test_long_frames_in_any_order_are_read() -> None:
+    body = b"x" * 10_000
+    behind = Frame(body=body).SerializeToString() + Frame(call=CALL, kind=Frame.END).SerializeToString()
+    twice = Frame(call=CALL, body=b"first").SerializeToString() + Frame(kind=Frame.END, body=body).SerializeToString()
+    unknown = b"\xf5\x01abcd" + Frame(call=CALL, kind=Frame.END, body=body).SerializeToString()
+    for data in (behind, twice, unknown):
+        frame, found = eshm_frames.parse(data)
+        assert (frame.call, frame.kind, found) == (CALL, Frame.END, body)
+
+
+@pytest.mark.parametrize(
+    "start", [b"\x7a", b"\x7a\xff", b"\x7a\xff\xff\xff\xff\x7f", b"\x09", b"\x1a\xff\xff\x7f", b"\x0b", b""]
+)
+def test_long_noise_is_no_frame(start: bytes) -> None:
+    with pytest.raises(CallError) as caught:
+        eshm_frames.parse(start + b"\xff" * 10_000)
+    assert caught.value.code is Code.INVALID_ARGUMENT
+
+
+def test_an_echo_with_more_than_its_payload_is_not_taken_for_one() -> None:
+    for body in (
+        b"",
+        b"\x0a",
+        b"\x0a\x05abc",
+        b"\x0a\x02abc",
+        b"\x10\x07",
+        EchoRequest(payload=b"x", delay_ms=1).SerializeToString(),
+    ):
+        assert eshm_frames.lone_payload(body) is None
+
+
+def test_buckets_keep_three_figures() -> None:
+    for value in (0, 1, 999, 2047, 2048, 123_456, 10**9, 2**40 + 12_345):
+        found = bucket(value)
+        assert value <= found <= value * 1.001
+        assert bucket(found) == found
