@@ -208,7 +208,7 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     compile.args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]);
     compile.arg("-I").arg(prefix.join("include"));
     compile.args(
-        ["main", "commands", "observe", "payload", "traffic"]
+        ["main", "commands", "flood", "observe", "payload", "traffic"]
             .map(|name| sources.join(name).with_extension("cpp")),
     );
     compile.arg(prefix.join("lib/libeshm_cpp.a")).arg("-o").arg(&peer).args(["-pthread", "-ldl"]);

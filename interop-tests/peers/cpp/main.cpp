@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "commands.hpp"
+#include "flood.hpp"
 #include "observe.hpp"
 #include "traffic.hpp"
 
@@ -23,6 +24,9 @@ Traffic traffic(std::string_view scenario) {
     }
     if (scenario == "both-directions") {
         return both_directions;
+    }
+    if (scenario == "flood") {
+        return flood;
     }
     return scenario == "stream" ? stream : nullptr;
 }

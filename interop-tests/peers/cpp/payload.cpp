@@ -9,7 +9,16 @@ namespace {
 // The shortest numbered message: its number and its seed.
 constexpr std::size_t shortest = 16;
 
-// SplitMix64: the next word of the stream, and the state after it.
+std::uint64_t word_at(std::string_view bytes, std::size_t offset) {
+    std::uint64_t word = 0;
+    for (std::size_t index = 0; index < 8; ++index) {
+        word |= std::uint64_t{static_cast<unsigned char>(bytes[offset + index])} << (8 * index);
+    }
+    return word;
+}
+
+} // namespace
+
 std::uint64_t next(std::uint64_t& state) {
     state += 0x9E3779B97F4A7C15;
     std::uint64_t word = state;
@@ -23,16 +32,6 @@ void append(std::string& bytes, std::uint64_t word) {
         bytes.push_back(static_cast<char>(word >> shift & 0xFF));
     }
 }
-
-std::uint64_t word_at(std::string_view bytes, std::size_t offset) {
-    std::uint64_t word = 0;
-    for (std::size_t index = 0; index < 8; ++index) {
-        word |= std::uint64_t{static_cast<unsigned char>(bytes[offset + index])} << (8 * index);
-    }
-    return word;
-}
-
-} // namespace
 
 std::string payload(std::uint64_t seed, std::uint64_t number, std::size_t longest) {
     std::uint64_t state = seed;

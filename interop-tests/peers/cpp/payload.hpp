@@ -12,6 +12,12 @@ struct Numbered {
     std::uint64_t number;
 };
 
+// SplitMix64: the next word of the stream, and the state after it.
+std::uint64_t next(std::uint64_t& state);
+
+// Appends the word's bytes, the lowest first.
+void append(std::string& bytes, std::uint64_t word);
+
 // Message `number` of the series `seed`, 16 to `longest` bytes: both numbers, then pseudo-random bytes.
 std::string payload(std::uint64_t seed, std::uint64_t number, std::size_t longest);
 

@@ -29,6 +29,7 @@ var traffics = map[string]func(*eshm.Endpoint, *arguments) error{
 	"latest-value":    latestValue,
 	"both-directions": bothDirections,
 	"stream":          stream,
+	"flood":           flood,
 }
 
 func parse(words []string) (*arguments, error) {

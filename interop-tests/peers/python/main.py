@@ -7,6 +7,7 @@ import sys
 
 import commands
 import eshm
+import flood
 import traffic
 from observe import observe, observe_error, ready
 
@@ -39,6 +40,7 @@ SCENARIOS = {
     "latest-value": traffic.latest_value,
     "both-directions": traffic.both_directions,
     "stream": traffic.stream,
+    "flood": flood.flood,
 }
 
 

@@ -13,7 +13,7 @@ SHORTEST = 16
 _MASK = (1 << 64) - 1
 
 
-def _words(state: int) -> Iterator[int]:
+def words(state: int) -> Iterator[int]:
     """SplitMix64: the words of the stream that starts after `state`."""
     while True:
         state = (state + 0x9E37_79B9_7F4A_7C15) & _MASK
@@ -24,10 +24,10 @@ def _words(state: int) -> Iterator[int]:
 
 def payload(seed: int, number: int, longest: int) -> bytes:
     """Message `number` of the series `seed`, SHORTEST to `longest` bytes: both, then pseudo-random bytes."""
-    words = _words(next(_words(seed)) ^ number)
-    length = SHORTEST + next(words) % (longest - SHORTEST + 1)
+    stream = words(next(words(seed)) ^ number)
+    length = SHORTEST + next(stream) % (longest - SHORTEST + 1)
     count = (length - SHORTEST + 7) // 8
-    return struct.pack(f"<{2 + count}Q", number, seed, *(next(words) for _ in range(count)))[:length]
+    return struct.pack(f"<{2 + count}Q", number, seed, *(next(stream) for _ in range(count)))[:length]
 
 
 def check(message: bytes, longest: int) -> tuple[int, int]:

@@ -1,6 +1,7 @@
 //! The Rust peer of the conformance kit. `interop-tests/README.md` says what each scenario does.
 
 mod commands;
+mod flood;
 mod journal;
 mod ledger;
 mod observe;
@@ -50,6 +51,7 @@ enum Scenario {
     LatestValue,
     BothDirections,
     Stream,
+    Flood,
     Ledger,
 }
 
@@ -113,6 +115,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Scenario::LatestValue => traffic::latest_value(&mut endpoint, arguments)?,
         Scenario::BothDirections => traffic::both_directions(&mut endpoint, arguments)?,
         Scenario::Stream => traffic::stream(&mut endpoint, arguments)?,
+        Scenario::Flood => flood::flood(&mut endpoint, arguments)?,
     }
     Ok(endpoint.close()?)
 }

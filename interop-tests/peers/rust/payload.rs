@@ -4,7 +4,7 @@
 pub const SHORTEST: usize = 16;
 
 /// SplitMix64: the next word of the stream, and the state after it.
-fn next(state: &mut u64) -> u64 {
+pub fn next(state: &mut u64) -> u64 {
     *state = state.wrapping_add(0x9E37_79B9_7F4A_7C15);
     let mut word = *state;
     word = (word ^ (word >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);

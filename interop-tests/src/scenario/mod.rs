@@ -5,6 +5,7 @@ mod bad_input;
 mod both_directions;
 mod clean_close;
 mod echo;
+mod flood;
 mod foreign_segment;
 mod framing;
 mod latest_value;
@@ -40,6 +41,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "echo", promise: "10 000 messages go out and back: none lost, doubled, reordered or torn", run: echo::run },
     Scenario { name: "latest-value", promise: "a slow reader gets whole, ever newer values, and received + skipped = written", run: latest_value::run },
     Scenario { name: "both-directions", promise: "both ends send and receive at once without loss", run: both_directions::run },
+    Scenario { name: "flood", promise: "a million messages of 0 bytes to the capacity pass, one at a time and in batches", run: flood::run },
     Scenario { name: "auto-auto", promise: "of two endpoints that start at the same instant exactly one becomes master", run: auto_auto::run },
     Scenario { name: "slave-first", promise: "a slave that starts first waits for its master, and says so when none comes", run: slave_first::run },
     Scenario { name: "clean-close", promise: "a clean close reaches the other side, after all that was sent", run: clean_close::run },
