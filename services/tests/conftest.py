@@ -142,7 +142,8 @@ def pytest_runtest_makereport(item: pytest.Item) -> Iterator[None]:
     report = outcome.get_result()
     if report.failed or (report.passed and report.when == "call"):
         parameters = item.callspec.params if isinstance(item, pytest.Function) and hasattr(item, "callspec") else {}
-        row = str(parameters.get("pairing") or f"others → {parameters.get('server_language', 'any')}")
+        to = parameters.get("server_language") or parameters.get("client_language")
+        row = str(parameters.get("pairing") or (f"others → {to}" if to else "by itself"))
         _cells[row, item.path.stem.removeprefix("test_")][report.failed] += 1
 
 

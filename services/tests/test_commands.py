@@ -22,27 +22,25 @@ if TYPE_CHECKING:
 
 def test_a_client_for_people(client_language: str, shared: Callable[[str], Server]) -> None:
     addresses = shared(client_language).addresses
+
+    def run(transport: str, *arguments: str, stdin: str = "") -> list[dict[str, object]]:
+        done = run_client(client_language, transport, addresses[transport], *arguments, stdin=stdin)
+        assert done.returncode == 0, done.stderr
+        return [json.loads(line) for line in done.stdout.splitlines()]
+
+    address = email()
+    (user,) = run("socket", "create", "Ada", address)
+    assert run("rest", "get", str(user["id"])) == [user]
+    assert user in run("grpc", "list")
+    assert run("eshm", "search", address) == [user]
+    (changed,) = run("eshm", "update", str(user["id"]), "Grace", address)
+    assert changed == {**user, "name": "Grace"}
+    assert run("grpc", "delete", str(user["id"])) == [changed]
+    assert run("rest", "item", "5") == [{"id": 5, "name": "item 5"}]
     for transport in TRANSPORTS:
-
-        def run(*arguments: str, stdin: str = "", transport: str = transport) -> list[dict[str, object]]:
-            done = run_client(client_language, transport, addresses[transport], *arguments, stdin=stdin)
-            assert done.returncode == 0, done.stderr
-            return [json.loads(line) for line in done.stdout.splitlines()]
-
-        address = email()
-        (user,) = run("create", "Ada", address)
-        assert run("get", str(user["id"])) == [user]
-        assert user in run("list")
-        assert run("search", address) == [user]
-        (changed,) = run("update", str(user["id"]), "Grace", address)
-        assert changed == {**user, "name": "Grace"}
-        assert run("delete", str(user["id"])) == [changed]
-        assert run("item", "5") == [{"id": 5, "name": "item 5"}]
-        assert run("items", "--first", "2", "--count", "2") == [
-            {"id": 2, "name": "item 2"},
-            {"id": 3, "name": "item 3"},
-        ]
-        assert [line["text"] for line in run("chat", stdin="a\nb\n")] == ["A", "B"]
+        items = run(transport, "items", "--first", "2", "--count", "2")
+        assert items == [{"id": 2, "name": "item 2"}, {"id": 3, "name": "item 3"}]
+        assert [line["text"] for line in run(transport, "chat", stdin="a\nb\n")] == ["A", "B"]
         failed = run_client(client_language, transport, addresses[transport], "get", "nobody")
         assert failed.returncode == 1
         assert re.match("NOT_FOUND: .", failed.stderr)

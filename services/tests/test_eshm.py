@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import time
 from typing import TYPE_CHECKING
 
 import eshm
@@ -132,6 +133,15 @@ def test_a_request_ends_the_call_before_it(seat: Seat) -> None:
     seat.request("Items.Upload")
     call = seat.request("Items.Get", GetItemRequest(id=6))
     assert Item.FromString(seat.end(call).body).id == 6
+    # So is one that the server waits with.
+    began = time.monotonic()
+    for first in ("given up", "cancelled"):
+        waiting = seat.request("Items.Echo", EchoRequest(delay_ms=9000))
+        if first == "cancelled":
+            seat.frame(Frame(call=waiting, kind=Frame.CANCEL))
+        call = seat.request("Items.Get", GetItemRequest(id=7))
+        assert Item.FromString(seat.end(call).body).id == 7
+    assert time.monotonic() - began < 8
 
 
 def test_a_call_that_is_cancelled_is_answered_no_more(seat: Seat) -> None:

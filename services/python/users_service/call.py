@@ -9,6 +9,7 @@ from users_service.errors import CallError, Code
 
 if TYPE_CHECKING:
     import threading
+    from collections.abc import Callable
 
 
 class Call:
@@ -16,13 +17,17 @@ class Call:
 
     deadline_ms: how long the client will wait, in milliseconds from now on; 0: without limit.
     stopping: set when the server is told to stop.
+    wait: waits for some seconds, less if the call is over before; until the server stops, unless given.
     """
 
-    __slots__ = ("_ends", "_stopping")
+    __slots__ = ("_ends", "_stopping", "_wait")
 
-    def __init__(self, deadline_ms: int, stopping: threading.Event) -> None:
+    def __init__(
+        self, deadline_ms: int, stopping: threading.Event, wait: Callable[[float], object] | None = None
+    ) -> None:
         self._ends = time.monotonic() + deadline_ms / 1000 if deadline_ms else None
         self._stopping = stopping
+        self._wait = wait or stopping.wait
 
     def left(self) -> float | None:
         """Return the seconds left, or None where there is no limit."""
@@ -41,7 +46,7 @@ class Call:
         Raises what `check` does.
         """
         allowed = self.allowed(seconds)
-        self._stopping.wait(allowed)
+        self._wait(allowed)
         self.check()
         if allowed < seconds:
             # Whatever the clock says: a wait may end a moment early.

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import time
+from functools import partial
 from typing import TYPE_CHECKING
 
 import eshm
 
 from users_service import eshm_frames
-from users_service.call import stopping_error
+from users_service.call import Call, stopping_error
 from users_service.errors import CallError, Code, as_call_error, too_large
 from users_service.methods import Method, method
 from users_service.wire.eshm_pb2 import Frame
 
 if TYPE_CHECKING:
-    from users_service.call import Call
     from users_service.eshm_frames import Bytes, Incoming, Outgoing
     from users_service.servers.context import Context
 
@@ -81,7 +81,7 @@ class ClientCalls:
     def _one_call(self, frame: Frame, body: Bytes) -> None:
         began = time.perf_counter()
         code = Code.OK
-        call = self._context.begin(frame.deadline_ms)
+        call = Call(frame.deadline_ms, self._context.stopping, partial(self._listen, frame.call))
         try:
             self._answer(frame.call, method(frame.method), body, call)
         except _DroppedError:
@@ -129,6 +129,15 @@ class ClientCalls:
                     self._send(eshm_frames.message(number, answer.SerializeToString()), number, call)
         reply = conversation.finish()
         self._end(number, b"" if reply is None else reply.SerializeToString(), call=call)
+
+    def _listen(self, number: int, seconds: float) -> None:
+        """Wait, but not longer than the client wants call `number`."""
+        ends = time.monotonic() + seconds
+        while (left := ends - time.monotonic()) > 0:
+            try:
+                self._heed(number, self._parse(self._endpoint.recv(min(left, _SLICE))))
+            except eshm.TimeoutError:
+                self._look_up(None)
 
     def _heed(self, number: int, incoming: Incoming | None) -> None:
         """Raise _DroppedError when a frame ends call `number`."""
