@@ -18,6 +18,11 @@ use crate::wait::{Doorbell, Fences};
 
 /// Arena allocations start on cache lines.
 const LINE: u64 = 64;
+/// A sender that has nothing in flight starts over at the arena's beginning once it is so far into it: memory that was
+/// used lately lies in a cache. (In tests after little, so that they come to it.)
+const WARM: u64 = if cfg!(test) { 128 } else { 32 << 10 };
+/// For a message of so many bytes it looks whether it has anything in flight: that costs one cache line of many.
+const LONG: usize = if cfg!(test) { 100 } else { 4 << 10 };
 
 // SAFETY: the payload is written by the sender before it publishes the mark, and read by the receiver after it has
 // seen it; the sender writes it again only after it has seen the receiver's release. `QueueSender` and
@@ -394,9 +399,11 @@ impl QueueSender {
 
     /// Finds contiguous room in the arena, for `len` ≤ capacity.
     fn reserve_arena(&mut self, len: usize) -> Result<Option<Place>, Broken> {
-        let place = self.find_in_arena(len);
-        if place.is_some() {
-            return Ok(place);
+        if len < LONG || self.in_flight.is_empty() {
+            let place = self.find_in_arena(len);
+            if place.is_some() {
+                return Ok(place);
+            }
         }
         self.look_at_consumed()?;
         Ok(self.find_in_arena(len))
@@ -407,7 +414,8 @@ impl QueueSender {
         let len = (len as u64).next_multiple_of(LINE);
         let offset = self.arena_head % size;
         // A message that would not fit before the arena's end starts at its beginning.
-        let start = if offset + len > size { self.arena_head + (size - offset) } else { self.arena_head };
+        let over = offset + len > size || (self.in_flight.is_empty() && offset >= WARM);
+        let start = if over { self.arena_head + (size - offset) } else { self.arena_head };
         let end = start + len;
         let oldest = self.in_flight.front().map_or(start, |flight| flight.start);
         (end - oldest <= size).then_some(Place::Arena { start, end })
