@@ -18,6 +18,8 @@ pub struct Target {
     pub limit: Limit,
     /// How far from it the figure may be.
     pub bound: Bound,
+    /// What a figure that misses it is to be seen beside, and why that bounds it.
+    pub beside: (Figure, &'static str),
 }
 
 /// How a case's observations become a figure.
@@ -76,26 +78,51 @@ pub struct Verdict {
     pub target: String,
     /// Whether it holds.
     pub met: bool,
-    /// Why not, when it is not a matter of speed.
+    /// Why not, or what is to be known about it.
     pub why: Option<String>,
 }
 
-const RING: Limit = Limit::Of(Figure::Rate(stream(What::Ring, "rust")));
+const RING: Figure = Figure::Rate(stream(What::Ring, "rust"));
+const RING_TRIP: Figure = Figure::Ns(Case::round_trip(What::Ring, crate::cases::SMALL).touched());
 const MEBI: usize = 1 << 20;
+const COPIES: Figure = Figure::OneWay(Case::round_trip(What::Copy, MEBI));
+const FUTEX: Figure = Figure::Ns(Case::round_trip(What::Futex, crate::cases::SMALL));
+const PLAIN_RING: &str = "a bare slot ring, which moves the same line per message and does nothing else";
 
 /// A round trip of 56 bytes, against the bouncing cache line.
 const fn round_trip(id: &'static str, what: &'static str, case: Case, ratio: f64) -> Target {
-    Target { id, what, figure: Figure::Ns(case), limit: Limit::Line, bound: Bound::AtMost(ratio) }
+    Target {
+        id,
+        what,
+        figure: Figure::Ns(case),
+        limit: Limit::Line,
+        bound: Bound::AtMost(ratio),
+        beside: (RING_TRIP, PLAIN_RING),
+    }
 }
 
 /// A stream of 56-byte messages, against a number of million messages per second.
 const fn rate(id: &'static str, what: &'static str, case: Case, millions: f64) -> Target {
-    Target { id, what, figure: Figure::Rate(case), limit: Limit::Fixed(millions), bound: Bound::AtLeast(1.0) }
+    Target {
+        id,
+        what,
+        figure: Figure::Rate(case),
+        limit: Limit::Fixed(millions),
+        bound: Bound::AtLeast(1.0),
+        beside: (RING, PLAIN_RING),
+    }
 }
 
 /// The same, against half a bare slot ring.
 const fn half_ring(id: &'static str, what: &'static str, case: Case) -> Target {
-    Target { id, what, figure: Figure::Rate(case), limit: RING, bound: Bound::AtLeast(0.5) }
+    Target {
+        id,
+        what,
+        figure: Figure::Rate(case),
+        limit: Limit::Of(RING),
+        bound: Bound::AtLeast(0.5),
+        beside: (RING, PLAIN_RING),
+    }
 }
 
 /// Every promise of speed but one: being ahead of every rival is a comparison of many rows.
@@ -106,18 +133,24 @@ pub const TARGETS: [Target; 20] = [
     round_trip("queue-go", "queue round trip, 56 B, Go ↔ Go", queue("go", "go"), 1.3),
     round_trip("queue-go-rust", "queue round trip, 56 B, Go ↔ Rust", queue("go", "rust"), 1.3),
     round_trip("queue-python", "queue round trip, 56 B, Python ↔ Python", queue("python", "python"), 4.0),
-    round_trip(
-        "mailbox-rust",
-        "mailbox round trip, 56 B, Rust ↔ Rust",
-        Case::round_trip(What::Mailbox, crate::cases::SMALL).touched(),
-        1.5,
-    ),
+    Target {
+        id: "mailbox-rust",
+        what: "mailbox round trip, 56 B, Rust ↔ Rust",
+        figure: Figure::Ns(Case::round_trip(What::Mailbox, crate::cases::SMALL).touched()),
+        limit: Limit::Line,
+        bound: Bound::AtMost(1.5),
+        beside: (
+            RING_TRIP,
+            "a slot ring, whose sender can own its next line ahead; a mailbox has one line, which its reader holds",
+        ),
+    },
     Target {
         id: "queue-rust-ring",
         what: "queue round trip, 56 B, Rust ↔ Rust, against a bare slot ring (no promise: a line each way)",
         figure: Figure::Ns(queue("rust", "rust")),
-        limit: Limit::Of(Figure::Ns(Case::round_trip(What::Ring, crate::cases::SMALL).touched())),
+        limit: Limit::Of(RING_TRIP),
         bound: Bound::AtMost(1.10),
+        beside: (RING_TRIP, PLAIN_RING),
     },
     rate("stream-rust", "queue stream, 56 B, Rust", stream(What::Queue, "rust"), 100.0),
     half_ring("stream-rust-ring", "the same, against a bare slot ring", stream(What::Queue, "rust")),
@@ -141,6 +174,7 @@ pub const TARGETS: [Target; 20] = [
         figure: Figure::Ns(Case::round_trip(What::Loan, 4 * MEBI)),
         limit: Limit::Of(Figure::Ns(Case::round_trip(What::Loan, 64))),
         bound: Bound::AtMost(2.0),
+        beside: (RING_TRIP, PLAIN_RING),
     },
     Target {
         id: "copy-memcpy",
@@ -148,20 +182,26 @@ pub const TARGETS: [Target; 20] = [
         figure: Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
         limit: Limit::Of(Figure::TwoCopies(Case::memcpy(MEBI))),
         bound: Bound::AtLeast(0.8),
+        beside: (
+            COPIES,
+            "two memcpys through shared memory from process to process, each into lines that the other's core holds",
+        ),
     },
     Target {
         id: "copy-processes",
         what: "1 MiB copied in and out, against two memcpys between the two processes",
         figure: Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
-        limit: Limit::Of(Figure::OneWay(Case::round_trip(What::Copy, MEBI))),
+        limit: Limit::Of(COPIES),
         bound: Bound::AtLeast(0.8),
+        beside: (COPIES, "two memcpys through shared memory from process to process"),
     },
     Target {
         id: "parked",
         what: "round trip when both sides park, against a raw futex",
         figure: Figure::Ns(Case::round_trip(What::Park, crate::cases::SMALL)),
-        limit: Limit::Of(Figure::Ns(Case::round_trip(What::Futex, crate::cases::SMALL))),
+        limit: Limit::Of(FUTEX),
         bound: Bound::AtMost(1.15),
+        beside: (FUTEX, "a raw futex"),
     },
     Target {
         id: "wakeups",
@@ -169,6 +209,7 @@ pub const TARGETS: [Target; 20] = [
         figure: Figure::Wakeups(queue("rust", "rust")),
         limit: Limit::Fixed(0.001),
         bound: Bound::AtMost(1.0),
+        beside: (RING_TRIP, PLAIN_RING),
     },
     Target {
         id: "idle",
@@ -176,6 +217,7 @@ pub const TARGETS: [Target; 20] = [
         figure: Figure::Cpu(Case::idle()),
         limit: Limit::Fixed(0.5),
         bound: Bound::AtMost(1.0),
+        beside: (FUTEX, "a wake-up, there and back, of which a heartbeat is one every 1 to 4 ms"),
     },
 ];
 
@@ -242,17 +284,28 @@ impl Target {
             Limit::Fixed(limit) => Ok(limit),
         };
         let ratio = figure.as_ref().ok().zip(limit.as_ref().ok()).map(|(figure, limit)| figure / limit);
+        let met = ratio.is_some_and(|ratio| self.bound.holds(ratio));
+        let why = figure.as_ref().err().or(limit.as_ref().err()).cloned();
         Verdict {
             id: self.id,
             description: self.what,
             unit: self.figure.unit(),
             ratio,
             target: self.bound.to_string(),
-            met: ratio.is_some_and(|ratio| self.bound.holds(ratio)),
-            why: figure.as_ref().err().or(limit.as_ref().err()).cloned().or_else(|| self.reservation(rows)),
+            met,
+            why: why
+                .or_else(|| self.reservation(rows))
+                .or_else(|| if met { None } else { self.bounded_by(rows) }),
             figure: figure.ok(),
             limit: limit.ok(),
         }
+    }
+
+    /// What else was measured that says why the figure is not better.
+    fn bounded_by(&self, rows: &Rows) -> Option<String> {
+        let (figure, what) = self.beside;
+        let beside = figure.measured(rows).ok()?;
+        Some(format!("in the same run, {beside:.1} {} of {what}", figure.unit()))
     }
 
     /// What is to be known about the figure.
