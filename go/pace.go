@@ -23,10 +23,10 @@ type pace struct {
 }
 
 const (
-	// paceLonger is by how much the time grows after an early look.
-	paceLonger = 24
+	// paceLonger is by how many rounds the time grows after an early look.
+	paceLonger = 8
 	// paceStreak is after how many looks in a row that were not early the time is shortened twice as fast.
-	paceStreak = 24
+	paceStreak = 32
 	// paceLongest is the longest time: a microsecond or two, a bit more than the exchanges that this is for.
 	paceLongest = 4096
 	// paceStream is how many messages that were there at the first look are a stream.
