@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib.metadata
 
+from eshm._aio import AsyncEndpoint
 from eshm._compat import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
 from eshm._errors import (
     AttachError,
@@ -35,6 +36,7 @@ from eshm._types import Disconnect, PeerState, Role, Stats, Wait
 
 __all__ = [
     "ESHM",
+    "AsyncEndpoint",
     "AttachError",
     "Borrowed",
     "ClosedError",
