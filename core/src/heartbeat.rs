@@ -62,16 +62,19 @@ pub(crate) struct Watch {
     last: Pulse,
     /// When the pulse last differed from the one before.
     moved: Instant,
+    /// Whether the process was found to have ended since.
+    dead: bool,
 }
 
 impl Watch {
     pub(crate) fn new(pulse: Pulse, now: Instant) -> Self {
-        Watch { last: pulse, moved: now }
+        Watch { last: pulse, moved: now, dead: false }
     }
 
     /// Takes a new reading and judges. `is_gone`, told for how long the pulse has stood still, asks the system
     /// whether the process has ended; it is asked only after a quarter of the threshold, so a death shows
-    /// early, and a healthy peer costs nothing. Only the threshold makes a living process frozen.
+    /// early, and a healthy peer costs nothing. Only the threshold makes a living process frozen. A death lasts until the
+    /// pulse moves: whoever takes the seat after it may have taken it to replace the segment.
     pub(crate) fn judge(
         &mut self,
         pulse: Pulse,
@@ -83,10 +86,11 @@ impl Watch {
             *self = Watch::new(pulse, now);
         }
         let still = now.saturating_duration_since(self.moved);
+        self.dead = self.dead || pulse.alive && still >= threshold / 4 && is_gone(still);
         match pulse {
             Pulse { alive: false, pid: 0, .. } => PeerState::Absent,
             Pulse { alive: false, .. } => PeerState::Closed,
-            _ if still >= threshold / 4 && is_gone(still) => PeerState::Dead,
+            _ if self.dead => PeerState::Dead,
             _ if still >= threshold => PeerState::Frozen,
             _ => PeerState::Alive,
         }
@@ -119,6 +123,19 @@ mod tests {
         assert_eq!(watch.judge(PULSE, soon, THRESHOLD, |_| panic!("asked")), PeerState::Alive);
         let later = start + Duration::from_millis(25);
         assert_eq!(watch.judge(PULSE, later, THRESHOLD, |_| true), PeerState::Dead);
+    }
+
+    #[test]
+    fn a_death_lasts_until_the_pulse_moves() {
+        let start = Instant::now();
+        let at = |ms| start + Duration::from_millis(ms);
+        let mut watch = Watch::new(PULSE, start);
+        assert_eq!(watch.judge(PULSE, at(25), THRESHOLD, |_| true), PeerState::Dead);
+        // A successor has the seat's lock by now, and has not sat down.
+        assert_eq!(watch.judge(PULSE, at(30), THRESHOLD, |_| false), PeerState::Dead);
+        assert_eq!(watch.judge(PULSE, at(200), THRESHOLD, |_| false), PeerState::Dead);
+        let successor = Pulse { pid: 4712, ..PULSE };
+        assert_eq!(watch.judge(successor, at(201), THRESHOLD, |_| panic!("asked")), PeerState::Alive);
     }
 
     #[test]
