@@ -5,6 +5,7 @@ from __future__ import annotations
 import collections
 import contextlib
 import os
+import signal
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -164,6 +165,8 @@ def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
         terminalreporter.line(f"{row:<{width}}{cells}")
 
 
+# Terminated, too, this ends what it has started.
+signal.signal(signal.SIGTERM, lambda *_: pytest.exit("ended by SIGTERM", 143))
 # A proxy would stand between the tests and the servers of this machine.
 for variable in ("http_proxy", "https_proxy", "all_proxy"):
     os.environ.pop(variable, None)

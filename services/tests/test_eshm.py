@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from typing import TYPE_CHECKING
@@ -46,6 +47,20 @@ class Seat:
     def frame(self, frame: Frame) -> None:
         self.endpoint.send(frame.SerializeToString(), PATIENCE)
 
+    def request_when_there_is_room(self, method: str, message: Message) -> None:
+        """Make a call although the server waits for its answers to be taken."""
+        frame = Frame(call=next(_numbers), kind=Frame.REQUEST, method=method, body=message.SerializeToString())
+        ends = time.monotonic() + PATIENCE
+        while True:
+            try:
+                self.endpoint.send(frame.SerializeToString(), 0.01)
+                break
+            except eshm.TimeoutError:
+                assert time.monotonic() < ends
+                while self.endpoint.try_recv() is not None:
+                    pass
+        assert self.end(frame.call).status.code == Code.OK
+
     def receive(self) -> Frame:
         return Frame.FromString(self.endpoint.recv(PATIENCE))
 
@@ -74,6 +89,15 @@ def test_what_is_no_frame_is_answered_if_its_call_can_be_read(seat: Seat) -> Non
     frame = seat.receive()
     assert (frame.call, frame.kind, frame.status.code) == (77, Frame.END, Code.INVALID_ARGUMENT)
     assert frame.status.message
+
+
+def test_a_flood_of_noise_by_a_client_that_does_not_read(seat: Seat) -> None:
+    """The answers fill the queue; the server neither gives up nor forgets the seat."""
+    noise = b"\x09" + (78).to_bytes(8, "little") + b"\xff" * 20
+    with contextlib.suppress(eshm.FullError):
+        for _ in range(1_000_000):
+            seat.endpoint.try_send(noise)
+    seat.request_when_there_is_room("Items.Get", GetItemRequest(id=8))
 
 
 def test_frames_of_no_call_are_skipped(seat: Seat) -> None:

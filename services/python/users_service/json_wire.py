@@ -29,7 +29,13 @@ def loads(text: bytes | str) -> Any:
     Raises INVALID_ARGUMENT when it is not JSON in UTF-8.
     """
     try:
-        return json.loads(text if isinstance(text, str) else text.decode(), parse_constant=_not_json)
+        if isinstance(text, bytes):
+            text = text.decode()
+        value = json.loads(text, parse_constant=_not_json)
+        if "\\u" in text:
+            # Half of a surrogate pair, which is no character, cannot be encoded.
+            dumps(value)
+        return value
     except (ValueError, RecursionError) as error:
         raise invalid(f"this is not JSON: {error}") from None
 
@@ -104,8 +110,6 @@ def _kind(value: object) -> str:
 def _text(name: str, value: object) -> str:
     if not isinstance(value, str):
         raise invalid(f"field '{name}' is to be a string, found {_kind(value)}")
-    if not value.isascii() and any("\ud800" <= character <= "\udfff" for character in value):
-        raise invalid(f"field '{name}' holds half of a UTF-16 surrogate pair, which is no character")
     return value
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from functools import partial
 from typing import TYPE_CHECKING
@@ -9,7 +10,7 @@ from typing import TYPE_CHECKING
 import eshm
 
 from users_service import eshm_frames
-from users_service.call import Call, stopping_error
+from users_service.call import Call
 from users_service.errors import CallError, Code, as_call_error, too_large
 from users_service.methods import Method, method
 from users_service.wire.eshm_pb2 import Frame
@@ -21,6 +22,10 @@ if TYPE_CHECKING:
 #: How long a wait for the client may last before this looks whether it is still there, in seconds.
 _SLICE = 0.2
 _GONE = (eshm.PeerState.CLOSED, eshm.PeerState.DEAD)
+
+
+class StoppingError(Exception):
+    """The server is told to stop; the client sees its segment closed."""
 
 
 class _DroppedError(Exception):
@@ -38,7 +43,7 @@ class ClientCalls:
         self._ahead: Incoming | None = None
 
     def serve(self, first: eshm.Message) -> None:
-        """Answer calls until the client is gone, which raises what the endpoint raises."""
+        """Answer calls until the client is gone, which raises what the endpoint raises, or StoppingError."""
         incoming = self._parse(first)
         while True:
             if incoming is not None and incoming.frame.kind == Frame.REQUEST:
@@ -54,7 +59,7 @@ class ClientCalls:
         """
         while True:
             try:
-                return self._endpoint.recv(_SLICE)
+                return self._endpoint.recv(_SLICE if call is None else call.allowed(_SLICE))
             except eshm.TimeoutError:
                 self._look_up(call)
 
@@ -62,7 +67,7 @@ class ClientCalls:
         if call is not None:
             call.check()
         elif self._context.stopping.is_set():
-            raise eshm.ClosedError(stopping_error().message)
+            raise StoppingError
         if self._endpoint.peer_state in _GONE:
             raise eshm.PeerClosedError(f"the client of segment '{self._endpoint.name}' is gone")
 
@@ -86,7 +91,7 @@ class ClientCalls:
             self._answer(frame.call, method(frame.method), body, call)
         except _DroppedError:
             code = Code.CANCELLED
-        except eshm.Error:
+        except (eshm.Error, StoppingError):
             raise
         except Exception as exception:
             error = as_call_error(exception)
@@ -161,8 +166,10 @@ class ClientCalls:
                 eshm_frames.put(self._endpoint, frame, _SLICE)
             except eshm.TimeoutError:
                 self._look_up(call)
-                incoming = self._endpoint.try_recv()
-                if incoming is not None:
-                    self._heed(number, self._parse(incoming))
+                # What is no frame is not answered here: that would wait for room, too.
+                with contextlib.suppress(CallError):
+                    incoming = self._endpoint.try_recv()
+                    if incoming is not None:
+                        self._heed(number, eshm_frames.parse(incoming))
             else:
                 return

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import eshm
 
 from users_service.errors import log
-from users_service.servers.eshm_calls import ClientCalls
+from users_service.servers.eshm_calls import ClientCalls, StoppingError
 
 if TYPE_CHECKING:
     from users_service.servers.context import Context
 
 #: How long a client's first message may lie unseen in another segment than the first that is free, in seconds.
-_ROUND = 0.01
+_ROUND = 0.02
 #: Signs of life: a server with many segments need not be told of a death within milliseconds, and a loaded machine is
 #: no dead peer.
 _HEARTBEAT = 0.01
@@ -84,23 +84,20 @@ class EshmServer:
         thread.start()
 
     def _serve(self, endpoint: eshm.Endpoint, first: eshm.Message) -> None:
+        ruined = None
         try:
             ClientCalls(self._context, endpoint).serve(first)
-        except (eshm.PeerClosedError, eshm.PeerStaleError):
-            self._give_back(endpoint)
-        except eshm.ClosedError:
-            pass  # The server is stopping.
+        except (eshm.PeerClosedError, eshm.PeerStaleError, StoppingError):
+            pass
         except eshm.Error as error:
-            self._give_back(endpoint)
-            self._replace(endpoint, error)
+            ruined = error
         finally:
             with self._lock:
+                self._idle.append(endpoint)
                 self._threads.discard(threading.current_thread())
-
-    def _give_back(self, endpoint: eshm.Endpoint) -> None:
-        with self._lock:
-            self._idle.append(endpoint)
-        self._returned.set()
+            self._returned.set()
+        if ruined is not None:
+            self._replace(endpoint, ruined)
 
     def _replace(self, endpoint: eshm.Endpoint, error: eshm.Error) -> None:
         """Make a segment anew that its client has ruined."""
@@ -109,11 +106,11 @@ class EshmServer:
         log.warning("segment '%s' is made anew: %s", endpoint.name, error)
         with self._lock:
             self._idle.remove(endpoint)
-        endpoint.close()
-        try:
-            self._idle.append(self._open(endpoint.name))
-        except eshm.Error as failure:
-            log.error("segment '%s' is given up: %s", endpoint.name, failure)
+            endpoint.close()
+            try:
+                self._idle.append(self._open(endpoint.name))
+            except eshm.Error as failure:
+                log.error("segment '%s' is given up: %s", endpoint.name, failure)
 
     def stop(self) -> None:
         """Leave all segments, and remove them."""

@@ -19,6 +19,8 @@ if TYPE_CHECKING:
     from users_service.servers.context import Context
     from users_service.service import Conversation
 
+#: In milliseconds: what fits the other transports' fields, too.
+_LONGEST_DEADLINE = 0xFFFF_FFFF
 _FRAME_STARTS = (0, 1)
 _TEXT_STARTS = frozenset({9, 10, 13, *range(32, 127), *range(128, 256)})
 
@@ -216,7 +218,7 @@ def _deadline(frame: dict[str, Any]) -> int:
     deadline = frame.get("deadline_ms", 0)
     if type(deadline) is not int or deadline < 0:
         raise invalid("'deadline_ms' is a whole number of milliseconds, 0 for none")
-    return deadline
+    return min(deadline, _LONGEST_DEADLINE)
 
 
 def _format(name: tuple[Any, ...]) -> str:
