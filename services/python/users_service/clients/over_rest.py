@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import socket
 from typing import TYPE_CHECKING, Any
@@ -95,7 +96,9 @@ class RestClient:
         self.connect()
         try:
             self._connection.sock.settimeout(deadline.left())
-            self._connection.request(verb, path, body, _headers(deadline_ms))
+            # A server that refuses a call need not read the rest of it: its answer may be there all the same.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                self._connection.request(verb, path, body, _headers(deadline_ms))
             answer = self._connection.getresponse()
             content = answer.read()
         except (OSError, http.client.HTTPException) as error:
