@@ -408,6 +408,9 @@ func TestKilledPeerIsDeadAndItsHeirGoesOn(t *testing.T) {
 			}
 			c.kill()
 			until(t, "that the peer is dead", func() bool { return survivor.PeerState() == Dead })
+			if s := survivor.Stats(); s.MasterAlive == (victim == Master) || s.SlaveAlive == (victim == Slave) {
+				t.Errorf("a killed %v: %+v", victim, s)
+			}
 			if victim == Master {
 				expectKind(t, "TrySend", survivor.TrySend(nil), ErrReconnecting)
 			}

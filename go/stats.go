@@ -11,7 +11,8 @@ type counts struct {
 type Stats struct {
 	MasterHeartbeat, SlaveHeartbeat uint64
 	MasterPID, SlavePID             int
-	MasterAlive, SlaveAlive         bool
+	// MasterAlive and SlaveAlive: it has attached, not closed, and, as far as is known, not been killed.
+	MasterAlive, SlaveAlive bool
 	// StaleThreshold is the master's, in milliseconds.
 	StaleThreshold uint32
 	// MasterToSlaveWrites and its like count values, and reads of values, since the segment was made.
@@ -46,7 +47,8 @@ func (e *Endpoint) Stats() Stats {
 	h := l.header
 	s.MasterHeartbeat, s.SlaveHeartbeat = h.masterHeartbeat.Load(), h.slaveHeartbeat.Load()
 	s.MasterPID, s.SlavePID = int(h.masterPID.Load()), int(h.slavePID.Load())
-	s.MasterAlive, s.SlaveAlive = h.masterAlive.Load() != 0, h.slaveAlive.Load() != 0
+	s.MasterAlive = h.masterAlive.Load() != 0 && (l.role == Master || l.state != Dead)
+	s.SlaveAlive = h.slaveAlive.Load() != 0 && (l.role == Slave || l.state != Dead)
 	s.StaleThreshold = h.staleThreshold.Load()
 	down, up := l.out.tail, l.in.tail
 	if l.role == Slave {

@@ -470,8 +470,10 @@ impl Link {
             slave_heartbeat: heartbeats.1,
             master_pid: header.master_pid.load(Ordering::Relaxed),
             slave_pid: header.slave_pid.load(Ordering::Relaxed),
-            master_alive: header.master_alive.load(Ordering::Relaxed) != 0,
-            slave_alive: header.slave_alive.load(Ordering::Relaxed) != 0,
+        let dead = self.peer.load(Ordering::Relaxed) == PeerState::Dead as u32;
+        let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
+            master_alive: alive(Role::Master),
+            slave_alive: alive(Role::Slave),
             stale_threshold: header.stale_threshold.load(Ordering::Relaxed),
             master_heartbeat_delta: heartbeats.0.wrapping_sub(state.last_stats.0),
             slave_heartbeat_delta: heartbeats.1.wrapping_sub(state.last_stats.1),

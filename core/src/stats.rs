@@ -18,8 +18,8 @@ pub struct Stats {
     pub master_pid: i32,
     /// The slave's pid, in its own PID namespace.
     pub slave_pid: i32,
-    /// Whether the master has attached and not said goodbye; a killed one still counts: see
-    /// [`Endpoint::peer_state`](crate::Endpoint::peer_state).
+    /// Whether the master has attached, not said goodbye, and, as far as this endpoint has found out, not been killed; a
+    /// frozen one counts: see [`Endpoint::peer_state`](crate::Endpoint::peer_state).
     pub master_alive: bool,
     /// As `master_alive`, for the slave.
     pub slave_alive: bool,

@@ -142,8 +142,11 @@ fn a_killed_peer_is_dead_and_its_successor_a_new_generation() {
     slave.wait_for_peer(WATCHDOG).unwrap();
     for _ in 0..5 {
         let generation = slave.generation();
+        assert!(slave.stats().unwrap().master_alive);
         child.kill();
         until(&slave, PeerState::Dead);
+        let stats = slave.stats().unwrap();
+        assert!(!stats.master_alive && stats.slave_alive);
         assert_eq!(slave.write(b"to nobody").unwrap_err().code(), -10);
         assert_eq!(slave.try_send(b"to nobody").unwrap_err().code(), -10);
         child = Child::start("master", &name);
