@@ -144,6 +144,9 @@ static inline ESHMConfig eshm_default_config(const char* shm_name) {
 /*
  * Opens an endpoint. NULL on failure: see eshm_last_error and eshm_last_error_code. A slave without a master
  * fails at once; so does a role that a live process has already (ESHM_ERROR_ROLE_MISMATCH).
+ *
+ * The segment's permissions are 0666 less what the umask takes, and its owner may be anybody: as in ESHM 1.x.
+ * eshm_init_ex makes it 0600, and is particular about owners.
  */
 ESHM_API ESHMHandle* eshm_init(const ESHMConfig* config);
 
@@ -220,7 +223,7 @@ typedef struct ESHMConfigEx {
     size_t data_size;               /* the greatest value of eshm_write; 0: what is there, or 4096 */
     size_t queue_capacity;          /* the greatest message of eshm_send; 0: what is there, or 256 KiB */
     uint32_t connect_timeout_ms;    /* how long a slave waits for its segment */
-    uint32_t heartbeat_interval_ms; /* 1 to 1000 */
+    uint32_t heartbeat_interval_ms; /* 1 to 1000; four times that after a second without traffic */
     enum ESHMWaitStrategy wait_strategy;
     uint32_t mode;  /* the permissions of a segment that this endpoint creates, such as 0660 */
     bool any_owner; /* accept a segment that belongs to neither this user nor root */

@@ -31,7 +31,12 @@ pub(crate) unsafe fn builder(config: &Config) -> Result<Builder> {
         .auto_cleanup(config.auto_cleanup != 0)
         .background(use_threads)
         // An endpoint without threads does not watch its peer in 1.x, and so never gives it up.
-        .disconnect(if use_threads { disconnect } else { Disconnect::Never });
+        .disconnect(if use_threads { disconnect } else { Disconnect::Never })
+        // Who could open a segment of 1.x can open this one, and none is refused for its owner.
+        .mode_by_umask()
+        .any_owner(true)
+        // 1.x programs may count on a heartbeat every millisecond.
+        .steady_heartbeat(true);
     // Masters, and AUTO, wait only for another process that is just making the segment.
     Ok(if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder })
 }
@@ -52,7 +57,8 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .heartbeat_interval(millis(config.heartbeat_interval_ms))
         .wait(wait_strategy(config.wait_strategy)?)
         .mode(config.mode)
-        .any_owner(config.any_owner != 0);
+        .any_owner(config.any_owner != 0)
+        .steady_heartbeat(false);
     if config.data_size != 0 {
         builder = builder.data_size(config.data_size);
     }

@@ -192,7 +192,7 @@ impl Start<'_> {
             return self.create(generation.wrapping_add(1), Some(&region));
         }
         self.reserve(&region, plan)?;
-        if let Err(error) = region.set_mode(self.config.mode) {
+        if let Some(Err(error)) = self.config.mode.map(|mode| region.set_mode(mode)) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
         crash_point!("takeover.verified");

@@ -103,7 +103,9 @@ pub struct Builder {
     pub(crate) reconnect_attempts: u32,
     pub(crate) auto_cleanup: bool,
     pub(crate) background: bool,
-    pub(crate) mode: u32,
+    pub(crate) steady: bool,
+    /// `None`: 0666, less what the umask takes.
+    pub(crate) mode: Option<u32>,
     pub(crate) any_owner: bool,
 }
 
@@ -124,7 +126,8 @@ impl Builder {
             reconnect_attempts: 50,
             auto_cleanup: true,
             background: true,
-            mode: 0o600,
+            steady: false,
+            mode: Some(0o600),
             any_owner: false,
         }
     }
@@ -166,6 +169,12 @@ impl Builder {
     /// a second, every fourth time, if 80 intervals fit into the stale threshold.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
+        self
+    }
+
+    /// Whether the heartbeat never slows down, as that of ESHM 1.x: not so by default.
+    pub fn steady_heartbeat(mut self, steady: bool) -> Self {
+        self.steady = steady;
         self
     }
 
@@ -217,7 +226,14 @@ impl Builder {
     /// The file permissions of a segment that this endpoint creates: 0600 by default, applied exactly,
     /// whatever the umask.
     pub fn mode(mut self, mode: u32) -> Self {
-        self.mode = mode;
+        self.mode = Some(mode);
+        self
+    }
+
+    /// Has the umask decide on the permissions of a segment that this endpoint creates: 0666 less what it takes, as most
+    /// files are made, and the segments of ESHM 1.x. A take-over leaves them as they are.
+    pub fn mode_by_umask(mut self) -> Self {
+        self.mode = None;
         self
     }
 
@@ -260,9 +276,9 @@ impl Builder {
             let expected = "0 (no queues) to 68719476736 bytes (64 GiB)";
             return Err(self.invalid("queue_capacity", format!("{capacity} bytes"), expected));
         }
-        if self.mode & !0o777 != 0 || self.mode & 0o600 != 0o600 {
+        if let Some(mode) = self.mode.filter(|mode| mode & !0o777 != 0 || mode & 0o600 != 0o600) {
             let expected = "permission bits that let the owner read and write, such as 0600 or 0660";
-            return Err(self.invalid("mode", format!("{:#o}", self.mode), expected));
+            return Err(self.invalid("mode", format!("{mode:#o}"), expected));
         }
         Ok(())
     }

@@ -254,11 +254,11 @@ impl Link {
         self.check()?;
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
+        self.check()?;
+        // What the monitor knows may be a heartbeat old.
+        self.look(&mut state, Instant::now());
         loop {
             self.check()?;
-            if !self.config.background {
-                self.look(&mut state, Instant::now());
-            }
             if self.peer.load(Ordering::Relaxed) == PeerState::Alive as u32 {
                 return Ok(true);
             }
@@ -273,6 +273,9 @@ impl Link {
                 Ok((state, _)) => state,
                 Err(poisoned) => poisoned.into_inner().0,
             };
+            if !self.config.background && !self.is_closed() {
+                self.look(&mut state, Instant::now());
+            }
         }
     }
 
@@ -300,7 +303,9 @@ impl Link {
             state.traffic = (traffic, now);
         }
         let stretched = self.config.heartbeat_interval * LEISURE;
-        let idle = now - state.traffic.1 >= IDLE_AFTER && stretched * BEATS <= self.config.stale_threshold;
+        let idle = !self.config.steady
+            && now - state.traffic.1 >= IDLE_AFTER
+            && stretched * BEATS <= self.config.stale_threshold;
         if idle { LEISURE } else { 1 }
     }
 
@@ -465,13 +470,13 @@ impl Link {
             .map(|tail| (tail.write_count.load(Ordering::Relaxed), tail.read_count.load(Ordering::Relaxed)));
         let heartbeats =
             (header.master_heartbeat.load(Ordering::Relaxed), header.slave_heartbeat.load(Ordering::Relaxed));
+        let dead = self.peer.load(Ordering::Relaxed) == PeerState::Dead as u32;
+        let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
         let stats = Stats {
             master_heartbeat: heartbeats.0,
             slave_heartbeat: heartbeats.1,
             master_pid: header.master_pid.load(Ordering::Relaxed),
             slave_pid: header.slave_pid.load(Ordering::Relaxed),
-        let dead = self.peer.load(Ordering::Relaxed) == PeerState::Dead as u32;
-        let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
             master_alive: alive(Role::Master),
             slave_alive: alive(Role::Slave),
             stale_threshold: header.stale_threshold.load(Ordering::Relaxed),

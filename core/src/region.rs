@@ -44,18 +44,21 @@ pub(crate) enum Opened {
 }
 
 impl Region {
-    /// Makes a segment of `len` zero bytes, with exactly these permissions, that has no name yet.
+    /// Makes a segment of `len` zero bytes that has no name yet, with exactly these permissions; `None`: those that the
+    /// umask leaves of 0666.
     ///
     /// # Errors
     /// [`Error::Create`]; nothing is left behind.
-    pub(crate) fn create(name: &SegmentName, len: usize, mode: u32) -> Result<Region> {
+    pub(crate) fn create(name: &SegmentName, len: usize, mode: Option<u32>) -> Result<Region> {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
-        let mode = Mode::from_bits_truncate(mode);
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let file = UnsharedFile::open(|| nix::fcntl::open(DIRECTORY, flags, mode))
+        let wanted = Mode::from_bits_truncate(mode.unwrap_or(0o666));
+        let file = UnsharedFile::open(|| nix::fcntl::open(DIRECTORY, flags, wanted))
             .map_err(failed("making a file in /dev/shm"))?;
-        // The umask took its part of `mode` above.
-        nix::sys::stat::fchmod(&*file, mode).map_err(failed("setting its permissions"))?;
+        if mode.is_some() {
+            // The umask took its part above.
+            nix::sys::stat::fchmod(&*file, wanted).map_err(failed("setting its permissions"))?;
+        }
         // The kernel would answer a file over this limit with a signal that ends the process.
         let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(failed("reading the file size limit"))?;
         if len as u64 > limit {

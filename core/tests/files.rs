@@ -19,6 +19,7 @@ const ROLES: [Role; 3] = [Role::Master, Role::Slave, Role::Auto];
 fn child() {
     let Some((scenario, segment)) = scenario() else { return };
     match &*scenario {
+        "umask decides" => let_the_umask_decide(&segment),
         "umask 0" => make_under_umask(&segment, 0),
         "umask 077" => make_under_umask(&segment, 0o077),
         "umask 0777" => make_under_umask(&segment, 0o777),
@@ -49,6 +50,26 @@ fn the_mode_is_exact_whatever_the_umask() {
     }
 }
 
+fn let_the_umask_decide(segment: &str) {
+    for mask in [0o022, 0, 0o027, 0o077] {
+        umask(Mode::from_bits_truncate(mask));
+        let master = Endpoint::builder(segment).role(Role::Master).mode_by_umask().open().unwrap();
+        let mode = fs::metadata(format!("/dev/shm/eshm_{segment}")).unwrap().mode() & 0o7777;
+        say(format!("{mask:#o} leaves {mode:#o}"));
+        master.close().unwrap();
+    }
+}
+
+#[test]
+fn the_umask_decides_if_it_is_to() {
+    let name = Name::new("by-umask");
+    let child = Child::start("umask decides", &name);
+    for said in ["0o22 leaves 0o644", "0o0 leaves 0o666", "0o27 leaves 0o640", "0o77 leaves 0o600"] {
+        child.expect(said);
+    }
+    assert!(child.ended().success());
+}
+
 #[test]
 fn the_mode_is_0600_by_default_and_a_take_over_sets_it() {
     let name = Name::new("mode");
@@ -58,6 +79,8 @@ fn the_mode_is_0600_by_default_and_a_take_over_sets_it() {
     assert_eq!(mode(), 0o600);
     builder().mode(0o640).open().unwrap().close().unwrap();
     assert_eq!(mode(), 0o640);
+    builder().mode_by_umask().open().unwrap().close().unwrap();
+    assert_eq!(mode(), 0o640, "a take-over leaves it as it is");
 }
 
 #[test]

@@ -428,3 +428,28 @@ fn an_idle_endpoint_beats_less_often_until_there_is_traffic() {
         (beats(&master) > 40).then_some(())
     });
 }
+
+#[test]
+fn a_peer_that_has_just_come_is_known_at_once() {
+    let name = Name::new("at-once");
+    let master = master(&name).open().unwrap();
+    for _ in 0..50 {
+        let slave = slave(&name).open().unwrap();
+        master.wait_for_peer(Duration::ZERO).unwrap();
+        slave.close().unwrap();
+        assert!(master.wait_for_peer(Duration::ZERO).is_err());
+    }
+}
+
+#[test]
+fn a_steady_heartbeat_never_slows_down() {
+    let name = Name::new("steady");
+    let master = master(&name).steady_heartbeat(true).open().unwrap();
+    // As idle as an endpoint can be, for longer than it takes others to slow down.
+    thread::sleep(Duration::from_millis(1500));
+    poll("the usual beat", || {
+        let before = master.stats().unwrap().master_heartbeat;
+        thread::sleep(Duration::from_millis(100));
+        (master.stats().unwrap().master_heartbeat - before > 40).then_some(())
+    });
+}

@@ -30,13 +30,14 @@ use crate::half::{Half, Patience};
 ///     once. The interpreter is held for a few microseconds of that at most.
 /// connect_timeout: how long a slave waits for its segment to appear.
 /// heartbeat_interval: how often this endpoint shows a sign of life.
+/// steady_heartbeat: whether it does so as often when nothing is sent for long.
 /// stale_threshold: how long the peer's heartbeat may stand still.
 /// on_disconnect: what happens then: "immediately" gives the peer up, "on_timeout" looks for it within the
 ///     three limits that follow, "never" looks for it without end.
 /// reconnect_timeout, reconnect_attempts: None sets no limit.
 /// auto_cleanup: whether a master's close removes the segment.
 /// background: whether a thread keeps the heartbeat; without it, call update_heartbeat.
-/// mode: the file permissions of a segment that this endpoint creates.
+/// mode: the file permissions of a segment that this endpoint creates; None: 0o666 less what the umask takes.
 /// any_owner: whether a segment of another user is accepted.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
@@ -54,11 +55,11 @@ impl Endpoint {
         name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
         connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
         reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
-        auto_cleanup = true, background = true, mode = 0o600, any_owner = false
+        auto_cleanup = true, background = true, mode = Some(0o600), any_owner = false, steady_heartbeat = false
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
-        auto_cleanup=True, background=True, mode=0o600, any_owner=False)")]
+        auto_cleanup=True, background=True, mode=0o600, any_owner=False, steady_heartbeat=False)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
     fn new(
         py: Python<'_>,
@@ -76,8 +77,9 @@ impl Endpoint {
         reconnect_attempts: Option<i64>,
         auto_cleanup: bool,
         background: bool,
-        mode: i64,
+        mode: Option<i64>,
         any_owner: bool,
+        steady_heartbeat: bool,
     ) -> Result<Self> {
         let seconds = |setting, value| convert::seconds(name, setting, value);
         let reconnect_timeout =
@@ -96,8 +98,12 @@ impl Endpoint {
             .reconnect_attempts(convert::limit(name, "reconnect_attempts", reconnect_attempts)?)
             .auto_cleanup(auto_cleanup)
             .background(background)
-            .mode(convert::whole(name, "mode", mode)?)
-            .any_owner(any_owner);
+            .any_owner(any_owner)
+            .steady_heartbeat(steady_heartbeat);
+        builder = match mode {
+            Some(mode) => builder.mode(convert::whole(name, "mode", mode)?),
+            None => builder.mode_by_umask(),
+        };
         if let Some(bytes) = data_size {
             builder = builder.data_size(convert::whole(name, "data_size", bytes)?);
         }

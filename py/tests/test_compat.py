@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from conftest import PATIENCE, segment_file
+from conftest import PATIENCE, Waiter, expect_line, segment_file
 from eshm import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+
+    from conftest import Spawn
 
     Pair = tuple[ESHM, ESHM]
 
@@ -96,9 +98,95 @@ def test_a_slash_in_the_name_is_an_underscore(name: str) -> None:
         assert slave.read(timeout_ms=MS) == b"same"
 
 
-def test_zero_sets_no_limit(name: str) -> None:
+@pytest.mark.parametrize("number", [0, 1, -1, 0xFFFF_FFFF])
+def test_the_numbers_of_1x_start_an_endpoint(name: str, number: int) -> None:
     never = ESHMDisconnectBehavior.NEVER
-    ESHM(name, ESHMRole.MASTER, never, 100, 0, 100, 0, True, True).close()
+    ESHM(name, ESHMRole.MASTER, never, number, number, number, number, True, True).close()
+
+
+@pytest.mark.parametrize("wrong", [-1, 3])
+def test_numbers_that_are_none_of_the_enums_are_runtime_errors(name: str, wrong: int) -> None:
+    with pytest.raises(RuntimeError, match=rf"ESHMRole is {wrong}, expected one of MASTER \(0\), "):
+        ESHM(name, wrong)  # type: ignore[arg-type]
+    with pytest.raises(RuntimeError, match=f"ESHMDisconnectBehavior is {wrong}"):
+        ESHM(name, ESHMRole.MASTER, wrong)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("infinite", [-1, 0xFFFF_FFFF])
+def test_a_read_without_limit_outlasts_its_peer(name: str, infinite: int) -> None:
+    with ESHM(name, ESHMRole.MASTER) as master:
+        with ESHM(name, ESHMRole.SLAVE):
+            waiting = Waiter(lambda: master.read(timeout_ms=infinite))
+        with ESHM(name, ESHMRole.SLAVE) as successor:
+            successor.write(b"back")
+            assert waiting.result() == b"back"
+
+
+def test_the_umask_decides_who_may_open_the_segment(name: str, spawn: Spawn) -> None:
+    child = spawn(
+        """
+        import os, sys, eshm
+        for umask in (0o022, 0, 0o077):
+            os.umask(umask)
+            with eshm.ESHM(sys.argv[1], eshm.ESHMRole.MASTER):
+                print(oct(os.stat(f"/dev/shm/eshm_{sys.argv[1]}").st_mode & 0o777), flush=True)
+        """,
+        name,
+    )
+    for mode in ("0o644", "0o666", "0o600"):
+        expect_line(child, mode)
+
+
+def test_the_heartbeat_does_not_slow_down(name: str) -> None:
+    with ESHM(name, ESHMRole.MASTER) as master:
+        # Others have slowed down to a quarter by then.
+        time.sleep(1.5)
+        for _ in range(100):
+            master.get_stats()
+            time.sleep(0.1)
+            if master.get_stats()["master_heartbeat_delta"] > 40:
+                return
+        pytest.fail("it beats less than 400 times a second")
+
+
+def test_what_is_closed_says_so(name: str) -> None:
+    master = ESHM(name, ESHMRole.MASTER)
+    master.close()
+    master.close()
+    for call in (
+        lambda: master.write(b"x"),
+        master.read,
+        master.try_read,
+        master.get_stats,
+        master.get_role,
+        master.is_remote_alive,
+        master.update_heartbeat,
+    ):
+        with pytest.raises(RuntimeError, match="closed"):
+            call()
+
+
+def test_a_killed_peer_is_not_alive(name: str, spawn: Spawn) -> None:
+    with ESHM(name, ESHMRole.MASTER) as master:
+        child = spawn(
+            """
+            import sys, time, eshm
+            slave = eshm.ESHM(sys.argv[1], eshm.ESHMRole.SLAVE)
+            print("ready", flush=True)
+            time.sleep(600)
+            """,
+            name,
+        )
+        expect_line(child, "ready")
+        assert master.is_remote_alive()
+        assert master.get_stats()["slave_alive"]
+        child.kill()
+        until = time.monotonic() + PATIENCE
+        while master.is_remote_alive():
+            assert time.monotonic() < until
+            time.sleep(0.001)
+        assert not master.get_stats()["slave_alive"]
+        assert master.get_stats()["master_alive"]
 
 
 def test_it_can_be_asked_about_itself(name: str) -> None:
@@ -131,6 +219,20 @@ def test_without_threads_reads_and_writes_work(name: str) -> None:
             master.write(b"by hand")
             master.update_heartbeat()
             assert slave.read(timeout_ms=MS) == b"by hand"
+
+
+def test_without_threads_nobody_is_given_up(name: str) -> None:
+    immediately = ESHMDisconnectBehavior.IMMEDIATELY
+    with ESHM(name, ESHMRole.MASTER, use_threads=False) as master:
+        with ESHM(name, ESHMRole.SLAVE, immediately, stale_threshold_ms=1, use_threads=False) as slave:
+            until = time.monotonic() + PATIENCE
+            while slave.is_remote_alive():
+                assert time.monotonic() < until
+            slave.write(b"up")
+            master.write(b"down")
+            assert (slave.read(), master.read()) == (b"down", b"up")
+            with pytest.raises(TimeoutError):
+                slave.read(timeout_ms=10)
 
 
 def test_the_numbers_are_those_of_the_c_interface() -> None:

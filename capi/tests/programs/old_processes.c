@@ -4,6 +4,8 @@
 
 #include "check.h"
 
+#include <sys/stat.h>
+
 #define ROUNDS 2000
 
 static ESHMHandle* open_as(enum ESHMRole role) {
@@ -60,11 +62,14 @@ static void killed_slave(void) {
     pid_t child = start_process(echo_slave);
     ESHMHandle* master = open_as(ESHM_ROLE_MASTER);
     bool alive = false;
+    ESHMStats stats;
     for (life = 1; life <= 3; life++) {
         for (i = 1; i <= 10; i++)
             ask(master, 100 * life + i);
         kill_process(child);
         AWAIT(eshm_check_remote_alive(master, &alive) == ESHM_SUCCESS && !alive);
+        CHECK_IS(eshm_get_stats(master, &stats), ESHM_SUCCESS);
+        CHECK(stats.master_alive && !stats.slave_alive);
         child = start_process(echo_slave);
         AWAIT(eshm_check_remote_alive(master, &alive) == ESHM_SUCCESS && alive);
     }
@@ -185,6 +190,42 @@ static void returning_slave(void) {
     CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
 }
 
+/* Nobody in particular. */
+enum { ONE_USER = 61001, ANOTHER_USER = 61002 };
+
+static void become(uid_t user) {
+    umask(0);
+    CHECK_IS(setgid(user), 0);
+    CHECK_IS(setuid(user), 0);
+}
+
+static void asked_by_one_user(void) {
+    ESHMHandle* master;
+    become(ONE_USER);
+    master = open_as(ESHM_ROLE_MASTER);
+    ask(master, 7);
+    ask(master, 0);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+}
+
+static void answered_by_another(void) {
+    become(ANOTHER_USER);
+    echo_slave();
+}
+
+static void two_users(void) {
+    pid_t asking, answering;
+    if (geteuid() != 0) {
+        printf("    skipped: it takes root to become two users\n");
+        return;
+    }
+    asking = start_process(asked_by_one_user);
+    answering = start_process(answered_by_another);
+    await_success(answering);
+    await_success(asking);
+    CHECK(!segment_exists());
+}
+
 static ESHMHandle* inherited;
 
 static void use_inherited(void) {
@@ -222,6 +263,7 @@ int main(void) {
         {"0 is without limit", unlimited},
         {"IMMEDIATELY gives up at once", immediately},
         {"a slave leaves, and another comes", returning_slave},
+        {"two users share a segment, where the umask lets them", two_users},
         {"a forked child is told that the handle is its parent's", forked},
     };
     return RUN_CASES("old-processes", cases);

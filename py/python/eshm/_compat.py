@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import enum
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
-from eshm._errors import NoDataError, TooLargeError
+from eshm._errors import ClosedError, InvalidError, NoDataError, TooLargeError
 from eshm._eshm import Endpoint
-from eshm._types import Disconnect, PeerState, Role, Stats
+from eshm._types import Disconnect, Role, Stats
 
 if TYPE_CHECKING:
     from types import TracebackType
@@ -16,6 +16,11 @@ if TYPE_CHECKING:
 
 _DEFAULT_TIMEOUT_MS = 1000
 _TIMEOUT_INFINITE = 0xFFFF_FFFF
+# In seconds, as below. Longer than any process lives, yet a limit: without one a wait ends when the peer closes,
+# and in 1.x it goes on until the next peer writes.
+_FOR_EVER = 1e9
+_MS = 0.001
+_HOUR = 3600.0
 # What 1.x knew to count; the rest of Stats is new.
 _STATS = Stats._fields[: Stats._fields.index("s2m_read_count") + 1]
 
@@ -57,11 +62,28 @@ class ESHMError(enum.IntEnum):
     ROLE_MISMATCH = -15
 
 
+_Member = TypeVar("_Member", ESHMRole, ESHMDisconnectBehavior)
+
+
+def _member(kind: type[_Member], value: int) -> _Member:
+    try:
+        return kind(value)
+    except ValueError:
+        expected = ", ".join(f"{member.name} ({member.value})" for member in kind)
+        raise InvalidError(f"{kind.__name__} is {value!r}, expected one of {expected}") from None
+
+
+def _unsigned(value: int) -> int:
+    """Return what C got from 1.x, which passed 32 bits on: −1 as a timeout is ESHM_TIMEOUT_INFINITE."""
+    return value & 0xFFFF_FFFF
+
+
 class ESHM:
     """An endpoint with the names, units and defaults of ESHM 1.x. New programs use `eshm.Endpoint`.
 
     `write` and `read` are the mailbox: the latest value wins. A `/` in the name becomes `_`, a slave without
-    a master fails at once, and 0 in `reconnect_wait_ms` and `max_reconnect_attempts` sets no limit.
+    a master fails at once, and 0 in `reconnect_wait_ms` and `max_reconnect_attempts` sets no limit. The umask
+    decides who may open the segment (0666 less what it takes), and nobody is refused for being another user.
 
     >>> with eshm.ESHM("robot", eshm.ESHMRole.MASTER) as robot:
     ...     robot.write(b"pose 1 2 3")
@@ -80,19 +102,28 @@ class ESHM:
         use_threads: bool = True,
     ) -> None:
         """Open the endpoint; RuntimeError when it cannot start."""
-        role = ESHMRole(role)
+        role = _member(ESHMRole, role)
+        behavior = _member(ESHMDisconnectBehavior, disconnect_behavior)
+        if not use_threads:
+            # Nobody watches the peer then, in 1.x, and so it is never given up.
+            behavior = ESHMDisconnectBehavior.NEVER
+        retry_interval = _unsigned(reconnect_retry_interval_ms) / 1000
         self._held: bytes | None = None
+        self._closed = False
         self._endpoint = Endpoint(
             shm_name.replace("/", "_"),
             role=Role[role.name],
             connect_timeout=0.0 if role is ESHMRole.SLAVE else 5.0,
-            on_disconnect=Disconnect[ESHMDisconnectBehavior(disconnect_behavior).name],
-            stale_threshold=stale_threshold_ms / 1000,
-            reconnect_timeout=reconnect_wait_ms / 1000 or None,
-            reconnect_interval=reconnect_retry_interval_ms / 1000,
-            reconnect_attempts=max_reconnect_attempts or None,
-            auto_cleanup=auto_cleanup,
-            background=use_threads,
+            on_disconnect=Disconnect[behavior.name],
+            stale_threshold=min(_unsigned(stale_threshold_ms) / 1000 or _HOUR, _HOUR),
+            reconnect_timeout=_unsigned(reconnect_wait_ms) / 1000 or None,
+            reconnect_interval=min(max(retry_interval, _MS), _HOUR),
+            reconnect_attempts=_unsigned(max_reconnect_attempts) or None,
+            auto_cleanup=bool(auto_cleanup),
+            background=bool(use_threads),
+            mode=None,
+            any_owner=True,
+            steady_heartbeat=True,
         )
 
     def write(self, data: Buffer) -> None:
@@ -102,16 +133,16 @@ class ESHM:
     def read(self, buffer_size: int = 4096, timeout_ms: int | None = None) -> bytes:
         """Return the next value: within `timeout_ms`, 1000 when it is None, or raise TimeoutError.
 
-        With 0, do not wait: RuntimeError("No data available") when there is nothing.
+        With 0, do not wait: RuntimeError("No data available") when there is nothing. 0xFFFFFFFF, or −1,
+        is without limit.
         """
-        if timeout_ms is None:
-            timeout_ms = _DEFAULT_TIMEOUT_MS
+        timeout_ms = _DEFAULT_TIMEOUT_MS if timeout_ms is None else _unsigned(timeout_ms)
         data = self.try_read(buffer_size)
         if data is not None:
             return data
         if timeout_ms == 0:
             raise NoDataError("No data available")
-        timeout = None if timeout_ms == _TIMEOUT_INFINITE else timeout_ms / 1000
+        timeout = _FOR_EVER if timeout_ms == _TIMEOUT_INFINITE else timeout_ms / 1000
         return self._fit(self._endpoint.read(timeout).data, buffer_size)
 
     def try_read(self, buffer_size: int = 4096) -> bytes | None:
@@ -138,11 +169,17 @@ class ESHM:
 
     def get_role(self) -> ESHMRole:
         """Return what this endpoint is: MASTER or SLAVE."""
+        if self._closed:
+            raise ClosedError(f"segment '{self._endpoint.name}': this endpoint is closed; open a new one")
         return ESHMRole[self._endpoint.role.name]
 
     def is_remote_alive(self) -> bool:
         """Return whether the peer's heartbeat moves."""
-        return self._endpoint.peer_state is PeerState.ALIVE
+        try:
+            self._endpoint.wait_for_peer(0)
+        except TimeoutError:
+            return False
+        return True
 
     def update_heartbeat(self) -> None:
         """Show a sign of life, when `use_threads` is False."""
@@ -150,6 +187,7 @@ class ESHM:
 
     def close(self) -> None:
         """Leave the segment. A second close does nothing."""
+        self._closed = True
         self._endpoint.close()
 
     def __enter__(self) -> Self:

@@ -34,8 +34,9 @@ class Endpoint:
         reconnect_attempts: int | None = 50,
         auto_cleanup: bool = True,
         background: bool = True,
-        mode: int = 0o600,
+        mode: int | None = 0o600,
         any_owner: bool = False,
+        steady_heartbeat: bool = False,
     ) -> Self: ...
     @property
     def name(self) -> str: ...
