@@ -6,7 +6,8 @@ use std::path::Path;
 /// `path/to/file.rs`, or `path/to/file.rs::a_test`.
 fn is_reference(word: &str) -> bool {
     let file = word.split("::").next().unwrap_or(word);
-    file.contains("/tests/") && (file.ends_with(".rs") || file.ends_with(".py"))
+    let in_tests = file.contains("/tests/") && (file.ends_with(".rs") || file.ends_with(".py"));
+    in_tests || file.ends_with("_test.go")
 }
 
 #[test]
@@ -20,7 +21,7 @@ fn every_test_that_is_named_exists() {
     for reference in references {
         let (file, test) = reference.split_once("::").unwrap_or((reference, ""));
         let source = fs::read_to_string(root.join(file)).unwrap_or_else(|error| panic!("{file}: {error}"));
-        let found = source.contains(&format!("fn {test}(")) || source.contains(&format!("def {test}("));
+        let found = ["fn", "def", "func"].iter().any(|word| source.contains(&format!("{word} {test}(")));
         assert!(test.is_empty() || found, "{file} has no test {test}");
     }
 }
