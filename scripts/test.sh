@@ -23,16 +23,22 @@ about=(
     go "the Go package: gofmt, vet, staticcheck, tests, race detector, fuzzing"
     examples "a Go API with a Python service: both linted, and tested together"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
+    faults "kills at every step, storms: the short form of scripts/test_faults.sh"
 )
 
 step_format() { cargo fmt --all --check; }
-step_lint() { cargo clippy --quiet --workspace --all-targets -- --deny warnings; }
+step_lint() {
+    cargo clippy --quiet --workspace --all-targets -- --deny warnings
+    cargo clippy --quiet --package eshm --package interop-tests --all-targets --features interop-tests/crash-points \
+        -- --deny warnings
+}
 step_core() { scripts/test_core.sh; }
 step_python() { scripts/test_python.sh; }
 step_cpp() { scripts/test_cpp.sh; }
 step_capi() { scripts/test_capi.sh; }
 step_go() { scripts/test_go.sh; }
 step_examples() { examples/go-python-users/test.sh; }
+step_faults() { scripts/test_faults.sh; }
 step_interop() { cargo test --package interop-tests --no-fail-fast; }
 
 run() { # run STEP: in a shell of its own, so that its failure does not end the others

@@ -2,6 +2,7 @@
 
 use std::fmt;
 use std::io::{BufRead, BufReader, Read, Write};
+use std::os::unix::process::ExitStatusExt;
 use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError};
 use std::thread::{self, JoinHandle};
@@ -183,12 +184,38 @@ impl Peer {
     /// # Errors
     /// When the system refuses, or the peer had ended by itself.
     pub fn kill(mut self) -> Result<Vec<Line>> {
+        self.end_by_force()?;
+        Ok(self.lines.iter().collect())
+    }
+
+    /// Kills it with SIGKILL, whatever it is at, and reaps it.
+    ///
+    /// # Errors
+    /// When the system refuses, or the peer had ended by itself.
+    pub fn end_by_force(&mut self) -> Result<()> {
         if self.child.try_wait()?.is_some() {
             return Err(self.failure("had ended early"));
         }
         self.child.kill()?;
         self.child.wait()?;
-        Ok(self.lines.iter().collect())
+        Ok(())
+    }
+
+    /// Waits for a signal of its own making to end it, and reaps it.
+    ///
+    /// # Errors
+    /// When it does not end in time, or otherwise.
+    pub fn ends_by(mut self, signal: Signal, limit: Duration) -> Result<()> {
+        match self.child.wait_timeout(limit)? {
+            Some(status) if status.signal() == Some(signal as i32) => Ok(()),
+            Some(_) => Err(self.failure(&format!("ended otherwise than by {signal}"))),
+            None => bail!("{} was not ended by {signal} within {limit:?}", self.label),
+        }
+    }
+
+    /// Ends its stdin, which asks it to leave.
+    pub fn ask_to_leave(&mut self) {
+        self.stdin = None;
     }
 
     /// Ends its stdin, waits for its end, and returns what it had said and not been asked for.
@@ -233,7 +260,8 @@ impl Peer {
             return anyhow!("{} {what}", self.label);
         };
         let complaints = self.complaints.take().and_then(|thread| thread.join().ok()).unwrap_or_default();
-        anyhow!("{} {what} ({status}) {complaints}", self.label)
+        let last = self.lines.try_iter().last().map(|line| format!("; its last words: {:?}", line.said));
+        anyhow!("{} {what} ({status}){} {complaints}", self.label, last.unwrap_or_default())
     }
 }
 

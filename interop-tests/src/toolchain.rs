@@ -39,6 +39,14 @@ impl Peers {
     /// # Errors
     /// When a build fails, or a language is missing although `ESHM_REQUIRE=all` says that none may be.
     pub fn prepare(languages: &[&'static Language]) -> Result<Peers> {
+        Peers::prepare_as(languages, |workshop, language| (language.prepare)(workshop))
+    }
+
+    /// As [`Peers::prepare`], with other programs than those of the table: `build` makes one and returns its command.
+    pub(crate) fn prepare_as(
+        languages: &[&'static Language],
+        build: impl Fn(&Workshop, &Language) -> Result<Vec<PathBuf>>,
+    ) -> Result<Peers> {
         let workshop = Workshop::find()?;
         let required = env::var_os("ESHM_REQUIRE").is_some_and(|value| value == "all");
         let mut peers = Peers::default();
@@ -49,7 +57,7 @@ impl Peers {
                 eprintln!("{message}; its pairings are skipped");
                 continue;
             }
-            let command = (language.prepare)(&workshop)
+            let command = build(&workshop, language)
                 .with_context(|| format!("the {} peer cannot be built", language.name))?;
             peers.commands.insert(language.name, command);
         }
@@ -84,6 +92,16 @@ impl Workshop {
         }
         let target = programs.parent().context("the programs' folder has no parent")?;
         Ok(Workshop { root: root.to_owned(), target: target.to_owned(), programs: programs.to_owned() })
+    }
+
+    /// The repository.
+    pub(crate) fn root(&self) -> &Path {
+        &self.root
+    }
+
+    /// The folder of the running build's programs.
+    pub(crate) fn programs(&self) -> &Path {
+        &self.programs
     }
 
     /// The folder of everything that is built here and not by cargo.
@@ -193,6 +211,10 @@ pub fn python(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![interpreter, workshop.root.join("interop-tests/peers/python/main.py")])
 }
 
+/// The source files of the C++ peer.
+pub(crate) const CPP_PEER: [&str; 8] =
+    ["main", "commands", "flood", "journal", "ledger", "observe", "payload", "traffic"];
+
 /// The C++ peer, compiled as an outside user would: against the installed prefix, with nothing of the source
 /// tree on the include path.
 ///
@@ -207,10 +229,7 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let mut compile = Command::new("c++");
     compile.args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]);
     compile.arg("-I").arg(prefix.join("include"));
-    compile.args(
-        ["main", "commands", "flood", "observe", "payload", "traffic"]
-            .map(|name| sources.join(name).with_extension("cpp")),
-    );
+    compile.args(CPP_PEER.map(|name| sources.join(name).with_extension("cpp")));
     compile.arg(prefix.join("lib/libeshm_cpp.a")).arg("-o").arg(&peer).args(["-pthread", "-ldl"]);
     let inputs = [
         "Cargo.toml",

@@ -7,6 +7,7 @@
 
 #include "commands.hpp"
 #include "flood.hpp"
+#include "ledger.hpp"
 #include "observe.hpp"
 #include "traffic.hpp"
 
@@ -40,11 +41,16 @@ Arguments parse(const std::vector<std::string_view>& words) {
     arguments.role = role(words[0]);
     arguments.name = words[1];
     arguments.scenario = words[2];
-    if (arguments.scenario != "commands" && traffic(arguments.scenario) == nullptr) {
+    if (arguments.scenario != "commands" && arguments.scenario != "ledger" &&
+        traffic(arguments.scenario) == nullptr) {
         throw Broken{"there is no scenario " + arguments.scenario};
     }
     for (std::size_t index = 3; index < words.size(); index += 2) {
         const std::string_view option = words[index];
+        if (option == "--journal") {
+            arguments.journal = words[index + 1];
+            continue;
+        }
         const std::uint64_t value = number(words[index + 1]);
         if (option == "--count") {
             arguments.count = value;
@@ -54,6 +60,8 @@ Arguments parse(const std::vector<std::string_view>& words) {
             arguments.timeout = std::chrono::milliseconds{value};
         } else if (option == "--seed") {
             arguments.seed = value;
+        } else if (option == "--queue") {
+            arguments.queue = value;
         } else {
             throw Broken{"there is no option " + std::string{option}};
         }
@@ -64,6 +72,10 @@ Arguments parse(const std::vector<std::string_view>& words) {
 void run(const Arguments& arguments) {
     if (arguments.scenario == "commands") {
         commands(arguments);
+        return;
+    }
+    if (arguments.scenario == "ledger") {
+        ledger(arguments);
         return;
     }
     eshm::Endpoint endpoint = open(arguments.role, arguments.name, arguments.size, arguments.timeout);
@@ -114,7 +126,8 @@ int main(int count, char** words) {
     } catch (const Broken& usage) {
         std::fprintf(stderr,
                      "%s\nusage: %s master|slave|auto NAME SCENARIO "
-                     "[--count N] [--size BYTES] [--timeout-ms T] [--seed S]\n",
+                     "[--count N] [--size BYTES] [--timeout-ms T] [--seed S] [--queue BYTES] "
+                     "[--journal FILE]\n",
                      usage.what(), words[0]);
         return 2;
     }

@@ -22,6 +22,10 @@ struct Arguments {
     std::chrono::milliseconds timeout{10000};
     // The series of this side's numbered messages.
     std::uint64_t seed = 1;
+    // The queue capacity that `ledger` opens the endpoint with, in bytes.
+    std::optional<std::size_t> queue;
+    // Where `ledger` keeps its account.
+    std::string journal;
 };
 
 // "master", "slave" or "auto". Throws Broken.

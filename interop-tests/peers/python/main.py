@@ -8,6 +8,7 @@ import sys
 import commands
 import eshm
 import flood
+import ledger
 import traffic
 from observe import observe, observe_error, ready
 
@@ -17,11 +18,13 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser()
     parser.add_argument("role", choices=["master", "slave", "auto"])
     parser.add_argument("name")
-    parser.add_argument("scenario", choices=["commands", *SCENARIOS])
+    parser.add_argument("scenario", choices=["commands", "ledger", *SCENARIOS])
     parser.add_argument("--count", type=int, default=1000, help="how many numbered messages this side sends")
     parser.add_argument("--size", type=int, help="the segment's data size in bytes")
     parser.add_argument("--timeout-ms", type=int, default=10_000, help="the longest wait for anything")
     parser.add_argument("--seed", type=int, default=1, help="the series of this side's numbered messages")
+    parser.add_argument("--queue", type=int, help="the queue capacity of `ledger`, in bytes")
+    parser.add_argument("--journal", help="where `ledger` keeps its account")
     parsed = parser.parse_args()
     parsed.timeout = parsed.timeout_ms / 1000
     return parsed
@@ -48,6 +51,9 @@ def run(args: argparse.Namespace) -> None:
     """Run this side of the scenario; what is raised says why it did not hold."""
     if args.scenario == "commands":
         commands.run(args, open_endpoint)
+        return
+    if args.scenario == "ledger":
+        ledger.run(args)
         return
     with open_endpoint(args.role, args.name, args.size, args.timeout) as endpoint:
         SCENARIOS[args.scenario](endpoint, args)

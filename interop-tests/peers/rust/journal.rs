@@ -41,12 +41,9 @@ impl Journal {
     pub fn open(path: &Path) -> io::Result<Journal> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = [0; WORDS as usize];
+        // As far as words were written: the rest is zero.
+        file.read_at(&mut bytes, 0)?;
         let end = file.metadata()?.len().max(WORDS);
-        if end > WORDS || file.metadata()?.len() == WORDS {
-            file.read_exact_at(&mut bytes, 0)?;
-        } else {
-            file.write_all_at(&bytes, 0)?;
-        }
         let mut words = [0; 8];
         for (word, bytes) in words.iter_mut().zip(bytes.chunks_exact(8)) {
             *word = u64::from_ne_bytes(bytes.try_into().expect("eight bytes"));

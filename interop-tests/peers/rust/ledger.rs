@@ -2,11 +2,11 @@
 //! journal what its predecessors have done.
 
 use std::io;
-use std::sync::mpsc::{self, Receiver, TryRecvError};
+use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use eshm::Endpoint;
+use eshm::{Endpoint, PeerState};
 
 use crate::journal::{Journal, Kind, Word};
 use crate::observe::{Observation, observe, ready};
@@ -14,7 +14,7 @@ use crate::payload::{check, payload};
 use crate::{Arguments, Failure};
 
 /// How long a turn waits for a message when it has sent one, so that an answer is due; and when it has not.
-const PATIENT: Duration = Duration::from_secs(1);
+const PATIENT: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_millis(1);
 /// How many messages one turn receives.
 const MOST: usize = 8;
@@ -35,6 +35,7 @@ struct Ledger<'a> {
     last: u64,
     /// The peer's life, as its last message says.
     peer_life: u64,
+    peer_state: Option<PeerState>,
     peer_has_ended: bool,
     /// The last value that was read.
     value: u64,
@@ -60,6 +61,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         journal: &mut journal,
         last,
         peer_life: 0,
+        peer_state: None,
         peer_has_ended: false,
         value: 0,
         turn: 0,
@@ -90,6 +92,8 @@ impl Ledger<'_> {
         let mut stopping = false;
         let mut end_sent = false;
         while !(end_sent && self.peer_has_ended) {
+            self.say_peer_state();
+            self.write_value()?;
             stopping = stopping || orders.try_recv() != Err(TryRecvError::Empty);
             let sent = if !stopping {
                 self.send()? > 0
@@ -97,16 +101,26 @@ impl Ledger<'_> {
                 end_sent = end_sent || transient(self.endpoint.try_send(b""))?.is_some();
                 false
             };
-            let patient = sent && !self.peer_has_ended;
+            // Every second turn, so that the other may be waiting for a value meanwhile.
+            let patient = sent && !self.peer_has_ended && self.turn.is_multiple_of(2);
             self.receive(if patient { PATIENT } else { TURN })?;
-            self.exchange_values()?;
+            self.read_value(Duration::ZERO)?;
+            if self.turn.is_multiple_of(16) {
+                self.read_value(5 * TURN)?;
+            }
             self.turn += 1;
         }
         observe(&Observation::Done {
             sent: self.journal.get(Word::Sent),
             received: self.journal.get(Word::Received),
         });
-        Ok(orders.recv().is_ok())
+        loop {
+            match orders.recv_timeout(TURN) {
+                Ok(()) => return Ok(true),
+                Err(RecvTimeoutError::Disconnected) => return Ok(false),
+                Err(RecvTimeoutError::Timeout) => self.say_peer_state(),
+            }
+        }
     }
 
     fn message(&self, number: u64) -> Vec<u8> {
@@ -140,7 +154,6 @@ impl Ledger<'_> {
     /// Receives what is there, and waits for the first: one by one, or all at once. Released only when it is in the
     /// journal.
     fn receive(&mut self, wait: Duration) -> Result<(), Failure> {
-        let generation = self.endpoint.generation();
         if self.turn.is_multiple_of(2) {
             let mut taken = Vec::new();
             let (_, receiver) = self.endpoint.split();
@@ -152,7 +165,7 @@ impl Ledger<'_> {
                 }
             })?;
             note?;
-            taken.into_iter().for_each(|message| self.heard(message, generation));
+            taken.into_iter().for_each(|message| self.heard(message));
             self.journal.set(Word::Released, self.journal.get(Word::Received))?;
             return Ok(());
         }
@@ -162,30 +175,41 @@ impl Ledger<'_> {
             let taken = take(self.journal, &mut self.last, &message)?;
             drop(message);
             self.journal.set(Word::Released, self.journal.get(Word::Received))?;
-            self.heard(taken, generation);
+            self.heard(taken);
             wait = Duration::ZERO;
         }
         Ok(())
     }
 
     /// Takes note of the end, or of the first message of another life of the peer.
-    fn heard(&mut self, message: Option<(u64, u64)>, generation: u64) {
+    fn heard(&mut self, message: Option<(u64, u64)>) {
         let Some((life, number)) = message else {
             self.peer_has_ended = true;
             return;
         };
         if life != self.peer_life {
             self.peer_life = life;
+            let generation = self.endpoint.generation();
             observe(&Observation::Received { seed: life, number, generation });
         }
     }
 
-    /// Writes a value, and reads the peer's: whole, and newer than the one before.
-    fn exchange_values(&mut self) -> Result<(), Failure> {
+    fn say_peer_state(&mut self) {
+        let state = self.endpoint.peer_state();
+        if self.peer_state.replace(state) != Some(state) {
+            observe(&Observation::Peer { state: state.to_string() });
+        }
+    }
+
+    fn write_value(&mut self) -> Result<(), Failure> {
         let number = self.journal.get(Word::Value) + 1;
         self.journal.set(Word::Value, number)?;
         transient(self.endpoint.write(&self.message(number)))?;
-        let wait = if self.turn.is_multiple_of(16) { TURN } else { Duration::ZERO };
+        Ok(())
+    }
+
+    /// Reads the peer's value, if there is one: whole, and newer than the one before.
+    fn read_value(&mut self, wait: Duration) -> Result<(), Failure> {
         let Some(value) = self.endpoint.read_timeout(wait)? else { return Ok(()) };
         let (_, number) = checked(&value)?;
         if number <= self.value {

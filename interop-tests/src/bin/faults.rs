@@ -3,10 +3,12 @@
 use std::fs;
 use std::path::PathBuf;
 use std::process::ExitCode;
+use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use interop_tests::faults::{Row, table};
+use interop_tests::faults::{LANGUAGES, Row, kill, storm, table};
+use interop_tests::language::{Language, Pairing};
 
 /// Runs one suite, whose rows go to stdout; or makes a table of the rows of several.
 #[derive(Parser)]
@@ -18,6 +20,36 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Kill a process at each crash point, in each role and language, and start it again
+    Kill {
+        /// Only this point; may be given several times
+        #[arg(long, value_name = "NAME", value_parser = point)]
+        point: Vec<&'static str>,
+        /// Only this language's processes die; may be given several times
+        #[arg(long, value_name = "NAME")]
+        language: Vec<String>,
+        /// Every language as survivor of every other, and each point four times
+        #[arg(long)]
+        full: bool,
+        /// Draw the times at which a point is passed from this number
+        #[arg(long, default_value_t = 1)]
+        seed: u64,
+    },
+    /// Kill, stop and start both ends at random, under traffic in both directions
+    Storm {
+        /// How long, shared by the pairings
+        #[arg(long, default_value_t = 30)]
+        seconds: u64,
+        /// Only this pairing, as master:slave; may be given several times
+        #[arg(long, value_name = "MASTER:SLAVE")]
+        pairing: Vec<Pairing>,
+        /// Every pairing of Rust, Python and C++ instead of three
+        #[arg(long)]
+        full: bool,
+        /// Draw the faults and their moments from this number; at random if it is not given
+        #[arg(long)]
+        seed: Option<u64>,
+    },
     /// Print the rows in these files as tables, one per suite, and fail if one of them failed
     Report {
         /// What suites printed: one JSON object per line
@@ -27,6 +59,15 @@ enum Command {
 
 fn main() -> ExitCode {
     let done = match Arguments::parse().command {
+        Command::Kill { point, language, full, seed } => {
+            let points = if point.is_empty() { eshm::CRASH_POINTS.to_vec() } else { point };
+            kill::run(&kill::Plan { points, languages: language, full, seed })
+        }
+        Command::Storm { seconds, pairing, full, seed } => {
+            let pairings = if pairing.is_empty() { pairings(full) } else { pairing };
+            let seed = seed.unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX)));
+            storm::run(&storm::Plan { pairings, length: Duration::from_secs(seconds), seed })
+        }
         Command::Report { files } => report(&files),
     };
     match done {
@@ -39,14 +80,36 @@ fn main() -> ExitCode {
     }
 }
 
+fn point(name: &str) -> Result<&'static str> {
+    let known =
+        || anyhow!("there is no crash point {name:?}; expected one of {}", eshm::CRASH_POINTS.join(", "));
+    eshm::CRASH_POINTS.iter().copied().find(|point| *point == name).ok_or_else(known)
+}
+
+/// Each of the languages that keep ledgers once as master and once as slave; or all pairings of them.
+fn pairings(full: bool) -> Vec<Pairing> {
+    let [rust, python, cpp] =
+        LANGUAGES.map(|name| Language::named(name).expect("the table has what the suites play with"));
+    let pair = |(master, slave)| Pairing { master, slave };
+    if full {
+        let all = [rust, python, cpp];
+        return all.into_iter().flat_map(|one| all.map(|other| pair((one, other)))).collect();
+    }
+    [(rust, cpp), (python, rust), (cpp, python)].map(pair).into()
+}
+
 /// Whether there were rows, and all of them passed.
 fn report(files: &[PathBuf]) -> Result<bool> {
     let mut all = Vec::new();
     for file in files {
         let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
         let rows = Row::parse(&text).with_context(|| format!("in {}", file.display()))?;
-        let suite = rows.first().map_or("nothing was printed", |row| row.suite.as_str());
-        println!("\n{suite} ({})\n{}", file.display(), table(&rows));
+        if rows.is_empty() {
+            println!("\n{} has no rows", file.display());
+        }
+        for rows in rows.chunk_by(|one, next| one.suite == next.suite) {
+            println!("\n{}\n{}", rows[0].suite, table(rows));
+        }
         all.extend(rows);
     }
     let failed = all.iter().filter(|row| !row.passed).count();

@@ -1,5 +1,11 @@
 //! What `scripts/test_faults.sh` runs: suites of faults, each of which prints rows.
 
+mod account;
+mod duel;
+pub mod kill;
 mod row;
+pub mod storm;
+mod workshop;
 
 pub use row::{Row, table};
+pub use workshop::LANGUAGES;

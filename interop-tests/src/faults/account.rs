@@ -1,0 +1,188 @@
+//! What the journals of both sides say of one direction: see `README.md`, "Ledgers".
+
+use std::fs;
+use std::ops::RangeInclusive;
+use std::path::Path;
+
+use anyhow::{Context, Result, ensure};
+
+/// One side's journal, as its lives have left it.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Journal {
+    /// The greatest number that was about to be sent.
+    pub intended: u64,
+    /// The greatest number that was acknowledged, or is known to be in doubt.
+    pub sent: u64,
+    /// The greatest number received.
+    pub received: u64,
+    /// Processes that kept it.
+    pub lives: u64,
+    doubtful: Vec<RangeInclusive<u64>>,
+    missing: Vec<RangeInclusive<u64>>,
+    /// Messages that came again and were recognised, as they may after a kill between receipt and release.
+    pub again: u64,
+    /// Messages that came twice and should not have.
+    pub duplicates: u64,
+}
+
+/// What became of the messages of one direction.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Account {
+    /// Numbers that arrived.
+    pub delivered: u64,
+    /// Numbers that were acknowledged and did not arrive.
+    pub lost: u64,
+    /// Numbers that arrived more than once, those not counted that a kill explains.
+    pub duplicates: u64,
+    /// Numbers whose sender was killed before it knew whether they were sent.
+    pub doubtful: u64,
+    /// Of those, the ones that arrived.
+    pub doubtful_delivered: u64,
+    /// Numbers that came again after a kill, and were recognised.
+    pub again: u64,
+}
+
+impl Journal {
+    /// Reads a journal; one that is not there yet is empty.
+    ///
+    /// # Errors
+    /// When it cannot be read, or is not one.
+    pub fn read(path: &Path) -> Result<Journal> {
+        if !path.exists() {
+            return Ok(Journal::default());
+        }
+        let bytes = fs::read(path).with_context(|| format!("{} cannot be read", path.display()))?;
+        let mut words: Vec<u64> = bytes
+            .chunks_exact(8)
+            .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
+            .collect();
+        // Words that were never set are not there yet.
+        words.resize(words.len().max(8), 0);
+        let mut journal = Journal::default();
+        let (head, records) = words.split_at(8);
+        (journal.intended, journal.sent, journal.received, journal.lives) =
+            (head[0], head[1], head[2], head[4]);
+        for record in records.chunks_exact(4) {
+            let numbers = record[1]..=record[2];
+            match record[0] {
+                1 => journal.doubtful.push(numbers),
+                2 => journal.missing.push(numbers),
+                3 => journal.again += 1,
+                4 => journal.duplicates += 1,
+                kind => anyhow::bail!("{}: a record of kind {kind}", path.display()),
+            }
+        }
+        Ok(journal)
+    }
+
+    /// Accounts for the messages of the side that kept `self` to the side that kept `receiver`.
+    ///
+    /// # Errors
+    /// When more was received than ever was sent.
+    pub fn account(&self, receiver: &Journal) -> Result<Account> {
+        let (received, intended) = (receiver.received, self.intended);
+        ensure!(received <= intended, "message {received} was received, but only {intended} were ever sent");
+        // What had not come when all was over is missing as well.
+        let rest = std::iter::once(received + 1..=self.sent).filter(|rest| !rest.is_empty());
+        let missing = union(receiver.missing.iter().cloned().chain(rest));
+        let doubtful = union(self.doubtful.iter().cloned());
+        let excused = common(&missing, &doubtful);
+        Ok(Account {
+            delivered: received - (count(&missing) - self.sent.saturating_sub(received)),
+            lost: count(&missing) - excused,
+            duplicates: receiver.duplicates,
+            doubtful: count(&doubtful),
+            doubtful_delivered: count(&doubtful) - excused,
+            again: receiver.again,
+        })
+    }
+}
+
+impl Account {
+    /// Both directions together.
+    #[must_use]
+    pub fn and(self, other: Account) -> Account {
+        Account {
+            delivered: self.delivered + other.delivered,
+            lost: self.lost + other.lost,
+            duplicates: self.duplicates + other.duplicates,
+            doubtful: self.doubtful + other.doubtful,
+            doubtful_delivered: self.doubtful_delivered + other.doubtful_delivered,
+            again: self.again + other.again,
+        }
+    }
+
+    /// That something was delivered, nothing acknowledged was lost, and nothing came twice.
+    ///
+    /// # Errors
+    /// Otherwise.
+    pub fn holds(&self) -> Result<()> {
+        ensure!(self.delivered > 0, "no message was delivered");
+        ensure!(self.lost == 0, "{} acknowledged messages are lost", self.lost);
+        ensure!(self.duplicates == 0, "{} messages came twice", self.duplicates);
+        Ok(())
+    }
+}
+
+/// The same numbers in ranges that are in order and apart. A kill may have made a process note a range twice.
+fn union(ranges: impl Iterator<Item = RangeInclusive<u64>>) -> Vec<RangeInclusive<u64>> {
+    let mut ranges: Vec<_> = ranges.collect();
+    ranges.sort_by_key(|range| *range.start());
+    let mut union: Vec<RangeInclusive<u64>> = Vec::new();
+    for range in ranges {
+        match union.last_mut() {
+            Some(last) if *range.start() <= *last.end() => {
+                *last = *last.start()..=(*last.end()).max(*range.end());
+            }
+            _ => union.push(range),
+        }
+    }
+    union
+}
+
+fn count(ranges: &[RangeInclusive<u64>]) -> u64 {
+    ranges.iter().map(|range| range.end() - range.start() + 1).sum()
+}
+
+/// How many numbers are in both.
+fn common(one: &[RangeInclusive<u64>], other: &[RangeInclusive<u64>]) -> u64 {
+    let overlap = |a: &RangeInclusive<u64>, b: &RangeInclusive<u64>| {
+        (*a.end().min(b.end()) + 1).saturating_sub(*a.start().max(b.start()))
+    };
+    one.iter().map(|a| other.iter().map(|b| overlap(a, b)).sum::<u64>()).sum()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sender(sent: u64, doubtful: &[RangeInclusive<u64>]) -> Journal {
+        Journal { intended: sent, sent, doubtful: doubtful.to_vec(), ..Journal::default() }
+    }
+
+    fn receiver(received: u64, missing: &[RangeInclusive<u64>]) -> Journal {
+        Journal { received, missing: missing.to_vec(), ..Journal::default() }
+    }
+
+    #[test]
+    fn what_arrived_is_delivered_and_what_was_in_doubt_is_excused() {
+        let account = sender(100, &[50..=52, 50..=52, 100..=100]).account(&receiver(99, &[51..=52])).unwrap();
+        let expected = Account { delivered: 97, doubtful: 4, doubtful_delivered: 1, ..Account::default() };
+        assert_eq!(account, expected);
+        account.holds().unwrap();
+    }
+
+    #[test]
+    fn a_gap_in_the_middle_and_at_the_end_is_a_loss() {
+        let account = sender(100, &[50..=50]).account(&receiver(98, &[49..=50, 70..=70])).unwrap();
+        assert_eq!((account.lost, account.delivered), (4, 95));
+        account.holds().unwrap_err();
+        let twice = Journal { duplicates: 1, ..receiver(100, &[]) };
+        sender(100, &[]).account(&twice).unwrap().holds().unwrap_err();
+    }
+
+    #[test]
+    fn what_nobody_sent_is_an_error() {
+        sender(10, &[]).account(&receiver(11, &[])).unwrap_err();
+    }
+}

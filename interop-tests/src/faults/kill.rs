@@ -1,0 +1,357 @@
+//! The suite `kill`: a process dies at each crash point of the core, in each role and language, and comes back.
+
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+use super::account::Account;
+use super::duel::{Crash, Duel, Life, rest, service};
+use super::row::Row;
+use super::workshop::{LANGUAGES, prepare};
+use crate::language::{Language, Pairing};
+use crate::segment::Side;
+use crate::toolchain::Peers;
+
+/// How long after the return of the one that died both directions must work again: the stale threshold and two
+/// reconnect intervals.
+const SERVICE: Duration = Duration::from_millis(100 + 2 * 100);
+/// How often a drill is tried whose only fault was to take longer: other programs use this machine, too.
+const TRIES: u32 = 3;
+/// The other queue capacity that a master asks for when it is to replace the segment.
+const OTHER_QUEUE: usize = 32768;
+
+/// What brings a process to a crash point.
+#[derive(Clone, Copy, Debug, PartialEq)]
+enum Moment {
+    /// It makes the segment.
+    Creates,
+    /// It attaches to a live master's segment, or takes a dead one's over.
+    Joins,
+    /// It takes a dead master's segment over with another capacity.
+    Replaces,
+    /// Messages and values go to and fro.
+    Talks,
+    /// All is delivered and it leaves.
+    Leaves,
+    /// Its peer is killed.
+    Survives,
+    /// Its master leaves and comes back with another segment: while it waits, or while it goes on talking.
+    Follows { talking: bool },
+}
+
+/// When a point is passed, and by whom.
+fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
+    const BOTH: &[Side] = &[Side::Master, Side::Slave];
+    const MASTER: &[Side] = &[Side::Master];
+    const SLAVE: &[Side] = &[Side::Slave];
+    let step = point.split_once('.').map_or(point, |(step, _)| step);
+    Ok(match step {
+        "create" if point == "create.unlinked" => (Moment::Replaces, MASTER),
+        "create" => (Moment::Creates, MASTER),
+        "takeover" | "describe" => (Moment::Joins, MASTER),
+        "attach" => (Moment::Joins, SLAVE),
+        "occupy" => (Moment::Joins, BOTH),
+        "leave" => (Moment::Leaves, BOTH),
+        "bury" => (Moment::Survives, BOTH),
+        "reconnect" => (Moment::Follows { talking: false }, SLAVE),
+        "follow" => (Moment::Follows { talking: true }, SLAVE),
+        "keep" | "write" | "read" | "send" | "arena" | "publish" | "loan" | "batch" | "recv" | "release"
+        | "park" | "wake" => (Moment::Talks, BOTH),
+        _ => bail!("nothing is known that passes the crash point {point}"),
+    })
+}
+
+/// How long it took the survivor to notice a death, and both to be of service after the return.
+#[derive(Clone, Copy)]
+struct Times {
+    notice: Duration,
+    service: Duration,
+}
+
+/// One side of one language that dies again and again, and the other that lives on.
+struct Drills<'a> {
+    duel: Duel<'a>,
+    victim: Side,
+    survivor: Option<Life>,
+}
+
+impl<'a> Drills<'a> {
+    fn new(peers: &'a Peers, pairing: Pairing, victim: Side) -> Result<Drills<'a>> {
+        Ok(Drills { duel: Duel::new(peers, pairing, "kill")?, victim, survivor: None })
+    }
+
+    /// Starts whichever is missing of the two, the master first; both talk after that.
+    fn pair(&mut self, crash: Option<Crash>) -> Result<(Life, Duration)> {
+        let mut early = None;
+        if self.victim == Side::Master {
+            early = Some(self.duel.start(self.victim, crash)?);
+        }
+        if self.survivor.is_none() {
+            self.survivor = Some(self.duel.start(self.victim.other(), None)?);
+        }
+        let mut victim = match early {
+            Some(life) => life,
+            None => self.duel.start(self.victim, crash)?,
+        };
+        let time = service(&mut victim, self.survivor()?)?;
+        Ok((victim, time))
+    }
+
+    fn survivor(&mut self) -> Result<&mut Life> {
+        self.survivor.as_mut().context("the survivor is there")
+    }
+
+    /// Lets the victim die at the point, come back, at once or when the survivor has noticed, and die at any moment.
+    /// Returns how long it took to notice, and to come back.
+    fn drill(&mut self, point: &'static str, time: u32, noticed: bool) -> Result<Times> {
+        let (moment, _) = moment(point)?;
+        let at_once = matches!(moment, Moment::Creates | Moment::Joins | Moment::Replaces);
+        // What is passed once in a life is passed once.
+        let crash = Crash { point, time: if moment == Moment::Talks { time } else { 1 }, at_once };
+        if at_once {
+            self.die_at_start(moment, crash)?;
+        } else {
+            let (victim, _) = self.pair(Some(crash))?;
+            self.die(moment, crash, victim)?;
+            self.duel.disarm()?;
+        }
+        let death = Instant::now();
+        let notice = match &mut self.survivor {
+            Some(survivor) if noticed => survivor.notices()?,
+            _ => None,
+        };
+        let notice = notice.map_or(Duration::ZERO, |at| at.saturating_duration_since(death));
+        let (victim, service) = self.pair(None)?;
+        victim.peer.kill()?;
+        Ok(Times { notice, service })
+    }
+
+    fn die_at_start(&mut self, moment: Moment, crash: Crash) -> Result<()> {
+        match moment {
+            Moment::Replaces => {
+                // At rest, since what a master has not read when it replaces its segment is lost with it.
+                let (mut victim, _) = self.pair(None)?;
+                rest(&mut victim, self.survivor()?)?;
+                victim.peer.kill()?;
+                self.go_on()?;
+                self.duel.queue = if self.duel.queue == OTHER_QUEUE { OTHER_QUEUE / 2 } else { OTHER_QUEUE };
+            }
+            Moment::Creates => {}
+            // On a seat that somebody was killed on.
+            _ if self.survivor.is_none() => {
+                let (victim, _) = self.pair(None)?;
+                victim.peer.kill()?;
+            }
+            _ => {}
+        }
+        self.duel.start(self.victim, Some(crash))?.dies(crash)?;
+        if moment == Moment::Creates && crash.point != "create.linked" {
+            ensure!(!self.duel.segment.exists(), "a half-made segment is left behind");
+        }
+        Ok(())
+    }
+
+    fn die(&mut self, moment: Moment, crash: Crash, mut victim: Life) -> Result<()> {
+        match moment {
+            Moment::Survives => {
+                self.duel.arm()?;
+                self.survivor.take().context("the survivor is there")?.peer.kill()?;
+            }
+            Moment::Leaves => {
+                rest(&mut victim, self.survivor()?)?;
+                self.duel.arm()?;
+                victim.peer.ask_to_leave();
+                victim.dies(crash)?;
+                return self.go_on();
+            }
+            Moment::Follows { talking } => {
+                rest(&mut victim, self.survivor()?)?;
+                self.survivor.take().context("the survivor is there")?.peer.finish()?;
+                self.duel.arm()?;
+                victim.notices()?;
+                if talking {
+                    victim.peer.tell("go")?;
+                }
+                self.survivor = Some(self.duel.start(self.victim.other(), None)?);
+            }
+            _ => self.duel.arm()?,
+        }
+        victim.dies(crash)
+    }
+
+    /// Has a survivor that rests go on, once it has noticed that the other is gone: what a slave sends before that, into
+    /// a segment that no master will take over, has nobody to receive it.
+    fn go_on(&mut self) -> Result<()> {
+        let survivor = self.survivor()?;
+        survivor.notices()?;
+        survivor.peer.tell("go")
+    }
+
+    /// Lets both leave, and accounts for what they have sent.
+    fn finish(mut self) -> Result<Account> {
+        let (victim, _) = self.pair(None)?;
+        let survivor = self.survivor.take().context("the survivor is there")?;
+        let account = self.duel.finish(victim, survivor)?;
+        account.holds()?;
+        Ok(account)
+    }
+}
+
+/// What is to be tried.
+pub struct Plan {
+    /// These points.
+    pub points: Vec<&'static str>,
+    /// Only these languages; all if there are none.
+    pub languages: Vec<String>,
+    /// Every language as survivor of every other, each point four times; otherwise one
+    /// survivor each, and each point once.
+    pub full: bool,
+    /// What the times at which a point is passed are drawn from.
+    pub seed: u64,
+}
+
+/// Runs the suite and prints its rows. Whether all passed.
+///
+/// # Errors
+/// When the peers cannot be built.
+pub fn run(plan: &Plan) -> Result<bool> {
+    let named = |name: &&str| plan.languages.is_empty() || plan.languages.iter().any(|one| one == name);
+    let all = LANGUAGES.iter().map(|name| Language::named(name)).collect::<Result<Vec<_>>>()?;
+    let peers = prepare(&all)?;
+    let there: Vec<&Language> =
+        all.into_iter().filter(|language| peers.command(language).is_some()).collect();
+    let mut random = fastrand::Rng::with_seed(plan.seed);
+    eprintln!("kill: seed {}", plan.seed);
+    let mut rows: Vec<Row> = plan.points.iter().map(|point| Row::new("kill", *point)).collect();
+    let mut accounts = Vec::new();
+    for (index, language) in there.iter().enumerate().filter(|(_, language)| named(&language.name)) {
+        // Each one's survivor is of the next language.
+        let survivors = if plan.full { there.clone() } else { vec![there[(index + 1) % there.len()]] };
+        for survivor in survivors {
+            for victim in [Side::Master, Side::Slave] {
+                let (master, slave) =
+                    if victim == Side::Master { (*language, survivor) } else { (survivor, *language) };
+                let column = format!("{} {}", language.name, victim.word());
+                let times = if plan.full { 4 } else { 1 };
+                let row = Campaign {
+                    peers: &peers,
+                    pairing: Pairing { master, slave },
+                    victim,
+                    times,
+                    column: &column,
+                }
+                .run(&plan.points, &mut rows, &mut random);
+                accounts.push(row);
+            }
+        }
+    }
+    rows.iter().chain(&accounts).for_each(Row::print);
+    Ok(rows.iter().chain(&accounts).all(|row| row.passed))
+}
+
+/// All points with one victim and one survivor.
+struct Campaign<'a> {
+    peers: &'a Peers,
+    pairing: Pairing,
+    victim: Side,
+    /// How often each point is tried.
+    times: u32,
+    /// The figure's name in the rows.
+    column: &'a str,
+}
+
+impl Campaign<'_> {
+    /// Adds a figure to each point's row, and returns the row of the account.
+    fn run(&self, points: &[&'static str], rows: &mut [Row], random: &mut fastrand::Rng) -> Row {
+        let since = Instant::now();
+        let mut sum = Row::new("kill: accounts", format!("{} dies, {}", self.column, self.pairing));
+        let (mut account, mut kills) = (Account::default(), 0);
+        let mut slowest_notice = Duration::ZERO;
+        let mut drills = None;
+        for (point, row) in points.iter().zip(rows) {
+            match moment(point) {
+                Ok((_, sides)) if !sides.contains(&self.victim) => continue,
+                Ok(_) => {}
+                Err(error) => {
+                    row.fail(&format!("{error:#}"));
+                    continue;
+                }
+            }
+            for _ in 0..self.times {
+                kills += 1;
+                // By turns it comes back at once, and when its death was noticed.
+                let noticed = kills % 2 == 1;
+                match self.drill(&mut drills, point, random, noticed, &mut account) {
+                    Ok(times) => {
+                        note(row, self.column, times.service);
+                        slowest_notice = slowest_notice.max(times.notice);
+                    }
+                    Err(error) => {
+                        eprintln!("kill: {point}: {}: {error:#}", self.column);
+                        row.fail(&format!("{}, {}: {error:#}", self.column, self.pairing));
+                        drills = None;
+                    }
+                }
+            }
+        }
+        if let Some(drills) = drills {
+            settle(drills, &mut account, &mut sum);
+        }
+        eprintln!("kill: {}: {kills} drills in {:.1} s", sum.case, since.elapsed().as_secs_f64());
+        sum.figure("drills", f64::from(kills))
+            .figure("slowest notice ms", slowest_notice.as_secs_f64() * 1000.0)
+            .figure("delivered", account.delivered as f64)
+            .figure("lost", account.lost as f64)
+            .figure("twice", account.duplicates as f64)
+            .figure("in doubt", account.doubtful as f64)
+            .figure("of them arrived", account.doubtful_delivered as f64)
+            .figure("again", account.again as f64)
+    }
+
+    /// Tries a point; again if it only took too long.
+    fn drill<'a>(
+        &'a self,
+        drills: &mut Option<Drills<'a>>,
+        point: &'static str,
+        random: &mut fastrand::Rng,
+        noticed: bool,
+        account: &mut Account,
+    ) -> Result<Times> {
+        let mut slowest = Duration::ZERO;
+        for _ in 0..TRIES {
+            let fresh = || Drills::new(self.peers, self.pairing, self.victim);
+            let time = random.u32(1..=4);
+            let times = if moment(point)?.0 == Moment::Creates {
+                let mut creation = fresh()?;
+                let times = creation.drill(point, time, noticed)?;
+                *account = account.and(creation.finish()?);
+                times
+            } else {
+                let drills = match drills {
+                    Some(drills) => drills,
+                    None => drills.insert(fresh()?),
+                };
+                drills.drill(point, time, noticed)?
+            };
+            slowest = times.service.max(times.notice);
+            if slowest <= SERVICE {
+                return Ok(times);
+            }
+        }
+        bail!("it took {slowest:?} to notice, or to be of service, {TRIES} times more than {SERVICE:?}");
+    }
+}
+
+fn settle(drills: Drills<'_>, account: &mut Account, row: &mut Row) {
+    match drills.finish() {
+        Ok(last) => *account = account.and(last),
+        Err(error) => row.fail(&format!("{error:#}")),
+    }
+}
+
+/// The longest of the times with one victim, in milliseconds.
+fn note(row: &mut Row, column: &str, took: Duration) {
+    let name = format!("{column} ms");
+    let before = row.figures.get(&name).and_then(serde_json::Value::as_f64).unwrap_or(0.0);
+    *row = row.clone().figure(&name, before.max(took.as_secs_f64() * 1000.0));
+}

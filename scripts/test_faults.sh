@@ -1,0 +1,95 @@
+#!/usr/bin/env bash
+# Faults on purpose, and the table of what became of them: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test_faults.sh [--seconds N] [--full] [--seed N] [SUITE...]
+
+Runs all suites of faults, or only the ones named, and prints one table for each, with pass or fail. Each suite's rows
+stay in target/faults/SUITE.jsonl.
+
+  --seconds N  how long the storm lasts (30)
+  --full       everything: each language as survivor of each other, each crash point four times, all pairings in the storm
+  --seed N     draw the random moments from N instead of 1 (kill) and the clock (storm)
+
+TEXT
+    printf '  %-8s %s\n' "${about[@]}"
+}
+
+about=(
+    kill "a process dies at each crash point of the core, in each role and language, and comes back"
+    storm "both ends are killed, stopped and started at random, under traffic in both directions"
+)
+
+suite_kill() {
+    local options=()
+    ((full == 0)) || options+=(--full)
+    [[ -z $seed ]] || options+=(--seed "$seed")
+    "$faults" kill ${options[@]+"${options[@]}"}
+}
+suite_storm() {
+    local options=(--seconds "$seconds")
+    ((full == 0)) || options+=(--full)
+    [[ -z $seed ]] || options+=(--seed "$seed")
+    # The suite `kill` has left one with crash points in its place.
+    cargo build --quiet --package interop-tests --bin peer-rust
+    "$faults" storm "${options[@]}"
+}
+
+fail() {
+    echo "test_faults.sh: $*" >&2
+    exit 2
+}
+
+parse() {
+    seconds=30
+    full=0
+    seed=
+    suites=()
+    while (($#)); do
+        case $1 in
+        --help | -h)
+            usage
+            exit
+            ;;
+        --full) full=1 ;;
+        --seconds | --seed)
+            [[ ${2-} =~ ^[0-9]+$ ]] || fail "$1 needs a number; see --help"
+            printf -v "${1#--}" '%s' "$2"
+            shift
+            ;;
+        *)
+            declare -F "suite_$1" >/dev/null || fail "there is no suite '$1'; see --help"
+            suites+=("$1")
+            ;;
+        esac
+        shift
+    done
+    if ((${#suites[@]} == 0)); then
+        for ((i = 0; i < ${#about[@]}; i += 2)); do suites+=("${about[i]}"); done
+    fi
+}
+
+main() {
+    parse "$@"
+    cd "$(dirname "${BASH_SOURCE[0]}")/.."
+    local target=${CARGO_TARGET_DIR:-target} suite status=0 files=() broken=()
+    faults=$target/debug/faults
+    echo "building the programs …" >&2
+    cargo build --quiet --package interop-tests --bins --features crash-points
+    mkdir -p "$target/faults"
+    for suite in "${suites[@]}"; do
+        echo "=== $suite" >&2
+        files+=("$target/faults/$suite.jsonl")
+        "suite_$suite" >"$target/faults/$suite.jsonl" || broken+=("$suite")
+    done
+    "$faults" report "${files[@]}" || status=1
+    for suite in ${broken[@]+"${broken[@]}"}; do
+        echo "FAILED  $suite"
+        status=1
+    done
+    return $status
+}
+
+main "$@"
