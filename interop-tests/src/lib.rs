@@ -6,6 +6,7 @@
 
 pub mod faults;
 pub mod hexdump;
+pub mod hostile;
 pub mod language;
 pub mod legacy;
 #[path = "../peers/rust/observe.rs"]

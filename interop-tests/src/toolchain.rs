@@ -82,7 +82,10 @@ fn present(language: &Language) -> bool {
 
 impl Workshop {
     /// Finds the folders from the running program: `target/debug/matrix`, or `target/debug/deps/echo-…`.
-    fn find() -> Result<Workshop> {
+    ///
+    /// # Errors
+    /// When the program lies nowhere near a workspace.
+    pub fn find() -> Result<Workshop> {
         let root =
             Path::new(env!("CARGO_MANIFEST_DIR")).parent().context("the crate is not in a workspace")?;
         let program = env::current_exe()?;
@@ -225,23 +228,31 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let peer = workshop.folder().join("peer-cpp");
     let mut install = Command::new(workshop.root.join("scripts/install.sh"));
     install.args(["--only", "c++", "--prefix"]).arg(&prefix);
+    let compile = compile_cpp(workshop, &prefix, &peer);
+    workshop.build("cpp", CPP_SOURCES, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// What the C++ peer is made of.
+pub(crate) const CPP_SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "core/Cargo.toml",
+    "core/src",
+    "cpp",
+    "scripts/install.sh",
+    "interop-tests/peers/cpp",
+];
+
+/// The command that makes the C++ peer of what is installed under `prefix`.
+pub(crate) fn compile_cpp(workshop: &Workshop, prefix: &Path, peer: &Path) -> Command {
     let sources = workshop.root.join("interop-tests/peers/cpp");
     let mut compile = Command::new("c++");
     compile.args(["-std=c++17", "-O2", "-Wall", "-Wextra", "-Werror"]);
     compile.arg("-I").arg(prefix.join("include"));
     compile.args(CPP_PEER.map(|name| sources.join(name).with_extension("cpp")));
-    compile.arg(prefix.join("lib/libeshm_cpp.a")).arg("-o").arg(&peer).args(["-pthread", "-ldl"]);
-    let inputs = [
-        "Cargo.toml",
-        "Cargo.lock",
-        "core/Cargo.toml",
-        "core/src",
-        "cpp",
-        "scripts/install.sh",
-        "interop-tests/peers/cpp",
-    ];
-    workshop.build("cpp", &inputs, &peer, &mut [install, compile])?;
-    Ok(vec![peer])
+    compile.arg(prefix.join("lib/libeshm_cpp.a")).arg("-o").arg(peer).args(["-pthread", "-ldl"]);
+    compile
 }
 
 /// The Go peer, a module of its own that requires the package's, and the package's demo.

@@ -1,0 +1,188 @@
+//! The programs that are attacked: each language's peer, under AddressSanitizer where there is one for it.
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, ensure};
+
+use super::corpus::{self, Image};
+use crate::Observation;
+use crate::peer::Peer;
+use crate::segment::Segment;
+use crate::toolchain::{self, Workshop};
+
+/// How long a victim waits for a segment to be finished.
+const CONNECT_MS: u64 = 20;
+/// What a call may take beyond the time that it was given: for a machine that does something else. What is looked for is a
+/// call that never returns.
+const ALLOWANCE: Duration = Duration::from_secs(10);
+/// The number of the error that leaves a segment as it is.
+const FOREIGN: i32 = -3;
+
+/// A kind of victim.
+pub struct Kind {
+    /// Its name.
+    pub name: &'static str,
+    /// A command that succeeds where its tools are installed, and the command that installs them.
+    pub needs: (&'static [&'static str], &'static str),
+    prepare: fn(&Workshop) -> Result<Vec<PathBuf>>,
+}
+
+/// Every kind of victim.
+pub const KINDS: &[Kind] = &[
+    Kind { name: "rust-asan", needs: (&["cargo", "--version"], "apt-get install cargo"), prepare: rust },
+    Kind { name: "cpp-asan", needs: (&["c++", "--version"], "apt-get install g++"), prepare: cpp },
+    Kind {
+        name: "python",
+        needs: (&["python3", "-c", "import ensurepip, venv"], "apt-get install python3 python3-venv"),
+        prepare: toolchain::python,
+    },
+    Kind { name: "go", needs: (&["go", "version"], "apt-get install golang"), prepare: toolchain::go },
+];
+
+impl Kind {
+    /// Whether its tools are here.
+    pub fn is_present(&self) -> bool {
+        let (probe, _) = self.needs;
+        let output = Command::new(probe[0]).args(&probe[1..]).output();
+        output.is_ok_and(|output| output.status.success())
+    }
+
+    /// Builds the program, and returns the command that runs it.
+    ///
+    /// # Errors
+    /// When a step fails.
+    pub fn prepare(&self, workshop: &Workshop) -> Result<Vec<PathBuf>> {
+        (self.prepare)(workshop).with_context(|| format!("the victim {} cannot be built", self.name))
+    }
+}
+
+/// The Rust peer with its core under AddressSanitizer, by the stable compiler.
+fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let target = workshop.folder().join("asan");
+    let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
+    let peer = target.join(&triple).join("debug/peer-rust");
+    let mut build = Command::new("cargo");
+    // RUSTC_BOOTSTRAP: the sanitizer is not stable yet. With a target, the flags are not those of macros.
+    build.env("RUSTC_BOOTSTRAP", "1").env("RUSTFLAGS", "-Zsanitizer=address");
+    build.args(["build", "--package", "interop-tests", "--bin", "peer-rust", "--target", &triple]);
+    build.arg("--target-dir").arg(&target);
+    let sources = ["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "interop-tests/peers/rust"];
+    workshop.build("rust-asan", &sources, &peer, &mut [build])?;
+    Ok(vec![peer])
+}
+
+/// The C++ peer with its facade under AddressSanitizer and UndefinedBehaviorSanitizer; the core in it is not.
+fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    const FLAGS: &str =
+        "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer";
+    let (folder, peer) = (workshop.folder().join("cpp-asan"), workshop.folder().join("peer-cpp-asan"));
+    let prefix = folder.join("prefix");
+    let mut install = Command::new(workshop.root().join("scripts/install.sh"));
+    install.env("CARGO_TARGET_DIR", &folder).env("CXXFLAGS", FLAGS).env("LDFLAGS", FLAGS);
+    install.args(["--only", "c++", "--debug", "--prefix"]).arg(&prefix);
+    let mut compile = toolchain::compile_cpp(workshop, &prefix, &peer);
+    compile.args(FLAGS.split(' '));
+    workshop.build("cpp-asan", toolchain::CPP_SOURCES, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// A victim at work.
+pub struct Victim<'a> {
+    command: &'a [PathBuf],
+    peer: Peer,
+    /// How long the longest call took.
+    pub slowest: Duration,
+}
+
+impl<'a> Victim<'a> {
+    /// Starts one.
+    ///
+    /// # Errors
+    /// When it does not start.
+    pub fn start(command: &'a [PathBuf]) -> Result<Victim<'a>> {
+        let (program, arguments) = command.split_first().context("a command has a program")?;
+        let mut process = Command::new(program);
+        process.args(arguments).args(["slave", "unused", "commands"]);
+        process.args(["--timeout-ms", &CONNECT_MS.to_string()]);
+        let peer = Peer::start("the victim".to_owned(), process)?;
+        Ok(Victim { command, peer, slowest: Duration::ZERO })
+    }
+
+    /// Ends it, and starts another.
+    ///
+    /// # Errors
+    /// When that does not start.
+    pub fn replace(&mut self) -> Result<()> {
+        self.peer = Victim::start(self.command)?.peer;
+        Ok(())
+    }
+
+    /// Has it make a call that may wait for `limit`. What it answers is its own affair; that it answers is not.
+    ///
+    /// # Errors
+    /// When it crashed, hung, took too long, or reported an error that no segment can bring about.
+    pub fn call(&mut self, call: &str, limit: Duration) -> Result<Observation> {
+        let since = Instant::now();
+        let answer = self.peer.ask(call)?;
+        let took = since.elapsed();
+        self.slowest = self.slowest.max(took);
+        ensure!(took < limit + ALLOWANCE, "{call:.40} took {took:?}, and was to take {limit:?}");
+        if let Observation::Error { code, message } = &answer {
+            // Not: a name or a setting of ours (-1), a closed or a forked endpoint (-14, -18), a panic (-99).
+            ensure!(matches!(code, -3..=-2 | -13..=-10 | -17..=-15), "{call:.40}: error {code}, {message}");
+        }
+        Ok(answer)
+    }
+
+    /// Opens a segment; the number of the error if it could not.
+    ///
+    /// # Errors
+    /// As [`Victim::call`].
+    pub fn open(&mut self, segment: &Segment, role: &str) -> Result<Result<(), i32>> {
+        let open = format!("open {role} {}", hex::encode(segment.name()));
+        match self.call(&open, Duration::from_secs(1))? {
+            Observation::Error { code, .. } => Ok(Err(code)),
+            _ => Ok(Ok(())),
+        }
+    }
+
+    /// Attaches to an image and, if it is let in, uses all of it. Returns whether it was.
+    ///
+    /// # Errors
+    /// As [`Victim::call`]; and when an image that was refused has been changed.
+    pub fn try_image(&mut self, segment: &Segment, image: &Image, role: &str) -> Result<bool> {
+        corpus::plant(segment, &image.bytes)?;
+        let opened = self.open(segment, role)?;
+        match opened {
+            Ok(()) => {
+                for (call, limit) in CALLS {
+                    self.call(call, Duration::from_millis(*limit))?;
+                }
+            }
+            Err(FOREIGN) => ensure!(segment.bytes()? == image.bytes, "it was refused, and is not as it was"),
+            Err(_) => {}
+        }
+        // A slave leaves it; a master's close removes it.
+        let _ = std::fs::remove_file(segment.path());
+        Ok(opened.is_ok())
+    }
+
+    /// Ends it as it ends by itself.
+    ///
+    /// # Errors
+    /// When it does not, or a sanitizer has found something.
+    pub fn finish(self) -> Result<Duration> {
+        self.peer.finish()?;
+        Ok(self.slowest)
+    }
+}
+
+/// What is done with an image: each call, and how many milliseconds it may wait.
+#[rustfmt::skip]
+const CALLS: &[(&str, u64)] = &[
+    ("state", 0), ("try-read", 0), ("read 2", 2), ("try-recv", 0), ("recv 2", 2), ("recv 2", 2), ("recv 2", 2),
+    ("write 0102", 0), ("send 01 2", 2), ("try-send -", 0), ("send 00112233445566778899001122334455667788990011223344556677889900112233445566778899001122334455667788990011223344556677889900 2", 2),
+    ("try-send 0011", 0), ("recv 2", 2), ("read 2", 2), ("state", 0), ("close", 0),
+];
