@@ -6,7 +6,7 @@ use std::time::Duration;
 use crate::config::{Builder, Role};
 use crate::error::Result;
 use crate::heartbeat::Pulse;
-use crate::layout::{self, Direction, Header};
+use crate::layout::{Direction, Header};
 use crate::mailbox::{Channel, MailboxMemory};
 use crate::memory::Memory;
 use crate::name::SegmentName;
@@ -139,9 +139,7 @@ impl Attachment {
 
     /// Whether an ESHM 1.x process sits in the peer's seat.
     pub(crate) fn peer_is_legacy(&self) -> bool {
-        let seat = self.header().seat(self.role.peer());
-        let pulse = seat.pulse();
-        pulse.alive && pulse.pid != 0 && !seat.is_ours()
+        self.header().seat(self.role.peer()).is_legacy()
     }
 
     /// Whether the peer holds its seat's lock: it is one of ours, and lives.
@@ -211,27 +209,13 @@ impl Attachment {
     pub(crate) fn occupy(&self) {
         self.forget_waiters(self.role);
         crash_point!("occupy.cleared");
-        self.header().seat(self.role).occupy();
+        self.header().seat(self.role).occupy(std::process::id() as i32);
     }
 
     /// Fills in what a master says of the segment. A take-over makes any version ours.
     pub(crate) fn describe(&self, config: &Builder) {
-        let header = self.header();
         let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
-        header.version.store(layout::VERSION, Ordering::Relaxed);
-        crash_point!("describe.version");
-        header.stale_threshold.store(threshold, Ordering::Relaxed);
-        header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);
-        header.layout_size.store(self.plan.geometry.total() as u32, Ordering::Relaxed);
-        header.data_size.store(self.plan.geometry.data_size as u32, Ordering::Relaxed);
-        crash_point!("describe.sizes");
-        if let Some(queues) = self.plan.queues {
-            header.queue_offset.store(queues.offset as u64, Ordering::Relaxed);
-            header.queue_capacity.store(queues.capacity as u64, Ordering::Relaxed);
-        }
-        header.queue_slots.store(self.plan.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
-        crash_point!("describe.queues");
-        header.extension.store(layout::EXTENSION, Ordering::Relaxed);
+        self.plan.announce(self.header(), threshold);
     }
 }
 

@@ -41,7 +41,7 @@ mod enabled {
         // A master takes a dead one's segment over.
         "takeover.claimed", "takeover.verified", "takeover.described",
         // What a master says of the segment.
-        "describe.version", "describe.sizes", "describe.queues",
+        "describe.sizes", "describe.queues", "describe.extended",
         // Either sits down.
         "occupy.cleared", "occupy.absent", "occupy.capable", "occupy.signed", "occupy.named", "occupy.counted",
         "occupy.beaten", "occupy.alive",

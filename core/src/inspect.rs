@@ -4,8 +4,8 @@
 
 use std::fmt;
 
-use crate::config::MAX_DATA_SIZE;
 use crate::layout::{self, Geometry, Header, QueueGeometry};
+use crate::memory::Memory;
 use crate::plan::Plan;
 use crate::sync::Ordering;
 
@@ -21,6 +21,18 @@ impl Misfit {
     fn new(what: &'static str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
         Misfit { what, found: found.to_string(), expected: expected.to_string() }
     }
+}
+
+/// As [`inspect`], for a segment that is mapped.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn inspect_memory(
+    memory: &impl Memory,
+    configured: Option<usize>,
+) -> Result<Option<Plan>, Misfit> {
+    let header = (memory.len() >= size_of::<Header>()).then(|| memory.header());
+    inspect(header, memory.len(), configured)
 }
 
 /// Checks a segment of `len` bytes. `header`: `None` if it is too short to have one. `configured`: the data size that
@@ -43,7 +55,8 @@ pub(crate) fn inspect(
     };
     // Acquire: pairs with the Release store in `Start::create`.
     let magic = header.magic.load(Ordering::Acquire);
-    let version = header.version.load(Ordering::Relaxed);
+    // Acquire, as for the extension below: pairs with the Release stores in `Plan::announce`.
+    let version = header.version.load(Ordering::Acquire);
     if magic == 0 && version == 0 {
         return Ok(None);
     }
@@ -56,7 +69,7 @@ pub(crate) fn inspect(
         layout::VERSION_POLLING => u32::try_from(len).unwrap_or(u32::MAX),
         _ => return Err(Misfit::new("the version", version, "2 or 3")),
     };
-    let extension = header.extension.load(Ordering::Relaxed);
+    let extension = header.extension.load(Ordering::Acquire);
     let (geometry, queues) = match extension {
         0 => (legacy_geometry(total, configured)?, None),
         layout::EXTENSION => {
@@ -79,7 +92,7 @@ fn legacy_geometry(total: u32, configured: Option<usize>) -> Result<Geometry, Mi
         .map(|data_size| Geometry { data_size })
         .filter(|geometry| geometry.total() == total as usize)
         .or_else(|| Geometry::from_total(total as usize))
-        .filter(|geometry| geometry.data_size <= MAX_DATA_SIZE)
+        .filter(|geometry| geometry.data_size <= layout::MAX_DATA_SIZE as usize)
         .ok_or_else(|| {
             let expected =
                 "128 bytes and twice a channel of a multiple of 64, from 192 bytes to 64 MiB and 128";
@@ -90,8 +103,8 @@ fn legacy_geometry(total: u32, configured: Option<usize>) -> Result<Geometry, Mi
 /// The geometry of a segment that says its data size.
 fn own_geometry(total: u32, data_size: u32) -> Result<Geometry, Misfit> {
     let geometry = Geometry { data_size: data_size as usize };
-    if !(1..=MAX_DATA_SIZE).contains(&geometry.data_size) {
-        let expected = format_args!("1 to {MAX_DATA_SIZE} bytes");
+    if !(1..=layout::MAX_DATA_SIZE).contains(&data_size) {
+        let expected = format_args!("1 to {} bytes", layout::MAX_DATA_SIZE);
         return Err(Misfit::new("the data size", format_args!("{data_size} bytes"), expected));
     }
     if geometry.total() != total as usize {

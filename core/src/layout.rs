@@ -28,6 +28,8 @@ pub const CAPABILITY_QUEUE: u32 = 2;
 pub const IN_ARENA: u32 = u32::MAX;
 /// Bytes of a message that fits into its slot.
 pub const SLOT_PAYLOAD: usize = 56;
+/// The greatest data size of a channel, in bytes (64 MiB).
+pub const MAX_DATA_SIZE: u32 = 64 << 20;
 /// The greatest queue capacity, in bytes (64 GiB).
 pub const MAX_QUEUE_CAPACITY: u64 = 64 << 30;
 
@@ -36,6 +38,7 @@ pub const MAX_QUEUE_SLOTS: u32 = 1 << 20;
 
 /// The segment's first 128 bytes. Units are in the comments; all values are native endian.
 #[repr(C, align(64))]
+#[derive(Default)]
 pub struct Header {
     /// [`MAGIC`], stored last when a segment is made.
     pub magic: AtomicU32,

@@ -1,8 +1,8 @@
 //! A seat: the header's fields of one role, as its owner writes them and its peer reads them.
 
-use crate::config::Role;
 use crate::heartbeat::Pulse;
 use crate::layout::{self, Header};
+use crate::role::Role;
 use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 /// See the module.
@@ -50,10 +50,23 @@ impl Seat<'_> {
 
     /// Whether the endpoint that sits here, or sat here last, is one of ours.
     pub(crate) fn is_ours(&self) -> bool {
-        let pid = self.pid.load(Ordering::Relaxed);
+        // Acquire: pairs with the Release store in `occupy`: who sees the pid sees the signature that belongs to it.
+        let pid = self.pid.load(Ordering::Acquire);
         pid != 0
-            && self.signature.load(Ordering::Relaxed) == pid
+            // Acquire: pairs with the Release store in `occupy`: who sees the signature sees the seat empty, or taken.
+            && self.signature.load(Ordering::Acquire) == pid
             && self.capabilities.load(Ordering::Relaxed) & layout::CAPABILITY_TAKEN != 0
+    }
+
+    /// Whether an ESHM 1.x process sits here.
+    pub(crate) fn is_legacy(&self) -> bool {
+        let is_stranger = || {
+            let pulse = self.pulse();
+            pulse.alive && pulse.pid != 0 && !self.is_ours()
+        };
+        // Twice: on the seat of one that was killed, one of ours that just sits down shows a signature before the pid
+        // that belongs to it. Whoever has seen that finds the seat empty, or taken, when he looks again.
+        is_stranger() && is_stranger()
     }
 
     /// Shows a sign of life.
@@ -62,17 +75,17 @@ impl Seat<'_> {
         self.heartbeat.store(self.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Fills the fields in for this process, which holds the seat's lock.
-    pub(crate) fn occupy(&self) {
-        let pid = std::process::id() as i32;
+    /// Fills the fields in for the process of this pid, which holds the seat's lock.
+    pub(crate) fn occupy(&self, pid: i32) {
         self.alive.store(0, Ordering::Relaxed);
         crash_point!("occupy.absent");
         let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
         self.capabilities.store(capabilities, Ordering::Relaxed);
         crash_point!("occupy.capable");
-        self.signature.store(pid, Ordering::Relaxed);
+        // Release, both: pair with the Acquire loads in `is_ours`.
+        self.signature.store(pid, Ordering::Release);
         crash_point!("occupy.signed");
-        self.pid.store(pid, Ordering::Relaxed);
+        self.pid.store(pid, Ordering::Release);
         crash_point!("occupy.named");
         self.generation.store(self.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
         crash_point!("occupy.counted");
@@ -89,3 +102,6 @@ impl Seat<'_> {
         self.alive.store(0, Ordering::Release);
     }
 }
+
+#[cfg(all(test, loom))]
+mod models;
