@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 use crate::attachment::Attachment;
 use crate::config::{Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Role};
 use crate::error::{Error, Result};
-use crate::inspect::{Misfit, inspect};
-use crate::layout::{self, Geometry, Header, QueueGeometry};
+use crate::inspect::{Misfit, inspect_memory};
+use crate::layout::{self, Geometry, QueueGeometry};
 use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::plan::Plan;
@@ -104,7 +104,7 @@ impl Start<'_> {
             .filter(|capacity| *capacity > 0)
             .map(|capacity| QueueGeometry::new(geometry.total(), capacity));
         let len = queues.map_or(geometry.total(), QueueGeometry::end);
-        let region = Arc::new(Region::create(self.name, len, self.config.mode)?);
+        let region = Arc::new(Region::create(self.name, len, self.config.mode, self.config.group)?);
         crash_point!("create.reserved");
         self.lock(&region, Role::Master)?;
         crash_point!("create.locked");
@@ -192,7 +192,7 @@ impl Start<'_> {
             return self.create(generation.wrapping_add(1), Some(&region));
         }
         self.reserve(&region, plan)?;
-        if let Some(Err(error)) = self.config.mode.map(|mode| region.set_mode(mode)) {
+        if let Err(error) = region.set_access(self.config.mode, self.config.group) {
             tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
         crash_point!("takeover.verified");
@@ -285,8 +285,7 @@ impl Start<'_> {
     /// What the header says of the layout, if this is a segment that we know; `Ok(None)`: its maker has not
     /// finished it.
     fn inspect(&self, region: &Region) -> Result<Option<Plan>> {
-        let header = (region.len() >= size_of::<Header>()).then(|| region.header());
-        inspect(header, region.len(), self.config.data_size)
+        inspect_memory(region, self.config.data_size)
             .map_err(|Misfit { what, found, expected }| self.foreign(what, found, expected))
     }
 

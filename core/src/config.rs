@@ -1,16 +1,17 @@
 //! What a user may choose, with the defaults of ESHM 1.x.
 
-use std::fmt;
 use std::time::Duration;
 
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::name::SegmentName;
+use crate::observer::Observer;
+pub use crate::role::Role;
 
 /// The default data size of a channel, in bytes.
 pub const DEFAULT_DATA_SIZE: usize = 4096;
 /// The greatest data size of a channel, in bytes (64 MiB).
-pub const MAX_DATA_SIZE: usize = 64 << 20;
+pub const MAX_DATA_SIZE: usize = crate::layout::MAX_DATA_SIZE as usize;
 
 /// The default capacity of a queue, in bytes.
 pub const DEFAULT_QUEUE_CAPACITY: usize = 256 << 10;
@@ -26,41 +27,6 @@ pub enum WaitStrategy {
     SpinThenPark,
     /// Parks at once: for peers that are slow, or share the core.
     Park,
-}
-
-/// Which end of a segment an endpoint is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
-pub enum Role {
-    /// Creates the segment, or takes it over from a dead master.
-    Master,
-    /// Attaches to the segment.
-    Slave,
-    /// Slave where a live master is, master otherwise. An open endpoint's role is never `Auto`.
-    Auto,
-}
-
-impl Role {
-    /// The other end.
-    ///
-    /// # Panics
-    /// For [`Role::Auto`], which has no other end.
-    pub fn peer(self) -> Role {
-        match self {
-            Role::Master => Role::Slave,
-            Role::Slave => Role::Master,
-            Role::Auto => panic!("Role::Auto has no peer: ask an open endpoint for its role"),
-        }
-    }
-}
-
-impl fmt::Display for Role {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Role::Master => "master",
-            Role::Slave => "slave",
-            Role::Auto => "auto",
-        })
-    }
 }
 
 /// What an endpoint does when its peer's heartbeat has stood still for the stale threshold.
@@ -106,6 +72,7 @@ pub struct Builder {
     pub(crate) steady: bool,
     /// `None`: 0666, less what the umask takes.
     pub(crate) mode: Option<u32>,
+    pub(crate) group: Option<u32>,
     pub(crate) any_owner: bool,
 }
 
@@ -128,6 +95,7 @@ impl Builder {
             background: true,
             steady: false,
             mode: Some(0o600),
+            group: None,
             any_owner: false,
         }
     }
@@ -237,6 +205,13 @@ impl Builder {
         self
     }
 
+    /// The group, by its number, that a segment which this endpoint creates is given: that of the process by default. A user
+    /// may give it to groups that he is a member of, root to any. It takes effect with a `mode` such as 0660.
+    pub fn group(mut self, gid: u32) -> Self {
+        self.group = Some(gid);
+        self
+    }
+
     /// Whether a segment that belongs to neither this user nor root is accepted: not by default, since
     /// its owner could have planted it.
     pub fn any_owner(mut self, accept: bool) -> Self {
@@ -254,6 +229,16 @@ impl Builder {
         let name = SegmentName::new(&self.name)?;
         self.check()?;
         Endpoint::open(name, self)
+    }
+
+    /// Looks at the segment without taking part: see [`Observer`]. Of the settings, `any_owner` counts, and `data_size` for
+    /// a segment of ESHM 1.x whose data size is no multiple of 64. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`]; [`Error::NotFound`] when there is no finished segment; [`Error::Attach`],
+    /// [`Error::Foreign`] when what there is cannot be read or understood.
+    pub fn observe(self) -> Result<Observer> {
+        Observer::new(SegmentName::new(&self.name)?, &self)
     }
 
     fn check(&self) -> Result<()> {

@@ -5,7 +5,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::inspect::inspect;
+use crate::inspect::inspect_memory;
 use crate::layout::{Direction, Geometry, QueueGeometry};
 use crate::mailbox::{Cursor, First, MailboxMemory};
 use crate::memory::Memory;
@@ -60,8 +60,7 @@ pub fn attach(bytes: &[u8]) {
     let image = Image::new(bytes.len());
     image.poke(0, bytes);
     for configured in [None, Some(1), Some(4096)] {
-        let header = (image.len() >= size_of::<crate::layout::Header>()).then(|| image.header());
-        let Ok(Some(plan)) = inspect(header, image.len(), configured) else { continue };
+        let Ok(Some(plan)) = inspect_memory(&*image, configured) else { continue };
         for direction in DIRECTIONS {
             let mut ends = Ends::new(plan, &image, direction);
             for step in [Step::Read, Step::Receive, Step::Resume, Step::Send(57), Step::Write(1), Step::Read]

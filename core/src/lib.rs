@@ -37,26 +37,24 @@ mod endpoint;
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-#[cfg(not(loom))]
 mod heartbeat;
-#[cfg(not(loom))]
 mod inspect;
 pub mod layout;
 #[cfg(not(loom))]
 mod link;
 mod mailbox;
 mod mapped;
-#[cfg(not(loom))]
 mod memory;
 #[cfg(not(loom))]
 mod monitor;
 #[cfg(not(loom))]
 mod name;
 #[cfg(not(loom))]
+mod observer;
+#[cfg(not(loom))]
 mod pace;
 #[cfg(not(loom))]
 mod patience;
-#[cfg(not(loom))]
 mod plan;
 #[cfg(not(loom))]
 mod process;
@@ -65,7 +63,7 @@ mod queue;
 mod receiver;
 #[cfg(not(loom))]
 mod region;
-#[cfg(not(loom))]
+mod role;
 mod seat;
 #[cfg(not(loom))]
 mod sender;
@@ -89,6 +87,7 @@ pub use {
     endpoint::{Endpoint, Inspector},
     error::{Error, Result},
     heartbeat::PeerState,
+    observer::{DirectionView, Observer, SeatView, View},
     receiver::{Message, Receiver},
     sender::{Loan, Sender},
     stats::Stats,

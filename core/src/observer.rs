@@ -92,9 +92,8 @@ impl Observer {
     }
 
     pub(crate) fn new(name: SegmentName, config: &Builder) -> Result<Observer> {
-        let missing = |found| {
-            Err(Error::NotFound { segment: name.as_str().to_owned(), found, waited: Duration::ZERO })
-        };
+        let missing =
+            |found| Err(Error::NotFound { segment: name.as_str().to_owned(), found, waited: Duration::ZERO });
         let region = match Region::observe(&name, config.any_owner)? {
             Opened::Missing => return missing("there is no such segment"),
             Opened::Empty => return missing("its file is empty, as if somebody had begun to make it"),

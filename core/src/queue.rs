@@ -172,6 +172,16 @@ impl QueueMemory {
         self.control().senders_parked.0.store(0, Ordering::Relaxed);
     }
 
+    /// How many messages are published and not released, as an outsider finds them: at most one per slot.
+    pub(crate) fn waiting(&self) -> u32 {
+        let first = self.control().consumed.0.load(Ordering::Relaxed);
+        let numbers = (0..self.slots.len() as u32).map(|ahead| first.wrapping_add(ahead));
+        // Relaxed: only counted, nothing behind the marks is read.
+        let is_there =
+            |number: &u32| self.slot(*number).mark.load(Ordering::Relaxed) == number.wrapping_add(1);
+        numbers.take_while(is_there).count() as u32
+    }
+
     fn arena_size(&self) -> u64 {
         self.arena.len() as u64 * LINE
     }

@@ -15,6 +15,7 @@ use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{AtFlags, FcntlArg, OFlag};
 use nix::sys::resource::{Resource, getrlimit};
 use nix::sys::stat::Mode;
+use nix::unistd::Gid;
 
 use crate::config::Role;
 use crate::error::{Error, Result};
@@ -44,17 +45,26 @@ pub(crate) enum Opened {
 }
 
 impl Region {
-    /// Makes a segment of `len` zero bytes that has no name yet, with exactly these permissions; `None`: those that the
-    /// umask leaves of 0666.
+    /// Makes a segment of `len` zero bytes that has no name yet, with exactly these permissions, or, for `None`, those that
+    /// the umask leaves of 0666; and of this group, if one is given.
     ///
     /// # Errors
     /// [`Error::Create`]; nothing is left behind.
-    pub(crate) fn create(name: &SegmentName, len: usize, mode: Option<u32>) -> Result<Region> {
+    pub(crate) fn create(
+        name: &SegmentName,
+        len: usize,
+        mode: Option<u32>,
+        group: Option<u32>,
+    ) -> Result<Region> {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let wanted = Mode::from_bits_truncate(mode.unwrap_or(0o666));
         let file = UnsharedFile::open(|| nix::fcntl::open(DIRECTORY, flags, wanted))
             .map_err(failed("making a file in /dev/shm"))?;
+        if let Some(group) = group {
+            nix::unistd::fchown(&*file, None, Some(Gid::from_raw(group)))
+                .map_err(failed("giving it to its group"))?;
+        }
         if mode.is_some() {
             // The umask took its part above.
             nix::sys::stat::fchmod(&*file, wanted).map_err(failed("setting its permissions"))?;
@@ -65,7 +75,9 @@ impl Region {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
         }
         reserve(&file, len).map_err(failed("reserving its memory"))?;
-        Region::map(file, len).map_err(|error| create_error(name, "mapping it", errno(&error)))
+        let map = MmapOptions::new().len(len).map_raw(&*file);
+        let map = map.map_err(|error| create_error(name, "mapping it", errno(&error)))?;
+        Ok(Region { map, file })
     }
 
     /// Gives a new segment its name. `Ok(false)`: the name exists already.
@@ -92,6 +104,19 @@ impl Region {
     /// # Errors
     /// [`Error::Attach`], [`Error::Foreign`].
     pub(crate) fn open(name: &SegmentName, any_owner: bool) -> Result<Opened> {
+        Region::open_for(name, any_owner, OFlag::O_RDWR)
+    }
+
+    /// As [`Region::open`], for reading only. What is mapped so must not be written, nor a seat be taken: the system
+    /// would answer with a signal, and an error.
+    ///
+    /// # Errors
+    /// As [`Region::open`].
+    pub(crate) fn observe(name: &SegmentName, any_owner: bool) -> Result<Opened> {
+        Region::open_for(name, any_owner, OFlag::O_RDONLY)
+    }
+
+    fn open_for(name: &SegmentName, any_owner: bool, access: OFlag) -> Result<Opened> {
         let failed = |action| move |error: nix::Error| attach_error(name, action, error);
         let foreign = |what, found: String, expected: &str| Error::Foreign {
             segment: name.as_str().to_owned(),
@@ -100,7 +125,7 @@ impl Region {
             expected: expected.to_owned(),
         };
         // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
-        let flags = OFlag::O_RDWR | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
+        let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let object = format!("/{}", name.file_name());
         let file =
             match UnsharedFile::open(|| nix::sys::mman::shm_open(object.as_str(), flags, Mode::empty())) {
@@ -117,7 +142,11 @@ impl Region {
             };
         let meta = file.metadata().map_err(|error| failed("inspecting it")(errno(&error)))?;
         if !meta.is_file() {
-            let found = if meta.file_type().is_fifo() { "a FIFO" } else { "a special file" };
+            let found = match meta.file_type() {
+                kind if kind.is_fifo() => "a FIFO",
+                kind if kind.is_dir() => "a directory",
+                _ => "a special file",
+            };
             return Err(foreign("the file", found.into(), "a regular file"));
         }
         let me = nix::unistd::geteuid().as_raw();
@@ -128,14 +157,15 @@ impl Region {
         if meta.len() == 0 {
             return Ok(Opened::Empty);
         }
-        let region =
-            Region::map(file, meta.len() as usize).map_err(|error| failed("mapping it")(errno(&error)))?;
-        Ok(Opened::Mapped(region))
-    }
-
-    fn map(file: UnsharedFile, len: usize) -> io::Result<Region> {
-        let map = MmapOptions::new().len(len).map_raw(&*file)?;
-        Ok(Region { map, file })
+        let mut options = MmapOptions::new();
+        options.len(meta.len() as usize);
+        let map = if access == OFlag::O_RDONLY {
+            options.map_raw_read_only(&*file)
+        } else {
+            options.map_raw(&*file)
+        };
+        let map = map.map_err(|error| failed("mapping it")(errno(&error)))?;
+        Ok(Opened::Mapped(Region { map, file }))
     }
 
     /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
@@ -187,16 +217,21 @@ impl Region {
         reserve(&self.file, self.map.len()).map_err(|error| attach_error(name, "reserving its memory", error))
     }
 
-    /// Gives the file exactly these permissions, if they differ.
-    pub(crate) fn set_mode(&self, mode: u32) -> io::Result<()> {
-        if self.file.metadata()?.mode() & 0o777 == mode {
-            return Ok(());
+    /// Gives the file exactly these permissions, and this group, those that are given, if they differ.
+    pub(crate) fn set_access(&self, mode: Option<u32>, group: Option<u32>) -> io::Result<()> {
+        let meta = self.file.metadata()?;
+        if let Some(group) = group.filter(|group| *group != meta.gid()) {
+            nix::unistd::fchown(&*self.file, None, Some(Gid::from_raw(group)))?;
         }
-        Ok(nix::sys::stat::fchmod(self.file.as_fd(), Mode::from_bits_truncate(mode))?)
+        if let Some(mode) = mode.filter(|mode| *mode != meta.mode() & 0o777) {
+            nix::sys::stat::fchmod(self.file.as_fd(), Mode::from_bits_truncate(mode))?;
+        }
+        Ok(())
     }
 }
 
-// SAFETY: the mapping stays where it is, starts on a page, and is readable and writable in full.
+// SAFETY: the mapping stays where it is, starts on a page, and is readable in full, and writable unless it is an
+// observer's, who only loads: at most 8 bytes at a time, which needs no writable memory.
 unsafe impl Memory for Region {
     fn bytes(&self) -> NonNull<[u8]> {
         let start = NonNull::new(self.map.as_mut_ptr()).expect("nothing is mapped at 0");
@@ -254,8 +289,8 @@ fn hint(error: nix::Error) -> &'static str {
              (containers: --shm-size)"
         }
         Error::EACCES | Error::EPERM => {
-            "it belongs to another user or its permissions do not let this one in: open it as its owner, or have \
-             the master create it with a wider `mode`"
+            "it belongs to another user, or to a group that this one is not in, or its permissions do not let this one \
+             in: open it as its owner, or have the master create it with a wider `mode` or another `group`"
         }
         Error::EFBIG => {
             "the file size limit of this process (ulimit -f) is smaller than the segment: raise it"

@@ -84,6 +84,26 @@ fn the_mode_is_0600_by_default_and_a_take_over_sets_it() {
 }
 
 #[test]
+fn a_segment_is_given_to_its_group_and_a_take_over_does_so_too() {
+    if !nix::unistd::geteuid().is_root() {
+        println!(
+            "SKIPPED: a_segment_is_given_to_its_group_and_a_take_over_does_so_too needs root, to name any group"
+        );
+        return;
+    }
+    let name = Name::new("group");
+    let access = || {
+        let meta = fs::metadata(name.path()).unwrap();
+        (meta.gid(), meta.mode() & 0o7777)
+    };
+    let builder = || Endpoint::builder(&name).role(Role::Master).mode(0o660).auto_cleanup(false);
+    builder().group(65534).open().unwrap().close().unwrap();
+    assert_eq!(access(), (65534, 0o660));
+    builder().group(1).open().unwrap().close().unwrap();
+    assert_eq!(access(), (1, 0o660));
+}
+
+#[test]
 fn bad_names_are_refused_and_nothing_is_made() {
     let before = || fs::read_dir("/dev/shm").unwrap().map(|entry| entry.unwrap().file_name());
     let long = "n".repeat(251);

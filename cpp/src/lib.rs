@@ -6,8 +6,10 @@
 
 mod convert;
 mod handles;
+mod observer;
 
 use handles::{Inspector, Opening, Receiver, Sender, decode, encode, open};
+use observer::{Observer, Observing, observe};
 
 #[cxx::bridge(namespace = "eshm::detail")]
 mod ffi {
@@ -77,6 +79,8 @@ mod ffi {
         auto_cleanup: bool,
         background: bool,
         mode: u32,
+        has_group: bool,
+        group: u32,
         any_owner: bool,
     }
 
@@ -99,6 +103,31 @@ mod ffi {
         timeouts: u64,
         reconnects: u64,
         wakeups: u64,
+    }
+
+    /// `eshm::SeatView` of the facade.
+    struct SeenSeat {
+        state: PeerState,
+        pid: i32,
+        heartbeat: u64,
+        generation: u32,
+        is_legacy: bool,
+    }
+
+    /// `eshm::DirectionView` of the facade.
+    struct SeenDirection {
+        written: u64,
+        read: u64,
+        waiting: u32,
+        slots: u32,
+    }
+
+    /// `eshm::View` of the facade.
+    struct Seen {
+        master: SeenSeat,
+        slave: SeenSeat,
+        master_to_slave: SeenDirection,
+        slave_to_master: SeenDirection,
     }
 
     extern "Rust" {
@@ -153,6 +182,23 @@ mod ffi {
     }
 
     extern "Rust" {
+        type Observing;
+        fn code(&self) -> i32;
+        fn failure(&self) -> &str;
+        fn observer(&mut self) -> Box<Observer>;
+    }
+
+    extern "Rust" {
+        type Observer;
+        fn name(&self) -> &str;
+        fn is_current(&self) -> bool;
+        fn data_size(&self) -> usize;
+        fn max_message(&self) -> usize;
+        fn look(&mut self, seen: &mut Seen);
+    }
+
+    extern "Rust" {
+        fn observe(name: &[u8], any_owner: bool) -> Box<Observing>;
         fn open(name: &[u8], settings: &Settings) -> Box<Opening>;
         fn encode(text: &[u8], encoded: &mut Vec<u8>, failure: &mut String) -> i32;
         fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32;

@@ -115,6 +115,25 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
     types(py)?.getattr("Stats")?.call((), Some(&fields))
 }
 
+/// An `eshm.View`.
+pub fn python_view<'py>(py: Python<'py>, view: &eshm::View) -> PyResult<Bound<'py, PyAny>> {
+    let seat = |seat: &eshm::SeatView| {
+        let state = python_state(py, seat.state)?;
+        let fields = (state, seat.pid, seat.heartbeat, seat.generation, seat.is_legacy);
+        types(py)?.getattr("SeatView")?.call1(fields)
+    };
+    let direction = |direction: &eshm::DirectionView| {
+        let fields = (direction.written, direction.read, direction.waiting, direction.slots);
+        types(py)?.getattr("DirectionView")?.call1(fields)
+    };
+    types(py)?.getattr("View")?.call1((
+        seat(&view.master)?,
+        seat(&view.slave)?,
+        direction(&view.master_to_slave)?,
+        direction(&view.slave_to_master)?,
+    ))
+}
+
 fn types(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {
     py.import("eshm._types")
 }

@@ -13,6 +13,7 @@ mod half;
 mod lease;
 mod lending;
 mod message;
+mod observer;
 mod raw;
 mod text;
 
@@ -23,6 +24,8 @@ mod _eshm {
 
     #[pymodule_export]
     use crate::endpoint::Endpoint;
+    #[pymodule_export]
+    use crate::observer::Observer;
     #[pymodule_export]
     use crate::text::{decode_text, encode_text};
     use crate::{batch, calls, half, lease, message, raw};

@@ -31,8 +31,8 @@ from eshm._errors import (
     TimeoutError,  # noqa: A004 - used as eshm.TimeoutError
     TooLargeError,
 )
-from eshm._eshm import Borrowed, Endpoint, Loan, Message, decode_text, encode_text
-from eshm._types import Disconnect, PeerState, Role, Stats, Wait
+from eshm._eshm import Borrowed, Endpoint, Loan, Message, Observer, decode_text, encode_text
+from eshm._types import Disconnect, DirectionView, PeerState, Role, SeatView, Stats, View, Wait
 
 __all__ = [
     "ESHM",
@@ -42,6 +42,7 @@ __all__ = [
     "ClosedError",
     "CorruptError",
     "CreateError",
+    "DirectionView",
     "Disconnect",
     "ESHMDisconnectBehavior",
     "ESHMError",
@@ -56,15 +57,18 @@ __all__ = [
     "Message",
     "NoDataError",
     "NotFoundError",
+    "Observer",
     "PeerClosedError",
     "PeerStaleError",
     "PeerState",
     "ReconnectingError",
     "Role",
     "SeatTakenError",
+    "SeatView",
     "Stats",
     "TimeoutError",
     "TooLargeError",
+    "View",
     "Wait",
     "decode_text",
     "encode_text",

@@ -4,9 +4,9 @@ from typing import Any, Literal, Protocol, final
 
 from typing_extensions import Buffer, Self, TypeAlias
 
-from eshm._types import Disconnect, PeerState, Role, Stats, Wait
+from eshm._types import Disconnect, PeerState, Role, Stats, View, Wait
 
-__all__ = ["Borrowed", "Endpoint", "Loan", "Message", "decode_text", "encode_text"]
+__all__ = ["Borrowed", "Endpoint", "Loan", "Message", "Observer", "decode_text", "encode_text"]
 
 # A NumPy array, which is known to be a Buffer only from Python 3.12 on.
 class _Array(Protocol):
@@ -35,6 +35,7 @@ class Endpoint:
         auto_cleanup: bool = True,
         background: bool = True,
         mode: int | None = 0o600,
+        group: int | None = None,
         any_owner: bool = False,
         steady_heartbeat: bool = False,
     ) -> Self: ...
@@ -110,6 +111,19 @@ class Borrowed:
         exc: BaseException | None = None,
         traceback: TracebackType | None = None,
     ) -> None: ...
+
+@final
+class Observer:
+    def __new__(cls, name: str, *, any_owner: bool = False) -> Self: ...
+    def look(self) -> View: ...
+    @property
+    def name(self) -> str: ...
+    @property
+    def is_current(self) -> bool: ...
+    @property
+    def data_size(self) -> int: ...
+    @property
+    def max_message(self) -> int: ...
 
 @final
 class Message(bytes):

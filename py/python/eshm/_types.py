@@ -86,3 +86,39 @@ class Stats(NamedTuple):
     reconnects: int
     #: System calls this endpoint made to wake its peer.
     wakeups: int
+
+
+class SeatView(NamedTuple):
+    """What an observer sees of an endpoint."""
+
+    #: Frozen only if the observer has looked before, and long enough ago.
+    state: PeerState
+    #: In its own PID namespace; 0 if nobody ever sat there.
+    pid: int
+    heartbeat: int
+    #: How often the seat was taken, by endpoints that are not ESHM 1.x.
+    generation: int
+    #: Whether it is, or was, an ESHM 1.x process.
+    is_legacy: bool
+
+
+class DirectionView(NamedTuple):
+    """What an observer sees of one direction."""
+
+    #: Values written.
+    written: int
+    #: Values read: up to a heartbeat interval old.
+    read: int
+    #: Messages in the queue that were not released.
+    waiting: int
+    #: The most messages that the queue can hold; 0 if there is none.
+    slots: int
+
+
+class View(NamedTuple):
+    """What an observer sees."""
+
+    master: SeatView
+    slave: SeatView
+    master_to_slave: DirectionView
+    slave_to_master: DirectionView

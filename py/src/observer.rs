@@ -1,0 +1,60 @@
+//! Who looks and takes no part.
+
+use std::sync::{Mutex, PoisonError};
+
+use pyo3::prelude::*;
+
+use crate::convert;
+use crate::error::Result;
+
+/// Looks at a segment, for monitoring, and can change nothing of it: the permission to read it suffices.
+///
+/// any_owner: whether a segment of another user is accepted. Raises NotFoundError when there is no segment: it does not
+/// wait for one.
+#[pyclass(module = "eshm", frozen)]
+pub struct Observer(Mutex<eshm::Observer>);
+
+impl Observer {
+    fn ask<T>(&self, question: impl FnOnce(&mut eshm::Observer) -> T) -> T {
+        question(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+#[pymethods]
+impl Observer {
+    #[new]
+    #[pyo3(signature = (name, *, any_owner = false))]
+    fn new(name: &str, any_owner: bool) -> Result<Self> {
+        let observer = eshm::Endpoint::builder(name).any_owner(any_owner).observe()?;
+        Ok(Observer(Mutex::new(observer)))
+    }
+
+    /// What there is to be seen now.
+    fn look<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        Ok(convert::python_view(py, &self.ask(eshm::Observer::look))?)
+    }
+
+    /// The segment's name.
+    #[getter]
+    fn name(&self) -> String {
+        self.ask(|observer| observer.name().to_owned())
+    }
+
+    /// Whether the name still leads to this segment. If not, it was removed or replaced.
+    #[getter]
+    fn is_current(&self) -> bool {
+        self.ask(|observer| observer.is_current())
+    }
+
+    /// The greatest value of write, in bytes.
+    #[getter]
+    fn data_size(&self) -> usize {
+        self.ask(|observer| observer.data_size())
+    }
+
+    /// The greatest message of send, in bytes.
+    #[getter]
+    fn max_message(&self) -> usize {
+        self.ask(|observer| observer.max_message())
+    }
+}
