@@ -227,10 +227,12 @@ typedef struct ESHMConfigEx {
     enum ESHMWaitStrategy wait_strategy;
     uint32_t mode;  /* the permissions of a segment that this endpoint creates, such as 0660 */
     bool any_owner; /* accept a segment that belongs to neither this user nor root */
+    int64_t
+        group; /* the group that a segment which this endpoint creates is given, by its number; -1: its own */
 } ESHMConfigEx;
 
-/* eshm_default_config, and: the sizes that are there, 5 s to connect, 1 ms, SPIN_THEN_PARK, 0600, no other
- * owner. */
+/* eshm_default_config, and: the sizes that are there, 5 s to connect, 1 ms, SPIN_THEN_PARK, 0600, its own
+ * group, no other owner. */
 static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     ESHMConfigEx config;
     config.struct_size = sizeof config;
@@ -242,6 +244,7 @@ static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     config.wait_strategy = ESHM_WAIT_SPIN_THEN_PARK;
     config.mode = 0600;
     config.any_owner = false;
+    config.group = -1;
     return config;
 }
 

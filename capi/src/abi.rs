@@ -52,6 +52,7 @@ pub struct ConfigEx {
     pub wait_strategy: u32,
     pub mode: u32,
     pub any_owner: u8,
+    pub group: i64,
 }
 
 /// `ESHMStats`.

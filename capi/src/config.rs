@@ -59,6 +59,12 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .mode(config.mode)
         .any_owner(config.any_owner != 0)
         .steady_heartbeat(false);
+    if config.group != -1 {
+        let group = u32::try_from(config.group).map_err(|_| {
+            Failure::invalid(format!("group is {}; expected the number of a group, or -1", config.group))
+        })?;
+        builder = builder.group(group);
+    }
     if config.data_size != 0 {
         builder = builder.data_size(config.data_size);
     }

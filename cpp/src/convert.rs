@@ -92,6 +92,9 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
     if settings.has_data_size {
         builder = builder.data_size(settings.data_size);
     }
+    if settings.has_group {
+        builder = builder.group(settings.group);
+    }
     if settings.has_queue_capacity {
         builder = builder.queue_capacity(settings.queue_capacity);
     }

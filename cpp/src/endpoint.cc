@@ -33,6 +33,8 @@ detail::Settings settings(const Options& options) {
         options.auto_cleanup,
         options.background,
         options.mode,
+        options.group.has_value(),
+        options.group.value_or(0),
         options.any_owner,
     };
 }

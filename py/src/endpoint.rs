@@ -38,6 +38,7 @@ use crate::half::{Half, Patience};
 /// auto_cleanup: whether a master's close removes the segment.
 /// background: whether a thread keeps the heartbeat; without it, call update_heartbeat.
 /// mode: the file permissions of a segment that this endpoint creates; None: 0o666 less what the umask takes.
+/// group: the number of the group that a created segment is given, for a mode such as 0o660.
 /// any_owner: whether a segment of another user is accepted.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
@@ -55,11 +56,12 @@ impl Endpoint {
         name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
         connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
         reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
-        auto_cleanup = true, background = true, mode = Some(0o600), any_owner = false, steady_heartbeat = false
+        auto_cleanup = true, background = true, mode = Some(0o600), group = None, any_owner = false,
+        steady_heartbeat = false
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
-        auto_cleanup=True, background=True, mode=0o600, any_owner=False, steady_heartbeat=False)")]
+        auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
     fn new(
         py: Python<'_>,
@@ -78,6 +80,7 @@ impl Endpoint {
         auto_cleanup: bool,
         background: bool,
         mode: Option<i64>,
+        group: Option<i64>,
         any_owner: bool,
         steady_heartbeat: bool,
     ) -> Result<Self> {
@@ -109,6 +112,9 @@ impl Endpoint {
         }
         if let Some(bytes) = queue_capacity {
             builder = builder.queue_capacity(convert::whole(name, "queue_capacity", bytes)?);
+        }
+        if let Some(gid) = group {
+            builder = builder.group(convert::whole(name, "group", gid)?);
         }
         let endpoint = open(py, &builder, seconds("connect_timeout", connect_timeout)?)?;
         let inspector = endpoint.inspector();

@@ -124,6 +124,9 @@ struct Options {
     bool background = true;
     /// The file permissions of a segment that this endpoint creates, applied exactly, whatever the umask.
     std::uint32_t mode = 0600;
+    /// The group, by its number, that a segment which this endpoint creates is given, for a mode such as
+    /// 0660; by default that of the process.
+    std::optional<std::uint32_t> group;
     /// Whether a segment that belongs to neither this user nor root is accepted. Its owner could have
     /// planted it.
     bool any_owner = false;
