@@ -26,6 +26,8 @@ fn child() {
         "limited" => make_under_a_limit(&segment),
         "replace" => replace_under_a_limit(&segment),
         "small shm" => use_a_small_shm(&segment),
+        "read-only shm" => use_a_read_only_shm(&segment),
+        "no descriptors" => run_out_of_descriptors(&segment),
         other => panic!("no scenario {other}"),
     }
 }
@@ -350,17 +352,19 @@ fn a_replacement_that_fails_loses_nothing() {
     assert_eq!(&*Endpoint::slave(&name).unwrap().recv().unwrap(), b"unread");
 }
 
+/// Gives this process a /dev/shm of its own, mounted with these options; whether that is permitted.
+fn mount_own_shm(options: &str) -> bool {
+    let mount = |arguments: &[&str]| {
+        std::process::Command::new("mount").args(arguments).status().is_ok_and(|status| status.success())
+    };
+    // SAFETY: takes no pointers; other threads of this process, which share nothing with it then, do not care.
+    let private = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0;
+    private && mount(&["--make-rprivate", "/"]) && mount(&["-t", "tmpfs", "-o", options, "tmpfs", "/dev/shm"])
+}
+
 /// In a mount namespace of its own, with a /dev/shm of 64 KiB.
 fn use_a_small_shm(segment: &str) {
-    // SAFETY: takes no pointers; other threads of this process, which share nothing with it then, do not care.
-    let private = unsafe { libc::unshare(libc::CLONE_NEWNS) } == 0
-        && std::process::Command::new("mount").args(["--make-rprivate", "/"]).status().unwrap().success()
-        && std::process::Command::new("mount")
-            .args(["-t", "tmpfs", "-o", "size=64k", "tmpfs", "/dev/shm"])
-            .status()
-            .unwrap()
-            .success();
-    if !private {
+    if !mount_own_shm("size=64k") {
         return say("no mount namespace");
     }
     say("mounted");
@@ -395,6 +399,72 @@ fn a_full_shm_is_an_error_and_never_a_bus_error() {
     assert!(error.contains("/dev/shm is full"), "{error}");
     child.expect("files: 0");
     child.expect("-3");
+    assert!(child.ended().success());
+}
+
+fn use_a_read_only_shm(segment: &str) {
+    if !mount_own_shm("ro") {
+        return say("no mount namespace");
+    }
+    say("mounted");
+    say(Endpoint::master(segment).unwrap_err());
+    let slave = Endpoint::builder(segment).role(Role::Slave).connect_timeout(Duration::ZERO).open();
+    say(slave.unwrap_err().code());
+    say(format!("files: {}", fs::read_dir("/dev/shm").unwrap().count()));
+}
+
+#[test]
+fn a_read_only_shm_is_an_error_that_says_so() {
+    let name = Name::new("read-only");
+    let child = Child::start("read-only shm", &name);
+    if child.line() != "mounted" {
+        println!("SKIPPED: a_read_only_shm_is_an_error_that_says_so needs to mount a tmpfs (root)");
+        return;
+    }
+    let error = child.line();
+    assert!(error.contains("mounted read-only: mount it writable"), "{error}");
+    child.expect("-3");
+    child.expect("files: 0");
+    assert!(child.ended().success());
+}
+
+/// Opens endpoints until no descriptor is left for one more.
+fn run_out_of_descriptors(segment: &str) {
+    setrlimit(Resource::RLIMIT_NOFILE, 40, 40).unwrap();
+    let open = |number| Endpoint::master(&format!("{segment}-{number}"));
+    let mut masters = Vec::new();
+    let error = loop {
+        match open(masters.len()) {
+            Ok(master) => masters.push(master),
+            Err(error) => break error,
+        }
+        assert!(masters.len() < 40, "there is a limit");
+    };
+    say(&error);
+    let made = masters.len();
+    let exists = |number: &usize| fs::exists(format!("/dev/shm/eshm_{segment}-{number}")).unwrap();
+    say(format!("half-made: {}", exists(&made)));
+    let slave = Endpoint::slave(&format!("{segment}-0"));
+    say(slave.unwrap_err());
+    // What is open works, and what is closed gives its descriptor back.
+    masters[0].send(b"still here").unwrap();
+    masters.pop().unwrap().close().unwrap();
+    say(format!("again: {}", open(made).is_ok()));
+    drop(masters);
+    say(format!("left: {}", (0..=made).filter(exists).count()));
+}
+
+#[test]
+fn no_descriptors_are_an_error_and_nothing_is_half_made() {
+    let name = Name::new("descriptors");
+    let child = Child::start("no descriptors", &name);
+    let error = child.line();
+    assert!(error.contains("no file descriptors are left: close some"), "{error}");
+    child.expect("half-made: false");
+    let error = child.line();
+    assert!(error.contains("no file descriptors are left: close some"), "{error}");
+    child.expect("again: true");
+    child.expect("left: 0");
     assert!(child.ended().success());
 }
 
