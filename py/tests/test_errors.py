@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import pickle
 from typing import TYPE_CHECKING, Any
 
@@ -67,6 +68,7 @@ def test_a_name_that_cannot_be_a_segment_is_refused(bad: str) -> None:
         {"mode": 0o1000},
         {"mode": 0},
         {"mode": -1},
+        {"group": -1},
         {"wait": "sleep"},
     ],
     ids=lambda setting: "-".join(map(str, *setting.items())),
@@ -137,5 +139,8 @@ def test_a_heartbeat_can_be_kept_by_hand(name: str) -> None:
 def test_the_mode_of_a_segment_is_exact(name: str) -> None:
     with eshm.Endpoint(name, role="master"):
         assert segment_file(name).stat().st_mode & 0o777 == 0o600
+    with eshm.Endpoint(name, role="master", mode=0o660, group=os.getgid()):
+        stat = segment_file(name).stat()
+        assert (stat.st_mode & 0o777, stat.st_gid) == (0o660, os.getgid())
     with eshm.Endpoint(name, role="master", mode=0o666):
         assert segment_file(name).stat().st_mode & 0o777 == 0o666

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import pytest
-from conftest import segment_file
 
 import eshm
+from conftest import segment_file
 
 
 def test_it_sees_both_ends_and_how_full_the_queues_are(name: str) -> None:

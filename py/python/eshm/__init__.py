@@ -32,7 +32,7 @@ from eshm._errors import (
     TooLargeError,
 )
 from eshm._eshm import Borrowed, Endpoint, Loan, Message, Observer, decode_text, encode_text
-from eshm._types import Disconnect, DirectionView, PeerState, Role, SeatView, Stats, View, Wait
+from eshm._types import DirectionView, Disconnect, PeerState, Role, SeatView, Stats, View, Wait
 
 __all__ = [
     "ESHM",
