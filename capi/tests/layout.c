@@ -28,6 +28,7 @@ static void arguments(void) {
     FIELD(ESHMConfigEx, wait_strategy);
     FIELD(ESHMConfigEx, mode);
     FIELD(ESHMConfigEx, any_owner);
+    FIELD(ESHMConfigEx, group);
     SIZE(ESHMStats);
     FIELD(ESHMStats, master_heartbeat);
     FIELD(ESHMStats, slave_heartbeat);
