@@ -106,7 +106,9 @@ impl<'a> Victim<'a> {
         let mut process = Command::new(program);
         process.args(arguments).args(["slave", "unused", "commands"]);
         process.args(["--timeout-ms", &CONNECT_MS.to_string()]);
-        let peer = Peer::start("the victim".to_owned(), process)?;
+        let mut peer = Peer::start("the victim".to_owned(), process)?;
+        // Its own start is not part of its first call.
+        peer.ask("payload 1 1 16")?;
         Ok(Victim { command, peer, slowest: Duration::ZERO })
     }
 
