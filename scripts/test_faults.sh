@@ -20,6 +20,9 @@ TEXT
 about=(
     kill "a process dies at each crash point of the core, in each role and language, and comes back"
     storm "both ends are killed, stopped and started at random, under traffic in both directions"
+    hostile "spoiled segments are planted, and peers overwrite them; under AddressSanitizer where there is one"
+    files "what lies under a name, what the system refuses, and who may only look"
+    fuzz "what reads a peer's bytes, under AddressSanitizer: 60 s, with --full ten minutes"
 )
 
 suite_kill() {
@@ -35,6 +38,28 @@ suite_storm() {
     # The suite `kill` has left one with crash points in its place.
     cargo build --quiet --package interop-tests --bin peer-rust
     "$faults" storm "${options[@]}"
+}
+
+suite_hostile() {
+    local options=(--one-in 15 --seconds 1)
+    ((full == 0)) || options=(--seconds 30)
+    [[ -z $seed ]] || options+=(--seed "$seed")
+    "${faults%/*}/hostile" "${options[@]}"
+}
+# Each test of the core's on this is a row.
+suite_files() {
+    local tests=(files observer)
+    cargo test --quiet --package eshm --no-run "${tests[@]/#/--test=}" >&2
+    cargo test --package eshm --no-fail-fast "${tests[@]/#/--test=}" 2>&1 | tee /dev/stderr | awk '
+        /^test .* \.\.\. (ok|FAILED)$/ && $2 != "child" {
+            passed = $4 == "ok" ? "true" : "false"
+            reason = $4 == "ok" ? "" : "see cargo test -p eshm " $2
+            gsub("_", " ", $2)
+            printf "{\"suite\":\"files\",\"case\":\"%s\",\"passed\":%s,\"figures\":{},\"reason\":\"%s\"}\n", $2, passed, reason
+        }'
+}
+suite_fuzz() {
+    scripts/fuzz.sh --seconds "$((full ? 600 : 60))"
 }
 
 fail() {
