@@ -26,7 +26,7 @@ type Endpoint struct {
 	sent atomic.Uint32
 	// clock is the time of the keeper's last visit, in nanoseconds since some moment.
 	clock atomic.Int64
-	// away tells that a slave's master is dead or closed, as was last seen.
+	// away tells that a slave's master is dead, closed or given up, as was last seen.
 	away atomic.Bool
 
 	mu          sync.Mutex
@@ -223,7 +223,6 @@ func (e *Endpoint) examine(now time.Time) {
 	l := e.link
 	before := l.state
 	state := l.look(now, e.settings.staleThreshold)
-	e.away.Store(e.role == Slave && (state == Dead || state == Closed))
 	if state != before {
 		e.settings.logger.Info("eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		// Twice, for those who were just about to sleep.
@@ -231,18 +230,19 @@ func (e *Endpoint) examine(now time.Time) {
 	}
 	if state == Alive || state == Absent {
 		e.trouble, e.gaveUp = time.Time{}, false
-		return
+	} else {
+		if e.trouble.IsZero() {
+			e.trouble = now
+		}
+		e.gaveUp = now.Sub(e.trouble) >= e.settings.patience
 	}
-	if e.trouble.IsZero() {
-		e.trouble = now
-	}
-	e.gaveUp = now.Sub(e.trouble) >= e.settings.patience
+	e.away.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp))
 }
 
 // whyAway says why a slave does not write now; nil if its master is back.
 func (e *Endpoint) whyAway() error {
 	switch state, gaveUp := e.examinePeer(); {
-	case state != Dead && state != Closed:
+	case state != Dead && state != Closed && !gaveUp:
 		return nil
 	case !gaveUp:
 		return failReconnecting(e.name)

@@ -9,6 +9,7 @@ import (
 	"os"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -392,6 +393,25 @@ func TestCleanCloseIsSeenAfterWhatWasSent(t *testing.T) {
 	if _, err := os.Stat(path(master.Name())); !errors.Is(err, os.ErrNotExist) {
 		t.Errorf("a closed master has left its segment: %v", err)
 	}
+}
+
+func TestSlaveThatGaveUpAStoppedMasterWritesNothingUntilItGoesOn(t *testing.T) {
+	name := freshName(t)
+	c := startChild(t, name, Master, "ready")
+	slave := open(t, name, Slave, WithPatience(300*time.Millisecond))
+	mustRecv(t, slave, "ready")
+	if err := c.command.Process.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "that write is refused", func() bool { return errors.Is(slave.Write(nil), ErrPeerStale) })
+	if state := slave.PeerState(); state != Frozen {
+		t.Errorf("the peer is %v", state)
+	}
+	expectKind(t, "TrySend", slave.TrySend(nil), ErrPeerStale)
+	if err := c.command.Process.Signal(syscall.SIGCONT); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "that write is not refused any more", func() bool { return slave.Write(nil) == nil })
 }
 
 func TestKilledPeerIsDeadAndItsHeirGoesOn(t *testing.T) {

@@ -18,7 +18,7 @@ use crate::wait::Fences;
 
 /// A bit of [`Link::attention`]: the endpoint is closed.
 const CLOSED: u32 = 1;
-/// A bit of [`Link::attention`]: a slave whose master is gone.
+/// A bit of [`Link::attention`]: a slave whose master is gone, or given up.
 const ADRIFT: u32 = 2;
 /// A bit of [`Link::attention`]: the peer is an ESHM 1.x process.
 const LEGACY: u32 = 4;
@@ -238,12 +238,15 @@ impl Link {
     }
 
     /// That what is written now will be looked at by a master: a slave whose master is gone writes nothing, since
-    /// the next master may replace the segment.
+    /// the next master may replace the segment; nor does one that has given a frozen master up.
     ///
     /// # Errors
     /// [`Error::Reconnecting`], or what [`Link::hopeless`] says.
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.role == Role::Master || !self.peer_state().is_gone() {
+        if self.role == Role::Master {
+            return Ok(());
+        }
+        if !self.peer_state().is_gone() && !self.lost.load(Ordering::Acquire) {
             return Ok(());
         }
         Err(self.hopeless(true).unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
@@ -338,7 +341,7 @@ impl Link {
 
         let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
         let mut bits = if attachment.peer_is_legacy() { LEGACY } else { 0 };
-        if self.role == Role::Slave && verdict.is_gone() {
+        if self.role == Role::Slave && (verdict.is_gone() || lost) {
             bits |= ADRIFT;
         }
         let attention = self.attention.load(Ordering::Relaxed);

@@ -190,6 +190,26 @@ fn a_stopped_peer_is_frozen_and_thaws() {
     assert_eq!(slave.generation(), generation);
 }
 
+#[test]
+fn a_slave_that_has_given_a_stopped_master_up_is_told_until_it_thaws() {
+    let name = Name::new("give-up");
+    let child = Child::start("master", &name);
+    child.expect("ready");
+    let mut slave = slave(&name).reconnect_timeout(Duration::from_millis(300)).open().unwrap();
+    slave.wait_for_peer(WATCHDOG).unwrap();
+    child.signal(Signal::SIGSTOP);
+    until(&slave, PeerState::Frozen);
+    let refused = |written: eshm::Result<()>| match written {
+        Ok(()) => None,
+        Err(error) => Some(assert_eq!(error.code(), -11)),
+    };
+    poll("that write is refused", || refused(slave.write(b"to nobody")));
+    assert_eq!(slave.try_send(b"to nobody").unwrap_err().code(), -11);
+    assert_eq!(slave.read().unwrap_err().code(), -11);
+    child.signal(Signal::SIGCONT);
+    poll("that write is not refused any more", || slave.write(b"to somebody").ok());
+}
+
 fn exit_without_closing(segment: &str, background: bool) {
     let _master = Endpoint::builder(segment).role(Role::Master).background(background).open().unwrap();
     say(std::fs::exists(format!("/dev/shm/eshm_{segment}")).unwrap());
