@@ -3,7 +3,7 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
-use eshm::{Error, Role, Wait};
+use eshm::{DEFAULT_DATA_SIZE, Error, Role, Wait};
 
 use crate::abi::{Config, ROLE_MASTER, ROLE_SLAVE, Stats, WAKEUP_POLL, WAKEUP_PUSH};
 use crate::boundary::{self, Room, call, call_for};
@@ -26,7 +26,11 @@ pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
         // SAFETY: as promised.
         let config = unsafe { boundary::get(config, "config") }?;
         // SAFETY: as promised.
-        let builder = unsafe { config::builder(&config) }?;
+        let mut builder = unsafe { config::builder(&config) }?;
+        if config.role == ROLE_MASTER {
+            // The size that its header names, also where something with another one was left.
+            builder = builder.data_size(DEFAULT_DATA_SIZE);
+        }
         Handle::register(builder.open()?)
     })
 }

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+import eshm
 from conftest import PATIENCE, Waiter, expect_line, segment_file
 from eshm import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
 
@@ -80,6 +81,14 @@ def test_a_buffer_that_is_too_small_keeps_the_value(pair: Pair) -> None:
     assert slave.try_read() is None
     with pytest.raises(RuntimeError):
         master.write(b"x" * 4097)
+
+
+def test_a_master_has_the_size_of_1x_whatever_was_left_behind(name: str) -> None:
+    eshm.Endpoint(name, role="master", data_size=8192, auto_cleanup=False).close()
+    with ESHM(name, ESHMRole.MASTER) as master:
+        with pytest.raises(RuntimeError):
+            master.write(bytes(4097))
+        master.write(bytes(4096))
 
 
 def test_what_cannot_start_is_a_runtime_error(name: str) -> None:

@@ -31,7 +31,28 @@ static void sized(void) {
     CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
 }
 
+static void left_behind(void) {
+    static char out[ESHM_MAX_DATA_SIZE];
+    ESHMConfig config = eshm_default_config(segment);
+    ESHMHandle* master;
+    config.role = ESHM_ROLE_MASTER;
+    config.auto_cleanup = false;
+    CHECK_IS(eshm_destroy(eshm_init(&config)), ESHM_SUCCESS);
+    master = (eshm_init)(&config);
+    CHECK(master != NULL);
+    CHECK_IS(eshm_write(master, out, 4097), ESHM_ERROR_BUFFER_TOO_SMALL);
+    CHECK_IS(eshm_write(master, out, 4096), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+    master = eshm_init(&config);
+    CHECK(master != NULL);
+    CHECK_IS(eshm_write(master, out, sizeof out), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+}
+
 int main(void) {
-    static const Case cases[] = {{"ESHM_MAX_DATA_SIZE at compile time sizes the channels", sized}};
+    static const Case cases[] = {
+        {"ESHM_MAX_DATA_SIZE at compile time sizes the channels", sized},
+        {"a master has its size, whatever was left behind", left_behind},
+    };
     return RUN_CASES("sized", cases);
 }

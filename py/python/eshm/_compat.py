@@ -14,10 +14,11 @@ if TYPE_CHECKING:
 
     from typing_extensions import Buffer, Self
 
+_DATA_SIZE = 4096
 _DEFAULT_TIMEOUT_MS = 1000
 _TIMEOUT_INFINITE = 0xFFFF_FFFF
-# In seconds, as below. Longer than any process lives, yet a limit: without one a wait ends when the peer closes,
-# and in 1.x it goes on until the next peer writes.
+# In seconds, as below. Longer than any process lives, yet a limit: a wait without one ends when the peer
+# closes, and in 1.x it went on until another peer wrote.
 _FOR_EVER = 1e9
 _MS = 0.001
 _HOUR = 3600.0
@@ -113,6 +114,8 @@ class ESHM:
         self._endpoint = Endpoint(
             shm_name.replace("/", "_"),
             role=Role[role.name],
+            # A master has 1.x's size, also where something with another one was left.
+            data_size=_DATA_SIZE if role is ESHMRole.MASTER else None,
             connect_timeout=0.0 if role is ESHMRole.SLAVE else 5.0,
             on_disconnect=Disconnect[behavior.name],
             stale_threshold=min(_unsigned(stale_threshold_ms) / 1000 or _HOUR, _HOUR),
