@@ -243,6 +243,23 @@ fn a_header_that_promises_more_than_the_file_holds_is_refused() {
     }
 }
 
+/// What a hostile peer leaves behind stops nobody for good.
+#[test]
+fn a_master_that_finds_a_corrupt_queue_starts_anew_the_next_time() {
+    let name = left_behind("corrupt");
+    let header = fs::read(name.path()).unwrap();
+    let queue = u64::from_ne_bytes(header[88..96].try_into().unwrap());
+    // The length in the first slot, of the message that is unread.
+    overwrite(&name, queue + 384 + 4, &57u32.to_ne_bytes());
+    let error = Endpoint::master(&name).unwrap_err();
+    assert_eq!(error.code(), -17, "{error}");
+    assert!(!name.exists());
+    let mut master = Endpoint::master(&name).unwrap();
+    let mut slave = Endpoint::slave(&name).unwrap();
+    master.send(b"anew").unwrap();
+    assert_eq!(&*slave.recv().unwrap(), b"anew");
+}
+
 #[test]
 fn a_truncated_file_is_refused() {
     let whole = fs::metadata(left_behind("whole").path()).unwrap().len();
