@@ -28,6 +28,7 @@ func (s seat) legacy(pid int32) bool { return pid != 0 && !s.ours(pid) }
 type judge struct {
 	last    pulse
 	changed time.Time // when the pulse was last seen to change
+	dead    bool      // and since then the process was found to have ended
 }
 
 func newJudge(now pulse, at time.Time) judge { return judge{last: now, changed: at} }
@@ -35,7 +36,7 @@ func newJudge(now pulse, at time.Time) judge { return judge{last: now, changed: 
 // see takes a pulse. seated tells whether the peer's process may be there; it is asked only when that matters.
 func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy bool, seated func() bool) PeerState {
 	if now != j.last {
-		j.last, j.changed = now, at
+		j.last, j.changed, j.dead = now, at, false
 	}
 	switch {
 	case now.alive == 0 && now.pid == 0:
@@ -51,9 +52,13 @@ func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy boo
 		deadly = threshold
 	}
 	switch {
+	// A death lasts: whoever has the seat by now may have taken it to replace the segment.
+	case j.dead:
+		return Dead
 	case still < deadly:
 		return Alive
 	case !seated():
+		j.dead = true
 		return Dead
 	case still < threshold:
 		return Alive

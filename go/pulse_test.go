@@ -40,3 +40,24 @@ func TestJudge(t *testing.T) {
 		})
 	}
 }
+
+func TestDeathLastsUntilThePulseMoves(t *testing.T) {
+	start := time.Unix(0, 0)
+	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
+	judge := newJudge(alive, start)
+	see := func(now pulse, after time.Duration, seated bool) PeerState {
+		return judge.see(now, start.Add(after), 100*time.Millisecond, false, func() bool { return seated })
+	}
+	if state := see(alive, 25*time.Millisecond, false); state != Dead {
+		t.Fatalf("%v after its death", state)
+	}
+	// A successor has the lock of the seat, and has not sat down.
+	for _, after := range []time.Duration{30, 200} {
+		if state := see(alive, after*time.Millisecond, true); state != Dead {
+			t.Errorf("%v, though only the seat was taken", state)
+		}
+	}
+	if state := see(pulse{5, 8, 1}, 201*time.Millisecond, true); state != Alive {
+		t.Errorf("%v after a successor sat down", state)
+	}
+}
