@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
 SERVICES = Path(__file__).resolve().parent.parent
-_RUST = SERVICES / "target" / "release"
+_RUST = SERVICES / "target" / "debug"
 
 
 @dataclass(frozen=True)
