@@ -21,6 +21,8 @@ type arguments struct {
 	size     int           // the segment's data size in bytes; 0: a master's default, what a slave finds
 	timeout  time.Duration // the longest wait for anything
 	seed     uint64        // the series of this side's numbered messages
+	queue    int           // the queue capacity of ledger, in bytes; 0: a master's default, what a slave finds
+	journal  string        // where ledger keeps its account
 }
 
 // traffics are the scenarios in which the peers keep each other busy.
@@ -41,7 +43,7 @@ func parse(words []string) (*arguments, error) {
 		return nil, err
 	}
 	args := &arguments{role: role, name: words[1], scenario: words[2]}
-	if traffics[args.scenario] == nil && args.scenario != "commands" {
+	if traffics[args.scenario] == nil && args.scenario != "commands" && args.scenario != "ledger" {
 		return nil, fmt.Errorf("there is no scenario %q", args.scenario)
 	}
 	options := flag.NewFlagSet("peer", flag.ContinueOnError)
@@ -49,6 +51,8 @@ func parse(words []string) (*arguments, error) {
 	options.IntVar(&args.size, "size", 0, "the segment's data size in bytes")
 	millis := options.Uint64("timeout-ms", 10_000, "the longest wait for anything")
 	options.Uint64Var(&args.seed, "seed", 1, "the series of this side's numbered messages")
+	options.IntVar(&args.queue, "queue", 0, "the queue capacity of ledger, in bytes")
+	options.StringVar(&args.journal, "journal", "", "where ledger keeps its account")
 	if err := options.Parse(words[3:]); err != nil {
 		return nil, err
 	}
@@ -94,6 +98,9 @@ func run(args *arguments) error {
 	if args.scenario == "commands" {
 		return commands(args)
 	}
+	if args.scenario == "ledger" {
+		return ledger(args)
+	}
 	endpoint, err := open(args.role, args.name, args.configuredSize(), args.timeout)
 	if err != nil {
 		return err
@@ -115,7 +122,7 @@ func main() {
 	args, err := parse(os.Args[1:])
 	if err != nil {
 		fmt.Fprintf(os.Stderr, "%v\nusage: %s master|slave|auto NAME SCENARIO "+
-			"[--count N] [--size BYTES] [--timeout-ms T] [--seed S]\n", err, os.Args[0])
+			"[--count N] [--size BYTES] [--timeout-ms T] [--seed S] [--queue BYTES] [--journal FILE]\n", err, os.Args[0])
 		os.Exit(2)
 	}
 	if err := run(args); err != nil {

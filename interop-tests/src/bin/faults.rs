@@ -7,8 +7,8 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use interop_tests::faults::{LANGUAGES, Row, kill, storm, table};
-use interop_tests::language::{Language, Pairing};
+use interop_tests::faults::{Row, kill, storm, table};
+use interop_tests::language::Pairing;
 
 /// Runs one suite, whose rows go to stdout; or makes a table of the rows of several.
 #[derive(Parser)]
@@ -43,7 +43,7 @@ enum Command {
         /// Only this pairing, as master:slave; may be given several times
         #[arg(long, value_name = "MASTER:SLAVE")]
         pairing: Vec<Pairing>,
-        /// Every pairing of Rust, Python and C++ instead of three
+        /// Every pairing of languages instead of four
         #[arg(long)]
         full: bool,
         /// Draw the faults and their moments from this number; at random if it is not given
@@ -86,16 +86,10 @@ fn point(name: &str) -> Result<&'static str> {
     eshm::CRASH_POINTS.iter().copied().find(|point| *point == name).ok_or_else(known)
 }
 
-/// Each of the languages that keep ledgers once as master and once as slave; or all pairings of them.
+/// Each language once as master and once as slave; or all pairings.
 fn pairings(full: bool) -> Vec<Pairing> {
-    let [rust, python, cpp] =
-        LANGUAGES.map(|name| Language::named(name).expect("the table has what the suites play with"));
-    let pair = |(master, slave)| Pairing { master, slave };
-    if full {
-        let all = [rust, python, cpp];
-        return all.into_iter().flat_map(|one| all.map(|other| pair((one, other)))).collect();
-    }
-    [(rust, cpp), (python, rust), (cpp, python)].map(pair).into()
+    let pairs = ["rust:cpp", "python:go", "cpp:python", "go:rust"];
+    if full { Pairing::all() } else { pairs.map(|pair| pair.parse().expect("languages of the table")).into() }
 }
 
 /// Whether there were rows, and all of them passed.

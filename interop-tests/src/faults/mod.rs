@@ -8,4 +8,3 @@ pub mod storm;
 mod workshop;
 
 pub use row::{Row, table};
-pub use workshop::LANGUAGES;

@@ -10,13 +10,13 @@ use crate::language::Language;
 use crate::toolchain::{CPP_PEER, Peers, Workshop};
 
 /// The languages that have crash points: those that are made of the core.
-pub const LANGUAGES: [&str; 3] = ["rust", "python", "cpp"];
+pub(super) const LANGUAGES: [&str; 3] = ["rust", "python", "cpp"];
 
 /// Prepares these languages' peers; those whose tools are missing are left out, as in [`Peers::prepare`].
 ///
 /// # Errors
 /// As [`Peers::prepare`].
-pub fn prepare(languages: &[&'static Language]) -> Result<Peers> {
+pub(super) fn prepare(languages: &[&'static Language]) -> Result<Peers> {
     Peers::prepare_as(languages, |workshop, language| {
         let folder = workshop.folder().join("crash");
         build(workshop, &folder)?;
