@@ -6,7 +6,7 @@ import pytest
 from users_service import eshm_frames
 from users_service.bench import bucket
 from users_service.errors import CallError, Code
-from users_service.wire.eshm_pb2 import Frame
+from users_service.wire.eshm_pb2 import Frame, Status
 from users_service.wire.items_pb2 import EchoRequest
 
 #: Around the borders at which lengths take one byte more, and long frames are read another way.
@@ -21,6 +21,8 @@ def test_frames_are_those_of_protobuf(size: int) -> None:
         (eshm_frames.request(CALL, "Users.Create", body, 70_000),
          Frame(call=CALL, kind=Frame.REQUEST, method="Users.Create", deadline_ms=70_000, body=body)),
         (eshm_frames.message(CALL, body), Frame(call=CALL, kind=Frame.MESSAGE, body=body)),
+        (eshm_frames.request(CALL, "Items.Get", body, 0),
+         Frame(call=CALL, kind=Frame.REQUEST, method="Items.Get", body=body)),
         (eshm_frames.end(CALL, memoryview(body)), Frame(call=CALL, kind=Frame.END, body=body)),
     ):  # fmt: skip
         data = made.head + made.tail
@@ -30,6 +32,13 @@ def test_frames_are_those_of_protobuf(size: int) -> None:
         assert found == body
         frame.body = body
         assert frame == expected
+
+
+def test_frames_without_a_body_are_those_of_protobuf() -> None:
+    error = CallError(Code.NOT_FOUND, "there is no user 'ß'")
+    status = Status(code="NOT_FOUND", message=error.message)
+    assert eshm_frames.end(CALL, b"", error).head == Frame(call=CALL, kind=Frame.END, status=status).SerializeToString()
+    assert eshm_frames.cancel(CALL) == Frame(call=CALL, kind=Frame.CANCEL).SerializeToString()
 
 
 @pytest.mark.parametrize("size", SIZES)

@@ -7,13 +7,13 @@ is not unpacked with the rest when it comes.
 from __future__ import annotations
 
 import struct
+from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from google.protobuf.message import DecodeError
 
 from users_service.errors import CallError, Code, invalid
 from users_service.wire.eshm_pb2 import Frame, Status
-from users_service.wire.items_pb2 import EchoRequest
 
 if TYPE_CHECKING:
     import eshm
@@ -25,12 +25,17 @@ _SHORT = 4096
 # Where a frame has its call, if it begins with it: after the field's tag.
 _CALL = struct.Struct("<BQ")
 _CALL_TAG = 0x09
+# What every frame begins with: its call and its kind, as protobuf writes them.
+_HEAD = struct.Struct("<BQBB")
+_KIND_TAG = 0x10
 #: The tag of a frame's body, and that of the payload in both messages of an echo: the wire type is "bytes" in both.
 _BODY_TAG = 15 << 3 | 2
 _PAYLOAD_TAG = 1 << 3 | 2
 # Protobuf's wire types, and what marks a byte of a number that is not its last.
 _VARINT, _EIGHT_BYTES, _BYTES = 0, 1, 2
 _MORE = 0x80
+_ONE_BYTE = [bytes([byte]) for byte in range(_MORE)]
+_ONE_BYTE_AND_MORE = [bytes([byte | _MORE]) for byte in range(_MORE)]
 
 
 class Incoming(NamedTuple):
@@ -106,12 +111,9 @@ def _varint(data: Bytes, position: int) -> tuple[int, int]:
 
 
 def _as_varint(value: int) -> bytes:
-    digits = bytearray()
-    while value >= _MORE:
-        digits.append(value % _MORE + _MORE)
-        value //= _MORE
-    digits.append(value)
-    return bytes(digits)
+    if value < _MORE:
+        return _ONE_BYTE[value]
+    return _ONE_BYTE_AND_MORE[value % _MORE] + _as_varint(value // _MORE)
 
 
 def call_number(data: bytes) -> int | None:
@@ -124,15 +126,26 @@ def call_number(data: bytes) -> int | None:
 
 def request(number: int, method: str, body: Bytes, deadline_ms: int) -> Outgoing:
     """Return the frame that begins a call."""
-    return _frame(Frame(call=number, kind=Frame.REQUEST, method=method, deadline_ms=deadline_ms), body)
+    return _frame(_request_head(number, method, deadline_ms), body)
 
 
 def echo_request(number: int, payload: bytes, delay_ms: int, deadline_ms: int) -> Outgoing:
     """Return the frame that begins the call Items.Echo."""
-    frame = Frame(call=number, kind=Frame.REQUEST, method="Items.Echo", deadline_ms=deadline_ms)
-    before = EchoRequest(delay_ms=delay_ms).SerializeToString() + bytes([_PAYLOAD_TAG]) + _as_varint(len(payload))
+    delay = b"\x10" + _as_varint(delay_ms) if delay_ms else b""
+    before = delay + _ONE_BYTE[_PAYLOAD_TAG] + _as_varint(len(payload))
     size = _as_varint(len(before) + len(payload))
-    return Outgoing(b"%b%c%b%b" % (frame.SerializeToString(), _BODY_TAG, size, before), payload)
+    head = _request_head(number, "Items.Echo", deadline_ms)
+    return Outgoing(head + _ONE_BYTE[_BODY_TAG] + size + before, payload)
+
+
+def _request_head(number: int, method: str, deadline_ms: int) -> bytes:
+    deadline = b"\x20" + _as_varint(deadline_ms) if deadline_ms else b""
+    return _HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.REQUEST) + _method_field(method) + deadline
+
+
+@cache
+def _method_field(name: str) -> bytes:
+    return Frame(method=name).SerializeToString()
 
 
 def lone_payload(body: Bytes) -> Bytes | None:
@@ -148,23 +161,24 @@ def lone_payload(body: Bytes) -> Bytes | None:
 
 def message(number: int, body: bytes) -> Outgoing:
     """Return the frame of one message of a stream."""
-    return _frame(Frame(call=number, kind=Frame.MESSAGE), body)
+    return _frame(_HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.MESSAGE), body)
 
 
 def end(number: int, body: Bytes = b"", error: CallError | None = None) -> Outgoing:
     """Return the frame that ends a call, or a client's stream."""
-    status = None if error is None else Status(code=error.code.name, message=error.message)
-    return _frame(Frame(call=number, kind=Frame.END, status=status), body)
+    head = _HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.END)
+    if error is not None:
+        head += Frame(status=Status(code=error.code.name, message=error.message)).SerializeToString()
+    return _frame(head, body)
 
 
-def cancel(number: int) -> Outgoing:
+def cancel(number: int) -> bytes:
     """Return the frame of a client that does not want to know the rest."""
-    return _frame(Frame(call=number, kind=Frame.CANCEL), b"")
+    return _HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.CANCEL)
 
 
-def _frame(head: Frame, body: Bytes) -> Outgoing:
-    start = head.SerializeToString()
-    return Outgoing(b"%b%c%b" % (start, _BODY_TAG, _as_varint(len(body))) if body else start, body)
+def _frame(head: bytes, body: Bytes) -> Outgoing:
+    return Outgoing(head + _ONE_BYTE[_BODY_TAG] + _as_varint(len(body)) if body else head, body)
 
 
 def status_error(frame: Frame) -> CallError | None:

@@ -181,7 +181,7 @@ class EshmClient:
         # Where there is no room, the next REQUEST will say it.
         if self._endpoint is not None:
             with contextlib.suppress(eshm.Error):
-                self._endpoint.try_send(eshm_frames.cancel(number).head)
+                self._endpoint.try_send(eshm_frames.cancel(number))
 
 
 class EshmStream:
