@@ -24,7 +24,7 @@ const ENOUGH: usize = 5;
 #[derive(Parser)]
 #[command(name = "hostile")]
 struct Arguments {
-    /// How long each victim is attacked, in each role
+    /// How long each victim is attacked, in each role: for one round at least
     #[arg(long, default_value_t = 2)]
     seconds: u64,
     /// Plant every n-th image only, and all whole files
@@ -167,7 +167,8 @@ fn assault(kind: &Kind, command: &[PathBuf], side: Side, arguments: &Arguments) 
     let seed = Mutex::new(arguments.seed);
     let findings = Mutex::new(Findings::default());
     with_victims(command, &findings, |victim, findings| {
-        while Instant::now() < end {
+        // Once at least: a victim may take longer to start than it is to be attacked.
+        loop {
             let seed = {
                 let mut next = seed.lock().expect("nobody panics with it");
                 *next += 1;
@@ -189,8 +190,10 @@ fn assault(kind: &Kind, command: &[PathBuf], side: Side, arguments: &Arguments) 
                     victim.replace()?;
                 }
             }
+            if Instant::now() >= end {
+                return Ok(());
+            }
         }
-        Ok(())
     });
     let findings = findings.into_inner().expect("nobody panics with it");
     let row = Row::new("hostile", format!("{}: attacked as {}", kind.name, side.word()))
