@@ -1,0 +1,5 @@
+//! gRPC, by tonic.
+
+pub mod client;
+mod log_layer;
+pub mod server;

@@ -1,0 +1,5 @@
+//! TCP: a length and JSON, or lines of text.
+
+pub mod client;
+pub mod frame;
+pub mod server;
