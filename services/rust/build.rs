@@ -42,10 +42,8 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         config = config.type_attribute(format!("eshm.services.v1.{name}"), "#[derive(utoipa::ToSchema)]");
     }
     for field in ["EchoRequest.payload", "EchoReply.payload"] {
-        config = config.field_attribute(
-            format!("eshm.services.v1.{field}"),
-            "#[serde(with = \"crate::base64_bytes\")]",
-        );
+        config = config
+            .field_attribute(format!("eshm.services.v1.{field}"), "#[serde(with = \"crate::base64_bytes\")]");
     }
     config.compile_fds(files)?;
     Ok(())

@@ -185,14 +185,19 @@ fn echo(client: &mut dyn Client, order: &EchoOrder, deadline: Deadline) -> Outco
     let payload = bench::pattern(order.size, 0);
     let mut same = false;
     client.echo(&payload, order.delay_ms, deadline, &mut |reply| same = reply == payload)?;
-    if same { Ok(json!({ "size": order.size })) } else { Err(Status::internal("the echo is not what was sent")) }
+    if same {
+        Ok(json!({ "size": order.size }))
+    } else {
+        Err(Status::internal("the echo is not what was sent"))
+    }
 }
 
 /// So many clients at once, each with echoes of its own content.
 fn crowd(connect: Connect<'_>, crowd: &Crowd) -> CrowdReport {
     let reports = std::thread::scope(|scope| {
-        let members: Vec<_> =
-            (0..crowd.clients).map(|number| scope.spawn(move || member(connect, number, crowd.calls))).collect();
+        let members: Vec<_> = (0..crowd.clients)
+            .map(|number| scope.spawn(move || member(connect, number, crowd.calls)))
+            .collect();
         members.into_iter().map(|member| member.join()).collect::<Vec<_>>()
     });
     let mut sum = CrowdReport::default();

@@ -14,5 +14,8 @@ pub fn serialize<S: Serializer>(bytes: &Bytes, serializer: S) -> Result<S::Ok, S
 /// Reads bytes from base64.
 pub fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
     let text = std::borrow::Cow::<'de, str>::deserialize(deserializer)?;
-    STANDARD.decode(text.as_bytes()).map(Bytes::from).map_err(|error| D::Error::custom(format!("no base64: {error}")))
+    STANDARD
+        .decode(text.as_bytes())
+        .map(Bytes::from)
+        .map_err(|error| D::Error::custom(format!("no base64: {error}")))
 }

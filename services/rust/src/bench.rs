@@ -24,6 +24,9 @@ pub struct Plan {
     /// How many echoes before those that count.
     #[serde(default)]
     warmup: u64,
+    /// How long to sleep before each that counts, in microseconds.
+    #[serde(default)]
+    pause_us: u64,
 }
 
 /// What was found.
@@ -63,6 +66,9 @@ pub fn run(client: &mut dyn Client, plan: &Plan) -> Outcome<Timing> {
     let mut errors = 0;
     for number in 0..plan.calls {
         let whole = number == 0 || number + 1 == plan.calls;
+        if plan.pause_us > 0 {
+            std::thread::sleep(Duration::from_micros(plan.pause_us));
+        }
         let before = Instant::now();
         match echo(client, &payload, plan.reuse, whole) {
             Ok(()) => latencies.saturating_record(before.elapsed().as_nanos() as u64),
@@ -74,7 +80,10 @@ pub fn run(client: &mut dyn Client, plan: &Plan) -> Outcome<Timing> {
         seconds: started.elapsed().as_secs_f64(),
         cpu_seconds: (cpu_time()? - cpu).as_secs_f64(),
         errors,
-        histogram: latencies.iter_recorded().map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value())).collect(),
+        histogram: latencies
+            .iter_recorded()
+            .map(|bucket| (bucket.value_iterated_to(), bucket.count_at_value()))
+            .collect(),
         latencies_ns: Latencies {
             count: latencies.len(),
             mean: latencies.mean(),
@@ -90,7 +99,9 @@ pub fn run(client: &mut dyn Client, plan: &Plan) -> Outcome<Timing> {
 
 /// So many bytes that tell a shift, a cut and another `seed` from the real thing.
 pub fn pattern(size: usize, seed: u64) -> Bytes {
-    (0..size).map(|index| ((index as u64).wrapping_mul(31).wrapping_add(index as u64 >> 8) ^ seed) as u8).collect()
+    (0..size)
+        .map(|index| ((index as u64).wrapping_mul(31).wrapping_add(index as u64 >> 8) ^ seed) as u8)
+        .collect()
 }
 
 /// One echo, whose length is checked, and its content too if `whole`.

@@ -1,5 +1,5 @@
 //! gRPC, by tonic.
 
 pub mod client;
-mod log_layer;
+mod interceptor;
 pub mod server;

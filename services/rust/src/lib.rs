@@ -10,6 +10,7 @@ pub mod call;
 pub mod client;
 pub mod deadline;
 pub mod grpc;
+pub mod json;
 pub mod log;
 pub mod named;
 pub mod rest;

@@ -15,7 +15,7 @@ pub fn calls_are_logged() -> bool {
     CALLS.get().copied().unwrap_or(false)
 }
 
-/// A call is over, with this code's name, or HTTP status.
+/// A call is over, with this code's name.
 pub fn call(transport: &str, method: &str, code: &str, time: Duration) {
     if calls_are_logged() {
         eprintln!("{transport} {method} {code} {time:.1?}");

@@ -68,7 +68,9 @@ impl Status {
     pub fn too_large(size: usize, most: usize) -> Self {
         Self::new(
             Code::ResourceExhausted,
-            format!("the message has {size} bytes, and at most {most} are taken; send less, or have the server started with more"),
+            format!(
+                "the message has {size} bytes, and at most {most} are taken; send less, or have the server started with more"
+            ),
         )
     }
 
@@ -107,7 +109,10 @@ impl Status {
 
     /// What an HTTP status without a readable body means.
     pub fn from_http(status: StatusCode) -> Self {
-        let code = HTTP.iter().find(|(_, number)| *number == status.as_u16()).map_or(Code::Internal, |(code, _)| *code);
+        let code = HTTP
+            .iter()
+            .find(|(_, number)| *number == status.as_u16())
+            .map_or(Code::Internal, |(code, _)| *code);
         Self::new(code, format!("the server answered {status}"))
     }
 

@@ -71,7 +71,8 @@ impl Store {
     /// # Errors
     /// NOT_FOUND; ALREADY_EXISTS when another has the e-mail.
     pub fn update(&self, id: &str, name: &str, email: &str) -> Outcome<User> {
-        let sql = "UPDATE users SET name = ?2, email = ?3 WHERE id = ?1 RETURNING id, name, email, created_at";
+        let sql =
+            "UPDATE users SET name = ?2, email = ?3 WHERE id = ?1 RETURNING id, name, email, created_at";
         let found = self.query_row(sql, [id, name, email]).map_err(|error| refused(&error, email))?;
         found.ok_or_else(|| unknown(id))
     }

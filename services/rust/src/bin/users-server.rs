@@ -116,7 +116,9 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
     let mut out = std::io::stdout().lock();
     writeln!(out, "READY {}", Value::Object(addresses))?;
     out.flush()?;
-    runtime.block_on(async { tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} } });
+    runtime.block_on(async {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    });
     drop(segments);
     // Calls that wait have no claim on the end.
     runtime.shutdown_background();

@@ -71,9 +71,8 @@ fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let connect = || arguments.transport.client(&arguments.address, DEFAULT_MAX_MESSAGE);
     let outcome = match arguments.command {
-        Command::Agent => {
-            agent::run(&connect, std::io::stdin().lock(), &mut std::io::stdout().lock()).map_err(Status::internal)
-        }
+        Command::Agent => agent::run(&connect, std::io::stdin().lock(), &mut std::io::stdout().lock())
+            .map_err(Status::internal),
         command => connect().map_err(Status::internal).and_then(|mut client| {
             let time = (arguments.deadline_ms > 0).then(|| Duration::from_millis(arguments.deadline_ms));
             run(client.as_mut(), command, Deadline::after(time))

@@ -3,6 +3,7 @@
 use std::ops::ControlFlow;
 
 use bytes::Bytes;
+use prost::Message;
 use tokio::runtime::Runtime;
 use tonic::codegen::http::uri::PathAndQuery;
 use tonic::transport::{Channel, Endpoint};
@@ -52,12 +53,8 @@ impl Client {
             };
             let endpoint = Endpoint::from_shared(format!("http://{}", self.address)).map_err(unavailable)?;
             let channel = self.runtime.block_on(endpoint.tcp_nodelay(true).connect()).map_err(unavailable)?;
-            let users = UsersClient::new(channel.clone())
-                .max_decoding_message_size(self.max_message)
-                .max_encoding_message_size(self.max_message);
-            let items = ItemsClient::new(channel.clone())
-                .max_decoding_message_size(self.max_message)
-                .max_encoding_message_size(self.max_message);
+            let users = UsersClient::new(channel.clone()).max_decoding_message_size(self.max_message);
+            let items = ItemsClient::new(channel.clone()).max_decoding_message_size(self.max_message);
             self.stubs = Some(Stubs { channel, users, items });
         }
         Ok(self.stubs.clone().expect("they were just made"))
@@ -75,20 +72,39 @@ impl Client {
         if let Some(left) = deadline.left() {
             request.set_timeout(left);
         }
-        let outcome = self.runtime.block_on(deadline.limit(async { Ok(work(stubs, request).await?) }));
+        let call = async { work(stubs, request).await.map_err(in_our_words) };
+        let outcome = self.runtime.block_on(deadline.limit(call));
         if outcome.as_ref().is_err_and(|status| status.code == Code::Unavailable) {
             self.stubs = None;
         }
         outcome
     }
 
-    fn unary<Q, R, F: Future<Output = Result<Response<R>, tonic::Status>>>(
+    fn unary<Q: Message, R, F: Future<Output = Result<Response<R>, tonic::Status>>>(
         &mut self,
         message: Q,
         deadline: Deadline,
         work: impl FnOnce(Stubs, Request<Q>) -> F,
     ) -> Outcome<R> {
+        // The runtime would break the stream off without a word.
+        let size = message.encoded_len();
+        if size > self.max_message {
+            return Err(Status::too_large(size, self.max_message));
+        }
         self.call(message, deadline, work).map(Response::into_inner)
+    }
+}
+
+/// What the runtime says by itself is not always in the words of our table.
+fn in_our_words(status: tonic::Status) -> Status {
+    let by_runtime = std::error::Error::source(&status).is_some();
+    match status.code() {
+        tonic::Code::Cancelled if status.message() == "Timeout expired" => Status::deadline(),
+        tonic::Code::OutOfRange => Status::new(Code::ResourceExhausted, status.message()),
+        tonic::Code::Unknown | tonic::Code::Internal if by_runtime => {
+            Status::unavailable(format!("the connection broke: {}", status.message()))
+        }
+        _ => status.into(),
     }
 }
 
@@ -151,8 +167,8 @@ impl ClientTrait for Client {
         items: Box<dyn Iterator<Item = Item> + Send>,
         deadline: Deadline,
     ) -> Outcome<UploadSummary> {
-        self.unary(tokio_stream::iter(items), deadline, async |mut stubs, request| {
-            stubs.items.upload(request).await
+        self.call(tokio_stream::iter(items), deadline, async |mut stubs, request| {
+            stubs.items.upload(request).await.map(Response::into_inner)
         })
     }
 
@@ -188,13 +204,12 @@ impl ClientTrait for Client {
     fn call(&mut self, method: &str, deadline: Deadline) -> Outcome<()> {
         let path = PathAndQuery::try_from(format!("/eshm.services.v1.{}", method.replacen('.', "/", 1)))
             .map_err(|error| Status::invalid(format!("'{method}' is no method's name: {error}")))?;
-        let reply: ListUsersRequest =
-            self.unary(ListUsersRequest {}, deadline, async |stubs, request| {
-                let mut grpc = tonic::client::Grpc::new(stubs.channel);
-                let ready = grpc.ready().await;
-                ready.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
-                grpc.unary(request, path, tonic_prost::ProstCodec::default()).await
-            })?;
+        let reply: ListUsersRequest = self.unary(ListUsersRequest {}, deadline, async |stubs, request| {
+            let mut grpc = tonic::client::Grpc::new(stubs.channel);
+            let ready = grpc.ready().await;
+            ready.map_err(|error| tonic::Status::unavailable(error.to_string()))?;
+            grpc.unary(request, path, tonic_prost::ProstCodec::default()).await
+        })?;
         let ListUsersRequest {} = reply;
         Ok(())
     }

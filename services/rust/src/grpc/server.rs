@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Streaming};
 
-use super::log_layer::LogLayer;
+use super::interceptor::{Interceptor, in_our_words};
 use crate::proto::items_server::{Items, ItemsServer};
 use crate::proto::users_server::{Users, UsersServer};
 use crate::proto::{
@@ -46,7 +46,7 @@ pub async fn start(listen: &str, max_message: usize, service: Arc<Service>) -> a
         .register_encoded_file_descriptor_set(tonic_health::pb::FILE_DESCRIPTOR_SET)
         .build_v1()?;
     let router = tonic::transport::Server::builder()
-        .layer(LogLayer)
+        .layer(Interceptor)
         .add_service(users)
         .add_service(items)
         .add_service(health_service)
@@ -133,8 +133,8 @@ impl Items for Grpc {
     async fn chat(&self, request: Request<Streaming<ChatLine>>) -> Answer<Self::ChatStream> {
         let answers = request.into_inner().scan(0, |number, line| {
             *number += 1;
-            let answer = line.map(|line| service::answer(&line, *number));
-            std::future::ready(Some(answer))
+            let line = line.map_err(|status| in_our_words(status, "Items.Chat").into());
+            std::future::ready(Some(line.map(|line| service::answer(&line, *number))))
         });
         Ok(Response::new(Box::pin(answers)))
     }

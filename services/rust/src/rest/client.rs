@@ -94,7 +94,9 @@ fn user_path(id: &str) -> String {
 /// Text as one part of a path, or a value of a query.
 fn encode(text: &str) -> String {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"-_.~".contains(&byte);
-    text.bytes().map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") }).collect()
+    text.bytes()
+        .map(|byte| if plain(byte) { char::from(byte).to_string() } else { format!("%{byte:02X}") })
+        .collect()
 }
 
 fn unavailable(error: &reqwest::Error) -> Status {
@@ -192,9 +194,12 @@ impl ClientTrait for Client {
         each: &mut dyn FnMut(Item) -> ControlFlow<()>,
     ) -> Outcome<()> {
         let path = format!("/items?first={}&count={}", request.first, request.count);
-        self.call((Method::GET, &path), deadline, |request| request, async |response| {
-            each_line(response, each).await
-        })
+        self.call(
+            (Method::GET, &path),
+            deadline,
+            |request| request,
+            async |response| each_line(response, each).await,
+        )
     }
 
     fn upload_items(
@@ -246,4 +251,3 @@ impl ClientTrait for Client {
         self.call((Method::GET, &path), deadline, |request| request, async |_| Ok(()))
     }
 }
-

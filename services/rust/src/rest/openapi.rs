@@ -18,12 +18,34 @@ pub async fn document() -> Response {
 /// The functions below are only there for their descriptions: they say what `server` does.
 #[derive(OpenApi)]
 #[openapi(
-    info(title = "Users and items", description = "One service over four transports; this is its REST side."),
-    paths(
-        list_users, create_user, search_users, get_user, update_user, delete_user, get_item, list_items,
-        upload_items, chat, echo, health
+    info(
+        title = "Users and items",
+        description = "One service over four transports; this is its REST side."
     ),
-    components(schemas(User, UserList, CreateUserRequest, Item, UploadSummary, ChatLine, ErrorBody, ErrorDocument))
+    paths(
+        list_users,
+        create_user,
+        search_users,
+        get_user,
+        update_user,
+        delete_user,
+        get_item,
+        list_items,
+        upload_items,
+        chat,
+        echo,
+        health
+    ),
+    components(schemas(
+        User,
+        UserList,
+        CreateUserRequest,
+        Item,
+        UploadSummary,
+        ChatLine,
+        ErrorBody,
+        ErrorDocument
+    ))
 )]
 struct Document;
 

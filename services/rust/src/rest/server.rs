@@ -13,7 +13,7 @@ use axum::response::{IntoResponse, Response};
 use axum::routing::{get, post};
 use axum::{Extension, Router};
 use bytes::{Buf, Bytes, BytesMut};
-use futures_util::{Stream, StreamExt, TryStreamExt, stream};
+use futures_util::{Stream, StreamExt, stream};
 use http::header::{CONTENT_TYPE, LOCATION};
 use http::{HeaderValue, Method, StatusCode};
 use serde::de::DeserializeOwned;
@@ -22,13 +22,13 @@ use tokio::net::TcpListener;
 
 use super::{DEADLINE_HEADER, NDJSON, openapi};
 use crate::deadline::Deadline;
-use crate::log;
 use crate::proto::{
     ChatLine, CreateUserRequest, DeleteUserRequest, GetItemRequest, GetUserRequest, Item, ListItemsRequest,
     ListUsersRequest, SearchUsersRequest, UpdateUserRequest, UploadSummary, User, UserList,
 };
 use crate::service::{self, Service};
-use crate::status::{ErrorDocument, Outcome, Status};
+use crate::status::{Code, ErrorDocument, Outcome, Status};
+use crate::{json as json_text, log};
 
 /// Lines of a stream are sent in pieces of about so many bytes.
 const PIECE: usize = 16 << 10;
@@ -95,7 +95,8 @@ async fn keep_time(mut request: Request, next: Next) -> Response {
             response.unwrap_or_else(|status| Failure(status, None).into_response())
         }
     };
-    log::call("rest", &path, response.status().as_str(), started.elapsed());
+    let code = response.extensions().get::<Code>().map_or("OK", |code| code.as_str_name());
+    log::call("rest", &path, code, started.elapsed());
     response
 }
 
@@ -118,7 +119,11 @@ impl From<Status> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         let Failure(status, http) = self;
-        json(http.unwrap_or_else(|| status.http()), &ErrorDocument { error: status.body() })
+        let mut response =
+            json(http.unwrap_or_else(|| status.http()), &ErrorDocument { error: status.body() });
+        // For the log.
+        response.extensions_mut().insert(status.code);
+        response
     }
 }
 
@@ -162,7 +167,7 @@ async fn read(body: Body, most: usize) -> Outcome<Bytes> {
 
 async fn read_json<T: DeserializeOwned>(body: Body, most: usize) -> Outcome<T> {
     let body = read(body, most).await?;
-    serde_json::from_slice(&body).map_err(|error| Status::invalid(format!("the body: {error}")))
+    json_text::object(&body, "the body")
 }
 
 async fn list_users(State(shared): State<Shared>) -> Answer {
@@ -246,27 +251,40 @@ async fn list_items(
 }
 
 async fn upload_items(State(shared): State<Shared>, body: Body) -> Answer {
-    let mut items = std::pin::pin!(Lines::of(body, shared.max_message).stream::<Item>());
+    let mut lines = Lines::of(body, shared.max_message);
     let mut summary = UploadSummary::default();
-    while let Some(item) = items.try_next().await? {
-        service::add_item(&mut summary, &item)?;
+    let outcome = async {
+        while let Some(item) = lines.message::<Item>().await? {
+            service::add_item(&mut summary, &item)?;
+        }
+        Ok::<_, Status>(())
+    };
+    if let Err(status) = outcome.await {
+        lines.discard().await;
+        return Err(Failure::from(status));
     }
     Ok(json(StatusCode::OK, &summary))
 }
 
 async fn chat(State(shared): State<Shared>, Extension(deadline): Extension<Deadline>, body: Body) -> Answer {
-    let lines = Lines::of(body, shared.max_message).stream::<ChatLine>();
+    let mut lines = Lines::of(body, shared.max_message);
+    // Until the first answer the HTTP status can still say that something is wrong.
+    let first: Option<ChatLine> = match lines.message().await {
+        Ok(first) => first,
+        Err(status) => {
+            lines.discard().await;
+            return Err(Failure::from(status));
+        }
+    };
+    let rest = stream::try_unfold(lines, async |mut lines| {
+        Ok(lines.message().await?.map(|line: ChatLine| (line, lines)))
+    });
     let mut number = 0;
-    let answers = lines.map(move |line| {
+    let answers = stream::iter(first.map(Ok)).chain(rest).map(move |line| {
         deadline.check()?;
         number += 1;
         line.map(|line| service::answer(&line, number))
     });
-    // Until the first answer the HTTP status can still say that something is wrong.
-    let mut answers = Box::pin(answers.peekable());
-    if let Some(Err(status)) = answers.as_mut().peek().await {
-        return Err(status.clone().into());
-    }
     Ok(ndjson(answers))
 }
 
@@ -292,7 +310,9 @@ async fn echo(
 }
 
 /// A stream as lines of JSON, up to its first error, which is the last line.
-fn ndjson<T: Serialize + Send + Sync + 'static>(messages: impl Stream<Item = Outcome<T>> + Send + 'static) -> Response {
+fn ndjson<T: Serialize + Send + Sync + 'static>(
+    messages: impl Stream<Item = Outcome<T>> + Send + 'static,
+) -> Response {
     let mut failed = false;
     let lines = messages
         .take_while(move |message| {
@@ -302,7 +322,8 @@ fn ndjson<T: Serialize + Send + Sync + 'static>(messages: impl Stream<Item = Out
         })
         .map(|message| line(&message));
     // What is there goes out together, but nothing waits for more.
-    let pieces = lines.ready_chunks(PIECE / 64).map(|lines| Ok::<_, std::io::Error>(Bytes::from(lines.concat())));
+    let pieces =
+        lines.ready_chunks(PIECE / 64).map(|lines| Ok::<_, std::io::Error>(Bytes::from(lines.concat())));
     ([(CONTENT_TYPE, NDJSON)], Body::from_stream(pieces)).into_response()
 }
 
@@ -330,14 +351,21 @@ impl Lines {
         Lines { pieces: body.into_data_stream(), rest: BytesMut::new(), searched: 0, max_line }
     }
 
-    /// The lines that are not blank, as messages.
-    fn stream<T: DeserializeOwned>(self) -> impl Stream<Item = Outcome<T>> {
-        stream::try_unfold(self, async |mut lines| {
-            let Some(line) = lines.next().await? else { return Ok(None) };
-            let message = serde_json::from_slice(&line);
-            let message = message.map_err(|error| Status::invalid(format!("a line of the body: {error}")))?;
-            Ok(Some((message, lines)))
-        })
+    /// The next line that is not blank, as a message.
+    async fn message<T: DeserializeOwned>(&mut self) -> Outcome<Option<T>> {
+        let Some(line) = self.next().await? else { return Ok(None) };
+        json_text::object(&line, "a line of the body").map(Some)
+    }
+
+    /// Reads on for a while: a client that still sends would not hear why it was refused.
+    async fn discard(mut self) {
+        let mut length = 0;
+        while length <= PATIENCE * self.max_line {
+            match self.pieces.next().await {
+                Some(Ok(piece)) => length += piece.len(),
+                _ => return,
+            }
+        }
     }
 
     async fn next(&mut self) -> Outcome<Option<BytesMut>> {
@@ -366,4 +394,3 @@ impl Lines {
         }
     }
 }
-

@@ -82,7 +82,9 @@ impl Seat {
                 Err(Error::NotFound { .. }) if number > 0 => {
                     return Err(Status::new(
                         Code::ResourceExhausted,
-                        format!("all {number} segments of '{name}' have a client; have the server started with more (--eshm-clients)"),
+                        format!(
+                            "all {number} segments of '{name}' have a client; have the server started with more (--eshm-clients)"
+                        ),
                     ));
                 }
                 Err(error) => return Err(unavailable(&error)),
@@ -164,7 +166,9 @@ impl Seat {
                 Err(Status::cancelled())
             });
             match sent {
-                Err(_) if full => check(&self.inspector, self.generation, deadline).inspect_err(|_| self.cancel())?,
+                Err(_) if full => {
+                    check(&self.inspector, self.generation, deadline).inspect_err(|_| self.cancel())?
+                }
                 sent => return sent.map(|()| Said::More),
             }
         }
@@ -184,8 +188,8 @@ fn check(inspector: &Inspector, generation: u64, deadline: Deadline) -> Outcome<
 
 /// The frame, if it belongs to the call.
 fn ours(message: &[u8], call: u64) -> Outcome<Option<Frame<'_>>> {
-    let frame =
-        Frame::read(message).map_err(|_| Status::unavailable("what the server sent is no Frame of eshm.proto"))?;
+    let frame = Frame::read(message)
+        .map_err(|_| Status::unavailable("what the server sent is no Frame of eshm.proto"))?;
     Ok((frame.head.call == call).then_some(frame))
 }
 

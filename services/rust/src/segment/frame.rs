@@ -108,10 +108,9 @@ impl Body for Echo<'_> {
 impl Head<'_> {
     /// The end of a call, well or not.
     pub fn end(call: u64, outcome: Result<(), &Status>) -> Self {
-        let status = outcome.err().map(|Status { code, message }| proto::Status {
-            code: *code as i32,
-            message: message.clone(),
-        });
+        let status = outcome
+            .err()
+            .map(|Status { code, message }| proto::Status { code: *code as i32, message: message.clone() });
         Head { status, ..Head::bare(call, Kind::End) }
     }
 

@@ -207,13 +207,15 @@ impl Desk {
         };
         let code = outcome.as_ref().err().map_or(Code::Ok, |status| status.code);
         log::call("eshm", frame.head.method, code.as_str_name(), started.elapsed());
-        if let Err(status) = outcome {
+        if let Err(status) = outcome
+            && status.code != Code::Cancelled
+        {
             self.end(frame.head.call, generation, &status);
         }
     }
 
     fn end(&mut self, call: u64, generation: u64, status: &Status) {
-        // To a client that has given up, too: it will skip it, or it is not there.
+        // A client that has left is noticed, or its successor will skip this.
         let mut visit = Visit { generation, deadline: Deadline::default(), looks: 0 };
         let _ = self.line.send((&Head::end(call, Err(status)), &Nothing), &mut visit);
     }
@@ -232,7 +234,9 @@ fn echo(
         deadline.sleep(service::delay(delay_ms)?)?;
         answer(&Head::end(call, Ok(())), &Echo { payload, delay_ms: 0 }, &mut visit)
     });
-    if let Err(status) = &outcome {
+    if let Err(status) = &outcome
+        && status.code != Code::Cancelled
+    {
         let nothing = Echo { payload: &[], delay_ms: 0 };
         visit.deadline = Deadline::default();
         let _ = answer(&Head::end(call, Err(status)), &nothing, &mut visit);

@@ -101,7 +101,10 @@ impl Line {
             return Err(error.into());
         }
         if answer.id != Some(self.call) {
-            return Err(Status::unavailable(format!("the answer is to call {:?}, not {}", answer.id, self.call)));
+            return Err(Status::unavailable(format!(
+                "the answer is to call {:?}, not {}",
+                answer.id, self.call
+            )));
         }
         let result = answer.result.map_or("{}", |result| result.get());
         if answer.more {
@@ -182,7 +185,8 @@ impl Channel for Client {
         self.call(|line| {
             line.begin(method, Some(request), deadline, false)?;
             while flow.is_continue() {
-                let said = line.receive::<R, ListUsersRequest>(deadline, &mut |message| flow = each(message))?;
+                let said =
+                    line.receive::<R, ListUsersRequest>(deadline, &mut |message| flow = each(message))?;
                 if let Said::End(_) = said {
                     return Ok(());
                 }

@@ -180,8 +180,10 @@ impl Reader {
 
     /// Has the unread part lie at the buffer's beginning, and room for `size` bytes of it.
     fn make_room(&mut self, size: usize) {
-        self.buffer.copy_within(self.start..self.end, 0);
-        (self.start, self.end) = (0, self.end - self.start);
+        if self.start > 0 {
+            self.buffer.copy_within(self.start..self.end, 0);
+            (self.start, self.end) = (0, self.end - self.start);
+        }
         if self.buffer.len() < size {
             self.buffer.resize(size, 0);
         }

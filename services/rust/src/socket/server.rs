@@ -12,9 +12,9 @@ use serde_json::value::RawValue;
 use super::frame::{Answer, Found, Reader, Writer, write};
 use crate::call::{Call, Payload, serve};
 use crate::deadline::Deadline;
-use crate::log;
 use crate::service::Service;
 use crate::status::{Code, Outcome, Status};
+use crate::{json, log};
 
 /// What is written is kept back up to this size, in bytes, while the server has more to say.
 const KEPT: usize = 64 << 10;
@@ -60,7 +60,10 @@ fn serve_connection(stream: TcpStream, max_message: usize, service: &Service) ->
         Some(first) => {
             let mut out = Vec::new();
             let status = Status::invalid(format!("the first byte is {first}, expected a length or text"));
-            write(&Answer::<()> { id: None, result: None, error: Some(status.body()), more: false }, &mut out);
+            write(
+                &Answer::<()> { id: None, result: None, error: Some(status.body()), more: false },
+                &mut out,
+            );
             let (_, mut stream) = reader.into_parts();
             stream.write_all(&out)
         }
@@ -106,7 +109,7 @@ struct Loose<'a> {
     id: Value,
     #[serde(default)]
     method: Value,
-    #[serde(borrow, default)]
+    #[serde(borrow, default, deserialize_with = "json::as_written")]
     params: Option<&'a RawValue>,
     #[serde(default)]
     deadline_ms: Value,
@@ -126,8 +129,7 @@ struct Frame {
 impl Frame {
     /// Reads it; an error comes with its id, if it has one.
     fn read(bytes: &[u8]) -> Result<Self, (Option<u64>, Status)> {
-        let loose: Loose<'_> = serde_json::from_slice(bytes)
-            .map_err(|error| (None, Status::invalid(format!("the frame is no JSON object: {error}"))))?;
+        let loose: Loose<'_> = json::object(bytes, "the frame").map_err(|status| (None, status))?;
         let id = loose.id.as_u64();
         let wrong = |field: &str, expected: &str| (id, Status::invalid(format!("{field} is not {expected}")));
         let Some(number) = id else { return Err(wrong("id", "an unsigned 64-bit integer")) };
@@ -156,7 +158,7 @@ impl Frame {
 
 fn decode<M: Payload>(params: Option<&str>) -> Outcome<M> {
     let Some(params) = params else { return Ok(M::default()) };
-    serde_json::from_str(params).map_err(|error| Status::invalid(format!("params: {error}")))
+    json::object(params.as_bytes(), "params")
 }
 
 impl Connection {
@@ -170,7 +172,10 @@ impl Connection {
                 },
                 Found::TooLong(length) => self.refuse(None, &self.too_long(length)),
                 Found::NoFrame => {
-                    self.refuse(None, &Status::invalid("what follows is no frame: its length would be 32 MiB or more"));
+                    self.refuse(
+                        None,
+                        &Status::invalid("what follows is no frame: its length would be 32 MiB or more"),
+                    );
                     return self.flush(Deadline::default());
                 }
                 Found::Closed => return Ok(()),
@@ -281,7 +286,10 @@ impl Call for Talk<'_> {
         };
         let frame = Frame::read(self.connection.reader.frame(length)).map_err(|(_, status)| status)?;
         if frame.id != self.id || frame.method.is_some() {
-            return Err(Status::invalid(format!("a frame of call {} came before the end of call {}", frame.id, self.id)));
+            return Err(Status::invalid(format!(
+                "a frame of call {} came before the end of call {}",
+                frame.id, self.id
+            )));
         }
         self.more = frame.more;
         if self.more { decode(frame.params.as_deref()).map(Some) } else { Ok(None) }
