@@ -168,8 +168,8 @@ impl Case {
 /// A size with its unit.
 pub fn bytes(count: usize) -> String {
     match count {
-        1_048_576.. if count % (1 << 20) == 0 => format!("{} MiB", count >> 20),
-        1024.. if count % (1 << 10) == 0 => format!("{} KiB", count >> 10),
+        1_048_576.. if count.is_multiple_of(1 << 20) => format!("{} MiB", count >> 20),
+        1024.. if count.is_multiple_of(1 << 10) => format!("{} KiB", count >> 10),
         _ => format!("{count} B"),
     }
 }

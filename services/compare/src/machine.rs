@@ -29,6 +29,7 @@ impl Machine {
         let cores = std::thread::available_parallelism().map_or(0, usize::from);
         let mut versions = vec![said("rustc", &["--version"])];
         versions.extend(python.map(|python| said(python, &["--version"])));
+        versions.retain(|version| !version.is_empty());
         let words = |path: &str, count: usize| {
             let text = std::fs::read_to_string(path).unwrap_or_default();
             text.split_whitespace().take(count).collect::<Vec<_>>().join(" ")

@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use anyhow::Context;
 
-use crate::cases::{Case, Figures, Language, Pair, Results, SIZES, Timing, Transport};
+use crate::cases::{Case, Language, Pair, Results, SIZES, Timing, Transport};
 use crate::process::{Agent, Programs, Server, Usage};
 
 /// Each queue's capacity, in bytes: the largest payload, and its frame.
@@ -113,7 +113,7 @@ impl Contestant {
         let before = self.server.usage()?;
         let timing: Timing = self.agent.ask("bench", &case.order(calls))?;
         let server_cpu = self.server.usage()?.cpu_seconds - before.cpu_seconds;
-        results.entry((self.pair, case)).or_insert_with(Figures::default).add(&timing, server_cpu);
+        results.entry((self.pair, case)).or_default().add(&timing, server_cpu);
         Ok(())
     }
 

@@ -1,5 +1,7 @@
 //! Calls that name their method: what the socket and ESHM have in common on the server's side.
 
+use std::time::Duration;
+
 use prost::Message;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -17,6 +19,9 @@ impl<M: Message + Default + Serialize + DeserializeOwned> Payload for M {}
 pub trait Call {
     /// Its end.
     fn deadline(&self) -> Deadline;
+
+    /// Waits, but no longer than there is somebody to answer to.
+    fn pause(&mut self, time: Duration) -> Outcome<()>;
 
     /// The request, of a call that has just one.
     fn request<M: Payload>(&mut self) -> Outcome<M>;
@@ -67,7 +72,7 @@ pub fn serve<C: Call>(service: &Service, method: &str, call: &mut C) -> Outcome<
         }
         "Items.Echo" => {
             let EchoRequest { payload, delay_ms } = call.request()?;
-            call.deadline().sleep(service::delay(delay_ms)?)?;
+            call.pause(service::delay(delay_ms)?)?;
             call.finish(Some(&EchoReply { payload }))
         }
         unknown => Err(Status::no_method(unknown)),

@@ -45,17 +45,6 @@ impl Deadline {
         }
     }
 
-    /// Sleeps, but not beyond the end.
-    ///
-    /// # Errors
-    /// DEADLINE_EXCEEDED.
-    pub fn sleep(self, time: Duration) -> Outcome<()> {
-        if !time.is_zero() {
-            std::thread::sleep(self.slice(time));
-        }
-        self.check()
-    }
-
     /// The result of `work`, if it comes in time.
     ///
     /// # Errors

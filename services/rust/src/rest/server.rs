@@ -197,8 +197,8 @@ async fn update_user(
     id: Result<Path<String>, PathRejection>,
     body: Body,
 ) -> Answer {
-    let Path(id) = id.map_err(wrong)?;
     let CreateUserRequest { name, email } = read_json(body, shared.max_message).await?;
+    let Path(id) = id.map_err(wrong)?;
     let user = store(shared, |service| service.update_user(UpdateUserRequest { id, name, email })).await?;
     Ok(json(StatusCode::OK, &user))
 }
@@ -300,9 +300,10 @@ async fn echo(
     query: Result<Query<Delay>, QueryRejection>,
     body: Body,
 ) -> Answer {
+    // First of all: a client that still sends would not hear what is wrong.
+    let body = read(body, shared.max_message).await?;
     let Query(Delay { delay_ms }) = query.map_err(wrong)?;
     let delay = service::delay(delay_ms)?;
-    let body = read(body, shared.max_message).await?;
     if !delay.is_zero() {
         tokio::time::sleep(delay).await;
     }

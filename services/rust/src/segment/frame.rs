@@ -36,7 +36,7 @@ pub struct Head<'a> {
 /// What follows a head.
 pub trait Body {
     /// Its length, in bytes.
-    fn len(&self) -> usize;
+    fn size(&self) -> usize;
     /// Writes so many bytes.
     fn put(&self, to: &mut impl BufMut);
 }
@@ -46,7 +46,7 @@ pub trait Body {
 pub struct Encoded<'a, M>(pub &'a M);
 
 impl<M: Message> Body for Encoded<'_, M> {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         self.0.encoded_len()
     }
 
@@ -60,7 +60,7 @@ impl<M: Message> Body for Encoded<'_, M> {
 pub struct Nothing;
 
 impl Body for Nothing {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         0
     }
 
@@ -95,7 +95,7 @@ impl<'a> Echo<'a> {
 }
 
 impl Body for Echo<'_> {
-    fn len(&self) -> usize {
+    fn size(&self) -> usize {
         bytes_len(PAYLOAD, self.payload.len()) + varint_len(DELAY_MS, self.delay_ms.into())
     }
 
@@ -131,7 +131,7 @@ impl Head<'_> {
             + bytes_len(METHOD, self.method.len())
             + varint_len(DEADLINE_MS, self.deadline_ms.into())
             + status
-            + bytes_len(BODY, body.len())
+            + bytes_len(BODY, body.size())
     }
 
     /// Writes the whole frame.
@@ -144,9 +144,9 @@ impl Head<'_> {
         if let Some(status) = &self.status {
             prost::encoding::message::encode(STATUS, status, to);
         }
-        if body.len() > 0 {
+        if body.size() > 0 {
             encode_key(BODY, WireType::LengthDelimited, to);
-            encode_varint(body.len() as u64, to);
+            encode_varint(body.size() as u64, to);
             body.put(to);
         }
     }

@@ -12,8 +12,9 @@ use super::{SLICE, segment_name, send};
 use crate::call::{Call, Payload, serve};
 use crate::deadline::Deadline;
 use crate::log;
+use crate::proto::ListUsersRequest;
 use crate::proto::frame::Kind;
-use crate::service::{self, Service};
+use crate::service::Service;
 use crate::status::{Code, Outcome, Status};
 
 /// How often an idle segment shows a sign of life. Nothing depends on it but how soon a frozen server is called so.
@@ -167,15 +168,13 @@ impl Desk {
         let Line { sender, receiver, inspector, scratch, .. } = &mut self.line;
         let Some(message) = receiver.recv_timeout(SLICE)? else { return Ok(()) };
         match Frame::read(&message) {
-            Ok(frame) if frame.head.method == "Items.Echo" && frame.head.kind == Kind::Request => {
-                if message.len() <= self.config.max_message {
-                    // Answered while the request still lies in its queue: nothing is copied but from queue to queue.
-                    let answer = |head: &Head<'_>, body: &Echo<'_>, visit: &mut Visit| {
-                        send(sender, scratch, (head, body), SLICE, || visit.check(inspector))
-                    };
-                    echo(&frame, inspector.generation(), answer);
-                    return Ok(());
-                }
+            Ok(frame) if message.len() <= self.config.max_message && is_prompt_echo(&frame) => {
+                // Answered while the request still lies in its queue: nothing is copied but from queue to queue.
+                let answer = |head: &Head<'_>, body: &Echo<'_>, visit: &mut Visit| {
+                    send(sender, scratch, (head, body), SLICE, || visit.check(inspector))
+                };
+                echo(&frame, inspector.generation(), answer);
+                return Ok(());
             }
             Ok(frame) if frame.head.kind != Kind::Request => return Ok(()),
             _ => {}
@@ -221,19 +220,22 @@ impl Desk {
     }
 }
 
-/// `Items.Echo`, answered by `answer`.
+fn is_prompt_echo(frame: &Frame<'_>) -> bool {
+    frame.head.kind == Kind::Request
+        && frame.head.method == "Items.Echo"
+        && Echo::read(frame.body).is_ok_and(|echo| echo.delay_ms == 0)
+}
+
+/// `Items.Echo` without a delay, answered by `answer`.
 fn echo(
     frame: &Frame<'_>,
     generation: u64,
     mut answer: impl FnMut(&Head<'_>, &Echo<'_>, &mut Visit) -> Outcome<()>,
 ) {
     let started = log::calls_are_logged().then(Instant::now);
-    let (call, deadline) = (frame.head.call, Deadline::after_ms(frame.head.deadline_ms));
-    let mut visit = Visit { generation, deadline, looks: 0 };
-    let outcome = Echo::read(frame.body).and_then(|Echo { payload, delay_ms }| {
-        deadline.sleep(service::delay(delay_ms)?)?;
-        answer(&Head::end(call, Ok(())), &Echo { payload, delay_ms: 0 }, &mut visit)
-    });
+    let call = frame.head.call;
+    let mut visit = Visit { generation, deadline: Deadline::after_ms(frame.head.deadline_ms), looks: 0 };
+    let outcome = Echo::read(frame.body).and_then(|echo| answer(&Head::end(call, Ok(())), &echo, &mut visit));
     if let Err(status) = &outcome
         && status.code != Code::Cancelled
     {
@@ -295,6 +297,16 @@ impl Talk<'_> {
 impl Call for Talk<'_> {
     fn deadline(&self) -> Deadline {
         self.visit.deadline
+    }
+
+    fn pause(&mut self, time: Duration) -> Outcome<()> {
+        let end = Deadline::after(Some(time));
+        while end.check().is_ok() {
+            self.visit.check(&self.line.inspector)?;
+            // Nothing is to come but the client's wish to end it.
+            self.look::<ListUsersRequest>(self.visit.deadline.slice(end.slice(SLICE)))?;
+        }
+        self.visit.deadline.check()
     }
 
     fn request<M: Payload>(&mut self) -> Outcome<M> {

@@ -268,6 +268,11 @@ impl Call for Talk<'_> {
         self.deadline
     }
 
+    fn pause(&mut self, time: Duration) -> Outcome<()> {
+        std::thread::sleep(self.deadline.slice(time));
+        self.deadline.check()
+    }
+
     fn request<M: Payload>(&mut self) -> Outcome<M> {
         decode(self.params.take().as_deref())
     }
