@@ -22,6 +22,7 @@ about=(
     capi "the C library: 1.x programs in C and C++ against an installed prefix"
     go "the Go package: gofmt, vet, staticcheck, tests, race detector, fuzzing"
     examples "a Go API with a Python service: both linted, and tested together"
+    services "the user service over four transports, in Rust and Python: conformance suite"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
     faults "kills at every step, storms: the short form of scripts/test_faults.sh"
 )
@@ -39,6 +40,7 @@ step_capi() { scripts/test_capi.sh; }
 step_go() { scripts/test_go.sh; }
 step_examples() { examples/go-python-users/test.sh; }
 step_faults() { scripts/test_faults.sh; }
+step_services() { services/test.sh; }
 step_interop() { cargo test --package interop-tests --no-fail-fast; }
 
 run() { # run STEP: in a shell of its own, so that its failure does not end the others

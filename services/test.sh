@@ -37,6 +37,13 @@ cargo fmt --manifest-path "$services/Cargo.toml" --all --check
 cargo_ clippy --all-targets -- --deny warnings
 cargo_ test
 
+if docker compose version >/dev/null 2>&1; then
+    step "docker compose config"
+    docker compose --file "$services/compose.yaml" --profile client --profile benchmark config --quiet
+else
+    step "docker compose is not here: services/compose.yaml is not checked"
+fi
+
 python=$("$services/python/setup_venv.sh")
 bin=$(dirname "$python")
 step "ruff"

@@ -3,15 +3,19 @@
 
 use std::pin::Pin;
 use std::task::{Context, Poll};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use http::{HeaderMap, Request, Response};
 use http_body_util::BodyExt;
 use tonic::body::Body;
 use tower::{Layer, Service};
 
+use crate::deadline::Deadline;
 use crate::log;
 use crate::status::{Code, Status};
+
+/// How long before the runtime a call is ended.
+const MARGIN: Duration = Duration::from_millis(2);
 
 /// Wraps services.
 #[derive(Clone, Debug)]
@@ -42,12 +46,16 @@ where
         self.0.poll_ready(context)
     }
 
-    fn call(&mut self, request: Request<Body>) -> Self::Future {
+    fn call(&mut self, mut request: Request<Body>) -> Self::Future {
         let started = Instant::now();
         let method = request.uri().path().to_owned();
+        let deadline = Deadline::after(timeout(request.headers()));
+        request.extensions_mut().insert(deadline);
         let answer = self.0.call(request);
         Box::pin(async move {
-            let mut response = answer.await?;
+            let in_time = deadline.limit(async { Ok(answer.await) }).await;
+            let mut response =
+                in_time.unwrap_or_else(|status| Ok(tonic::Status::from(status).into_http()))?;
             // A call that fails at once says so in the headers, any other at the end.
             if conclude(response.headers_mut(), &method, started) {
                 return Ok(response);
@@ -62,6 +70,24 @@ where
             }))
         })
     }
+}
+
+/// The time that a client gives its call: a number and a unit. A little less, since the runtime keeps an eye on it, too,
+/// and would say CANCELLED.
+fn timeout(headers: &HeaderMap) -> Option<Duration> {
+    let text = headers.get("grpc-timeout")?.to_str().ok()?;
+    let (number, unit) = text.split_at_checked(text.len().checked_sub(1)?)?;
+    let number: u64 = number.parse().ok()?;
+    let time = match unit {
+        "H" => Duration::from_secs(number.checked_mul(3600)?),
+        "M" => Duration::from_secs(number.checked_mul(60)?),
+        "S" => Duration::from_secs(number),
+        "m" => Duration::from_millis(number),
+        "u" => Duration::from_micros(number),
+        "n" => Duration::from_nanos(number),
+        _ => return None,
+    };
+    Some(time.saturating_sub(MARGIN.min(time / 10)))
 }
 
 /// Logs the status, and puts it into our words. Returns whether there is one.
@@ -83,9 +109,8 @@ pub fn in_our_words(status: tonic::Status, method: &str) -> Status {
     let message = status.message();
     match status.code() {
         tonic::Code::Unimplemented if message.is_empty() => Status::no_method(method),
-        // The runtime's limits on messages, and on time.
+        // The runtime's limits on messages.
         tonic::Code::OutOfRange => Status::new(Code::ResourceExhausted, message),
-        tonic::Code::Cancelled if message == "Timeout expired" => Status::deadline(),
         // What cannot be decoded.
         tonic::Code::Internal if message.contains("decode") => Status::invalid(message),
         _ => status.into(),

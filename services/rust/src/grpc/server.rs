@@ -10,6 +10,7 @@ use tokio_stream::wrappers::TcpListenerStream;
 use tonic::{Request, Response, Streaming};
 
 use super::interceptor::{Interceptor, in_our_words};
+use crate::deadline::Deadline;
 use crate::proto::items_server::{Items, ItemsServer};
 use crate::proto::users_server::{Users, UsersServer};
 use crate::proto::{
@@ -80,6 +81,11 @@ impl Grpc {
     }
 }
 
+/// What the interceptor has found.
+fn deadline<T>(request: &Request<T>) -> Deadline {
+    request.extensions().get().copied().unwrap_or_default()
+}
+
 #[tonic::async_trait]
 impl Users for Grpc {
     async fn list(&self, request: Request<ListUsersRequest>) -> Answer<UserList> {
@@ -117,8 +123,10 @@ impl Items for Grpc {
     }
 
     async fn list(&self, request: Request<ListItemsRequest>) -> Answer<Self::ListStream> {
+        let deadline = deadline(&request);
         let items = service::list_items(request.into_inner())?;
-        Ok(Response::new(Box::pin(tokio_stream::iter(items).map(Ok))))
+        let items = tokio_stream::iter(items).map(move |item| Ok(deadline.check().map(|()| item)?));
+        Ok(Response::new(Box::pin(items)))
     }
 
     async fn upload(&self, request: Request<Streaming<Item>>) -> Answer<UploadSummary> {
@@ -131,8 +139,10 @@ impl Items for Grpc {
     }
 
     async fn chat(&self, request: Request<Streaming<ChatLine>>) -> Answer<Self::ChatStream> {
-        let answers = request.into_inner().scan(0, |number, line| {
+        let deadline = deadline(&request);
+        let answers = request.into_inner().scan(0, move |number, line| {
             *number += 1;
+            let line = deadline.check().map_err(tonic::Status::from).and(line);
             let line = line.map_err(|status| in_our_words(status, "Items.Chat").into());
             std::future::ready(Some(line.map(|line| service::answer(&line, *number))))
         });
