@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import subprocess
+import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -22,6 +24,15 @@ async def opened(name: str) -> tuple[eshm.AsyncEndpoint, eshm.AsyncEndpoint]:
     return await eshm.AsyncEndpoint.open(name, role="master"), await eshm.AsyncEndpoint.open(
         name, role="slave"
     )
+
+
+def test_asyncio_is_imported_by_those_who_use_it() -> None:
+    script = """
+import sys, eshm
+assert "asyncio" not in sys.modules
+assert eshm.AsyncEndpoint and "asyncio" in sys.modules
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
 
 
 def test_an_exchange_in_one_loop(name: str) -> None:

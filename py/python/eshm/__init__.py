@@ -9,8 +9,8 @@
 from __future__ import annotations
 
 import importlib.metadata
+from typing import TYPE_CHECKING
 
-from eshm._aio import AsyncEndpoint
 from eshm._compat import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
 from eshm._errors import (
     AttachError,
@@ -33,6 +33,9 @@ from eshm._errors import (
 )
 from eshm._eshm import Borrowed, Endpoint, Loan, Message, Observer, decode_text, encode_text
 from eshm._types import DirectionView, Disconnect, PeerState, Role, SeatView, Stats, View, Wait
+
+if TYPE_CHECKING:
+    from eshm._aio import AsyncEndpoint
 
 __all__ = [
     "ESHM",
@@ -75,3 +78,13 @@ __all__ = [
 ]
 
 __version__ = importlib.metadata.version("eshm")
+
+
+def __getattr__(name: str) -> object:
+    """Import what needs asyncio when it is first asked for: asyncio takes longer than all the rest."""
+    if name == "AsyncEndpoint":
+        from eshm._aio import AsyncEndpoint  # noqa: PLC0415 - see above
+
+        globals()[name] = AsyncEndpoint
+        return AsyncEndpoint
+    raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
