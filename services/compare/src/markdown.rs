@@ -39,7 +39,13 @@ pub fn report(
     let mut text = String::from("# Which transport, on this machine\n\n");
     for of in each() {
         let title = of.language.title();
-        let _ = writeln!(text, "- **{title}**: {}. It pays {}.", of.first(), of.pays());
+        let _ = writeln!(
+            text,
+            "- **{title}**: {} (median). Judged by medians it pays {}.{}",
+            of.first(),
+            of.pays(),
+            of.lost()
+        );
     }
     for of in each() {
         let _ = writeln!(

@@ -1,6 +1,6 @@
 //! What follows from the figures.
 
-use crate::cases::{Case, Figures, Language, Pair, RATES, Results, SIZES, Transport, bytes};
+use crate::cases::{Case, Figures, Language, Pair, RATES, Results, SIZES, Transport, VOLUMES, bytes};
 
 /// The figures of one language.
 #[derive(Clone, Copy)]
@@ -52,6 +52,26 @@ impl<'a> Of<'a> {
             sentence += &format!(", {ratio:.1} × ahead of {} at {}", next.title(), bytes(*size));
         }
         sentence
+    }
+
+    /// Which volumes another carried in less time, in a sentence; nothing if there are none.
+    pub fn lost(self) -> String {
+        let each = |transport, case| 1.0 / self.get(transport, case).rate();
+        let lost = VOLUMES.into_iter().filter_map(|(calls, payload)| {
+            let case = Case::Volume(calls, payload);
+            let least = |one: &Transport, other: &Transport| each(*one, case).total_cmp(&each(*other, case));
+            let winner = Transport::ALL.into_iter().min_by(least)?;
+            let volume = format!("{calls} × {} ({})", bytes(payload), winner.title());
+            (winner != Transport::Eshm).then_some(volume)
+        });
+        let lost: Vec<_> = lost.collect();
+        if lost.is_empty() {
+            return String::new();
+        }
+        format!(
+            " Of the volumes, which begin with processes at rest, others were quicker in {}.",
+            lost.join(", ")
+        )
     }
 
     /// From which call of a connection on ESHM has been the cheapest, in a sentence.

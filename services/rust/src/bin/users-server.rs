@@ -7,6 +7,7 @@ use std::sync::Arc;
 use anyhow::Context;
 use clap::Parser;
 use serde_json::{Map, Value};
+use tokio::runtime::Runtime;
 use tokio::signal::unix::{SignalKind, signal};
 use users::service::Service;
 use users::store::Store;
@@ -77,13 +78,33 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let _guard = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
+    let (addresses, segments) = serve(arguments, &runtime, &service)?;
+    let mut out = std::io::stdout().lock();
+    writeln!(out, "READY {}", Value::Object(addresses))?;
+    out.flush()?;
+    runtime.block_on(async {
+        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
+    });
+    drop(segments);
+    // Calls that wait have no claim on the end.
+    runtime.shutdown_background();
+    Ok(())
+}
+
+/// Starts what is asked for. Returns the addresses, and the server of segments, which lives no longer than it is kept.
+fn serve(
+    arguments: &Arguments,
+    runtime: &Runtime,
+    service: &Arc<Service>,
+) -> anyhow::Result<(Map<String, Value>, Option<segment::server::Server>)> {
+    let most = arguments.max_message;
     let mut addresses = Map::new();
     let mut segments = None;
     for transport in Transport::ALL {
         if !arguments.transports.is_empty() && !arguments.transports.contains(&transport) {
             continue;
         }
-        let service = Arc::clone(&service);
+        let service = Arc::clone(service);
         let (key, address) = match transport {
             Transport::Socket => {
                 let listen = &arguments.socket_listen;
@@ -113,14 +134,5 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         };
         addresses.insert(key.to_owned(), Value::String(address));
     }
-    let mut out = std::io::stdout().lock();
-    writeln!(out, "READY {}", Value::Object(addresses))?;
-    out.flush()?;
-    runtime.block_on(async {
-        tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
-    });
-    drop(segments);
-    // Calls that wait have no claim on the end.
-    runtime.shutdown_background();
-    Ok(())
+    Ok((addresses, segments))
 }
