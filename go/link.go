@@ -91,8 +91,7 @@ func (l *link) speaksQueue(pid int32) bool {
 
 func (l *link) hasQueues() bool { return l.geometry.queueSlots > 0 }
 
-// occupy makes the seat, whose lock we hold, ours. The order matters to a peer that looks meanwhile: the pid comes
-// after what tells a pid of ours from one of ESHM 1.x.
+// occupy makes the seat, whose lock we hold, ours.
 func (l *link) occupy() {
 	l.clearParked(l.role)
 	l.reads.Store(l.in.tail.readCount.Load())
@@ -100,13 +99,7 @@ func (l *link) occupy() {
 	if l.hasQueues() {
 		capabilities |= capabilityQueue
 	}
-	pid := int32(os.Getpid())
-	l.self.capabilities.Store(capabilities)
-	l.self.signature.Store(pid)
-	l.self.pid.Store(pid)
-	l.self.generation.Add(1)
-	l.self.heartbeat.Add(1)
-	l.self.alive.Store(1)
+	l.self.sitDown(int32(os.Getpid()), capabilities)
 }
 
 // clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while

@@ -22,7 +22,34 @@ func (s seat) ours(pid int32) bool {
 }
 
 // legacy tells whether the endpoint that has this pid is an ESHM 1.x process.
-func (s seat) legacy(pid int32) bool { return pid != 0 && !s.ours(pid) }
+//
+// It is looked at twice more: on the seat of an endpoint that was killed, a successor of ours is between its signature and
+// its pid for a moment. Who has seen that finds the seat empty, or taken by it, the next time.
+func (s seat) legacy(pid int32) bool {
+	return pid != 0 && !s.ours(pid) && s.stranger() && s.stranger()
+}
+
+// sitDown fills the fields in. The order matters to a peer that looks meanwhile: nobody sits here until the pid stands
+// beside what tells a pid of ours from one of ESHM 1.x.
+func (s seat) sitDown(pid int32, capabilities uint32) {
+	s.alive.Store(0)
+	s.capabilities.Store(capabilities)
+	s.signature.Store(pid)
+	s.pid.Store(pid)
+	s.generation.Add(1)
+	s.heartbeat.Add(1)
+	s.alive.Store(1)
+}
+
+// stranger tells whether somebody sits here who seems not to keep to this protocol.
+func (s seat) stranger() bool {
+	// In this order: who has just sat down stored its pid before alive.
+	if s.alive.Load() == 0 {
+		return false
+	}
+	pid := s.pid.Load()
+	return pid != 0 && !s.ours(pid)
+}
 
 // judge turns a peer's pulse into its state. The clock is passed in.
 type judge struct {

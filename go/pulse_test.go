@@ -61,3 +61,19 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 		t.Errorf("%v after a successor sat down", state)
 	}
 }
+
+// On the seat of one that was killed, which still says alive, one of ours sits down while somebody looks.
+func TestSuccessorIsNeverTakenForOneOf1x(t *testing.T) {
+	var h header
+	s := h.seat(Master)
+	s.sitDown(1, capabilityTaken)
+	for pid := int32(2); pid < 5_000; pid++ {
+		go s.sitDown(pid, capabilityTaken)
+		for seated := false; !seated; {
+			seated = s.pid.Load() == pid && s.alive.Load() == 1
+			if s.legacy(s.pid.Load()) {
+				t.Fatalf("number %d was taken for one of 1.x", pid)
+			}
+		}
+	}
+}
