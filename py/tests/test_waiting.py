@@ -192,7 +192,9 @@ def test_a_slave_waits_for_its_master(name: str) -> None:
 
 
 INTERRUPTED = """
-import sys, eshm
+import signal, sys, eshm
+# What a shell starts in the background ignores it.
+signal.signal(signal.SIGINT, signal.default_int_handler)
 name, wait = sys.argv[1:]
 robot = None if wait == "open" else eshm.Endpoint(name, role="slave")
 try:
