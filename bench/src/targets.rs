@@ -217,7 +217,7 @@ pub const TARGETS: [Target; 20] = [
         figure: Figure::Cpu(Case::idle()),
         limit: Limit::Fixed(0.5),
         bound: Bound::AtMost(1.0),
-        beside: (FUTEX, "a wake-up, there and back, of which a heartbeat is one every 1 to 4 ms"),
+        beside: (FUTEX, "a wake-up, there and back, of which a heartbeat is one every 5 ms"),
     },
 ];
 

@@ -134,7 +134,7 @@ impl Builder {
     }
 
     /// How often this endpoint shows a sign of life: 1 ms by default, 1 ms … 1 s. With a peer of ours, and no traffic for
-    /// a second, every fourth time, if 80 intervals fit into the stale threshold.
+    /// 100 ms, every fifth time, if 100 intervals fit into the stale threshold.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
         self

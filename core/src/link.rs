@@ -23,9 +23,9 @@ const ADRIFT: u32 = 2;
 /// A bit of [`Link::attention`]: the peer is an ESHM 1.x process.
 const LEGACY: u32 = 4;
 /// After so long without traffic an endpoint's heartbeat slows down,
-const IDLE_AFTER: Duration = Duration::from_secs(1);
+const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// by this factor: a thread that wakes up a thousand times a second takes a hundredth of a core.
-const LEISURE: u32 = 4;
+const LEISURE: u32 = 5;
 /// How many slow beats the stale threshold must have room for.
 const BEATS: u32 = 20;
 /// What [`Link::attention`] grows by when the attachment is replaced.

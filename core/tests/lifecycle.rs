@@ -416,7 +416,7 @@ fn an_idle_endpoint_beats_less_often_until_there_is_traffic() {
     let mut master = master(&name).open().unwrap();
     let mut slave = slave(&name).open().unwrap();
     assert_talk(&mut master, &mut slave);
-    // How many beats there are in a tenth of a second: a hundred at most, a quarter of that of an idle endpoint.
+    // How many beats there are in a tenth of a second: a hundred at most, a fifth of that of an idle endpoint.
     let beats = |endpoint: &Endpoint| {
         let before = endpoint.stats().unwrap().master_heartbeat;
         thread::sleep(Duration::from_millis(100));
