@@ -135,13 +135,13 @@ struct Options {
 /// What was counted: by both processes since the segment was made (`m2s_`: master to slave), and, from
 /// `skipped` on, by this endpoint since it was opened.
 struct Stats {
-    std::uint64_t master_heartbeat; ///< Heartbeats of the master.
-    std::uint64_t slave_heartbeat;  ///< Heartbeats of the slave.
-    std::int32_t master_pid;        ///< In the master's own PID namespace.
-    std::int32_t slave_pid;         ///< In the slave's own PID namespace.
-    bool master_alive;              ///< Whether the master attached, and neither closed nor was killed.
-    bool slave_alive;               ///< The same of the slave.
-    std::uint32_t stale_threshold;  ///< The creator's, in milliseconds.
+    std::uint64_t master_heartbeat;       ///< Heartbeats of the master.
+    std::uint64_t slave_heartbeat;        ///< Heartbeats of the slave.
+    std::int32_t master_pid;              ///< In the master's own PID namespace.
+    std::int32_t slave_pid;               ///< In the slave's own PID namespace.
+    bool master_alive;                    ///< Whether the master attached, and neither closed nor was killed.
+    bool slave_alive;                     ///< The same of the slave.
+    std::uint32_t stale_threshold;        ///< The creator's, in milliseconds.
     std::uint64_t master_heartbeat_delta; ///< Heartbeats of the master since `stats()` was last called.
     std::uint64_t slave_heartbeat_delta;  ///< The same of the slave.
     std::uint64_t m2s_write_count;        ///< Values and messages written, master to slave.
