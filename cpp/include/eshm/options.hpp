@@ -126,7 +126,7 @@ struct Options {
     std::uint32_t mode = 0600;
     /// The group, by its number, that a segment which this endpoint creates is given, for a mode such as
     /// 0660; by default that of the process.
-    std::optional<std::uint32_t> group;
+    std::optional<std::uint32_t> group = std::nullopt;
     /// Whether a segment that belongs to neither this user nor root is accepted. Its owner could have
     /// planted it.
     bool any_owner = false;
