@@ -50,7 +50,7 @@ suite_hostile() {
 suite_files() {
     local tests=(files observer)
     cargo test --quiet --package eshm --no-run "${tests[@]/#/--test=}" >&2
-    cargo test --package eshm --no-fail-fast "${tests[@]/#/--test=}" 2>&1 | tee /dev/stderr | awk '
+    cargo test --package eshm --no-fail-fast "${tests[@]/#/--test=}" 2>&1 | tee >(cat >&2) | awk '
         /^test .* \.\.\. (ok|FAILED)$/ && $2 != "child" {
             passed = $4 == "ok" ? "true" : "false"
             reason = $4 == "ok" ? "" : "see cargo test -p eshm " $2
