@@ -337,8 +337,13 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 		return geometry{}, failForeign(o.name, "version", strconv.Itoa(int(foundVersion)), "2 or 3")
 	}
 	g := geometry{dataSize: uint64(word(60))}
-	if word(56) != extensionValid {
+	extension := word(56)
+	switch extension {
+	case extensionValid:
+	case 0:
 		g.dataSize = o.legacyDataSize(layout)
+	default:
+		return geometry{}, failForeign(o.name, "extension", strconv.FormatUint(uint64(extension), 10), "0 or 1")
 	}
 	if g.dataSize < 1 || g.dataSize > maxDataSize {
 		return geometry{}, failForeign(o.name, "data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize))
@@ -347,7 +352,7 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 		return geometry{}, failForeign(o.name, "layout size", inBytes(layout),
 			fmt.Sprintf("%d bytes, for a data size of %d", g.layoutSize(), g.dataSize))
 	}
-	if word(56) == extensionValid {
+	if extension == extensionValid {
 		g.queueSlots = uint64(word(84))
 		g.queueOffset = binary.NativeEndian.Uint64(head[88:])
 		g.queueCapacity = binary.NativeEndian.Uint64(head[96:])

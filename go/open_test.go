@@ -146,6 +146,7 @@ func TestForeignFilesAreRefusedAndLeftUntouched(t *testing.T) {
 		says  []string
 	}{
 		"wrong magic":            {patched(good, 0, uint32(7)), []string{"magic", "0x00000007", "0x4553484d"}},
+		"wrong extension":        {patched(good, 56, uint32(2)), []string{"extension", "2", "0 or 1"}},
 		"wrong version":          {patched(good, 4, uint32(9)), []string{"version", "9", "2 or 3"}},
 		"layout of another size": {patched(good, 52, uint32(5000)), []string{"layout size", "5000 bytes", "512 bytes"}},
 		"no data size":           {patched(good, 60, uint32(0)), []string{"data size", "0 bytes", "67108864"}},
