@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from programs import LANGUAGES, TRANSPORTS, Agent, CallFailedError, Server
+from programs import LANGUAGES, TRANSPORTS, CallFailedError, Server, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -89,35 +89,35 @@ def one_seat(servers: Callable[..., Server]) -> Callable[[str], Server]:
 
 
 @pytest.fixture(scope="session")
-def agents(shared: Callable[[str], Server]) -> Iterator[Callable[..., Agent]]:
-    """Starts agents of the shared servers, which tests share, too."""
-    running: dict[tuple[Pairing, int], Agent] = {}
+def workers(shared: Callable[[str], Server]) -> Iterator[Callable[..., Worker]]:
+    """Starts workers of the shared servers, which tests share, too."""
+    running: dict[tuple[Pairing, int], Worker] = {}
     with contextlib.ExitStack() as stack:
 
-        def get(pairing: Pairing, number: int = 0) -> Agent:
-            agent = running.get((pairing, number))
-            if agent is None or agent.process.poll() is not None:
+        def get(pairing: Pairing, number: int = 0) -> Worker:
+            worker = running.get((pairing, number))
+            if worker is None or worker.process.poll() is not None:
                 address = shared(pairing.server).addresses[pairing.transport]
-                agent = stack.enter_context(Agent(pairing.client, pairing.transport, address))
-                running[pairing, number] = agent
-            return agent
+                worker = stack.enter_context(Worker(pairing.client, pairing.transport, address))
+                running[pairing, number] = worker
+            return worker
 
         yield get
-        for agent in running.values():
-            agent.close()
+        for worker in running.values():
+            worker.close()
 
 
 @pytest.fixture
-def agent(pairing: Pairing, agents: Callable[[Pairing], Agent]) -> Agent:
+def worker(pairing: Pairing, workers: Callable[[Pairing], Worker]) -> Worker:
     """A client of the shared server."""
-    return agents(pairing)
+    return workers(pairing)
 
 
 @pytest.fixture
-def other_agent(pairing: Pairing, agents: Callable[..., Agent]) -> Agent:
+def other_worker(pairing: Pairing, workers: Callable[..., Worker]) -> Worker:
     """A second client of the same server, by other means: what one has stored, the other finds."""
     others = [how for how in TRANSPORTS if how != pairing.transport]
-    return agents(Pairing(pairing.client, pairing.server, others[0]))
+    return workers(Pairing(pairing.client, pairing.server, others[0]))
 
 
 def email(start: str = "someone") -> str:
@@ -125,10 +125,10 @@ def email(start: str = "someone") -> str:
     return f"{start}.{uuid.uuid4().hex}@example.org"
 
 
-def fails(agent: Agent, op: str, **params: Any) -> str:
+def fails(worker: Worker, op: str, **params: Any) -> str:
     """Make a call that must fail; return its code."""
     with pytest.raises(CallFailedError) as caught:
-        agent.ask(op, **params)
+        worker.ask(op, **params)
     assert caught.value.message, "an error has a message"
     return caught.value.code
 

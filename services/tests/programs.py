@@ -115,7 +115,7 @@ class Server:
 
 
 class CallFailedError(Exception):
-    """The error that an agent answered."""
+    """The error that a worker answered."""
 
     def __init__(self, error: dict[str, str]) -> None:
         super().__init__(f"{error['code']}: {error['message']}")
@@ -123,11 +123,11 @@ class CallFailedError(Exception):
         self.message = error["message"]
 
 
-class Agent:
+class Worker:
     """A client's process that is told what to call."""
 
     def __init__(self, language: str, transport: str, address: str) -> None:
-        command = (*LANGUAGES[language].client, "--transport", transport, "--address", address, "agent")
+        command = (*LANGUAGES[language].client, "--transport", transport, "--address", address, "worker")
         self.process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         assert self.process.stdout is not None
         self._lines = Lines(self.process.stdout)
@@ -145,7 +145,7 @@ class Agent:
     def line(self) -> dict[str, Any]:
         """Return the next line that it prints."""
         line = self._lines.next()
-        assert line is not None, f"the agent ended with status {self.process.wait()}"
+        assert line is not None, f"the worker ended with status {self.process.wait()}"
         value: dict[str, Any] = json.loads(line)
         return value
 
@@ -176,7 +176,7 @@ class Agent:
         except subprocess.TimeoutExpired:
             self.kill()
             raise
-        assert status == 0, f"the agent ended with status {status}"
+        assert status == 0, f"the worker ended with status {status}"
 
     def __enter__(self) -> Self:
         return self

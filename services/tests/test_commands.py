@@ -56,7 +56,7 @@ def test_help_names_every_option(server_language: str) -> None:
     ):  # fmt: skip
         assert option in text.stdout
     text = subprocess.run([*programs.client, "--help"], capture_output=True, text=True, check=True, timeout=PATIENCE)
-    for word in ("--transport", "--address", "--deadline-ms", "list", "create", "search", "items", "agent"):
+    for word in ("--transport", "--address", "--deadline-ms", "list", "create", "search", "items", "worker"):
         assert word in text.stdout
 
 

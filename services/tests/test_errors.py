@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from conftest import MAX_MESSAGE, email, fails
-from programs import Agent, CallFailedError
+from programs import CallFailedError, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -50,51 +50,51 @@ REFUSED: dict[str, tuple[str, str, dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("case", REFUSED)
-def test_what_is_refused(case: str, agent: Agent) -> None:
-    before = agent.ask("list")
+def test_what_is_refused(case: str, worker: Worker) -> None:
+    before = worker.ask("list")
     code, op, params = REFUSED[case]
-    assert fails(agent, op, **params) == code
-    assert agent.ask("list") == before
+    assert fails(worker, op, **params) == code
+    assert worker.ask("list") == before
 
 
-def test_an_address_is_taken_whatever_its_case(agent: Agent) -> None:
+def test_an_address_is_taken_whatever_its_case(worker: Worker) -> None:
     address = email()
-    user = agent.ask("create", name="First", email=address)
-    other = agent.ask("create", name="Other", email=email())
-    before = agent.ask("list")
-    assert fails(agent, "create", name="Second", email=address) == "ALREADY_EXISTS"
-    assert fails(agent, "create", name="Second", email=address.upper()) == "ALREADY_EXISTS"
-    assert fails(agent, "update", id=other["id"], name="New name", email=address) == "ALREADY_EXISTS"
-    assert agent.ask("list") == before
+    user = worker.ask("create", name="First", email=address)
+    other = worker.ask("create", name="Other", email=email())
+    before = worker.ask("list")
+    assert fails(worker, "create", name="Second", email=address) == "ALREADY_EXISTS"
+    assert fails(worker, "create", name="Second", email=address.upper()) == "ALREADY_EXISTS"
+    assert fails(worker, "update", id=other["id"], name="New name", email=address) == "ALREADY_EXISTS"
+    assert worker.ask("list") == before
     # Its own address is not in its way.
-    assert agent.ask("update", id=user["id"], name="New name", email=address)["name"] == "New name"
+    assert worker.ask("update", id=user["id"], name="New name", email=address)["name"] == "New name"
 
 
-def test_a_bad_update_changes_nothing(agent: Agent) -> None:
-    user = agent.ask("create", name="Before", email=email())
-    assert fails(agent, "update", id=user["id"], name="After", email="bad") == "INVALID_ARGUMENT"
-    assert fails(agent, "update", id=user["id"], name=" ", email=email()) == "INVALID_ARGUMENT"
-    assert agent.ask("get", id=user["id"]) == user
+def test_a_bad_update_changes_nothing(worker: Worker) -> None:
+    user = worker.ask("create", name="Before", email=email())
+    assert fails(worker, "update", id=user["id"], name="After", email="bad") == "INVALID_ARGUMENT"
+    assert fails(worker, "update", id=user["id"], name=" ", email=email()) == "INVALID_ARGUMENT"
+    assert worker.ask("get", id=user["id"]) == user
 
 
-def test_a_deadline_ends_a_call_and_no_other(agent: Agent) -> None:
+def test_a_deadline_ends_a_call_and_no_other(worker: Worker) -> None:
     began = time.monotonic()
-    assert fails(agent, "echo", size=10, delay_ms=9000, deadline_ms=100) == "DEADLINE_EXCEEDED"
+    assert fails(worker, "echo", size=10, delay_ms=9000, deadline_ms=100) == "DEADLINE_EXCEEDED"
     assert time.monotonic() - began < 8
     # The answer of the one is never taken for the other's.
     for size in (11, 12, 13):
-        assert agent.ask("echo", size=size) == {"size": size}
-    assert agent.ask("echo", size=14, delay_ms=20, deadline_ms=50_000) == {"size": 14}
+        assert worker.ask("echo", size=size) == {"size": size}
+    assert worker.ask("echo", size=14, delay_ms=20, deadline_ms=50_000) == {"size": 14}
 
 
-def test_a_message_that_is_too_large_is_refused_with_both_sizes(pairing: Pairing, agent: Agent) -> None:
+def test_a_message_that_is_too_large_is_refused_with_both_sizes(pairing: Pairing, worker: Worker) -> None:
     limit = 262_144 if pairing.transport == "eshm" else MAX_MESSAGE
     with pytest.raises(CallFailedError) as caught:
-        agent.ask("echo", size=2 * MAX_MESSAGE)
+        worker.ask("echo", size=2 * MAX_MESSAGE)
     assert caught.value.code == "RESOURCE_EXHAUSTED"
     assert str(limit) in caught.value.message
     assert any(int(number) >= 2 * MAX_MESSAGE for number in _numbers(caught.value.message)), caught.value.message
-    assert agent.ask("echo", size=5) == {"size": 5}
+    assert worker.ask("echo", size=5) == {"size": 5}
 
 
 def _numbers(text: str) -> list[str]:
@@ -103,13 +103,13 @@ def _numbers(text: str) -> list[str]:
 
 def test_there_is_no_server(pairing: Pairing) -> None:
     address = {"rest": "http://127.0.0.1:9", "eshm": "services-nobody"}.get(pairing.transport, "127.0.0.1:9")
-    with Agent(pairing.client, pairing.transport, address) as agent:
-        assert fails(agent, "connect") == "UNAVAILABLE"
-        assert fails(agent, "list") == "UNAVAILABLE"
-        agent.close()
+    with Worker(pairing.client, pairing.transport, address) as worker:
+        assert fails(worker, "connect") == "UNAVAILABLE"
+        assert fails(worker, "list") == "UNAVAILABLE"
+        worker.close()
 
 
-def test_the_agent_survives_what_is_no_call(agent: Agent) -> None:
+def test_the_worker_survives_what_is_no_call(worker: Worker) -> None:
     for line in (
         "no json",
         "[]",
@@ -118,16 +118,16 @@ def test_the_agent_survives_what_is_no_call(agent: Agent) -> None:
         '{"op":"create","params":[]}',
         '{"op":"get","params":{"id":5}}',
     ):
-        agent.write(line)
-        assert agent.line()["error"]["code"] == "INVALID_ARGUMENT", line
-    assert agent.ask("echo", size=3) == {"size": 3}
+        worker.write(line)
+        assert worker.line()["error"]["code"] == "INVALID_ARGUMENT", line
+    assert worker.ask("echo", size=3) == {"size": 3}
 
 
 def test_seats_are_limited_and_come_free(
     client_language: str, server_language: str, one_seat: Callable[[str], Server]
 ) -> None:
     name = one_seat(server_language).addresses["eshm"]
-    with Agent(client_language, "eshm", name) as first, Agent(client_language, "eshm", name) as second:
+    with Worker(client_language, "eshm", name) as first, Worker(client_language, "eshm", name) as second:
         first.ask("connect")
         assert fails(second, "echo", size=1) == "RESOURCE_EXHAUSTED"
         first.ask("close")

@@ -9,56 +9,56 @@ from typing import TYPE_CHECKING
 from conftest import email, fails
 
 if TYPE_CHECKING:
-    from programs import Agent
+    from programs import Worker
 
 
-def test_a_user_is_created_read_changed_and_removed(agent: Agent, other_agent: Agent) -> None:
+def test_a_user_is_created_read_changed_and_removed(worker: Worker, other_worker: Worker) -> None:
     address = email()
-    user = agent.ask("create", name="  Ada Lovelace ", email=f" {address}\n")
+    user = worker.ask("create", name="  Ada Lovelace ", email=f" {address}\n")
     assert user == {"id": user["id"], "name": "Ada Lovelace", "email": address, "created_at": user["created_at"]}
     assert uuid.UUID(user["id"]).version == 4
     assert user["id"] == str(uuid.UUID(user["id"]))
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", user["created_at"])
-    assert agent.ask("get", id=user["id"]) == user
-    assert other_agent.ask("get", id=user["id"]) == user
+    assert worker.ask("get", id=user["id"]) == user
+    assert other_worker.ask("get", id=user["id"]) == user
 
-    changed = agent.ask("update", id=user["id"], name="Ada King", email=address.upper())
+    changed = worker.ask("update", id=user["id"], name="Ada King", email=address.upper())
     assert changed == {**user, "name": "Ada King", "email": address.upper()}
-    assert other_agent.ask("get", id=user["id"]) == changed
+    assert other_worker.ask("get", id=user["id"]) == changed
 
-    assert agent.ask("delete", id=user["id"]) == changed
-    assert fails(agent, "get", id=user["id"]) == "NOT_FOUND"
-    assert fails(agent, "delete", id=user["id"]) == "NOT_FOUND"
+    assert worker.ask("delete", id=user["id"]) == changed
+    assert fails(worker, "get", id=user["id"]) == "NOT_FOUND"
+    assert fails(worker, "delete", id=user["id"]) == "NOT_FOUND"
 
 
-def test_lists_are_in_the_order_of_creation(agent: Agent) -> None:
-    made = [agent.ask("create", name=name, email=email()) for name in ("Zoë", "Änne", "Bob")]
-    listed = [user for user in agent.ask("list")["users"] if user in made]
+def test_lists_are_in_the_order_of_creation(worker: Worker) -> None:
+    made = [worker.ask("create", name=name, email=email()) for name in ("Zoë", "Änne", "Bob")]
+    listed = [user for user in worker.ask("list")["users"] if user in made]
     assert listed == made
 
 
-def test_search_finds_parts_of_names_and_addresses(agent: Agent) -> None:
+def test_search_finds_parts_of_names_and_addresses(worker: Worker) -> None:
     mark = uuid.uuid4().hex
-    by_name = agent.ask("create", name=f"Grace 100%_{mark} Hopper", email=email())
-    by_email = agent.ask("create", name="Somebody", email=f"x{mark}@example.org")
-    assert agent.ask("search", q=mark) == {"users": [by_name, by_email]}
-    assert agent.ask("search", q=mark.upper()) == {"users": [by_name, by_email]}
+    by_name = worker.ask("create", name=f"Grace 100%_{mark} Hopper", email=email())
+    by_email = worker.ask("create", name="Somebody", email=f"x{mark}@example.org")
+    assert worker.ask("search", q=mark) == {"users": [by_name, by_email]}
+    assert worker.ask("search", q=mark.upper()) == {"users": [by_name, by_email]}
     # What other databases' patterns would take for placeholders is text.
-    assert agent.ask("search", q=f"100%_{mark}") == {"users": [by_name]}
-    assert agent.ask("search", q=f"100__{mark}") == {"users": []}
-    assert agent.ask("search", q="' OR 1=1 --") == {"users": []}
+    assert worker.ask("search", q=f"100%_{mark}") == {"users": [by_name]}
+    assert worker.ask("search", q=f"100__{mark}") == {"users": []}
+    assert worker.ask("search", q="' OR 1=1 --") == {"users": []}
 
 
-def test_text_of_any_script_survives(agent: Agent, other_agent: Agent) -> None:
+def test_text_of_any_script_survives(worker: Worker, other_worker: Worker) -> None:
     name = 'Ωμέγα "quoted" \\ 漢字 🦀 é'
-    user = agent.ask("create", name=name, email=email("köln"))
+    user = worker.ask("create", name=name, email=email("köln"))
     assert user["name"] == name
-    assert other_agent.ask("get", id=user["id"]) == user
+    assert other_worker.ask("get", id=user["id"]) == user
 
 
-def test_an_address_is_free_again_after_its_user(agent: Agent) -> None:
+def test_an_address_is_free_again_after_its_user(worker: Worker) -> None:
     address = email()
-    first = agent.ask("create", name="First", email=address)
-    agent.ask("delete", id=first["id"])
-    second = agent.ask("create", name="Second", email=address)
+    first = worker.ask("create", name="First", email=address)
+    worker.ask("delete", id=first["id"])
+    second = worker.ask("create", name="Second", email=address)
     assert second["id"] != first["id"]

@@ -118,7 +118,7 @@ pub enum Case {
     Paced,
 }
 
-/// What to ask of an agent's `bench`.
+/// What to ask of a worker's `bench`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Order {
     /// Echoes.

@@ -1,4 +1,4 @@
-//! Servers and agents, as processes.
+//! Servers and workers, as processes.
 
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
@@ -152,23 +152,23 @@ impl Server {
 
 /// A client that does as it is told.
 #[derive(Debug)]
-pub struct Agent {
+pub struct Worker {
     input: ChildStdin,
     output: BufReader<ChildStdout>,
     process: Process,
 }
 
-impl Agent {
+impl Worker {
     /// Starts it.
     ///
     /// # Errors
     /// That it cannot be started.
     pub fn start(programs: &Programs, transport: Transport, address: &str) -> anyhow::Result<Self> {
-        let arguments = ["--transport", transport.name(), "--address", address, "agent"];
+        let arguments = ["--transport", transport.name(), "--address", address, "worker"];
         let mut process = Process::start(&programs.client, &arguments)?;
         let input = process.0.stdin.take().context("its input")?;
         let output = BufReader::new(process.0.stdout.take().context("its output")?);
-        Ok(Agent { input, output, process })
+        Ok(Worker { input, output, process })
     }
 
     /// Has it do something.
@@ -179,9 +179,9 @@ impl Agent {
         writeln!(self.input, "{}", json!({ "op": op, "params": params }))?;
         self.input.flush()?;
         let mut line = String::new();
-        ensure!(self.output.read_line(&mut line)? > 0, "the agent ended during {op}");
+        ensure!(self.output.read_line(&mut line)? > 0, "the worker ended during {op}");
         let mut answer: Value =
-            serde_json::from_str(&line).with_context(|| format!("the agent said {line:?}"))?;
+            serde_json::from_str(&line).with_context(|| format!("the worker said {line:?}"))?;
         match answer.get_mut("ok") {
             Some(ok) => Ok(serde_json::from_value(ok.take())?),
             None => bail!("{op}: {}", answer["error"]),

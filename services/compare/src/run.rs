@@ -7,7 +7,7 @@ use std::time::Instant;
 use anyhow::Context;
 
 use crate::cases::{Case, Language, Pair, Results, SIZES, Timing, Transport};
-use crate::process::{Agent, Programs, Server, Usage};
+use crate::process::{Programs, Server, Usage, Worker};
 
 /// Each queue's capacity, in bytes: the largest payload, and its frame.
 const CAPACITY: usize = (4 << 20) + (64 << 10);
@@ -44,7 +44,7 @@ pub struct Used {
 struct Contestant {
     pair: Pair,
     server: Server,
-    agent: Agent,
+    worker: Worker,
     segment: String,
 }
 
@@ -100,8 +100,8 @@ impl Contestant {
     fn start(pair: Pair, programs: &Programs) -> anyhow::Result<Self> {
         let segment = format!("compare-{}-{}", std::process::id(), pair.language.title());
         let server = Server::start(programs, pair.transport, &segment, CAPACITY)?;
-        let agent = Agent::start(programs, pair.transport, &server.address)?;
-        Ok(Contestant { pair, server, agent, segment })
+        let worker = Worker::start(programs, pair.transport, &server.address)?;
+        Ok(Contestant { pair, server, worker, segment })
     }
 
     fn title(&self) -> String {
@@ -111,7 +111,7 @@ impl Contestant {
     fn measure(&mut self, case: Case, effort: Effort, results: &mut Results) -> anyhow::Result<()> {
         let calls = self.affordable(case, effort)?;
         let before = self.server.usage()?;
-        let timing: Timing = self.agent.ask("bench", &case.order(calls))?;
+        let timing: Timing = self.worker.ask("bench", &case.order(calls))?;
         let server_cpu = self.server.usage()?.cpu_seconds - before.cpu_seconds;
         results.entry((self.pair, case)).or_default().add(&timing, server_cpu);
         Ok(())
@@ -126,7 +126,7 @@ impl Contestant {
             return Ok(1);
         }
         let large = case.order(1).payload > SIZES[SIZES.len() - 3];
-        let probe: Timing = self.agent.ask("bench", &case.order(if large { 3 } else { 10 }))?;
+        let probe: Timing = self.worker.ask("bench", &case.order(if large { 3 } else { 10 }))?;
         let calls = probe.histogram.iter().map(|(_, count)| count).sum::<u64>().max(1);
         let each = probe.seconds / calls as f64;
         let within = |seconds: f64| (seconds / each) as u64;
@@ -142,7 +142,7 @@ impl Contestant {
             Transport::Eshm => files.filter_map(|file| Some(file.metadata().ok()?.len())).sum(),
             _ => 0,
         };
-        Ok(Used { server: self.server.usage()?, client: self.agent.usage()?, shared_bytes })
+        Ok(Used { server: self.server.usage()?, client: self.worker.usage()?, shared_bytes })
     }
 }
 

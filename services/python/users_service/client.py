@@ -7,10 +7,10 @@ import sys
 from typing import TYPE_CHECKING, Any
 
 from users_service import json_wire
-from users_service.agent import Agent
 from users_service.clients import make_client
 from users_service.errors import CallError
 from users_service.methods import METHODS
+from users_service.worker import Worker
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -35,8 +35,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except ValueError as error:
         print(f"users_service.client: {error}", file=sys.stderr)
         return 2
-    if options.command == "agent":
-        Agent(client, lambda: make_client(options.transport, options.address)).run(sys.stdin, sys.stdout)
+    if options.command == "worker":
+        Worker(client, lambda: make_client(options.transport, options.address)).run(sys.stdin, sys.stdout)
         return 0
     try:
         for answer in _answers(client, options):
@@ -124,7 +124,7 @@ def _parser() -> argparse.ArgumentParser:
     items.add_argument("--first", type=_whole, default=1, metavar="N")
     items.add_argument("--count", type=_whole, default=100, metavar="N")
     commands.add_parser("chat", help="lines of stdin, each answered at once")
-    commands.add_parser("agent", help="for programs: calls as JSON on stdin, answers as JSON on stdout")
+    commands.add_parser("worker", help="for programs: calls as JSON on stdin, answers as JSON on stdout")
     return parser
 
 

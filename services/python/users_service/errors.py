@@ -57,7 +57,7 @@ class CallError(Exception):
         self.message = message
 
     def as_json(self) -> dict[str, str]:
-        """Return the error as the socket, REST and the agent write it."""
+        """Return the error as the socket, REST and the worker write it."""
         return {"code": self.code.name, "message": self.message}
 
     @classmethod

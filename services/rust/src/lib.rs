@@ -3,7 +3,6 @@
 //! [`service`] is what it does, [`store`] where it keeps it, [`status`] how it says no. A transport is a module with a
 //! `server` and a `client`; `../README.md` is the contract on what they put on the wire.
 
-pub mod agent;
 pub mod base64_bytes;
 pub mod bench;
 pub mod call;
@@ -20,6 +19,7 @@ pub mod socket;
 pub mod status;
 pub mod store;
 pub mod transport;
+pub mod worker;
 
 /// What `../proto` declares.
 pub mod proto {

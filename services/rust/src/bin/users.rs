@@ -16,7 +16,7 @@ use users::proto::{
 };
 use users::status::{Outcome, Status};
 use users::transport::Transport;
-use users::{DEFAULT_MAX_MESSAGE, agent};
+use users::{DEFAULT_MAX_MESSAGE, worker};
 
 /// Asks a users-server over any of its transports.
 ///
@@ -64,14 +64,14 @@ enum Command {
     /// Each line of stdin comes back in upper case
     Chat,
     /// For programs: JSON lines on stdin, see the README of the services
-    Agent,
+    Worker,
 }
 
 fn main() -> ExitCode {
     let arguments = Arguments::parse();
     let connect = || arguments.transport.client(&arguments.address, DEFAULT_MAX_MESSAGE);
     let outcome = match arguments.command {
-        Command::Agent => agent::run(&connect, std::io::stdin().lock(), &mut std::io::stdout().lock())
+        Command::Worker => worker::run(&connect, std::io::stdin().lock(), &mut std::io::stdout().lock())
             .map_err(Status::internal),
         command => connect().map_err(Status::internal).and_then(|mut client| {
             let time = (arguments.deadline_ms > 0).then(|| Duration::from_millis(arguments.deadline_ms));
@@ -124,7 +124,7 @@ fn run(client: &mut dyn Client, command: Command, deadline: Deadline) -> Outcome
             client.chat(Box::new(lines.into_iter()), deadline, &mut |line| printed = print(&line))?;
             printed
         }
-        Command::Agent => unreachable!("handled by main"),
+        Command::Worker => unreachable!("handled by main"),
     }
 }
 

@@ -31,7 +31,7 @@ _UNARY = {
 }
 
 
-class Agent:
+class Worker:
     """Makes calls with `client`; `make_client` returns further ones."""
 
     def __init__(self, client: Client, make_client: Callable[[], Client]) -> None:

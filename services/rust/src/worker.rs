@@ -17,7 +17,7 @@ use crate::proto::{
 use crate::service;
 use crate::status::{Outcome, Status};
 
-/// Makes clients like the agent's own.
+/// Makes clients like the worker's own.
 pub type Connect<'a> = &'a (dyn Fn() -> io::Result<Box<dyn Client>> + Sync);
 
 #[derive(Deserialize)]
@@ -70,7 +70,7 @@ pub fn run(connect: Connect<'_>, input: impl BufRead, output: &mut dyn Write) ->
             continue;
         }
         let outcome = serde_json::from_str(&line)
-            .map_err(|error| Status::invalid(format!("the agent does not understand the line: {error}")))
+            .map_err(|error| Status::invalid(format!("the worker does not understand the line: {error}")))
             .and_then(|order: Order| obey(client.as_mut(), connect, order, output));
         let answer = match outcome {
             Ok(value) => json!({ "ok": value }),
@@ -118,7 +118,7 @@ fn obey(
         }
         "bench" => value(bench::run(client, &read(params)?)?),
         "crowd" => value(crowd(connect, &read(params)?)),
-        _ => Err(Status::invalid(format!("the agent has no op '{op}'"))),
+        _ => Err(Status::invalid(format!("the worker has no op '{op}'"))),
     }
 }
 
