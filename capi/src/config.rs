@@ -36,7 +36,8 @@ pub(crate) unsafe fn builder(config: &Config) -> Result<Builder> {
         .mode_by_umask()
         .any_owner(true)
         // 1.x programs may count on a heartbeat every millisecond.
-        .steady_heartbeat(true);
+        .steady_heartbeat(true)
+        .give_up(true);
     // Masters, and AUTO, wait only for another process that is just making the segment.
     Ok(if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder })
 }
@@ -58,7 +59,8 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .wait(wait_strategy(config.wait_strategy)?)
         .mode(config.mode)
         .any_owner(config.any_owner != 0)
-        .steady_heartbeat(false);
+        .steady_heartbeat(false)
+        .give_up(false);
     if config.group != -1 {
         let group = u32::try_from(config.group).map_err(|_| {
             Failure::invalid(format!("group is {}; expected the number of a group, or -1", config.group))

@@ -63,14 +63,7 @@ pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> 
 ///
 /// # Errors
 /// As [`Builder::open`].
-pub(crate) fn attach_again(
-    name: &SegmentName,
-    config: &Builder,
-    old: &Attachment,
-) -> Result<Option<Attachment>> {
-    if old.is_named(name) {
-        return Ok(None);
-    }
+pub(crate) fn attach_again(name: &SegmentName, config: &Builder) -> Result<Option<Attachment>> {
     let start = Start { name, config, since: Instant::now(), patient: false };
     match Region::open(name, config.any_owner)? {
         Opened::Missing | Opened::Empty => Ok(None),
@@ -79,6 +72,25 @@ pub(crate) fn attach_again(
             Some(plan) => start.join_as_slave(region, plan),
         },
     }
+}
+
+/// Makes a segment of the sizes of `old` under the name, both of whose seats this master holds: see `link/guard.rs`.
+/// `Ok(None)`: the name exists again.
+///
+/// # Errors
+/// [`Error::Create`].
+pub(crate) fn stand_in(name: &SegmentName, config: &Builder, old: &Attachment) -> Result<Option<Attachment>> {
+    let plan = old.plan();
+    let config = Builder {
+        data_size: Some(plan.geometry.data_size),
+        queue_capacity: Some(plan.queues.map_or(0, |queues| queues.capacity)),
+        ..config.clone()
+    };
+    let start = Start { name, config: &config, since: Instant::now(), patient: false };
+    let header = old.header();
+    let generation = header.master_generation.load(Ordering::Relaxed).wrapping_add(1);
+    let slave = header.slave_pid.load(Ordering::Relaxed);
+    start.make(generation, None, |new| new.reserve_peer_seat(slave))
 }
 
 impl Start<'_> {
@@ -99,6 +111,16 @@ impl Start<'_> {
     /// Makes the segment, in place of `old` if that is given and only once there is something to replace it by;
     /// `Ok(None)` if somebody else was faster.
     fn create(&self, generation: u32, old: Option<&Region>) -> Result<Option<Attachment>> {
+        self.make(generation, old, |_| true)
+    }
+
+    /// As `create`; `prepare` does what is to be done before anybody else can look, and says whether it could.
+    fn make(
+        &self,
+        generation: u32,
+        old: Option<&Region>,
+        prepare: impl FnOnce(&Attachment) -> bool,
+    ) -> Result<Option<Attachment>> {
         let geometry = Geometry { data_size: self.config.data_size.unwrap_or(DEFAULT_DATA_SIZE) };
         let queues = Some(self.config.queue_capacity.unwrap_or(DEFAULT_QUEUE_CAPACITY))
             .filter(|capacity| *capacity > 0)
@@ -120,6 +142,9 @@ impl Start<'_> {
         // Release: pairs with the Acquire load in `inspect`. Last, though nobody can look before the next line.
         header.magic.store(layout::MAGIC, Ordering::Release);
         crash_point!("create.finished");
+        if !prepare(&attachment) {
+            return Ok(None);
+        }
         if let Some(old) = old {
             old.unlink(self.name).map_err(|source| Error::Create {
                 segment: self.name.as_str().to_owned(),

@@ -12,9 +12,18 @@ use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::plan::Plan;
 use crate::queue::QueueMemory;
-use crate::region::Region;
+use crate::region::{NameLeads, Region};
 use crate::stats::Counter;
-use crate::sync::Ordering;
+use crate::sync::{AtomicBool, Ordering};
+
+/// What a mailbox holds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Content {
+    /// By `write`: the latest value.
+    Value,
+    /// By `send`, where there is no queue: a message that is to be delivered.
+    Message,
+}
 
 /// One endpoint's hold on one segment: its seat is taken, its fields in the header are filled in.
 #[derive(Debug)]
@@ -26,13 +35,16 @@ pub(crate) struct Attachment {
     reads: Counter,
     /// Added to the peer's generation as the segment counts it, so that ours grows whatever becomes of the segment.
     generation_offset: Counter,
+    /// Whether the outgoing mailbox holds a message. The segment does not say; without queues it may.
+    holds_message: AtomicBool,
 }
 
 impl Attachment {
     /// A hold on a segment whose layout was checked. `occupy` makes it visible to others.
     pub(crate) fn new(region: Arc<Region>, plan: Plan, role: Role) -> Self {
         let (reads, generation_offset) = (Counter::default(), Counter::default());
-        let attachment = Attachment { region, plan, role, reads, generation_offset };
+        let holds_message = AtomicBool::new(plan.queues.is_none());
+        let attachment = Attachment { region, plan, role, reads, generation_offset, holds_message };
         attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
         attachment
     }
@@ -104,6 +116,74 @@ impl Attachment {
         self.plan.queue(&self.region, written_by(self.role.peer()))
     }
 
+    /// Takes note of what the outgoing mailbox is about to hold.
+    pub(crate) fn note_content(&self, content: Content) {
+        // Relaxed, here and below: whoever carries the mailbox over looks again until the writing thread has followed.
+        self.holds_message.store(content == Content::Message, Ordering::Relaxed);
+    }
+
+    /// What the outgoing mailbox holds, if anything.
+    pub(crate) fn content(&self) -> Content {
+        if self.holds_message.load(Ordering::Relaxed) { Content::Message } else { Content::Value }
+    }
+
+    /// Whether the outgoing mailbox holds a message that one of ours has not taken.
+    pub(crate) fn message_in_mailbox(&self) -> bool {
+        self.content() == Content::Message && !self.peer_was_legacy() && !self.outgoing().is_taken()
+    }
+
+    /// Whether anything of the incoming direction is unread: a message that was not released, or a value.
+    pub(crate) fn has_unread(&self) -> bool {
+        self.incoming_queue().is_some_and(|queue| queue.depth() > 0) || !self.incoming().is_taken()
+    }
+
+    /// Returns how many messages of the outgoing direction were not released.
+    pub(crate) fn outgoing_depth(&self) -> u64 {
+        let queued = self.outgoing_queue().map_or(0, |queue| u64::from(queue.depth()));
+        queued + u64::from(self.message_in_mailbox())
+    }
+
+    /// Has the high-water mark of the outgoing queue follow its depth.
+    pub(crate) fn note_depth(&self) {
+        if let Some(queue) = self.outgoing_queue() {
+            queue.note_depth(queue.depth());
+        }
+    }
+
+    /// Takes the peer's seat, so that nobody else reads or writes this segment any more. `false`: a peer of ours lives.
+    /// An ESHM 1.x peer holds no lock; whether it lives, its heartbeat says.
+    pub(crate) fn take_peer_seat(&self) -> bool {
+        self.region.lock(self.role.peer()) == Ok(true)
+    }
+
+    /// One direction's queue, to be looked at.
+    pub(crate) fn queue(&self, direction: Direction) -> Option<QueueMemory> {
+        self.plan.queue(&self.region, direction)
+    }
+
+    /// The sizes of this segment.
+    pub(crate) fn plan(&self) -> Plan {
+        self.plan
+    }
+
+    /// Of a stand-in: shows whose seat is kept here, and keeps it.
+    pub(crate) fn reserve_peer_seat(&self, pid: i32) -> bool {
+        self.header().seat(self.role.peer()).pid.store(pid, Ordering::Relaxed);
+        self.take_peer_seat()
+    }
+
+    /// Of a stand-in: lets a peer attach.
+    pub(crate) fn invite_peer(&self) {
+        // Relaxed: ordered before a claimant's accesses by the kernel's lock.
+        self.header().seat(self.role.peer()).pid.store(0, Ordering::Relaxed);
+        self.free_peer_seat();
+    }
+
+    /// Gives the peer's seat back.
+    pub(crate) fn free_peer_seat(&self) {
+        self.region.unlock(self.role.peer());
+    }
+
     /// Gives a new segment its name. `Ok(false)`: the name exists already.
     ///
     /// # Errors
@@ -115,6 +195,11 @@ impl Attachment {
     /// Whether the name still leads to this segment.
     pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
         self.region.is_named(name)
+    }
+
+    /// Where the name leads.
+    pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
+        self.region.trace_name(name)
     }
 
     /// The peer's pulse.
@@ -140,6 +225,12 @@ impl Attachment {
     /// Whether an ESHM 1.x process sits in the peer's seat.
     pub(crate) fn peer_is_legacy(&self) -> bool {
         self.header().seat(self.role.peer()).is_legacy()
+    }
+
+    /// Whether an ESHM 1.x process sits in the peer's seat, or sat there last.
+    pub(crate) fn peer_was_legacy(&self) -> bool {
+        let seat = self.header().seat(self.role.peer());
+        seat.pid.load(Ordering::Relaxed) != 0 && !seat.is_ours()
     }
 
     /// Whether the peer holds its seat's lock: it is one of ours, and lives.

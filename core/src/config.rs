@@ -34,9 +34,10 @@ pub enum WaitStrategy {
 pub enum Disconnect {
     /// Calls fail with [`Error::PeerStale`] at once; a slave does not look for another master.
     Immediately,
-    /// A slave looks for a master again, within `reconnect_timeout` and `reconnect_attempts`; then calls fail.
+    /// A slave looks for a master again as long as it is open. Calls without a time-out fail once `reconnect_timeout` or
+    /// `reconnect_attempts` is used up.
     OnTimeout,
-    /// The search never ends, calls only time out.
+    /// Calls without a time-out wait for ever, too.
     Never,
 }
 
@@ -67,6 +68,7 @@ pub struct Builder {
     pub(crate) reconnect_timeout: Duration,
     pub(crate) reconnect_interval: Duration,
     pub(crate) reconnect_attempts: u32,
+    pub(crate) give_up: bool,
     pub(crate) auto_cleanup: bool,
     pub(crate) background: bool,
     pub(crate) steady: bool,
@@ -91,6 +93,7 @@ impl Builder {
             reconnect_timeout: Duration::from_secs(5),
             reconnect_interval: Duration::from_millis(100),
             reconnect_attempts: 50,
+            give_up: false,
             auto_cleanup: true,
             background: true,
             steady: false,
@@ -159,7 +162,7 @@ impl Builder {
         self
     }
 
-    /// How long a stale peer is waited for in all: 5 s by default, zero: without limit.
+    /// How long calls without a time-out wait for a stale peer: 5 s by default, zero: without limit.
     pub fn reconnect_timeout(mut self, timeout: Duration) -> Self {
         self.reconnect_timeout = timeout;
         self
@@ -171,9 +174,16 @@ impl Builder {
         self
     }
 
-    /// How many times a slave looks for a new master: 50 by default, zero: without limit.
+    /// For how many searches for a new master a slave's calls without a time-out wait: 50 by default, zero: without limit.
     pub fn reconnect_attempts(mut self, attempts: u32) -> Self {
         self.reconnect_attempts = attempts;
+        self
+    }
+
+    /// Whether a slave stops looking for a master when `reconnect_timeout` or `reconnect_attempts` is used up, as in ESHM
+    /// 1.x: calls with a time-out fail then, too, and a master that comes later is not found. Default: false.
+    pub fn give_up(mut self, give_up: bool) -> Self {
+        self.give_up = give_up;
         self
     }
 
@@ -239,6 +249,11 @@ impl Builder {
     /// [`Error::Foreign`] when what there is cannot be read or understood.
     pub fn observe(self) -> Result<Observer> {
         Observer::new(SegmentName::new(&self.name)?, &self)
+    }
+
+    /// Whether the search for a master ends when the patience does.
+    pub(crate) fn search_ends(&self) -> bool {
+        self.give_up || self.disconnect == Disconnect::Immediately
     }
 
     fn check(&self) -> Result<()> {

@@ -60,7 +60,10 @@ mod enabled {
         "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
         // The other end is dead, or has a new segment.
         "bury.locked", "bury.cleared", "bury.unlocked",
-        "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.sender",
+        "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.values", "follow.sender",
+        "carry.copied", "carry.released", "carry.put",
+        // The name of a live master's segment was removed.
+        "guard.made", "guard.moved",
         // Goodbye.
         "leave.counted", "leave.unlinked", "leave.absent", "leave.unlocked",
     ];

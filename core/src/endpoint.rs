@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::attachment::Attachment;
+use crate::batch::BatchError;
 use crate::config::{Builder, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::PeerState;
@@ -39,7 +40,7 @@ pub(crate) struct Side {
     pub(crate) link: Arc<Link>,
     _open: Arc<Open>,
     pub(crate) attachment: Arc<Attachment>,
-    epoch: u32,
+    pub(crate) epoch: u32,
     /// The link's attention while all is well: see [`Link::is_calm`].
     calm: u32,
 }
@@ -125,8 +126,17 @@ impl Endpoint {
     }
 
     /// As [`Sender::send_many`].
-    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<()> {
+    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
         self.sender.send_many(messages)
+    }
+
+    /// As [`Sender::send_many_timeout`].
+    pub fn send_many_timeout<B: AsRef<[u8]>>(
+        &mut self,
+        messages: &[B],
+        timeout: Duration,
+    ) -> Result<(), BatchError> {
+        self.sender.send_many_timeout(messages, timeout)
     }
 
     /// As [`Sender::loan`].
@@ -179,13 +189,18 @@ impl Endpoint {
         Inspector(Arc::clone(&self.sender.side.link))
     }
 
-    /// Says goodbye to the peer; a master removes the segment's name (see [`Builder::auto_cleanup`]). What the
-    /// peer has not read yet it still can. Dropping does the same.
+    /// Closes the endpoint; a master removes the segment's name (see [`Builder::auto_cleanup`]). Dropping does the same.
+    ///
+    /// Returns how many of the messages that it sent were not received: 0 if all were. A peer that is there can still receive
+    /// them; so can the slave's next master, as long as that slave stays open. With nobody there they are lost.
     ///
     /// # Errors
     /// [`Error::Forked`]: the endpoint is the parent's, and stays open there.
-    pub fn close(self) -> Result<()> {
-        self.sender.side.link.check()
+    pub fn close(self) -> Result<u64> {
+        let link = Arc::clone(&self.sender.side.link);
+        link.check()?;
+        drop(self);
+        Ok(link.unreceived())
     }
 }
 
@@ -247,6 +262,12 @@ macro_rules! inspection {
                 Err(Error::Timeout { segment: link.segment(), what, waited: timeout })
             }
 
+            /// Returns how many of the messages that this endpoint sent were not received: not released by a receiver.
+            /// After the close: how many that were then.
+            pub fn unreceived(&self) -> u64 {
+                self.$($link).+.unreceived()
+            }
+
             /// The segment's and the endpoint's counts.
             ///
             /// # Errors
@@ -274,14 +295,8 @@ impl Side {
     fn new(open: Arc<Open>) -> Self {
         let link = Arc::clone(&open.0);
         let (attachment, epoch) = link.attachment();
-        let mut side = Side { link, _open: open, attachment, epoch, calm: 0 };
-        side.learn_calm();
-        side
-    }
-
-    fn learn_calm(&mut self) {
-        // An endpoint that nobody watches is never known to be calm: it looks for itself.
-        self.calm = if self.link.config().background { Link::calm(self.epoch) } else { u32::MAX };
+        let calm = link.calm(epoch);
+        Side { link, _open: open, attachment, epoch, calm }
     }
 
     /// Whether the fast path may be taken: the peer is one of ours, and so on.
@@ -290,14 +305,9 @@ impl Side {
         self.link.is_calm(self.calm)
     }
 
-    /// Moves over to the segment that replaced this one, if one did.
-    pub(crate) fn follow(&mut self) -> bool {
-        let moved = self.is_left_behind();
-        if moved {
-            (self.attachment, self.epoch) = self.link.attachment();
-            self.learn_calm();
-        }
-        moved
+    /// Continues in the segment of this attachment.
+    pub(crate) fn switch(&mut self, attachment: Arc<Attachment>, epoch: u32) {
+        (self.attachment, self.epoch, self.calm) = (attachment, epoch, self.link.calm(epoch));
     }
 
     /// Whether messages go through the queues, if there are any: by the header, which may be ahead of the monitor.

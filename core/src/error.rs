@@ -159,12 +159,22 @@ pub enum Error {
         state: crate::PeerState,
     },
     /// The peer left with a clean close, and everything it wrote has been read. Code −16.
-    #[error("segment '{segment}': the {peer} closed its endpoint")]
+    #[error("segment '{segment}': the {peer} closed its endpoint{}", not_received(*.unreceived))]
     PeerClosed {
         /// The segment's name.
         segment: String,
         /// The peer's role.
         peer: crate::Role,
+        /// How many messages of this endpoint were not received. Those of a slave that stays open go to the next master.
+        unreceived: u64,
+    },
+    /// Somebody removed the segment's file, and another segment has its name now. Code −19.
+    #[error(
+        "segment '{segment}': its file was removed, and another segment has its name; close this endpoint, and see which process made that one"
+    )]
+    Displaced {
+        /// The segment's name.
+        segment: String,
     },
     /// The peer wrote something that the protocol forbids. Code −17.
     #[error(
@@ -197,7 +207,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The number that stands for this error in every binding, −1 … −18.
+    /// The number that stands for this error in every binding, −1 … −19.
     pub fn code(&self) -> i32 {
         match self {
             Error::InvalidName { .. } | Error::InvalidConfig { .. } | Error::InvalidText { .. } => -1,
@@ -212,12 +222,22 @@ impl Error {
             Error::PeerClosed { .. } => -16,
             Error::Corrupt { .. } => -17,
             Error::Forked { .. } => -18,
+            Error::Displaced { .. } => -19,
         }
     }
 
     /// Whether trying the same call again may succeed without anybody changing anything.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Timeout { .. } | Error::Reconnecting { .. } | Error::Full { .. })
+    }
+}
+
+/// What `PeerClosed` adds when something is left.
+fn not_received(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; 1 message was not received".to_owned(),
+        count => format!("; {count} messages were not received"),
     }
 }
 

@@ -148,8 +148,8 @@ pub struct QueueControl {
     pub consumed: OwnLines,
     /// Written by the receiver when it parks, read by the sender with each message.
     pub receiver_parked: ParkedReceiver,
-    /// Written by the sender when it parks, read by the receiver with each message: senders parked on `consumed`.
-    pub senders_parked: OwnLines,
+    /// What the sender writes and the receiver reads with each message.
+    pub sender: SenderLines,
 }
 
 /// Whether, and where, the receiver is parked; with nothing else in its pair of cache lines.
@@ -159,6 +159,15 @@ pub struct ParkedReceiver {
     pub count: AtomicU32,
     /// The message that the last of them waits for.
     pub number: AtomicU32,
+}
+
+/// What the sender says of itself; with nothing else in its pair of cache lines.
+#[repr(C, align(128))]
+pub struct SenderLines {
+    /// Written by the sender when it parks, read by the receiver with each message: senders parked on `consumed`.
+    pub parked: AtomicU32,
+    /// Written by the sender's process when it grows, 0 ..= `queue_slots`: the most unreleased messages that it has seen.
+    pub high_water: AtomicU32,
 }
 
 /// A number with nothing else in its pair of cache lines.
@@ -324,7 +333,8 @@ mod asserts {
     offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, unused 24, taken 56,
         taken_waiters 60, reserved 64; size 80, align 8);
     offsets!(Channel<4096>: head 0, data 8, tail 4104; size 4224, align 64);
-    offsets!(QueueControl: consumed 0, receiver_parked 128, senders_parked 256; size 384, align 128);
+    offsets!(QueueControl: consumed 0, receiver_parked 128, sender 256; size 384, align 128);
+    offsets!(SenderLines: parked 0, high_water 4; size 128, align 128);
     offsets!(ParkedReceiver: count 0, number 4; size 128, align 128);
     offsets!(Slot: mark 0, len 4, payload 8; size 64, align 64);
     offsets!(Descriptor: offset 0, len 8; size 16, align 8);

@@ -30,6 +30,10 @@ mod attach;
 #[cfg(not(loom))]
 mod attachment;
 #[cfg(not(loom))]
+mod batch;
+#[cfg(not(loom))]
+mod carry;
+#[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
 mod endpoint;
@@ -51,6 +55,8 @@ mod monitor;
 mod name;
 #[cfg(not(loom))]
 mod observer;
+#[cfg(not(loom))]
+mod outlet;
 #[cfg(not(loom))]
 mod pace;
 #[cfg(not(loom))]
@@ -80,6 +86,7 @@ mod wait;
 pub use crash::POINTS as CRASH_POINTS;
 #[cfg(not(loom))]
 pub use {
+    batch::BatchError,
     config::{
         Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
         Role, WaitStrategy,

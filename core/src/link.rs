@@ -1,20 +1,27 @@
 //! An endpoint's tie to its segment and its peer: what its halves and the monitor share.
 
+mod account;
+mod guard;
+mod moving;
+
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
 use crate::attach;
 use crate::attachment::Attachment;
+use crate::carry::Carry;
 use crate::config::{Builder, Disconnect, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
-use crate::layout::Direction;
 use crate::monitor;
 use crate::name::SegmentName;
 use crate::process;
-use crate::stats::{Counters, Stats};
-use crate::sync::{self, AtomicBool, AtomicU32, Ordering, futex_wake};
+use crate::stats::Counters;
+use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
 use crate::wait::Fences;
+
+pub(crate) use moving::Reading;
+use moving::Trail;
 
 /// A bit of [`Link::attention`]: the endpoint is closed.
 const CLOSED: u32 = 1;
@@ -28,8 +35,10 @@ const IDLE_AFTER: Duration = Duration::from_millis(100);
 const LEISURE: u32 = 5;
 /// How many slow beats the stale threshold must have room for.
 const BEATS: u32 = 20;
+/// A bit of [`Link::attention`]: another segment has this one's name.
+const DISPLACED: u32 = 8;
 /// What [`Link::attention`] grows by when the attachment is replaced.
-const EPOCH: u32 = 8;
+const EPOCH: u32 = 16;
 
 /// See the module.
 #[derive(Debug)]
@@ -46,20 +55,28 @@ pub(crate) struct Link {
     // What follows is written under `state`, and read without it. The stores are Release, and the loads that conclude
     // something from them Acquire: who sees here that the peer has closed, or that the segment was replaced, finds
     // all that was written before. The fast path's look at `attention` is Relaxed: it concludes nothing.
-    /// How often the attachment was replaced, times 8, and the bits below. As long as it stays what a half of the
+    /// How often the attachment was replaced, times [`EPOCH`], and the bits below. As long as it stays what a half of the
     /// endpoint knows it to be, that half's fast path needs to look at nothing else.
     attention: AtomicU32,
     /// A [`PeerState`].
     peer: AtomicU32,
-    /// Whether patience with the peer is used up.
+    /// Whether patience with the peer is used up: calls without a time-out fail, the search goes on.
     lost: AtomicBool,
     /// The incoming `wake_seq` when an ESHM 1.x peer came: while it stays, that peer may be one that never wakes.
     silent_wake_seq: AtomicU32,
+    /// What goes from segments that were left to the present one. Taken after `state`, where both are.
+    carry: Mutex<Carry>,
+    /// What was not received when the endpoint closed.
+    unreceived_at_close: AtomicU64,
 }
 
 #[derive(Debug)]
 struct State {
     attachment: Arc<Attachment>,
+    trail: Trail,
+    /// The second segment of a master whose name was removed.
+    stand_in: Option<Attachment>,
+    next_name_check: Instant,
     watch: Watch,
     /// The peer's pid and its generation as the segment counts it, when last looked at.
     identity: (i32, u32),
@@ -74,6 +91,8 @@ struct State {
 
 #[derive(Debug)]
 struct Missed {
+    /// Whose peer it was: [`State::identity`].
+    identity: (i32, u32),
     since: Instant,
     next_search: Instant,
     searches: u32,
@@ -92,6 +111,9 @@ impl Link {
             traffic: (0, now),
             missed: None,
             last_stats: (0, 0),
+            trail: Trail::default(),
+            stand_in: None,
+            next_name_check: now + guard::INTERVAL,
             attachment: Arc::clone(&attachment),
         };
         let link = Arc::new(Link {
@@ -104,6 +126,8 @@ impl Link {
             peer: AtomicU32::new(PeerState::Absent as u32),
             lost: AtomicBool::new(false),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
+            carry: Mutex::default(),
+            unreceived_at_close: AtomicU64::new(0),
             name,
             config,
         });
@@ -175,9 +199,10 @@ impl Link {
         self.attention.load(Ordering::Acquire) / EPOCH
     }
 
-    /// The attention of a link that is attached for the `epoch`-th time, and has no troubles.
-    pub(crate) fn calm(epoch: u32) -> u32 {
-        epoch.wrapping_mul(EPOCH)
+    /// The attention of this link when it is attached for the `epoch`-th time, and has no troubles.
+    pub(crate) fn calm(&self, epoch: u32) -> u32 {
+        // An endpoint that nobody watches is never known to be calm: it looks for itself.
+        if self.config.background { epoch.wrapping_mul(EPOCH) } else { u32::MAX }
     }
 
     /// The attachment, and its epoch.
@@ -186,13 +211,18 @@ impl Link {
         (Arc::clone(&state.attachment), self.epoch())
     }
 
+    /// The peer's state as it was last judged.
+    fn verdict(&self) -> PeerState {
+        // Acquire: pairs with the Release store in `look`.
+        PeerState::from_u32(self.peer.load(Ordering::Acquire))
+    }
+
     /// The peer's state. Of an endpoint without the monitor: as of now, and taken note of.
     pub(crate) fn peer_state(&self) -> PeerState {
         if !self.config.background && self.check().is_ok() {
             self.look(&mut self.state(), Instant::now());
         }
-        // Acquire: pairs with the Release store in `look`.
-        PeerState::from_u32(self.peer.load(Ordering::Acquire))
+        self.verdict()
     }
 
     /// The peer's generation. In a forked child 0: the locks there may be held by nobody.
@@ -221,35 +251,60 @@ impl Link {
                 == self.silent_wake_seq.load(Ordering::Relaxed)
     }
 
-    /// Why no message can come any more, or be taken, if so. An unbounded wait ends with it; a `timed` one only
-    /// when a slave has stopped looking for its master.
+    /// Why no message can come any more, or be taken, if so. An unbounded wait ends with it; a `timed` one lasts as long as
+    /// it was told to, unless the search for the peer is over.
     pub(crate) fn hopeless(&self, timed: bool) -> Option<Error> {
         let state = self.peer_state();
-        let lost = self.lost.load(Ordering::Acquire);
-        if timed && !(lost && self.role == Role::Slave) {
+        if timed && !self.search_is_over() {
             return None;
         }
         let (segment, peer) = (self.segment(), self.role.peer());
         match state {
-            PeerState::Closed => Some(Error::PeerClosed { segment, peer }),
-            state if lost => Some(Error::PeerStale { segment, peer, state }),
+            PeerState::Closed => Some(Error::PeerClosed { segment, peer, unreceived: self.unreceived() }),
+            state if self.is_lost() => Some(Error::PeerStale { segment, peer, state }),
             _ => None,
         }
     }
 
-    /// That what is written now will be looked at by a master: a slave whose master is gone writes nothing, since
-    /// the next master may replace the segment; nor does one that has given a frozen master up.
+    /// Whether the patience with the peer is used up.
+    fn is_lost(&self) -> bool {
+        // Acquire: pairs with the Release store in `look`.
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether this slave has stopped looking for its master. By default it never does.
+    pub(crate) fn search_is_over(&self) -> bool {
+        self.role == Role::Slave && self.is_lost() && self.config.search_ends()
+    }
+
+    /// Checks that what is put now will be looked at by somebody: a slave whose master is gone, or frozen and given up,
+    /// accepts nothing, and neither does a displaced master.
     ///
     /// # Errors
-    /// [`Error::Reconnecting`], or what [`Link::hopeless`] says.
+    /// [`Error::Reconnecting`], or, once the patience is over, [`Error::PeerClosed`] or [`Error::PeerStale`];
+    /// [`Error::Displaced`].
     pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_displaced()?;
         if self.role == Role::Master {
             return Ok(());
         }
-        if !self.peer_state().is_gone() && !self.lost.load(Ordering::Acquire) {
+        let lost = self.is_lost();
+        if !self.peer_state().is_gone() && !lost {
             return Ok(());
         }
-        Err(self.hopeless(true).unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
+        let given_up = if lost { self.hopeless(false) } else { None };
+        Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
+    }
+
+    /// Checks that no other segment has this one's name.
+    ///
+    /// # Errors
+    /// [`Error::Displaced`].
+    pub(crate) fn check_displaced(&self) -> Result<()> {
+        if self.attention.load(Ordering::Relaxed) & DISPLACED == 0 {
+            return Ok(());
+        }
+        Err(Error::Displaced { segment: self.segment() })
     }
 
     /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
@@ -291,17 +346,23 @@ impl Link {
         if now >= state.next_beat {
             state.attachment.beat();
             crash_point!("keep.beaten");
+            if let Some(stand_in) = &state.stand_in {
+                stand_in.beat();
+            }
             state.attachment.publish_reads();
+            state.attachment.note_depth();
             crash_point!("keep.published");
             state.next_beat = now + self.config.heartbeat_interval * self.leisure(&mut state, now);
         }
         self.look(&mut state, now);
+        self.guard_name(&mut state, now);
+        self.continue_carry();
         Some(state.next_beat)
     }
 
     /// How many intervals long the next one is: an endpoint that has been idle with a peer of ours costs less.
     fn leisure(&self, state: &mut State, now: Instant) -> u32 {
-        let traffic = self.counters.sent.get().wrapping_add(self.counters.received.get());
+        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
         if traffic != state.traffic.0 || state.attachment.peer_is_legacy() {
             state.traffic = (traffic, now);
         }
@@ -359,21 +420,22 @@ impl Link {
         if verdict == PeerState::Dead && before != PeerState::Dead {
             attachment.bury_peer();
         }
-        if self.config.background && !lost {
+        if self.config.background && !(lost && self.config.search_ends()) {
             self.search(state, now);
         }
     }
 
-    /// Counts reconnections, and starts or ends the search for the peer.
+    /// Starts or ends the search for the peer.
     fn note_verdict(&self, state: &mut State, verdict: PeerState, now: Instant) {
         match verdict {
             PeerState::Alive | PeerState::Absent => {
-                if state.missed.take().is_some() {
-                    self.counters.reconnects.add(1);
+                if state.missed.take().is_some_and(|missed| missed.identity == state.identity) {
+                    self.counters.stalls.add(1);
                 }
             }
             PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
-                state.missed.get_or_insert(Missed { since: now, next_search: now, searches: 0 });
+                let identity = state.identity;
+                state.missed.get_or_insert(Missed { identity, since: now, next_search: now, searches: 0 });
             }
         }
     }
@@ -387,6 +449,9 @@ impl Link {
         if identity.1 == state.identity.1 {
             // An ESHM 1.x slave counts no generations: we count it.
             attachment.raise_generation(attachment.generation() + 1);
+        }
+        if state.identity.0 != 0 {
+            self.counters.reconnects.add(1);
         }
         state.identity = identity;
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
@@ -406,44 +471,6 @@ impl Link {
         }
     }
 
-    /// A slave that misses its master looks whether another segment has the name by now.
-    fn search(&self, state: &mut State, now: Instant) {
-        let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
-        if self.role == Role::Master {
-            return;
-        }
-        missed.searches = missed.searches.saturating_add(1);
-        missed.next_search = now + self.config.reconnect_interval;
-        let new = match attach::attach_again(&self.name, &self.config, &state.attachment) {
-            Ok(None) => return,
-            Ok(Some(new)) => Arc::new(new),
-            Err(error) => {
-                tracing::debug!(segment = self.name.as_str(), %error, "cannot reconnect yet");
-                return;
-            }
-        };
-        crash_point!("reconnect.attached");
-        let old = std::mem::replace(&mut state.attachment, new);
-        // It removes no name, so nothing can fail.
-        let _ = old.leave(&self.name, false);
-        crash_point!("reconnect.left");
-        let new = Arc::clone(&state.attachment);
-        state.watch = Watch::new(new.peer_pulse(), now);
-        state.identity = (new.peer_pulse().pid, new.peer_generation());
-        state.missed = None;
-        new.raise_generation(old.generation() + 1);
-        let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
-        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
-        self.counters.reconnects.add(1);
-        self.lost.store(false, Ordering::Release);
-        let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
-        self.attention.store(Self::calm(self.epoch().wrapping_add(1)) | bits, Ordering::Release);
-        self.peer.store(PeerState::Alive as u32, Ordering::Release);
-        crash_point!("reconnect.moved");
-        tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
-        self.wake_own_threads(&old);
-    }
-
     /// Has this endpoint's waiting threads look again; another process's that wait there too look in vain.
     fn wake_own_threads(&self, attachment: &Attachment) {
         self.changed.notify_all();
@@ -457,51 +484,11 @@ impl Link {
         }
     }
 
-    /// Brings the segment's count of reads up to date.
-    pub(crate) fn publish_reads(&self) {
-        self.state().attachment.publish_reads();
-    }
-
-    /// The segment's and the endpoint's counts. Those of another process's reader may be a heartbeat interval old.
-    pub(crate) fn stats(&self) -> Result<Stats> {
-        self.check()?;
-        monitor::publish_reads();
-        let mut state = self.state();
-        let header = state.attachment.header();
-        let [m2s, s2m] = [Direction::MasterToSlave, Direction::SlaveToMaster]
-            .map(|direction| state.attachment.channel(direction).tail)
-            .map(|tail| (tail.write_count.load(Ordering::Relaxed), tail.read_count.load(Ordering::Relaxed)));
-        let heartbeats =
-            (header.master_heartbeat.load(Ordering::Relaxed), header.slave_heartbeat.load(Ordering::Relaxed));
-        let dead = self.peer.load(Ordering::Relaxed) == PeerState::Dead as u32;
-        let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
-        let stats = Stats {
-            master_heartbeat: heartbeats.0,
-            slave_heartbeat: heartbeats.1,
-            master_pid: header.master_pid.load(Ordering::Relaxed),
-            slave_pid: header.slave_pid.load(Ordering::Relaxed),
-            master_alive: alive(Role::Master),
-            slave_alive: alive(Role::Slave),
-            stale_threshold: header.stale_threshold.load(Ordering::Relaxed),
-            master_heartbeat_delta: heartbeats.0.wrapping_sub(state.last_stats.0),
-            slave_heartbeat_delta: heartbeats.1.wrapping_sub(state.last_stats.1),
-            m2s_write_count: m2s.0,
-            m2s_read_count: m2s.1,
-            s2m_write_count: s2m.0,
-            s2m_read_count: s2m.1,
-            skipped: self.counters.skipped.get(),
-            timeouts: self.counters.timeouts.get(),
-            reconnects: self.counters.reconnects.get(),
-            wakeups: self.counters.wakeups.get(),
-        };
-        state.last_stats = heartbeats;
-        Ok(stats)
-    }
-
-    /// Says goodbye, once. In a forked child it does nothing: the endpoint is the parent's.
+    /// Closes the endpoint, once. In a forked child it does nothing: the endpoint is the parent's.
     pub(crate) fn close(&self) {
         if let Some(unlinked) = self.close_silently() {
-            tracing::debug!(segment = self.name.as_str(), role = %self.role, "closed");
+            let unreceived = self.unreceived();
+            tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
             if let Err(error) = unlinked {
                 tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
             }
@@ -514,14 +501,20 @@ impl Link {
             return None;
         }
         let unlinked = {
-            let state = self.state();
+            let mut state = self.state();
             if self.is_closed() {
                 return None;
             }
+            self.continue_carry();
+            self.unreceived_at_close.store(self.count_unreceived(&state), Ordering::Relaxed);
             self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
-            let unlinked = state.attachment.leave(&self.name, self.config.auto_cleanup);
+            let mut unlinked = Ok(());
+            if let Some(stand_in) = state.stand_in.take() {
+                unlinked = stand_in.leave(&self.name, self.config.auto_cleanup);
+            }
+            let left = state.attachment.leave(&self.name, self.config.auto_cleanup);
             self.wake_own_threads(&state.attachment);
-            unlinked
+            unlinked.and(left)
         };
         monitor::forget(self);
         Some(unlinked)

@@ -78,6 +78,9 @@ pub struct DirectionView {
     pub read: u64,
     /// Messages in the queue that were not released, 0 … `slots`.
     pub waiting: u32,
+    /// The most messages that were in the queue at once, as its sender's process has seen it: see
+    /// [`Stats::m2s_queue_high_water`](crate::Stats::m2s_queue_high_water).
+    pub high_water: u32,
     /// The most messages that the queue can hold; 0 if there is no queue.
     pub slots: u32,
 }
@@ -150,7 +153,8 @@ impl Observer {
         DirectionView {
             written: tail.write_count.load(Ordering::Relaxed),
             read: tail.read_count.load(Ordering::Relaxed),
-            waiting: queue.as_ref().map_or(0, |queue| queue.waiting()),
+            waiting: queue.as_ref().map_or(0, |queue| queue.depth()),
+            high_water: queue.as_ref().map_or(0, |queue| queue.high_water()),
             slots: queue.map_or(0, |queue| queue.slots.len() as u32),
         }
     }

@@ -11,7 +11,7 @@
 //! - in a stream, whoever has caught up with the sender gives it a moment to write some lines ahead.
 
 use crate::config::Role;
-use crate::stats::OwnCounter;
+use crate::stats::Traffic;
 use crate::sync::ticks;
 
 /// How long an answer takes at most that a rest is worth while for, in ticks, as all below: a microsecond or two.
@@ -66,9 +66,9 @@ impl Pace {
 
     /// Waits, without a look at shared memory, until it is time for one. `sent`: how many messages this endpoint has sent.
     #[inline(always)]
-    pub(crate) fn hold(&mut self, sent: &OwnCounter) {
+    pub(crate) fn hold(&mut self, sent: &Traffic) {
         // In a stream the count is not looked at: another thread may be changing it all the time.
-        self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent.get());
+        self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent.events());
         if self.exchange {
             if self.left == 0 {
                 self.decide();
@@ -246,10 +246,10 @@ mod tests {
     fn the_contest_ends_and_comes_again_ever_more_rarely() {
         let mut pace = Pace::new(Role::Master);
         let mut contests = Vec::new();
-        let sent = OwnCounter::default();
+        let sent = Traffic::default();
         for exchange in 1..1_000_000 {
             let before = pace.contest.is_some();
-            sent.count(1);
+            sent.count(1, 0);
             pace.hold(&sent);
             pace.was_early();
             pace.is_over();
@@ -265,27 +265,27 @@ mod tests {
 
     #[test]
     fn only_one_end_rests_and_only_after_it_sent() {
-        let sent = OwnCounter::default();
+        let sent = Traffic::default();
         let mut master = Pace { rest: u64::MAX, ..Pace::new(Role::Master) };
         master.hold(&sent);
         assert_eq!(master.begun, 0, "nothing was sent");
         let mut slave = Pace { rest: u64::MAX, ..Pace::new(Role::Slave) };
-        sent.count(1);
+        sent.count(1, 0);
         slave.hold(&sent);
         assert_eq!(slave.begun, 0, "the other end rests");
     }
 
     #[test]
     fn a_stream_is_not_held_up_by_what_another_thread_sends() {
-        let sent = OwnCounter::default();
+        let sent = Traffic::default();
         let mut pace = Pace::new(Role::Master);
         for _ in 0..STREAM {
-            sent.count(1);
+            sent.count(1, 0);
             pace.hold(&sent);
             assert!(pace.exchange);
             pace.was_there();
         }
-        sent.count(1);
+        sent.count(1, 0);
         pace.hold(&sent);
         assert!(!pace.exchange);
         pace.was_early();

@@ -136,7 +136,7 @@ impl QueueMemory {
     pub(crate) fn room(&self) -> Doorbell<'_> {
         Doorbell {
             word: &self.control().consumed.0,
-            waiters: &self.control().senders_parked.0,
+            waiters: &self.control().sender.parked,
             fences: Fences::Asymmetric,
         }
     }
@@ -169,17 +169,45 @@ impl QueueMemory {
 
     /// Whoever was parked as sender is gone.
     pub(crate) fn forget_parked_sender(&self) {
-        self.control().senders_parked.0.store(0, Ordering::Relaxed);
+        self.control().sender.parked.store(0, Ordering::Relaxed);
     }
 
-    /// How many messages are published and not released, as an outsider finds them: at most one per slot.
-    pub(crate) fn waiting(&self) -> u32 {
+    /// Returns how many messages are published and not released, 0 ..= the number of slots.
+    ///
+    /// The published ones are a prefix of the numbers from `consumed` on, so a binary search over their marks finds the
+    /// end. Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+    pub(crate) fn depth(&self) -> u32 {
         let first = self.control().consumed.0.load(Ordering::Relaxed);
-        let numbers = (0..self.slots.len() as u32).map(|ahead| first.wrapping_add(ahead));
-        // Relaxed: only counted, nothing behind the marks is read.
-        let is_there =
-            |number: &u32| self.slot(*number).mark.load(Ordering::Relaxed) == number.wrapping_add(1);
-        numbers.take_while(is_there).count() as u32
+        let is_published = |ahead: u32| {
+            let number = first.wrapping_add(ahead);
+            // Relaxed: only counted, nothing behind the mark is read.
+            self.slot(number).mark.load(Ordering::Relaxed) == number.wrapping_add(1)
+        };
+        let (mut published, mut end) = (0, self.slots.len() as u32);
+        while published < end {
+            let middle = published + (end - published) / 2;
+            if is_published(middle) {
+                published = middle + 1;
+            } else {
+                end = middle;
+            }
+        }
+        published
+    }
+
+    /// Raises the high-water mark to `depth`, if it is below. Only the sender's process calls this; two of its threads that
+    /// race lose one observation.
+    pub(crate) fn note_depth(&self, depth: u32) {
+        let mark = &self.control().sender.high_water;
+        // Relaxed, both: information that orders nothing. Stored only when it grows: the receiver reads this cache line.
+        if mark.load(Ordering::Relaxed) < depth {
+            mark.store(depth, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns the most unreleased messages that the sender's process has seen, 0 ..= the number of slots.
+    pub(crate) fn high_water(&self) -> u32 {
+        self.control().sender.high_water.load(Ordering::Relaxed).min(self.slots.len() as u32)
     }
 
     fn arena_size(&self) -> u64 {
@@ -358,12 +386,12 @@ impl QueueSender {
         Ok(Some(start))
     }
 
-    /// Publishes what was built in the loan. Returns whether a system call was made.
-    pub(crate) fn send_loan(&mut self) -> Option<bool> {
+    /// Publishes what was built in the loan. Returns its length, and whether a system call was made.
+    pub(crate) fn send_loan(&mut self) -> Option<(usize, bool)> {
         let (place, len) = self.loan.take()?;
         self.publish(place, len);
         crash_point!("loan.sent");
-        Some(self.memory.ring_receiver())
+        Some((len, self.memory.ring_receiver()))
     }
 
     pub(crate) fn forget_loan(&mut self) {
@@ -385,7 +413,11 @@ impl QueueSender {
             return Ok(true);
         }
         self.look_at_consumed()?;
-        Ok(self.has_known_slot())
+        if self.has_known_slot() {
+            return Ok(true);
+        }
+        self.memory.note_depth(self.memory.slots.len() as u32);
+        Ok(false)
     }
 
     /// Reads the receiver's count, once, and believes it only if it can be true.
@@ -507,6 +539,11 @@ impl QueueReceiver {
         let (start, _, len) = self.memory.arena_place(slot, len)?;
         crash_point!("recv.located");
         Ok(Lent { start: self.memory.arena_at(start), len })
+    }
+
+    /// Returns how many messages are published and not released, those that are lent included.
+    pub(crate) fn depth(&self) -> u32 {
+        self.memory.depth()
     }
 
     /// Gives `count` messages that were peeked at back to the sender. Returns whether a system call was made.

@@ -2,10 +2,13 @@
 
 use std::fmt;
 use std::ops::Deref;
+use std::sync::Arc;
 use std::time::Duration;
 
+use crate::attachment::Attachment;
 use crate::endpoint::Side;
 use crate::error::{Error, Result};
+use crate::link::{Link, Reading};
 use crate::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
 use crate::pace::Pace;
 use crate::patience::{self, Patience};
@@ -16,19 +19,31 @@ use crate::wait::{Deadline, Fences, Wait, coarse_now};
 /// The half that reads and receives. One thread at a time uses it.
 #[derive(Debug)]
 pub struct Receiver {
+    /// Where messages are received.
     pub(crate) side: Side,
-    mailbox: MailboxMemory,
     queue: Option<QueueReceiver>,
+    /// Where values are read: each kind is read out before it continues in the next segment.
+    values: Values,
     patience: Patience,
     /// When to look for values, and for messages.
     value_pace: Pace,
     message_pace: Pace,
+    buffer: Vec<u8>,
+    /// The length of the message of the queue that was given out by [`Message::into_raw`].
+    lent: Option<usize>,
+}
+
+/// The reading end of one segment's mailbox.
+#[derive(Debug)]
+struct Values {
+    attachment: Arc<Attachment>,
+    epoch: u32,
+    /// The link's attention while all is well: see [`Link::is_calm`].
+    calm: u32,
+    mailbox: MailboxMemory,
     cursor: Cursor,
     /// When the last value was read, on the coarse clock.
     read_at: Duration,
-    buffer: Vec<u8>,
-    /// Whether a message of the queue was given out by [`Message::into_raw`].
-    lent: bool,
 }
 
 /// A message that was read or received. It derefs to its bytes.
@@ -69,16 +84,14 @@ enum What {
 impl Receiver {
     pub(crate) fn new(side: Side) -> Self {
         Receiver {
-            mailbox: side.attachment.incoming_mailbox(),
+            values: Values::new(&side.link, Arc::clone(&side.attachment), side.epoch),
             queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
             patience: Patience::new(side.link.config().wait),
             value_pace: Pace::new(side.link.role),
             message_pace: Pace::new(side.link.role),
             side,
-            cursor: Cursor::default(),
-            read_at: Duration::ZERO,
             buffer: Vec::new(),
-            lent: false,
+            lent: None,
         }
     }
 
@@ -238,52 +251,44 @@ impl Receiver {
             return Ok(1);
         };
         let Some(queue) = &mut self.queue else { return Ok(0) };
-        let mut count = 0;
+        let (mut count, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(lent) = next {
             // SAFETY: a message of the queue, which is not released before the loop ends.
             each(unsafe { lent.bytes() });
             count += 1;
+            bytes += lent.len;
             // What is broken is reported by the next call: what was handed over is released first.
             next = if (count as usize) < most { queue.peek_ahead(count).unwrap_or(None) } else { None };
         }
         let woke = queue.release(count);
-        self.count_received(count, woke);
+        self.side.link.counters.count_received(count, bytes, woke);
         Ok(count as usize)
     }
 
     /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
     /// call that receives does so too.
     pub fn release(&mut self) {
-        if std::mem::take(&mut self.lent) {
-            self.release_one();
+        if let Some(len) = self.lent.take() {
+            self.release_one(len);
         }
     }
 
     #[inline]
-    fn release_one(&mut self) {
+    fn release_one(&mut self, len: usize) {
         // In a forked child the message is the parent's to release.
         if !self.side.link.is_forked()
             && let Some(queue) = &mut self.queue
         {
             let woke = queue.release(1);
-            self.count_received(1, woke);
-        }
-    }
-
-    /// `woke`: whether the release took a system call.
-    #[inline(always)]
-    fn count_received(&self, count: u32, woke: bool) {
-        self.side.link.counters.received.count(count.into());
-        if woke {
-            self.side.link.counters.wakeups.add(1);
+            self.side.link.counters.count_received(1, len, woke);
         }
     }
 
     /// The next message of the queue, if it is there and nothing stands in the way: the shortest path there is.
     #[inline(always)]
     fn look_fast(&mut self) -> Result<Option<Found>> {
-        if self.lent {
+        if self.lent.is_some() {
             self.release();
         }
         if self.side.is_calm()
@@ -298,7 +303,7 @@ impl Receiver {
     /// As `look_fast`, for the time of an answer, and not before it can be expected.
     #[inline(always)]
     fn look_eagerly(&mut self) -> Result<Option<Found>> {
-        if self.lent {
+        if self.lent.is_some() {
             self.release();
         }
         if self.side.is_calm()
@@ -363,16 +368,16 @@ impl Receiver {
     /// As `look_eagerly`, for a value.
     #[inline(always)]
     fn look_for_news(&mut self) -> Result<Option<Found>> {
-        if self.lent {
+        if self.lent.is_some() {
             self.release();
         }
-        if !self.side.is_calm() {
+        if !self.side.link.is_calm(self.values.calm) {
             return Ok(None);
         }
         self.value_pace.hold(&self.side.link.counters.sent);
-        let channel = self.mailbox.channel();
+        let channel = self.values.mailbox.channel();
         let looks = self.patience.eager_looks();
-        let came = (0..looks).position(|_| channel.may_have_news(&self.cursor));
+        let came = (0..looks).position(|_| channel.may_have_news(&self.values.cursor));
         if came == Some(0) {
             self.value_pace.was_there();
         } else {
@@ -387,12 +392,12 @@ impl Receiver {
     /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.
     #[inline(always)]
     fn may_be_there(&self, what: What) -> bool {
-        if !self.side.is_calm() {
-            return true;
-        }
         match &self.queue {
-            Some(queue) if what == What::Message => queue.has_come(),
-            _ => self.mailbox.channel().may_have_news(&self.cursor),
+            Some(queue) if what == What::Message => !self.side.is_calm() || queue.has_come(),
+            _ => {
+                !self.side.link.is_calm(self.values.calm)
+                    || self.values.mailbox.channel().may_have_news(&self.values.cursor)
+            }
         }
     }
 
@@ -403,7 +408,7 @@ impl Receiver {
             let hopeless = self.side.link.hopeless(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.arrival().sample(),
-                None => self.mailbox.channel().news(Fences::Asymmetric).sample(),
+                None => self.values.mailbox.channel().news(Fences::Asymmetric).sample(),
             };
             if let Some(found) = self.look(what)? {
                 return Ok(Some(found));
@@ -419,8 +424,8 @@ impl Receiver {
             match self.arrivals(what) {
                 Some(queue) => self.patience.leave_core(queue.arrival(), sample, false, left),
                 None => {
-                    let silent = self.side.link.peer_is_silent(&self.side.attachment);
-                    let news = self.mailbox.channel().news(Fences::Asymmetric);
+                    let silent = self.side.link.peer_is_silent(&self.values.attachment);
+                    let news = self.values.mailbox.channel().news(Fences::Asymmetric);
                     self.patience.leave_core(news, sample, silent, left);
                 }
             }
@@ -435,7 +440,7 @@ impl Receiver {
         self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
     }
 
-    /// Looks into the current segment, and only when it is read out into the one that replaced it.
+    /// Looks for what comes next, in the segments in which it may be, in their order.
     fn look(&mut self, what: What) -> Result<Option<Found>> {
         if what == What::Message
             && let Some(found) = self.look_fast()?
@@ -444,28 +449,66 @@ impl Receiver {
         }
         self.release();
         self.side.link.check()?;
+        let found = match what {
+            What::Value => self.look_for_value()?.map(Found::Copied),
+            What::Message => self.look_for_message()?,
+        };
+        if found.is_none() {
+            self.side.link.check_displaced()?;
+        }
+        Ok(found)
+    }
+
+    fn look_for_message(&mut self) -> Result<Option<Found>> {
         loop {
             // Asked before the look: what came before the move is still found.
             let left_behind = self.side.is_left_behind();
-            if what == What::Message
-                && let Some(queue) = &self.queue
+            if let Some(queue) = &self.queue
                 && let Some(lent) = queue.peek().map_err(|broken| self.side.broken(broken))?
             {
                 return Ok(Some(Found::Lent(lent)));
             }
-            if (what == What::Value || self.queue.is_none() || !self.side.peer_has_queue())
-                && let Some(value) = self.look_into_mailbox(what)?
+            if self.messages_in_mailbox()
+                && let Some(value) = self.look_into_mailbox(What::Message)?
             {
                 return Ok(Some(Found::Copied(value)));
             }
             if !left_behind {
                 return Ok(None);
             }
-            self.side.follow();
+            let (attachment, epoch) = self.side.link.next_segment(Reading::Messages, self.side.epoch);
             crash_point!("follow.receiver");
-            self.cursor = Cursor::default();
-            self.mailbox = self.side.attachment.incoming_mailbox();
-            self.queue = self.side.attachment.incoming_queue().map(QueueReceiver::resume);
+            self.queue = attachment.incoming_queue().map(QueueReceiver::resume);
+            self.side.switch(attachment, epoch);
+        }
+    }
+
+    /// Whether the mailbox may hold the next message. It is that of the segment where messages are received: values that are
+    /// unread in older ones are out of date then.
+    fn messages_in_mailbox(&mut self) -> bool {
+        if self.queue.is_some() && self.side.peer_has_queue() {
+            return false;
+        }
+        if self.values.epoch < self.side.epoch {
+            self.values = Values::new(&self.side.link, Arc::clone(&self.side.attachment), self.side.epoch);
+        }
+        // Values that are ahead have read this segment's mailbox out.
+        self.values.epoch == self.side.epoch
+    }
+
+    fn look_for_value(&mut self) -> Result<Option<Value>> {
+        loop {
+            // Asked before the look, as above.
+            let left_behind = self.values.is_left_behind(&self.side.link);
+            if let Some(value) = self.look_into_mailbox(What::Value)? {
+                return Ok(Some(value));
+            }
+            if !left_behind {
+                return Ok(None);
+            }
+            let (attachment, epoch) = self.side.link.next_segment(Reading::Values, self.values.epoch);
+            crash_point!("follow.values");
+            self.values = Values::new(&self.side.link, attachment, epoch);
         }
     }
 
@@ -474,30 +517,36 @@ impl Receiver {
             What::Value => First::Current,
             What::Message => First::Untaken,
         };
+        let Values { attachment, calm, mailbox, cursor, read_at, .. } = &mut self.values;
         let now = coarse_now();
-        self.cursor.recent = now.saturating_sub(self.read_at) < RECENT;
-        match self.mailbox.channel().read(&mut self.cursor, first, &mut self.buffer) {
-            Ok(None) => Ok(None),
-            Ok(Some(value)) => {
-                self.read_at = now;
-                self.side.attachment.count_read();
-                self.count_received(1, false);
-                if !self.side.is_calm() {
-                    // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
-                    self.side.attachment.publish_reads();
+        cursor.recent = now.saturating_sub(*read_at) < RECENT;
+        let Some(value) =
+            mailbox.channel().read(cursor, first, &mut self.buffer).map_err(|Oversize(found)| {
+                Error::Corrupt {
+                    segment: self.side.link.segment(),
+                    what: "a message's size",
+                    found: found.into(),
+                    expected: format!("at most {}", attachment.data_size()),
                 }
-                if value.skipped > 0 {
-                    self.side.link.counters.skipped.add(value.skipped);
-                }
-                Ok(Some(value))
-            }
-            Err(Oversize(found)) => Err(Error::Corrupt {
-                segment: self.side.link.segment(),
-                what: "a message's size",
-                found: found.into(),
-                expected: format!("at most {}", self.side.attachment.data_size()),
-            }),
+            })?
+        else {
+            return Ok(None);
+        };
+        *read_at = now;
+        attachment.count_read();
+        let counters = &self.side.link.counters;
+        match what {
+            What::Value => counters.received.count_value(),
+            What::Message => counters.count_received(1, value.len, false),
         }
+        if !self.side.link.is_calm(*calm) {
+            // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
+            attachment.publish_reads();
+        }
+        if value.skipped > 0 {
+            counters.skipped.add(value.skipped);
+        }
+        Ok(Some(value))
     }
 
     #[inline(always)]
@@ -511,6 +560,18 @@ impl Receiver {
                 Message { receiver: self, start, len, skipped, lent: false }
             }
         }
+    }
+}
+
+impl Values {
+    fn new(link: &Link, attachment: Arc<Attachment>, epoch: u32) -> Self {
+        let mailbox = attachment.incoming_mailbox();
+        let calm = link.calm(epoch);
+        Values { attachment, epoch, calm, mailbox, cursor: Cursor::default(), read_at: Duration::ZERO }
+    }
+
+    fn is_left_behind(&self, link: &Link) -> bool {
+        link.epoch() != self.epoch
     }
 }
 
@@ -532,7 +593,11 @@ impl Message<'_> {
 
     /// The peer's generation: greater after each restart of the peer.
     pub fn generation(&self) -> u64 {
-        self.receiver.side.attachment.generation()
+        if self.lent {
+            self.receiver.side.attachment.generation()
+        } else {
+            self.receiver.values.attachment.generation()
+        }
     }
 
     /// The message as text: see [`text::decode`].
@@ -547,7 +612,7 @@ impl Message<'_> {
     /// call of the receiver, and while the receiver exists.
     pub fn into_raw(self) -> (*const u8, usize) {
         let mut message = std::mem::ManuallyDrop::new(self);
-        message.receiver.lent = message.lent;
+        message.receiver.lent = message.lent.then_some(message.len);
         (message.start, message.len)
     }
 }
@@ -556,7 +621,7 @@ impl Drop for Message<'_> {
     #[inline]
     fn drop(&mut self) {
         if self.lent {
-            self.receiver.release_one();
+            self.receiver.release_one(self.len);
         }
     }
 }

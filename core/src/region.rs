@@ -34,6 +34,17 @@ pub(crate) struct Region {
     file: UnsharedFile,
 }
 
+/// Where a name leads, seen from a segment that had it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum NameLeads {
+    /// To this segment, as far as the system says.
+    Here,
+    /// To another file.
+    Elsewhere,
+    /// The name does not exist.
+    Nowhere,
+}
+
 /// What opening a name found.
 pub(crate) enum Opened {
     /// There is no such name.
@@ -198,6 +209,16 @@ impl Region {
         match (self.file.metadata(), std::fs::symlink_metadata(path(name))) {
             (Ok(mine), Ok(named)) => id(mine) == id(named),
             _ => false,
+        }
+    }
+
+    /// Where the name leads. What the system does not tell counts as [`NameLeads::Here`]: nothing is done about it.
+    pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
+        let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
+        match (std::fs::symlink_metadata(path(name)), self.file.metadata()) {
+            (Ok(named), Ok(mine)) if id(&named) != id(&mine) => NameLeads::Elsewhere,
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => NameLeads::Nowhere,
+            _ => NameLeads::Here,
         }
     }
 

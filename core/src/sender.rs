@@ -3,28 +3,31 @@
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 
+use crate::attachment::Content;
+use crate::batch::BatchError;
 use crate::endpoint::Side;
 use crate::error::{Error, Result};
-use crate::mailbox::MailboxMemory;
+use crate::outlet::Outlet;
 use crate::patience::Patience;
 use crate::queue::QueueSender;
-use crate::sync::{Ordering, spin_hint};
+use crate::sync::spin_hint;
 use crate::wait::{Deadline, Fences, Wait};
 
 /// Hints between two looks for room.
 const LOOK_PAUSES: u32 = 8;
 /// How long a `send` without a limit waits for an ESHM 1.x reader: as long as that one's `read` waits by default.
 const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
+/// How often a sender looks that waits for the carry-over: for room in a segment that is not its own yet.
+const CARRY_POLL: Duration = Duration::from_millis(1);
 
 /// The half that writes and sends. One thread at a time uses it.
 #[derive(Debug)]
 pub struct Sender {
     pub(crate) side: Side,
-    mailbox: MailboxMemory,
-    queue: Option<QueueSender>,
+    outlet: Outlet,
     patience: Patience,
-    /// The count of an ESHM 1.x reader's reads when a message was last put before it, until it is acknowledged.
-    unacknowledged: Option<u64>,
+    /// Whether a wait for room was begun and is not over: one that is done in parts counts once.
+    waiting: bool,
     /// Where a loan is built on a segment without a queue, and its length.
     draft: Vec<u8>,
     drafted: Option<usize>,
@@ -50,35 +53,27 @@ pub struct Loan<'a> {
 
 impl Sender {
     pub(crate) fn new(side: Side) -> Result<Self> {
-        let queue = Self::resume_queue(&side)?;
-        Ok(Sender {
-            mailbox: side.attachment.outgoing_mailbox(),
-            patience: Patience::new(side.link.config().wait),
-            side,
-            queue,
-            unacknowledged: None,
-            draft: Vec::new(),
-            drafted: None,
-        })
-    }
-
-    fn resume_queue(side: &Side) -> Result<Option<QueueSender>> {
-        let Some(memory) = side.attachment.outgoing_queue() else { return Ok(None) };
-        QueueSender::resume(memory).map(Some).map_err(|broken| side.broken(broken))
+        let outlet = Outlet::open(side.attachment.clone()).map_err(|broken| side.broken(broken))?;
+        let patience = Patience::new(side.link.config().wait);
+        Ok(Sender { side, outlet, patience, waiting: false, draft: Vec::new(), drafted: None })
     }
 
     /// Replaces the latest value, whether it was read or not. Never waits.
     ///
     /// # Errors
     /// [`Error::TooLarge`] beyond the data size; of a slave without a master, [`Error::Reconnecting`], or
-    /// [`Error::PeerStale`] and [`Error::PeerClosed`] once it has given up.
+    /// [`Error::PeerStale`] and [`Error::PeerClosed`] once the patience is over; [`Error::Displaced`].
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if !self.side.is_calm() {
-            self.prepare()?;
+            let followed = self.prepare()?;
             self.side.link.check_writable()?;
+            // Messages that are still to be carried over do not hold a value up.
+            if !followed && let Some(written) = self.side.link.write_while_carrying(bytes) {
+                return written;
+            }
         }
-        self.check_size(bytes.len(), self.side.attachment.data_size())?;
-        self.put(bytes);
+        self.check_size(bytes.len(), self.outlet.attachment.data_size())?;
+        self.put(bytes, Content::Value);
         Ok(())
     }
 
@@ -137,42 +132,78 @@ impl Sender {
         if self.send_fast(bytes)? {
             return Ok(());
         }
-        self.prepare()?;
-        self.check_size(bytes.len(), self.limit())?;
+        if self.is_ready(bytes.len())? && self.attempt(bytes)? { Ok(()) } else { Err(self.full()) }
+    }
+
+    /// Whether a message of `len` bytes may be put now, if there is room. `Ok(false)`: others go first.
+    fn is_ready(&mut self, len: usize) -> Result<bool> {
+        let followed = self.prepare()?;
         self.side.link.check_writable()?;
-        if self.attempt(bytes)? { Ok(()) } else { Err(self.full()) }
+        if followed {
+            self.check_size(len, self.outlet.limit())?;
+        }
+        Ok(followed)
     }
 
     /// Sends messages in order, as [`Sender::send`] does, with at most one wake-up for as many as there is room for.
     ///
     /// # Errors
-    /// As [`Sender::send`], for the first message that could not be sent: those before it were.
-    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<()> {
-        let mut rest = messages;
-        while !rest.is_empty() {
-            let sent = self.try_send_many(rest)?;
-            rest = &rest[sent..];
-            if let Some(first) = rest.first() {
-                self.send_until(first.as_ref(), None)?;
-                rest = &rest[1..];
+    /// As [`Sender::send`], for the first message that could not be sent: [`BatchError::sent`] says how many were sent
+    /// before it.
+    pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
+        self.send_many_until(messages, None)
+    }
+
+    /// As [`Sender::send_many`], for a limited time, which is that of the whole batch.
+    ///
+    /// # Errors
+    /// As [`Sender::send_timeout`], with the number of messages that were sent.
+    pub fn send_many_timeout<B: AsRef<[u8]>>(
+        &mut self,
+        messages: &[B],
+        timeout: Duration,
+    ) -> Result<(), BatchError> {
+        self.send_many_until(messages, Some(timeout))
+    }
+
+    fn send_many_until<B: AsRef<[u8]>>(
+        &mut self,
+        messages: &[B],
+        timeout: Option<Duration>,
+    ) -> Result<(), BatchError> {
+        let deadline = Deadline::after(timeout);
+        let mut sent = 0;
+        while sent < messages.len() {
+            match self.try_send_many(&messages[sent..]) {
+                Ok(count) => sent += count,
+                // A slave without a master waits below, as `send` does.
+                Err(error) if error.is_transient() => {}
+                Err(source) => return Err(BatchError { sent, source }),
+            }
+            let Some(next) = messages.get(sent) else { break };
+            let left = timeout.map(|_| deadline.left().unwrap_or_default());
+            match self.send_until(next.as_ref(), left) {
+                Ok(()) => sent += 1,
+                Err(source) => return Err(BatchError { sent, source }),
             }
         }
         Ok(())
     }
 
-    /// Sends as many of the messages, in order, as there is room for now, and returns how many.
+    /// Sends as many of the messages, in order, as there is room for now, and returns how many: 0 when there is none.
     ///
     /// # Errors
     /// As [`Sender::try_send`], but for [`Error::Full`]; if some were sent, their number comes first, and the error
     /// with the next call.
     pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
         if self.side.is_calm()
-            && let Some(queue) = &mut self.queue
+            && let Some(queue) = &mut self.outlet.queue
         {
             let capacity = queue.capacity();
             let fitting = messages.iter().map(AsRef::as_ref).take_while(|bytes| bytes.len() <= capacity);
             let (sent, woke) = queue.send_many(fitting).map_err(|broken| self.side.broken(broken))?;
-            self.count_sent(sent, woke);
+            let bytes = messages[..sent].iter().map(|message| message.as_ref().len()).sum();
+            self.count_sent(sent, bytes, woke);
             match messages.get(sent) {
                 Some(next) if sent == 0 => self.check_size(next.as_ref().len(), capacity)?,
                 _ => {}
@@ -225,13 +256,12 @@ impl Sender {
         if let Some(start) = self.loan_fast(len)? {
             return Ok(Loan { sender: self, start, len });
         }
-        self.prepare()?;
-        self.check_size(len, self.limit())?;
-        self.side.link.check_writable()?;
-        match self.attempt_loan(len)? {
-            Some(start) => Ok(Loan { sender: self, start, len }),
-            None => Err(self.full()),
+        if self.is_ready(len)?
+            && let Some(start) = self.attempt_loan(len)?
+        {
+            return Ok(Loan { sender: self, start, len });
         }
+        Err(self.full())
     }
 
     /// Sends the loan that [`Loan::into_raw`] took apart: for bindings, which cannot keep a borrow.
@@ -249,13 +279,13 @@ impl Sender {
         }
         if let Some(len) = self.drafted.take() {
             let draft = std::mem::take(&mut self.draft);
-            self.put(&draft[..len]);
+            self.put(&draft[..len], Content::Message);
             self.draft = draft;
             return Ok(());
         }
-        match self.queue.as_mut().and_then(QueueSender::send_loan) {
-            Some(woke) => {
-                self.count_sent(1, woke);
+        match self.outlet.queue.as_mut().and_then(QueueSender::send_loan) {
+            Some((len, woke)) => {
+                self.count_sent(1, len, woke);
                 Ok(())
             }
             None => Err(Error::Closed { segment: self.side.link.segment() }),
@@ -274,7 +304,7 @@ impl Sender {
     /// Gives the loan that [`Loan::into_raw`] took apart back, unsent.
     pub fn forget_loan(&mut self) {
         self.drafted = None;
-        if let Some(queue) = &mut self.queue {
+        if let Some(queue) = &mut self.outlet.queue {
             queue.forget_loan();
         }
     }
@@ -283,12 +313,12 @@ impl Sender {
     #[inline(always)]
     fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_calm()
-            && let Some(queue) = &mut self.queue
+            && let Some(queue) = &mut self.outlet.queue
             && bytes.len() <= queue.capacity()
         {
             match queue.send(bytes) {
                 Ok(Some(woke)) => {
-                    self.count_sent(1, woke);
+                    self.count_sent(1, bytes.len(), woke);
                     return Ok(true);
                 }
                 Ok(None) => {}
@@ -302,7 +332,7 @@ impl Sender {
     #[inline(always)]
     fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
         if self.side.is_calm()
-            && let Some(queue) = &mut self.queue
+            && let Some(queue) = &mut self.outlet.queue
             && len <= queue.capacity()
         {
             self.drafted = None;
@@ -329,7 +359,7 @@ impl Sender {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
         // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
-        let timeout = timeout.or_else(|| (!self.side.peer_has_queue()).then_some(LEGACY_PATIENCE));
+        let timeout = timeout.or_else(|| (!self.outlet.peer_has_queue()).then_some(LEGACY_PATIENCE));
         let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
         loop {
             if let Some(done) = self.wait(len, deadline, whole, &mut attempt)? {
@@ -346,28 +376,45 @@ impl Sender {
         part: Deadline,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        let timed = !deadline.is_endless();
+        let begun = Deadline::after(None);
+        if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+            self.waiting = false;
+            return Ok(Some(done));
+        }
+        let done = self.park_and_spin(len, deadline, part, attempt);
+        self.side.link.counters.count_room_wait(!self.waiting, begun.elapsed());
+        self.waiting = matches!(done, Ok(None));
+        done
+    }
+
+    fn park_and_spin<T>(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        part: Deadline,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
         loop {
-            if let Some(done) = self.spin(len, timed, &mut attempt)? {
-                return Ok(Some(done));
-            }
-            let sample = self.room_sample();
-            if self.may_write(timed)?
+            let sample = self.outlet.room().0.sample();
+            if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
                 return Ok(Some(done));
             }
-            if let Some(error) = self.side.link.hopeless(timed) {
+            if let Some(error) = self.side.link.hopeless(!deadline.is_endless()) {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
-                self.unacknowledged = None;
+                self.outlet.forget_unacknowledged();
                 return Err(self
                     .side
                     .timeout("room for a message, or the reading of the one before,", deadline));
             };
             let Some(part_left) = part.left() else { return Ok(None) };
             self.park(sample, left.min(part_left));
+            if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+                return Ok(Some(done));
+            }
         }
     }
 
@@ -375,14 +422,11 @@ impl Sender {
     fn spin<T>(
         &mut self,
         len: usize,
-        timed: bool,
+        deadline: Deadline,
         attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         for _ in 0..self.patience.looks() {
-            self.prepare()?;
-            // Another segment may have other limits.
-            self.check_size(len, self.limit())?;
-            if self.may_write(timed)?
+            if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
                 self.patience.was_worth_it();
@@ -398,47 +442,43 @@ impl Sender {
         Ok(None)
     }
 
-    /// What the word on which `park` would wait says now.
-    fn room_sample(&self) -> u32 {
-        match &self.queue {
-            Some(queue) if self.side.peer_has_queue() => queue.room().sample(),
-            _ => self.mailbox.channel().taken().sample(),
-        }
-    }
-
     fn park(&self, sample: u32, left: Duration) {
-        match &self.queue {
-            Some(queue) if self.side.peer_has_queue() => {
-                self.patience.leave_core(queue.room(), sample, false, left)
-            }
-            _ => {
-                let silent = !self.side.peer_has_queue();
-                self.patience.leave_core(self.mailbox.channel().taken(), sample, silent, left);
-            }
+        if self.side.is_left_behind() {
+            return std::thread::sleep(left.min(CARRY_POLL));
         }
+        let (room, silent) = self.outlet.room();
+        self.patience.leave_core(room, sample, silent, left);
     }
 
-    /// Whether there is, or may come, somebody to write for: an error where waiting is in vain.
-    fn may_write(&self, timed: bool) -> Result<bool> {
-        match self.side.link.check_writable() {
-            Ok(()) => Ok(true),
+    /// Whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
+    /// vain.
+    fn may_put(&mut self, len: usize, deadline: Deadline) -> Result<bool> {
+        match self.is_ready(len) {
             Err(Error::Reconnecting { .. }) => Ok(false),
-            Err(_) if !timed => Ok(false),
-            Err(error) => Err(error),
+            // A wait with a limit lasts that long, whatever the peer's state; one without is ended by `hopeless`.
+            Err(Error::PeerStale { .. } | Error::PeerClosed { .. })
+                if deadline.is_endless() || !self.side.link.search_is_over() =>
+            {
+                Ok(false)
+            }
+            ready => ready,
         }
     }
 
-    /// That the endpoint is usable, and attached where its link is.
-    fn prepare(&mut self) -> Result<()> {
+    /// Checks that the endpoint is usable, and switches to the segment that its link is attached to. `Ok(false)`: not
+    /// yet, since messages that were accepted before are still to be carried over.
+    fn prepare(&mut self) -> Result<bool> {
         self.side.link.check()?;
-        if self.side.follow() {
-            crash_point!("follow.sender");
-            self.unacknowledged = None;
-            self.drafted = None;
-            self.mailbox = self.side.attachment.outgoing_mailbox();
-            self.queue = Self::resume_queue(&self.side)?;
+        if !self.side.is_left_behind() {
+            return Ok(true);
         }
-        Ok(())
+        let ended = self.side.link.end_carry().map_err(|broken| self.side.broken(broken))?;
+        let Some((outlet, epoch)) = ended else { return Ok(false) };
+        crash_point!("follow.sender");
+        self.drafted = None;
+        self.side.switch(outlet.attachment.clone(), epoch);
+        self.outlet = outlet;
+        Ok(!self.side.is_left_behind())
     }
 
     #[inline]
@@ -449,40 +489,22 @@ impl Sender {
         Err(Error::TooLarge { segment: self.side.link.segment(), size, capacity })
     }
 
-    /// The greatest message that can go the way it would go now.
-    fn limit(&self) -> usize {
-        match &self.queue {
-            Some(queue) if self.side.peer_has_queue() => queue.capacity(),
-            _ => self.side.attachment.data_size(),
-        }
-    }
-
     /// Sends if there is room.
     fn attempt(&mut self, bytes: &[u8]) -> Result<bool> {
-        if self.side.peer_has_queue()
-            && let Some(queue) = &mut self.queue
-        {
-            let sent = queue.send(bytes).map_err(|broken| self.side.broken(broken))?;
-            if let Some(woke) = sent {
-                self.count_sent(1, woke);
-            }
-            return Ok(sent.is_some());
+        let fences = self.fences();
+        let sent = self.outlet.attempt(bytes, fences).map_err(|broken| self.side.broken(broken))?;
+        if let Some(woke) = sent {
+            self.count_sent(1, bytes.len(), woke);
         }
-        let free = self.is_free();
-        if free {
-            self.put(bytes);
-        }
-        Ok(free)
+        Ok(sent.is_some())
     }
 
     /// Finds room for a loan.
     fn attempt_loan(&mut self, len: usize) -> Result<Option<*mut u8>> {
-        if self.side.peer_has_queue()
-            && let Some(queue) = &mut self.queue
-        {
+        if let Some(queue) = self.outlet.queue_in_use() {
             return queue.loan(len).map_err(|broken| self.side.broken(broken));
         }
-        if !self.is_free() {
+        if !self.outlet.is_free() {
             return Ok(None);
         }
         if self.draft.len() < len {
@@ -492,33 +514,24 @@ impl Sender {
         Ok(Some(self.draft.as_mut_ptr()))
     }
 
-    /// Whether the previous message was taken, where one is in flight at a time.
-    fn is_free(&mut self) -> bool {
-        let channel = self.mailbox.channel();
-        if self.side.peer_has_queue() {
-            return channel.is_taken();
+    fn put(&mut self, bytes: &[u8], content: Content) {
+        let fences = self.fences();
+        let woke = self.outlet.put(bytes, content, fences);
+        match content {
+            Content::Message => self.count_sent(1, bytes.len(), woke),
+            Content::Value => self.side.link.counters.count_written(woke),
         }
-        // Acquire: the 1.x reader counts after it has copied.
-        let reads = channel.tail.read_count.load(Ordering::Acquire);
-        self.unacknowledged.take_if(|before| *before != reads);
-        self.unacknowledged.is_none()
     }
 
-    fn put(&mut self, bytes: &[u8]) {
-        let channel = self.mailbox.channel();
-        self.unacknowledged = Some(channel.tail.read_count.load(Ordering::Acquire));
-        let fences = if self.side.is_calm() { Fences::Asymmetric } else { Fences::Symmetric };
-        let woke = channel.write(bytes, fences);
-        self.count_sent(1, woke);
+    /// What a reader that may be one of ESHM 1.x needs.
+    fn fences(&self) -> Fences {
+        if self.side.is_calm() { Fences::Asymmetric } else { Fences::Symmetric }
     }
 
     /// `woke`: whether that took a system call.
     #[inline(always)]
-    fn count_sent(&self, count: usize, woke: bool) {
-        self.side.link.counters.sent.count(count as u64);
-        if woke {
-            self.side.link.counters.wakeups.add(1);
-        }
+    fn count_sent(&self, count: usize, bytes: usize, woke: bool) {
+        self.side.link.counters.count_sent(count, bytes, woke);
     }
 
     fn full(&self) -> Error {

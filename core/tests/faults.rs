@@ -325,7 +325,7 @@ fn fork_and_use(segment: &str) {
             master.recv_timeout(timeout).map(drop).map_err(|error| error.code()),
             master.stats().map(drop).map_err(|error| error.code()),
             master.update_heartbeat().map_err(|error| error.code()),
-            master.close().map_err(|error| error.code()),
+            master.close().map(drop).map_err(|error| error.code()),
         ];
         codes.iter().filter(|code| **code != Err(-18)).count() as i32
     });

@@ -60,7 +60,8 @@ fn layout_json() -> Value {
         "channel_head": fields!(layout::ChannelHead: sequence data_size),
         "channel_tail": fields!(ChannelTail: write_count read_count wake_seq waiters unused taken taken_waiters
             reserved),
-        "queue_control": fields!(QueueControl: consumed receiver_parked senders_parked),
+        "queue_control": fields!(QueueControl: consumed receiver_parked sender),
+        "sender_lines": fields!(layout::SenderLines: parked high_water),
         "parked_receiver": fields!(layout::ParkedReceiver: count number),
         "slot": fields!(Slot: mark len payload),
         "descriptor": fields!(Descriptor: offset len),

@@ -223,7 +223,9 @@ fn loan_later<'a>(
             Err(Error::Timeout { segment, .. })
                 if timeout.is_none() && endpoint.inspector.peer_state() == PeerState::Closed =>
             {
-                return Err(Error::PeerClosed { segment, peer: endpoint.inspector.role().peer() }.into());
+                let inspector = &endpoint.inspector;
+                let (peer, unreceived) = (inspector.role().peer(), inspector.unreceived());
+                return Err(Error::PeerClosed { segment, peer, unreceived }.into());
             }
             Err(Error::Timeout { .. }) => {}
             Err(error) => return Err(error.into()),

@@ -32,9 +32,11 @@ use crate::half::{Half, Patience};
 /// heartbeat_interval: how often this endpoint shows a sign of life.
 /// steady_heartbeat: whether it does so as often when nothing is sent for long.
 /// stale_threshold: how long the peer's heartbeat may stand still.
-/// on_disconnect: what happens then: "immediately" gives the peer up, "on_timeout" looks for it within the
-///     three limits that follow, "never" looks for it without end.
+/// on_disconnect: what happens then: "immediately" gives the peer up; "on_timeout" limits how long a call without a
+///     time-out waits for it, by the settings that follow; "never" does not.
+/// reconnect_interval: how often a slave looks for a new master, as long as it is open.
 /// reconnect_timeout, reconnect_attempts: None sets no limit.
+/// give_up: whether a slave stops looking when these limits are used up, as in ESHM 1.x.
 /// auto_cleanup: whether a master's close removes the segment.
 /// background: whether a thread keeps the heartbeat; without it, call update_heartbeat.
 /// mode: the file permissions of a segment that this endpoint creates; None: 0o666 less what the umask takes.
@@ -57,11 +59,12 @@ impl Endpoint {
         connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
         reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
         auto_cleanup = true, background = true, mode = Some(0o600), group = None, any_owner = false,
-        steady_heartbeat = false
+        steady_heartbeat = false, give_up = false
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
-        auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False)")]
+        auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False, \
+        give_up=False)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
     fn new(
         py: Python<'_>,
@@ -83,6 +86,7 @@ impl Endpoint {
         group: Option<i64>,
         any_owner: bool,
         steady_heartbeat: bool,
+        give_up: bool,
     ) -> Result<Self> {
         let seconds = |setting, value| convert::seconds(name, setting, value);
         let reconnect_timeout =
@@ -102,7 +106,8 @@ impl Endpoint {
             .auto_cleanup(auto_cleanup)
             .background(background)
             .any_owner(any_owner)
-            .steady_heartbeat(steady_heartbeat);
+            .steady_heartbeat(steady_heartbeat)
+            .give_up(give_up);
         builder = match mode {
             Some(mode) => builder.mode(convert::whole(name, "mode", mode)?),
             None => builder.mode_by_umask(),

@@ -73,6 +73,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::Corrupt { .. } => "CorruptError",
         Error::Forked { .. } => "ForkedError",
         Error::Closed { .. } => "ClosedError",
+        Error::Displaced { .. } => "DisplacedError",
         // The enum may grow; until its new error has a class here, it is still an eshm.Error.
         _ => "Error",
     }

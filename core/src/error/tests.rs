@@ -30,9 +30,10 @@ fn kind(error: &Error) -> usize {
         Error::Corrupt { .. } => 14,
         Error::Forked { .. } => 15,
         Error::Closed { .. } => 16,
+        Error::Displaced { .. } => 17,
     }
 }
-const KINDS: usize = 17;
+const KINDS: usize = 18;
 
 fn of_opening() -> Vec<Error> {
     vec![
@@ -82,7 +83,9 @@ fn of_messages() -> Vec<Error> {
         },
         Error::Reconnecting { segment: segment() },
         Error::PeerStale { segment: segment(), peer: Role::Master, state: PeerState::Frozen },
-        Error::PeerClosed { segment: segment(), peer: Role::Slave },
+        Error::PeerClosed { segment: segment(), peer: Role::Slave, unreceived: 0 },
+        Error::PeerClosed { segment: segment(), peer: Role::Master, unreceived: 3 },
+        Error::Displaced { segment: segment() },
         Error::Corrupt {
             segment: segment(),
             what: "a message's size",
@@ -110,7 +113,7 @@ fn every_message_says_what_was_found_and_what_to_do() {
 fn the_numbers_are_those_of_eshm_1x_and_the_transient_ones_are_told() {
     let transient = |error: &&Error| error.is_transient();
     let errors: Vec<Error> = of_opening().into_iter().chain(of_messages()).collect();
-    assert!(errors.iter().all(|error| (-18..=-1).contains(&error.code())));
+    assert!(errors.iter().all(|error| (-19..=-1).contains(&error.code())));
     let codes: Vec<i32> = errors.iter().filter(transient).map(Error::code).collect();
     assert_eq!(codes, [-12, -10, -10]);
 }

@@ -1,11 +1,12 @@
 use super::*;
-use crate::layout::{OwnLines, ParkedReceiver};
+use crate::layout::{OwnLines, ParkedReceiver, SenderLines};
 use crate::sync::{AtomicU32, UnsafeCell};
 
 fn memory(slots: usize, blocks: usize) -> QueueMemory {
-    let line = || OwnLines(AtomicU32::new(0));
+    let consumed = OwnLines(AtomicU32::new(0));
+    let sender = SenderLines { parked: AtomicU32::new(0), high_water: AtomicU32::new(0) };
     let receiver_parked = ParkedReceiver { count: AtomicU32::new(0), number: AtomicU32::new(0) };
-    let control = QueueControl { consumed: line(), receiver_parked, senders_parked: line() };
+    let control = QueueControl { consumed, receiver_parked, sender };
     let slot = |_| Slot {
         mark: AtomicU32::new(0),
         len: AtomicU32::new(0),

@@ -73,7 +73,8 @@ fn send(endpoint: &mut Endpoint, arguments: &Arguments, flood: &Flood) -> Result
     for first in (0..arguments.count).step_by(RUN as usize) {
         let (mut numbers, in_batch) = run_at(first, arguments.count);
         if in_batch {
-            endpoint.send_many(&numbers.map(|number| flood.message(number)).collect::<Vec<_>>())?;
+            let batch: Vec<_> = numbers.map(|number| flood.message(number)).collect();
+            endpoint.send_many(&batch).map_err(eshm::Error::from)?;
         } else {
             numbers
                 .try_for_each(|number| endpoint.send_timeout(flood.message(number), arguments.timeout()))?;

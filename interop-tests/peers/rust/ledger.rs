@@ -70,7 +70,8 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     loop {
         let goes_on = ledger.stream(&orders)?;
         if !goes_on {
-            return Ok(ledger.endpoint.close()?);
+            ledger.endpoint.close()?;
+            return Ok(());
         }
         ledger.peer_has_ended = false;
     }

@@ -117,7 +117,8 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Scenario::Stream => traffic::stream(&mut endpoint, arguments)?,
         Scenario::Flood => flood::flood(&mut endpoint, arguments)?,
     }
-    Ok(endpoint.close()?)
+    endpoint.close()?;
+    Ok(())
 }
 
 fn error(error: &eshm::Error) -> Observation {

@@ -127,6 +127,7 @@ class ESHM:
             mode=None,
             any_owner=True,
             steady_heartbeat=True,
+            give_up=True,
         )
 
     def write(self, data: Buffer) -> None:

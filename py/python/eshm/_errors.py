@@ -108,3 +108,9 @@ class ForkedError(Error, RuntimeError):
     """The endpoint was opened before a fork, by the parent of this process."""
 
     code = -18
+
+
+class DisplacedError(Error, RuntimeError):
+    """The segment's file was removed, and another segment has its name."""
+
+    code = -19

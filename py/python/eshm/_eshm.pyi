@@ -38,6 +38,7 @@ class Endpoint:
         group: int | None = None,
         any_owner: bool = False,
         steady_heartbeat: bool = False,
+        give_up: bool = False,
     ) -> Self: ...
     @property
     def name(self) -> str: ...

@@ -1,0 +1,180 @@
+//! Moving to the segment that has the name now (PROTOCOL.md, section 5).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::{LEGACY, Link, State};
+use crate::attach;
+use crate::attachment::Attachment;
+use crate::carry::{Carry, VISIT};
+use crate::error::{Error, Result};
+use crate::heartbeat::{PeerState, Watch};
+use crate::outlet::Outlet;
+use crate::queue::Broken;
+use crate::role::Role;
+use crate::sync::Ordering;
+
+/// What is read out of a segment by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Messages,
+    Values,
+}
+
+/// The segments that were left with something unread, with their epochs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    segments: VecDeque<(u32, Arc<Attachment>)>,
+    /// The epochs where messages, and values, are read.
+    messages: u32,
+    values: u32,
+}
+
+impl Trail {
+    /// Takes note that `attachment`, of this `epoch`, is left.
+    fn push(&mut self, epoch: u32, attachment: &Arc<Attachment>) {
+        if attachment.has_unread() {
+            self.segments.push_back((epoch, Arc::clone(attachment)));
+        }
+    }
+
+    /// Returns what is read after the segment of `epoch`; the last one in any case.
+    fn after(
+        &mut self,
+        reading: Reading,
+        epoch: u32,
+        last: (u32, &Arc<Attachment>),
+    ) -> (Arc<Attachment>, u32) {
+        let next = self.segments.iter().find(|(other, _)| *other > epoch);
+        let next = next.map_or((last.0, last.1), |(epoch, attachment)| (*epoch, attachment));
+        let next = (Arc::clone(next.1), next.0);
+        match reading {
+            Reading::Messages => self.messages = next.1,
+            Reading::Values => self.values = next.1,
+        }
+        let done = self.messages.min(self.values);
+        self.segments.retain(|(epoch, _)| *epoch > done);
+        next
+    }
+}
+
+impl Link {
+    /// A slave that misses its master looks whether another segment has the name by now.
+    pub(super) fn search(&self, state: &mut State, now: Instant) {
+        let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
+        if self.role == Role::Master {
+            return;
+        }
+        missed.searches = missed.searches.saturating_add(1);
+        missed.next_search = now + self.config.reconnect_interval;
+        let old = Arc::clone(&state.attachment);
+        if old.is_named(&self.name) || !old.take_peer_seat() {
+            return;
+        }
+        match attach::attach_again(&self.name, &self.config) {
+            Ok(Some(new)) => {
+                crash_point!("reconnect.attached");
+                if self.move_to(state, Arc::new(new), now) {
+                    tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
+                    return;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => tracing::debug!(segment = self.name.as_str(), %error, "cannot reconnect yet"),
+        }
+        old.free_peer_seat();
+    }
+
+    /// Moves to `new`, whose seat is taken; that of the peer in the old segment is, too. Returns whether it did: not into
+    /// a segment whose queue is broken.
+    pub(super) fn move_to(&self, state: &mut State, new: Arc<Attachment>, now: Instant) -> bool {
+        let outlet = match Outlet::open(Arc::clone(&new)) {
+            Ok(outlet) => outlet,
+            Err(broken) => {
+                tracing::warn!(segment = self.name.as_str(), ?broken, "the new segment is broken");
+                let _ = new.leave(&self.name, false);
+                return false;
+            }
+        };
+        let old = std::mem::replace(&mut state.attachment, Arc::clone(&new));
+        // It removes no name, so nothing can fail.
+        let _ = old.leave(&self.name, false);
+        crash_point!("reconnect.left");
+        let epoch = self.epoch();
+        state.trail.push(epoch, &old);
+        self.carry().begin(Arc::clone(&old), outlet, epoch.wrapping_add(1));
+        self.note_move(state, &old, &new, now);
+        crash_point!("reconnect.moved");
+        self.wake_own_threads(&old);
+        self.continue_carry();
+        true
+    }
+
+    fn note_move(&self, state: &mut State, old: &Attachment, new: &Attachment, now: Instant) {
+        let pulse = new.peer_pulse();
+        state.watch = Watch::new(pulse, now);
+        state.identity = (pulse.pid, new.peer_generation());
+        state.missed = None;
+        let verdict = match self.role {
+            Role::Slave => {
+                self.counters.reconnects.add(1);
+                new.raise_generation(old.generation() + 1);
+                PeerState::Alive
+            }
+            Role::Master | Role::Auto => {
+                new.raise_generation(old.generation());
+                PeerState::Absent
+            }
+        };
+        let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
+        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Release);
+        let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
+        let next = self.epoch().wrapping_add(1).wrapping_mul(super::EPOCH);
+        // Release, both: who sees them finds the carry-over begun, and the trail complete.
+        self.attention.store(next | bits, Ordering::Release);
+        self.peer.store(verdict as u32, Ordering::Release);
+    }
+
+    /// Returns the segment that is read after the one of `epoch`, and its epoch.
+    pub(crate) fn next_segment(&self, reading: Reading, epoch: u32) -> (Arc<Attachment>, u32) {
+        let mut state = self.state();
+        let last = Arc::clone(&state.attachment);
+        state.trail.after(reading, epoch, (self.epoch(), &last))
+    }
+
+    pub(super) fn carry(&self) -> MutexGuard<'_, Carry> {
+        self.carry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries over some of what is left, unless the sender is just doing so.
+    pub(super) fn continue_carry(&self) {
+        let Ok(mut carry) = self.carry.try_lock() else { return };
+        if let Err(broken) = carry.pump(VISIT) {
+            // The sender finds it, too, with its next call, and reports it.
+            tracing::debug!(segment = self.name.as_str(), ?broken, "the new segment is broken");
+        }
+    }
+
+    /// Carries everything over, and gives the outlet into the present segment to the sending thread, with that segment's
+    /// epoch. `Ok(None)`: something is left.
+    ///
+    /// # Errors
+    /// [`Broken`] when the peer broke the new segment's queue.
+    pub(crate) fn end_carry(&self) -> std::result::Result<Option<(Outlet, u32)>, Broken> {
+        self.carry().finish()
+    }
+
+    /// Writes a value into the present segment while messages are still to be carried over. `None`: there are none any more.
+    pub(crate) fn write_while_carrying(&self, bytes: &[u8]) -> Option<Result<()>> {
+        let written = self.carry().write(bytes)?;
+        Some(match written {
+            Ok(woke) => {
+                self.counters.count_written(woke);
+                Ok(())
+            }
+            Err(capacity) => Err(Error::TooLarge { segment: self.segment(), size: bytes.len(), capacity }),
+        })
+    }
+}
