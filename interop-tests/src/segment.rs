@@ -6,6 +6,8 @@ use std::os::unix::fs::FileExt;
 use std::path::PathBuf;
 use std::process;
 use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, ensure};
 
@@ -46,6 +48,32 @@ impl Segment {
     /// Whether anything lies under the name.
     pub fn exists(&self) -> bool {
         self.path().symlink_metadata().is_ok()
+    }
+
+    /// Removes the file, as somebody does who tidies up.
+    ///
+    /// # Errors
+    /// When the system refuses.
+    pub fn remove(&self) -> Result<()> {
+        fs::remove_file(self.path()).with_context(|| format!("{} cannot be removed", self.path().display()))
+    }
+
+    /// Waits until something lies under the name again.
+    ///
+    /// # Errors
+    /// When nothing does within 10 s.
+    pub fn comes_back(&self) -> Result<()> {
+        let since = Instant::now();
+        while !self.exists() {
+            ensure!(
+                since.elapsed() < Duration::from_secs(10),
+                "{} does not come back",
+                self.path().display()
+            );
+            // Nobody signals it.
+            thread::sleep(Duration::from_millis(1));
+        }
+        Ok(())
     }
 
     /// Claims that a clean close has removed the segment.

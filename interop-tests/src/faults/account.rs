@@ -75,24 +75,27 @@ impl Journal {
         Ok(journal)
     }
 
-    /// Accounts for the messages of the side that kept `self` to the side that kept `receiver`.
+    /// Accounts for the messages of the side that kept `self` to the side that kept `receiver`. Of each range that is
+    /// `excused`, any number of the last may be missing, and no other.
     ///
     /// # Errors
     /// When more was received than ever was sent.
-    pub fn account(&self, receiver: &Journal) -> Result<Account> {
+    pub fn account(&self, receiver: &Journal, excused: &[RangeInclusive<u64>]) -> Result<Account> {
         let (received, intended) = (receiver.received, self.intended);
         ensure!(received <= intended, "message {received} was received, but only {intended} were ever sent");
         // What had not come when all was over is missing as well.
         let rest = std::iter::once(received + 1..=self.sent).filter(|rest| !rest.is_empty());
         let missing = union(receiver.missing.iter().cloned().chain(rest));
         let doubtful = union(self.doubtful.iter().cloned());
-        let excused = common(&missing, &doubtful);
+        let in_doubt = common(&missing, &doubtful);
+        let ends = excused.iter().flat_map(|range| missing.iter().filter_map(|gap| end_of(range, gap)));
+        let explained = union(doubtful.iter().cloned().chain(ends));
         Ok(Account {
             delivered: received - (count(&missing) - self.sent.saturating_sub(received)),
-            lost: count(&missing) - excused,
+            lost: count(&missing) - common(&missing, &explained),
             duplicates: receiver.duplicates,
             doubtful: count(&doubtful),
-            doubtful_delivered: count(&doubtful) - excused,
+            doubtful_delivered: count(&doubtful) - in_doubt,
             again: receiver.again,
         })
     }
@@ -144,6 +147,12 @@ fn count(ranges: &[RangeInclusive<u64>]) -> u64 {
     ranges.iter().map(|range| range.end() - range.start() + 1).sum()
 }
 
+/// The part of a gap that is the end of a range.
+fn end_of(range: &RangeInclusive<u64>, gap: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
+    let start = *gap.start().max(range.start());
+    (start <= *range.end() && gap.end() >= range.end()).then(|| start..=*range.end())
+}
+
 /// How many numbers are in both.
 fn common(one: &[RangeInclusive<u64>], other: &[RangeInclusive<u64>]) -> u64 {
     let overlap = |a: &RangeInclusive<u64>, b: &RangeInclusive<u64>| {
@@ -166,7 +175,8 @@ mod tests {
 
     #[test]
     fn what_arrived_is_delivered_and_what_was_in_doubt_is_excused() {
-        let account = sender(100, &[50..=52, 50..=52, 100..=100]).account(&receiver(99, &[51..=52])).unwrap();
+        let account =
+            sender(100, &[50..=52, 50..=52, 100..=100]).account(&receiver(99, &[51..=52]), &[]).unwrap();
         let expected = Account { delivered: 97, doubtful: 4, doubtful_delivered: 1, ..Account::default() };
         assert_eq!(account, expected);
         account.holds().unwrap();
@@ -174,15 +184,26 @@ mod tests {
 
     #[test]
     fn a_gap_in_the_middle_and_at_the_end_is_a_loss() {
-        let account = sender(100, &[50..=50]).account(&receiver(98, &[49..=50, 70..=70])).unwrap();
+        let account = sender(100, &[50..=50]).account(&receiver(98, &[49..=50, 70..=70]), &[]).unwrap();
         assert_eq!((account.lost, account.delivered), (4, 95));
         account.holds().unwrap_err();
         let twice = Journal { duplicates: 1, ..receiver(100, &[]) };
-        sender(100, &[]).account(&twice).unwrap().holds().unwrap_err();
+        sender(100, &[]).account(&twice, &[]).unwrap().holds().unwrap_err();
+    }
+
+    #[test]
+    fn only_the_end_of_an_excused_range_may_be_missing() {
+        let sent = sender(100, &[]);
+        let end = sent.account(&receiver(100, &[58..=60]), &[50..=60]).unwrap();
+        assert_eq!((end.lost, end.delivered), (0, 97));
+        let hole = sent.account(&receiver(100, &[52..=53, 58..=60]), &[50..=60]).unwrap();
+        assert_eq!(hole.lost, 2);
+        let beyond = sent.account(&receiver(100, &[58..=62]), &[50..=60]).unwrap();
+        assert_eq!(beyond.lost, 2);
     }
 
     #[test]
     fn what_nobody_sent_is_an_error() {
-        sender(10, &[]).account(&receiver(11, &[])).unwrap_err();
+        sender(10, &[]).account(&receiver(11, &[]), &[]).unwrap_err();
     }
 }

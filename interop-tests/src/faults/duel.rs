@@ -1,5 +1,6 @@
 //! Two processes that keep ledgers, and may be killed and started again.
 
+use std::ops::RangeInclusive;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -36,6 +37,8 @@ pub(super) struct Duel<'a> {
     /// The queue capacity that the master asks for, in bytes.
     pub(super) queue: usize,
     lives: [u64; 2],
+    /// For each side, which of its messages were lost with a segment without a name: at the end of each range.
+    excused: [Vec<RangeInclusive<u64>>; 2],
 }
 
 /// One process.
@@ -54,7 +57,15 @@ impl<'a> Duel<'a> {
         let folder = tempfile::tempdir().context("a folder for the journals")?;
         // Small, so that the queue goes round and is full now and then.
         let queue = 16384;
-        Ok(Duel { peers, pairing, segment: Segment::fresh(suite), folder, queue, lives: [0; 2] })
+        Ok(Duel {
+            peers,
+            pairing,
+            segment: Segment::fresh(suite),
+            folder,
+            queue,
+            lives: [0; 2],
+            excused: Default::default(),
+        })
     }
 
     /// Starts a side's next process.
@@ -112,7 +123,21 @@ impl<'a> Duel<'a> {
     pub(super) fn account(&self) -> Result<Account> {
         let master = Journal::read(&self.journal(Side::Master))?;
         let slave = Journal::read(&self.journal(Side::Slave))?;
-        Ok(master.account(&slave)?.and(slave.account(&master)?))
+        let [of_master, of_slave] = &self.excused;
+        Ok(master.account(&slave, of_master)?.and(slave.account(&master, of_slave)?))
+    }
+
+    /// The greatest number that a side has received so far.
+    pub(super) fn received(&self, side: Side) -> Result<u64> {
+        Ok(Journal::read(&self.journal(side))?.received)
+    }
+
+    /// Excuses what a side that was killed had sent after `received`, the last number that the other side had: as much
+    /// as was not carried over. What was, came in order, so that only the last ones may be missing.
+    pub(super) fn excuse_after(&mut self, side: Side, received: u64) -> Result<()> {
+        let sent = Journal::read(&self.journal(side))?.intended;
+        self.excused[side as usize].push(received + 1..=sent);
+        Ok(())
     }
 }
 
@@ -145,6 +170,14 @@ impl Life {
             return Ok(None);
         }
         self.until("the peer's death", |state, _| gone(state)).map(Some)
+    }
+
+    /// Waits until it has said that its peer is in this state.
+    pub(super) fn sees(&mut self, state: &str) -> Result<()> {
+        if self.peer_state == state {
+            return Ok(());
+        }
+        self.until(&format!("a peer that is {state}"), |said, _| said == state).map(drop)
     }
 
     /// Listens until its peer's state, as it said last, and what it says now are what is waited for.

@@ -3,6 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
 
 use super::account::Account;
 use super::duel::{Crash, Duel, Life, rest, service};
@@ -37,6 +38,12 @@ enum Moment {
     Survives,
     /// Its master leaves and comes back with another segment: while it waits, or while it goes on talking.
     Follows { talking: bool },
+    /// Its master is killed with messages unread, and the next one replaces the segment: they are carried over.
+    Carries,
+    /// The name of its segment is removed while both talk.
+    Guards,
+    /// After that, at rest, its slave is killed.
+    MovesAlone,
 }
 
 /// When a point is passed, and by whom.
@@ -55,6 +62,9 @@ fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
         "bury" => (Moment::Survives, BOTH),
         "reconnect" => (Moment::Follows { talking: false }, SLAVE),
         "follow" => (Moment::Follows { talking: true }, SLAVE),
+        "carry" => (Moment::Carries, SLAVE),
+        "guard" if point == "guard.made" => (Moment::Guards, MASTER),
+        "guard" => (Moment::MovesAlone, MASTER),
         "keep" | "write" | "read" | "send" | "arena" | "publish" | "loan" | "batch" | "recv" | "release"
         | "park" | "wake" => (Moment::Talks, BOTH),
         _ => bail!("nothing is known that passes the crash point {point}"),
@@ -129,12 +139,9 @@ impl<'a> Drills<'a> {
     fn die_at_start(&mut self, moment: Moment, crash: Crash) -> Result<()> {
         match moment {
             Moment::Replaces => {
-                // At rest, since what a master has not read when it replaces its segment is lost with it.
-                let (mut victim, _) = self.pair(None)?;
-                rest(&mut victim, self.survivor()?)?;
+                let (victim, _) = self.pair(None)?;
                 victim.peer.kill()?;
-                self.go_on()?;
-                self.duel.queue = if self.duel.queue == OTHER_QUEUE { OTHER_QUEUE / 2 } else { OTHER_QUEUE };
+                self.ask_for_another_queue();
             }
             Moment::Creates => {}
             // On a seat that somebody was killed on.
@@ -174,13 +181,42 @@ impl<'a> Drills<'a> {
                 }
                 self.survivor = Some(self.duel.start(self.victim.other(), None)?);
             }
+            Moment::Carries => {
+                let mut master = self.survivor.take().context("the survivor is there")?;
+                // A master that stands still leaves messages unread.
+                master.peer.signal(Signal::SIGSTOP)?;
+                victim.sees("frozen")?;
+                master.peer.end_by_force()?;
+                let received = self.duel.received(self.victim.other())?;
+                self.ask_for_another_queue();
+                self.duel.arm()?;
+                self.survivor = Some(self.duel.start(self.victim.other(), None)?);
+                victim.dies(crash)?;
+                // It held the last reference to the old segment, and what was in there alone.
+                return self.duel.excuse_after(self.victim, received);
+            }
+            Moment::Guards => {
+                self.duel.arm()?;
+                self.duel.segment.remove()?;
+            }
+            Moment::MovesAlone => {
+                rest(&mut victim, self.survivor()?)?;
+                self.duel.segment.remove()?;
+                self.duel.segment.comes_back()?;
+                self.duel.arm()?;
+                self.survivor.take().context("the survivor is there")?.peer.kill()?;
+            }
             _ => self.duel.arm()?,
         }
         victim.dies(crash)
     }
 
-    /// Has a survivor that rests go on, once it has noticed that the other is gone: what a slave sends before that, into
-    /// a segment that no master will take over, has nobody to receive it.
+    /// The next master replaces the segment.
+    fn ask_for_another_queue(&mut self) {
+        self.duel.queue = if self.duel.queue == OTHER_QUEUE { OTHER_QUEUE / 2 } else { OTHER_QUEUE };
+    }
+
+    /// Has a survivor that rests go on, once it has noticed that the other is gone.
     fn go_on(&mut self) -> Result<()> {
         let survivor = self.survivor()?;
         survivor.notices()?;
