@@ -36,24 +36,38 @@ struct Start<'a> {
     patient: bool,
 }
 
+/// What a start-up leads to.
+#[derive(Debug)]
+pub(crate) struct Started {
+    pub(crate) attachment: Attachment,
+    /// The segment that a master replaced, both of whose seats it holds: what is in there is for it to move over.
+    pub(crate) replaced: Option<Attachment>,
+}
+
+impl From<Attachment> for Started {
+    fn from(attachment: Attachment) -> Self {
+        Started { attachment, replaced: None }
+    }
+}
+
 /// Opens a segment in the role that `config` asks for.
 ///
 /// # Errors
 /// As [`Builder::open`].
-pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Attachment> {
+pub(crate) fn start(name: &SegmentName, config: &Builder) -> Result<Started> {
     let start = Start { name, config, since: Instant::now(), patient: true };
     loop {
         let found = match Region::open(name, config.any_owner)? {
             Opened::Missing if config.role == Role::Slave => start.wait("there is no such segment")?,
-            Opened::Missing => start.create(1, None)?,
+            Opened::Missing => start.create(1, None)?.map(Started::from),
             Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
             Opened::Mapped(region) => match start.inspect(&region)? {
                 None => start.wait("its header is empty, as if somebody had begun to make it")?,
                 Some(plan) => start.join(region, plan)?,
             },
         };
-        if let Some(attachment) = found {
-            return Ok(attachment);
+        if let Some(started) = found {
+            return Ok(started);
         }
     }
 }
@@ -95,7 +109,7 @@ pub(crate) fn stand_in(name: &SegmentName, config: &Builder, old: &Attachment) -
 
 impl Start<'_> {
     /// Waits a moment for somebody else; `Ok(None)` to look again.
-    fn wait(&self, found: &'static str) -> Result<Option<Attachment>> {
+    fn wait(&self, found: &'static str) -> Result<Option<Started>> {
         let waited = self.since.elapsed();
         if waited >= self.config.connect_timeout {
             if self.config.role != Role::Slave {
@@ -161,11 +175,13 @@ impl Start<'_> {
 
     /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
     /// again.
-    fn join(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
+    fn join(&self, region: Region, plan: Plan) -> Result<Option<Started>> {
         let joined = match self.config.role {
-            Role::Slave => return self.join_as_slave(region, plan),
+            Role::Slave => return Ok(self.join_as_slave(region, plan)?.map(Started::from)),
             Role::Master => return self.join_as_master(region, plan),
-            Role::Auto if self.master_lives(&region) => self.join_as_slave(region, plan),
+            Role::Auto if self.master_lives(&region) => {
+                self.join_as_slave(region, plan).map(|joined| joined.map(Started::from))
+            }
             Role::Auto => self.join_as_master(region, plan),
         };
         match joined {
@@ -187,7 +203,12 @@ impl Start<'_> {
             ));
         }
         if !self.claim(&region, Role::Slave)? {
-            return Err(self.seat_taken(&region, Role::Slave));
+            // By a master that has just replaced this segment, perhaps.
+            return if region.is_named(self.name) {
+                Err(self.seat_taken(&region, Role::Slave))
+            } else {
+                Ok(None)
+            };
         }
         crash_point!("attach.claimed");
         if !region.is_named(self.name) {
@@ -202,7 +223,7 @@ impl Start<'_> {
 
     /// Takes a dead master's segment over, with all that is unread in it; or replaces it, if it has not the
     /// configured sizes, or if it is one of ESHM 1.x that no slave is attached to.
-    fn join_as_master(&self, region: Region, plan: Plan) -> Result<Option<Attachment>> {
+    fn join_as_master(&self, region: Region, plan: Plan) -> Result<Option<Started>> {
         if !self.claim(&region, Role::Master)? {
             return Err(self.seat_taken(&region, Role::Master));
         }
@@ -214,7 +235,13 @@ impl Start<'_> {
             plan.legacy && !region.is_locked(Role::Slave) && !self.legacy_lives(&region, Role::Slave);
         if abandoned || self.mismatch(plan).is_some() {
             let generation = region.header().master_generation.load(Ordering::Relaxed);
-            return self.create(generation.wrapping_add(1), Some(&region));
+            let created = self.create(generation.wrapping_add(1), Some(&region))?;
+            return Ok(created.map(|attachment| Started {
+                attachment,
+                // A slave that lives moves over what is in the old segment.
+                replaced: (!plan.legacy && region.lock(Role::Slave) == Ok(true))
+                    .then(|| Attachment::new(Arc::new(region), plan, Role::Master)),
+            }));
         }
         self.reserve(&region, plan)?;
         if let Err(error) = region.set_access(self.config.mode, self.config.group) {
@@ -225,7 +252,7 @@ impl Start<'_> {
         attachment.describe(self.config);
         crash_point!("takeover.described");
         attachment.occupy();
-        Ok(Some(attachment))
+        Ok(Some(attachment.into()))
     }
 
     /// An ESHM 1.x master reserves no memory for its segment: on a full /dev/shm the first access would be a SIGBUS.

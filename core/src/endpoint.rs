@@ -8,7 +8,7 @@ use crate::batch::BatchError;
 use crate::config::{Builder, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::PeerState;
-use crate::link::Link;
+use crate::link::{Link, Origin};
 use crate::name::SegmentName;
 use crate::queue::Broken;
 use crate::receiver::{Message, Receiver};
@@ -86,9 +86,10 @@ impl Endpoint {
     }
 
     pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Self> {
-        let open = Arc::new(Open(Link::open(name, config)?));
-        let sender = Sender::new(Side::new(Arc::clone(&open)))?;
-        Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open)) })
+        let (link, origin) = Link::open(name, config)?;
+        let open = Arc::new(Open(link));
+        let sender = Sender::new(Side::new(Arc::clone(&open), origin.clone()))?;
+        Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open, origin)) })
     }
 
     /// Both halves, for two scoped threads, or to send while a received message is borrowed.
@@ -292,9 +293,8 @@ inspection!(Sender, side.link);
 inspection!(Receiver, side.link);
 
 impl Side {
-    fn new(open: Arc<Open>) -> Self {
+    fn new(open: Arc<Open>, Origin { attachment, epoch }: Origin) -> Self {
         let link = Arc::clone(&open.0);
-        let (attachment, epoch) = link.attachment();
         let calm = link.calm(epoch);
         Side { link, _open: open, attachment, epoch, calm }
     }

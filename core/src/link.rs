@@ -7,7 +7,7 @@ mod moving;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
-use crate::attach;
+use crate::attach::{self, Started};
 use crate::attachment::Attachment;
 use crate::carry::Carry;
 use crate::config::{Builder, Disconnect, Role};
@@ -15,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
 use crate::monitor;
 use crate::name::SegmentName;
+use crate::outlet::Outlet;
 use crate::process;
 use crate::stats::Counters;
 use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
@@ -70,6 +71,13 @@ pub(crate) struct Link {
     unreceived_at_close: AtomicU64,
 }
 
+/// Where both halves of an endpoint begin.
+#[derive(Clone, Debug)]
+pub(crate) struct Origin {
+    pub(crate) attachment: Arc<Attachment>,
+    pub(crate) epoch: u32,
+}
+
 #[derive(Debug)]
 struct State {
     attachment: Arc<Attachment>,
@@ -99,40 +107,26 @@ struct Missed {
 }
 
 impl Link {
-    /// Opens the segment and, unless the configuration says otherwise, has the monitor keep the heartbeat.
-    pub(crate) fn open(name: SegmentName, config: Builder) -> Result<Arc<Link>> {
+    /// Opens the segment and, unless the configuration says otherwise, has the monitor keep the heartbeat. Returns also
+    /// the segment where the halves begin, with its epoch: the one that a master has replaced comes first.
+    pub(crate) fn open(name: SegmentName, config: Builder) -> Result<(Arc<Link>, Origin)> {
         sync::register_fences();
-        let attachment = Arc::new(attach::start(&name, &config)?);
+        let Started { attachment, replaced } = attach::start(&name, &config)?;
+        // What a broken segment holds cannot be found.
+        let replaced = replaced.map(Arc::new).filter(|old| Outlet::open(Arc::clone(old)).is_ok());
+        let attachment = Arc::new(attachment);
+        let first = replaced.as_ref().unwrap_or(&attachment);
+        let origin = Origin { attachment: Arc::clone(first), epoch: 0 };
         let now = Instant::now();
-        let state = State {
-            watch: Watch::new(attachment.peer_pulse(), now),
-            identity: (attachment.peer_pulse().pid, attachment.peer_generation()),
-            next_beat: now,
-            traffic: (0, now),
-            missed: None,
-            last_stats: (0, 0),
-            trail: Trail::default(),
-            stand_in: None,
-            next_name_check: now + guard::INTERVAL,
-            attachment: Arc::clone(&attachment),
-        };
-        let link = Arc::new(Link {
-            role: attachment.role(),
-            counters: Counters::default(),
-            stamp: process::stamp(),
-            state: Mutex::new(state),
-            changed: Condvar::new(),
-            attention: AtomicU32::new(0),
-            peer: AtomicU32::new(PeerState::Absent as u32),
-            lost: AtomicBool::new(false),
-            silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
-            carry: Mutex::default(),
-            unreceived_at_close: AtomicU64::new(0),
-            name,
-            config,
-        });
+        let link = Arc::new(Link::new(name, config, first, now));
         tracing::debug!(segment = link.name.as_str(), role = %link.role, "attached");
-        link.look(&mut link.state(), now);
+        {
+            let mut state = link.state();
+            if replaced.is_some() {
+                link.move_to(&mut state, attachment, now);
+            }
+            link.look(&mut state, now);
+        }
         if link.config.background {
             monitor::watch(&link).map_err(|source| {
                 link.close();
@@ -146,7 +140,38 @@ impl Link {
         } else {
             monitor::close_at_exit(&link);
         }
-        Ok(link)
+        Ok((link, origin))
+    }
+
+    fn new(name: SegmentName, config: Builder, attachment: &Arc<Attachment>, now: Instant) -> Link {
+        let pulse = attachment.peer_pulse();
+        let state = State {
+            watch: Watch::new(pulse, now),
+            identity: (pulse.pid, attachment.peer_generation()),
+            next_beat: now,
+            traffic: (0, now),
+            missed: None,
+            last_stats: (0, 0),
+            trail: Trail::default(),
+            stand_in: None,
+            next_name_check: now + guard::INTERVAL,
+            attachment: Arc::clone(attachment),
+        };
+        Link {
+            role: attachment.role(),
+            counters: Counters::default(),
+            stamp: process::stamp(),
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+            attention: AtomicU32::new(0),
+            peer: AtomicU32::new(PeerState::Absent as u32),
+            lost: AtomicBool::new(false),
+            silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
+            carry: Mutex::default(),
+            unreceived_at_close: AtomicU64::new(0),
+            name,
+            config,
+        }
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
@@ -205,10 +230,9 @@ impl Link {
         if self.config.background { epoch.wrapping_mul(EPOCH) } else { u32::MAX }
     }
 
-    /// The attachment, and its epoch.
-    pub(crate) fn attachment(&self) -> (Arc<Attachment>, u32) {
-        let state = self.state();
-        (Arc::clone(&state.attachment), self.epoch())
+    /// The segment that the endpoint is attached to.
+    fn attachment(&self) -> Arc<Attachment> {
+        Arc::clone(&self.state().attachment)
     }
 
     /// The peer's state as it was last judged.
@@ -227,12 +251,12 @@ impl Link {
 
     /// The peer's generation. In a forked child 0: the locks there may be held by nobody.
     pub(crate) fn generation(&self) -> u64 {
-        if self.is_forked() { 0 } else { self.attachment().0.generation() }
+        if self.is_forked() { 0 } else { self.attachment().generation() }
     }
 
     /// Whether the peer is an ESHM 1.x process, by the header. Not known in a forked child.
     pub(crate) fn peer_is_legacy(&self) -> bool {
-        !self.is_forked() && self.attachment().0.peer_is_legacy()
+        !self.is_forked() && self.attachment().peer_is_legacy()
     }
 
     /// The greatest value and the greatest message, in bytes. 0 in a forked child.
@@ -240,7 +264,7 @@ impl Link {
         if self.is_forked() {
             return (0, 0);
         }
-        let (attachment, _) = self.attachment();
+        let attachment = self.attachment();
         (attachment.data_size(), attachment.queue_capacity().unwrap_or(attachment.data_size()))
     }
 

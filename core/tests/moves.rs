@@ -331,3 +331,25 @@ fn statistics_see_messages() {
     until("the reconnection", || master.stats().unwrap().reconnects == 1);
     drop(again);
 }
+
+#[test]
+fn a_master_that_replaces_a_segment_moves_what_both_ends_left_there() {
+    let segment = Name::new("moves-replaced");
+    let mut first = builder(&segment, Role::Master).auto_cleanup(false).open().unwrap();
+    let mut slave = open(&segment, Role::Slave);
+    slave.send(b"to the next master").unwrap();
+    slave.write(b"value").unwrap();
+    drop(slave);
+    first.send(b"to the next slave").unwrap();
+    first.send(&[1; 300]).unwrap();
+    drop(first);
+    let mut second = builder(&segment, Role::Master).queue_capacity(1000).open().unwrap();
+    assert_eq!(received(&mut second), b"to the next master");
+    assert_eq!(&*second.read_timeout(LONG).unwrap().unwrap(), b"value");
+    second.send(b"and this").unwrap();
+    let mut slave = open(&segment, Role::Slave);
+    let messages = [received(&mut slave), received(&mut slave), received(&mut slave)];
+    assert_eq!(messages, [b"to the next slave".to_vec(), vec![1; 300], b"and this".to_vec()]);
+    slave.send(b"answer").unwrap();
+    assert_eq!(received(&mut second), b"answer");
+}
