@@ -244,7 +244,11 @@ impl Link {
     /// The peer's state. Of an endpoint without the monitor: as of now, and taken note of.
     pub(crate) fn peer_state(&self) -> PeerState {
         if !self.config.background && self.check().is_ok() {
-            self.look(&mut self.state(), Instant::now());
+            let mut state = self.state();
+            // Asked with the lock: after a close the segment is no affair of ours any more.
+            if !self.is_closed() {
+                self.look(&mut state, Instant::now());
+            }
         }
         self.verdict()
     }
@@ -401,6 +405,8 @@ impl Link {
     pub(crate) fn update_heartbeat(&self) -> Result<()> {
         self.check()?;
         let mut state = self.state();
+        // Asked again with the lock: another thread may have closed the endpoint, and a successor have the seat.
+        self.check()?;
         state.attachment.beat();
         self.look(&mut state, Instant::now());
         Ok(())
@@ -409,15 +415,16 @@ impl Link {
     /// Judges the peer, and does what follows from it.
     fn look(&self, state: &mut State, now: Instant) {
         let attachment = Arc::clone(&state.attachment);
-        let pulse = attachment.peer_pulse();
+        let mut pulse = attachment.peer_pulse();
         let threshold = self.config.stale_threshold;
         let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
-        let mut verdict =
-            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
-        if verdict == PeerState::Closed && before != PeerState::Closed && attachment.peer_is_seated() {
-            // It is just sitting down, on the seat of one that was killed, or just getting up.
-            verdict = before;
+        let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
+        if looks_closed && attachment.peer_is_seated() {
+            // It is just sitting down, on the seat of one that was killed, or just getting up; or stopped while it does.
+            pulse.alive = true;
         }
+        let verdict =
+            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
         self.note_identity(state, &attachment, pulse.pid);
         if verdict != before {
             tracing::debug!(segment = self.name.as_str(), peer = %self.role.peer(), from = %before, to = %verdict);

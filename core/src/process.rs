@@ -24,29 +24,35 @@ pub(crate) fn stamp() -> u32 {
     FORKS.load(Ordering::Relaxed)
 }
 
-/// A file that holds locks, and is not shared with forked children.
+/// A segment's file. One that may hold locks is not shared with forked children.
 #[derive(Debug)]
-pub(crate) struct UnsharedFile {
-    // Dropped first, so that the list never has a number that was closed, and may mean another file by then.
-    _listed: Listed,
+pub(crate) struct SegmentFile {
+    // Dropped first, so that the list never has a number that was closed, and may mean another file by then. `None`: not in
+    // the list.
+    _listed: Option<Listed>,
     file: File,
 }
 
 #[derive(Debug)]
 struct Listed(RawFd);
 
-impl UnsharedFile {
+impl SegmentFile {
     /// Opens a file. A fork does not come between its opening and its being known here.
     pub(crate) fn open<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         install_hooks();
         let mut fds = lock_fds();
         let file = File::from(open()?);
         fds.push(file.as_raw_fd());
-        Ok(UnsharedFile { _listed: Listed(file.as_raw_fd()), file })
+        Ok(SegmentFile { _listed: Some(Listed(file.as_raw_fd())), file })
+    }
+
+    /// Opens a file that will hold no locks: forked children may go on using it.
+    pub(crate) fn open_shared<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
+        Ok(SegmentFile { _listed: None, file: File::from(open()?) })
     }
 }
 
-impl Deref for UnsharedFile {
+impl Deref for SegmentFile {
     type Target = File;
 
     fn deref(&self) -> &File {

@@ -333,6 +333,8 @@ impl QueueSender {
 
     #[inline(never)]
     fn push(&mut self, bytes: &[u8]) -> Result<bool, Broken> {
+        // Whatever sends ends a loan: its place is given out again below.
+        self.loan = None;
         if !self.has_slot()? {
             return Ok(false);
         }
@@ -539,6 +541,11 @@ impl QueueReceiver {
         let (start, _, len) = self.memory.arena_place(slot, len)?;
         crash_point!("recv.located");
         Ok(Lent { start: self.memory.arena_at(start), len })
+    }
+
+    /// Returns the most messages that the queue can hold.
+    pub(crate) fn slots(&self) -> usize {
+        self.memory.slots.len()
     }
 
     /// Returns how many messages are published and not released, those that are lent included.

@@ -251,6 +251,8 @@ impl Receiver {
             return Ok(1);
         };
         let Some(queue) = &mut self.queue else { return Ok(0) };
+        // A peer that writes marks meanwhile could make more of them.
+        let most = most.min(queue.slots());
         let (mut count, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(lent) = next {
@@ -600,12 +602,14 @@ impl Message<'_> {
         }
     }
 
-    /// The message as text: see [`text::decode`].
+    /// Returns a copy of the message as text: see [`text::decode`]. It is copied before it is checked, so that a peer
+    /// that goes on writing cannot make text of what is none.
     ///
     /// # Errors
     /// [`Error::InvalidText`].
-    pub fn text(&self) -> Result<&str> {
-        text::decode(self)
+    pub fn text(&self) -> Result<String> {
+        let copy = self.to_vec();
+        text::decode(&copy).map(str::to_owned)
     }
 
     /// The message's memory, without the borrow: for bindings. It is valid until [`Receiver::release`] or any other

@@ -14,6 +14,7 @@ use std::ptr::NonNull;
 use memmap2::{MmapOptions, MmapRaw};
 use nix::fcntl::{AtFlags, FcntlArg, OFlag};
 use nix::sys::resource::{Resource, getrlimit};
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::stat::Mode;
 use nix::unistd::Gid;
 
@@ -22,7 +23,7 @@ use crate::error::{Error, Result};
 use crate::layout::Header;
 use crate::memory::Memory;
 use crate::name::SegmentName;
-use crate::process::UnsharedFile;
+use crate::process::SegmentFile;
 
 /// Where glibc's and musl's `shm_open` put a shared memory object.
 const DIRECTORY: &str = "/dev/shm";
@@ -31,7 +32,7 @@ const DIRECTORY: &str = "/dev/shm";
 #[derive(Debug)]
 pub(crate) struct Region {
     map: MmapRaw,
-    file: UnsharedFile,
+    file: SegmentFile,
 }
 
 /// Where a name leads, seen from a segment that had it.
@@ -70,7 +71,7 @@ impl Region {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
         let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
         let wanted = Mode::from_bits_truncate(mode.unwrap_or(0o666));
-        let file = UnsharedFile::open(|| nix::fcntl::open(DIRECTORY, flags, wanted))
+        let file = SegmentFile::open(|| nix::fcntl::open(DIRECTORY, flags, wanted))
             .map_err(failed("making a file in /dev/shm"))?;
         if let Some(group) = group {
             nix::unistd::fchown(&*file, None, Some(Gid::from_raw(group)))
@@ -138,19 +139,21 @@ impl Region {
         // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let object = format!("/{}", name.file_name());
-        let file =
-            match UnsharedFile::open(|| nix::sys::mman::shm_open(object.as_str(), flags, Mode::empty())) {
-                Ok(file) => file,
-                Err(nix::Error::ENOENT) => return Ok(Opened::Missing),
-                Err(nix::Error::ELOOP) => {
-                    return Err(foreign("the file", "a symbolic link".into(), "a regular file"));
-                }
-                // glibc makes EINVAL of a directory's EISDIR.
-                Err(_) if std::fs::symlink_metadata(path(name)).is_ok_and(|meta| meta.is_dir()) => {
-                    return Err(foreign("the file", "a directory".into(), "a regular file"));
-                }
-                Err(error) => return Err(failed("opening it")(error)),
-            };
+        let open = || nix::sys::mman::shm_open(object.as_str(), flags, Mode::empty());
+        let opened =
+            if access == OFlag::O_RDONLY { SegmentFile::open_shared(open) } else { SegmentFile::open(open) };
+        let file = match opened {
+            Ok(file) => file,
+            Err(nix::Error::ENOENT) => return Ok(Opened::Missing),
+            Err(nix::Error::ELOOP) => {
+                return Err(foreign("the file", "a symbolic link".into(), "a regular file"));
+            }
+            // glibc makes EINVAL of a directory's EISDIR.
+            Err(_) if std::fs::symlink_metadata(path(name)).is_ok_and(|meta| meta.is_dir()) => {
+                return Err(foreign("the file", "a directory".into(), "a regular file"));
+            }
+            Err(error) => return Err(failed("opening it")(error)),
+        };
         let meta = file.metadata().map_err(|error| failed("inspecting it")(errno(&error)))?;
         if !meta.is_file() {
             let found = match meta.file_type() {
@@ -279,14 +282,27 @@ fn path(name: &SegmentName) -> String {
     format!("{DIRECTORY}/{}", name.file_name())
 }
 
+/// How much memory is reserved at a time: about 10 ms' worth.
+const PIECE: usize = 16 << 20;
+
 /// Has the system set the memory aside now, so that it cannot be missing when it is used.
+///
+/// tmpfs undoes a reservation that a signal interrupts. A profiler's timer would have it start again for ever, so it is
+/// done in pieces, with signals blocked during each.
 fn reserve(file: &File, len: usize) -> nix::Result<()> {
-    loop {
-        match nix::fcntl::posix_fallocate(file, 0, len as libc::off_t) {
-            Err(nix::Error::EINTR) => {}
-            done => return done,
-        }
+    for start in (0..len).step_by(PIECE) {
+        let piece = PIECE.min(len - start);
+        with_signals_blocked(|| nix::fcntl::posix_fallocate(file, start as i64, piece as i64))?;
     }
+    Ok(())
+}
+
+fn with_signals_blocked<T>(call: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
+    let mut before = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    let done = call();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    done
 }
 
 fn attach_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {

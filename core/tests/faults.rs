@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
-use eshm::{Builder, Endpoint, PeerState, Role};
+use eshm::{Builder, Endpoint, Observer, PeerState, Role};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
@@ -340,6 +340,10 @@ fn fork_and_use(segment: &str) {
         i32::from(&*slave.recv().unwrap() != b"hello")
     });
     say(exit_code(child));
+    // An observer takes no part, and so goes on.
+    let mut observer = Observer::open(segment).unwrap();
+    let child = fork_to(|| i32::from(observer.look().master.state != PeerState::Alive));
+    say(exit_code(child));
     let master = kept.as_mut().unwrap();
     master.send(b"still the parent's").unwrap();
     told();
@@ -349,6 +353,7 @@ fn fork_and_use(segment: &str) {
 fn a_forked_child_is_refused_and_leaves_its_parents_endpoint_alone() {
     let name = Name::new("fork");
     let child = Child::start("fork", &name);
+    child.expect("0");
     child.expect("0");
     child.expect("0");
     assert_receives(&mut Endpoint::slave(&name).unwrap(), b"still the parent's");

@@ -154,7 +154,7 @@ impl Duplex for Batches {
 
     fn flush(&mut self) -> Result<()> {
         let count = std::mem::take(&mut self.count);
-        Ok(self.endpoint.send_many(&self.gathered[..count])?)
+        Ok(self.endpoint.send_many(&self.gathered[..count]).map_err(eshm::Error::from)?)
     }
 
     fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {

@@ -62,7 +62,7 @@ fn answer(
         ["try-recv"] => return Ok(message(endpoint.try_recv()?)),
         ["recv"] => return Ok(message(Some(endpoint.recv()?))),
         ["recv", timeout] => return Ok(message(endpoint.recv_timeout(millis(timeout)?)?)),
-        ["recv-text"] => return Ok(Observation::Text { text: endpoint.recv()?.text()?.to_owned() }),
+        ["recv-text"] => return Ok(Observation::Text { text: endpoint.recv()?.text()? }),
         _ => return Err(format!("{words:?} is no command").into()),
     }
     Ok(Observation::Ok)
