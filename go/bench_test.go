@@ -11,8 +11,10 @@ func BenchmarkSendAndRecv(b *testing.B) {
 		if err := master.Send(b.Context(), message); err != nil {
 			b.Fatal(err)
 		}
-		if _, err := slave.Recv(b.Context()); err != nil {
+		received, err := slave.Borrow(b.Context())
+		if err != nil {
 			b.Fatal(err)
 		}
+		received.Release()
 	}
 }

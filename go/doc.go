@@ -17,12 +17,14 @@
 // latest value: a new one replaces the one before, and a reader is told how many it has missed. Both directions have
 // both.
 //
-// Messages are read in place: see [Endpoint.Recv] for how long they stay. [Endpoint.Loan] writes in place, too.
+// What is received belongs to the caller. [Endpoint.Borrow] lends a message where it lies, without a copy, until it is
+// released; [Endpoint.Loan] writes in place.
 //
 // # Peers that come and go
 //
 // The order of start-up does not matter. A process that is killed is followed by another one, which goes on where it
-// was: messages that wait are kept, and one that was received and not released is received again. Calls with a
+// was: messages that wait are kept, and one that was borrowed and not released is received again. A slave takes what was not
+// received along to its next master's segment, and looks for that master as long as it is open. Calls with a
 // deadline wait for a peer until then; calls without one fail when the peer has closed its endpoint, or was gone for
 // longer than [WithPatience] says.
 //
@@ -33,7 +35,7 @@
 //
 // # Cost
 //
-// A call that finds what it needs makes no system call and allocates nothing. A call that waits first keeps its
+// A call that finds what it needs makes no system call; Recv and Read allocate the copy, the other forms nothing. A call that waits first keeps its
 // processor busy for a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own. One goroutine
 // per process beats the hearts of all its endpoints, every millisecond.
 //

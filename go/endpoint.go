@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"context"
+	"errors"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -9,8 +10,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// Endpoint is one end of a segment. All of its methods may be called from any number of goroutines; [Endpoint.Recv]
-// says what they must know of each other's messages.
+// Endpoint is one end of a segment. All of its methods may be called from any number of goroutines.
 type Endpoint struct {
 	name     string
 	role     Role
@@ -28,16 +28,27 @@ type Endpoint struct {
 	clock atomic.Int64
 	// away tells that a slave's master is dead, closed or given up, as was last seen.
 	away atomic.Bool
+	// displaced tells that another segment has a master's name.
+	displaced atomic.Bool
+	// moved tells that the sender may have something to carry over.
+	moved atomic.Bool
 
-	mu          sync.Mutex
-	link        *link // as current, but until the end of Close
-	closing     bool
-	lastLife    uint64    // the highest generation told
-	trouble     time.Time // since when the peer is stale, or zero
-	gaveUp      bool      // the patience with a stale peer is over
-	nextBeat    time.Time
-	nextAttempt time.Time // to find another master
-	urgent      int       // ticks for which all sleepers are woken
+	mu            sync.Mutex
+	link          *link // as current, but until the end of Close
+	peer          life  // the last one seen
+	closing       bool
+	trail         []*link   // retained: segments that were left with something unread, oldest first
+	messagesAt    int       // the epoch where messages are received
+	valuesAt      int       // and where values are read
+	standIn       *link     // the second segment of a master whose name was removed
+	lastLife      uint64    // the highest generation told
+	trouble       time.Time // since when the peer is stale, or zero
+	troubled      life      // the peer's then
+	gaveUp        bool      // the patience with a stale peer is over
+	nextBeat      time.Time
+	nextAttempt   time.Time // to find another master
+	nextNameCheck time.Time
+	urgent        int // ticks for which all sleepers are woken
 }
 
 // Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching
@@ -55,10 +66,14 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{name: name, role: l.role, settings: settings, link: l}
+	e := &Endpoint{name: name, role: l.role, settings: settings, link: l, nextNameCheck: time.Now().Add(nameInterval)}
 	e.send.endpoint, e.recv.endpoint = e, e
 	e.current.Store(l)
-	if err := e.attach(); err != nil {
+	err = e.attach(opener.replaced)
+	if opener.replaced != nil {
+		opener.replaced.release()
+	}
+	if err != nil {
 		_ = e.Close()
 		return nil, err
 	}
@@ -67,21 +82,34 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	return e, nil
 }
 
-// attach gives both directions their link.
-func (e *Endpoint) attach() error {
-	e.recv.attach(e.retainCurrent())
-	e.recv.attachBox(e.retainCurrent())
+// attach gives both directions their link. A segment that this master has replaced comes first.
+func (e *Endpoint) attach(replaced *link) error {
 	next := e.retainCurrent()
 	if err := e.send.attach(next); err != nil {
 		next.release()
 		return err
 	}
+	first := e.link
+	if replaced != nil {
+		// What a broken segment holds cannot be found.
+		if _, err := replaced.outQueue.resume(); err == nil {
+			first = replaced
+			e.link.epoch = first.epoch + 1
+			first.retain()
+			e.send.leave(first)
+			e.moved.Store(true)
+		}
+	}
+	first.retain()
+	e.recv.attach(first)
+	first.retain()
+	e.recv.attachBox(first)
 	return nil
 }
 
 // Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can
-// still be received by the peer. What was received is released, and its bytes must not be used any more. Calls that
-// wait return [ErrClosed]. Closing again does nothing.
+// still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is released,
+// and its bytes must not be used any more. Calls that wait return [ErrClosed]. Closing again does nothing.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	closing := e.closing
@@ -94,15 +122,22 @@ func (e *Endpoint) Close() error {
 	e.send.close()
 	e.recv.close()
 	dismiss(e)
+	// Before the seat is given up: see there.
+	e.sleepers.close()
 	e.mu.Lock()
-	l := e.link
+	l, unlink := e.link, e.role == Master && !e.settings.keep
 	e.link = nil
-	err := l.leave(e.role == Master && !e.settings.keep)
+	err := l.leave(unlink)
+	if e.standIn != nil {
+		err = errors.Join(err, e.standIn.leave(unlink))
+		e.dropStandIn()
+	}
+	for _, one := range e.trail {
+		one.release()
+	}
+	e.trail = nil
 	e.mu.Unlock()
 	l.release()
-	for e.sleepers.wake(true) > 0 {
-		time.Sleep(glance)
-	}
 	e.settings.logger.Info("eshm: closed", "segment", e.name, "role", e.role)
 	if err != nil {
 		return fail(ErrAttach, e.name, err, "closed, but %s cannot be removed: %v", path(e.name), err)
@@ -120,6 +155,10 @@ func (e *Endpoint) retainCurrent() *link {
 	e.link.retain()
 	return e.link
 }
+
+// Unreceived is how many of the messages that this endpoint has sent were not received: not released by a receiver. After
+// Close: how many that were then.
+func (e *Endpoint) Unreceived() uint64 { return e.send.unreceived() }
 
 // Name is the segment's name.
 func (e *Endpoint) Name() string { return e.name }
@@ -223,16 +262,25 @@ func (e *Endpoint) examine(now time.Time) {
 	l := e.link
 	before := l.state
 	state := l.look(now, e.settings.staleThreshold)
+	if one := l.peerLife(); one != e.peer {
+		if e.peer.number != 0 {
+			e.counts.reconnects.Add(1)
+		}
+		e.peer = one
+	}
 	if state != before {
 		e.settings.logger.Info("eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		// Twice, for those who were just about to sleep.
 		e.urgent = 2
 	}
 	if state == Alive || state == Absent {
+		if !e.trouble.IsZero() && l.peerLife() == e.troubled {
+			e.counts.stalls.Add(1)
+		}
 		e.trouble, e.gaveUp = time.Time{}, false
 	} else {
 		if e.trouble.IsZero() {
-			e.trouble = now
+			e.trouble, e.troubled = now, l.peerLife()
 		}
 		e.gaveUp = now.Sub(e.trouble) >= e.settings.patience
 	}
@@ -240,14 +288,14 @@ func (e *Endpoint) examine(now time.Time) {
 }
 
 // whyAway says why a slave does not write now; nil if its master is back.
-func (e *Endpoint) whyAway() error {
+func (e *Endpoint) whyAway(unreceived func() uint64) error {
 	switch state, gaveUp := e.examinePeer(); {
 	case state != Dead && state != Closed && !gaveUp:
 		return nil
 	case !gaveUp:
 		return failReconnecting(e.name)
 	case state == Closed:
-		return failPeerClosed(e.name, Master)
+		return failPeerClosed(e.name, Master, unreceived())
 	default:
 		return failPeerStale(e.name, Master, state)
 	}
@@ -258,6 +306,15 @@ var begun = time.Now()
 
 // tick is the keeper's visit.
 func (e *Endpoint) tick(now time.Time, period time.Duration) {
+	e.keep(now, period)
+	// Without mu, which the sender takes, too.
+	if e.moved.Load() && e.send.tend() {
+		e.moved.Store(false)
+	}
+}
+
+// keep is the part of the visit that the endpoint's own state is for.
+func (e *Endpoint) keep(now time.Time, period time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.link == nil {
@@ -266,38 +323,24 @@ func (e *Endpoint) tick(now time.Time, period time.Duration) {
 	// Ticks are not exact: one that comes a little early counts.
 	if now.Add(period / 2).After(e.nextBeat) {
 		e.link.self.heartbeat.Add(1)
+		if e.standIn != nil {
+			e.standIn.self.heartbeat.Add(1)
+		}
+		if e.link.hasQueues() {
+			e.link.outQueue.noteDepth(e.link.outQueue.depth())
+		}
 		e.nextBeat = now.Add(e.settings.heartbeatInterval)
 	}
 	e.clock.Store(now.Sub(begun).Nanoseconds())
 	e.link.publishReads()
 	e.examine(now)
-	if e.role == Slave && !e.trouble.IsZero() && !e.gaveUp && !now.Before(e.nextAttempt) {
+	switch {
+	case e.role == Master:
+		e.guardName(now)
+	case !e.trouble.IsZero() && !now.Before(e.nextAttempt):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
 		e.reconnect()
 	}
 	e.sleepers.wake(e.urgent > 0)
 	e.urgent = max(0, e.urgent-1)
-}
-
-// reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
-// a seat that is not free is tried again at the next attempt.
-func (e *Endpoint) reconnect() {
-	if found, err := shm.Stat(path(e.name)); err != nil || found.ID == e.link.id {
-		return
-	}
-	opener := opener{name: e.name, settings: &e.settings}
-	next, err := opener.slave()
-	if err != nil {
-		e.settings.logger.Warn("eshm: cannot attach to the new segment", "segment", e.name, "error", err)
-		return
-	}
-	old := e.link
-	e.link = next
-	e.current.Store(next)
-	old.release()
-	e.trouble, e.gaveUp = time.Time{}, false
-	e.away.Store(false)
-	e.urgent = 2
-	e.counts.reconnects.Add(1)
-	e.settings.logger.Info("eshm: moved to the new segment", "segment", e.name)
 }

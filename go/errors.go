@@ -48,6 +48,10 @@ var (
 	ErrSeatTaken error = &kind{-15, "seat taken"}
 	// ErrPeerClosed is a wait for a peer that closed its endpoint.
 	ErrPeerClosed error = &kind{-16, "the peer closed its endpoint"}
+	// ErrDisplaced is a call on a master whose file was removed, and whose name leads to another segment now.
+	ErrDisplaced error = &kind{-19, "another segment has the name"}
+	// ErrBorrowed is a receive while a message that was borrowed is not released: see [Endpoint.Borrow].
+	ErrBorrowed error = &kind{-1, "a message is borrowed"}
 	// ErrCorrupt is something in the segment that no endpoint that keeps to the protocol writes.
 	ErrCorrupt error = &kind{-17, "the segment is corrupt"}
 )
@@ -58,7 +62,13 @@ type Error struct {
 	segment string
 	text    string
 	cause   error
+
+	unreceived uint64
 }
+
+// Unreceived is, of an [ErrPeerClosed], how many messages of this endpoint were not received. Those of a slave that stays
+// open go to the next master.
+func (e *Error) Unreceived() uint64 { return e.unreceived }
 
 // Error says what was found, what was expected, and what to do.
 func (e *Error) Error() string {
@@ -68,7 +78,7 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("segment '%s': %s", e.segment, e.text)
 }
 
-// Code is the error's number in the protocol, the same in every language: −1 to −17.
+// Code is the error's number in the protocol, the same in every language: −1 to −19.
 func (e *Error) Code() int { return e.kind.code }
 
 // Transient tells whether the same call may succeed later, without anything being mended.
@@ -123,8 +133,21 @@ func failCorrupt(segment string, why error) error {
 	return fail(ErrCorrupt, segment, nil, "corrupt: %v; stop both processes and remove %s", why, path(segment))
 }
 
-func failPeerClosed(segment string, peer Role) error {
-	return fail(ErrPeerClosed, segment, nil, "the %v closed its endpoint", peer)
+func failPeerClosed(segment string, peer Role, unreceived uint64) error {
+	err := &Error{kind: ErrPeerClosed.(*kind), segment: segment, unreceived: unreceived}
+	err.text = fmt.Sprintf("the %v closed its endpoint", peer)
+	switch {
+	case unreceived == 1:
+		err.text += "; 1 message was not received"
+	case unreceived > 1:
+		err.text += fmt.Sprintf("; %d messages were not received", unreceived)
+	}
+	return err
+}
+
+func failDisplaced(segment string) error {
+	return fail(ErrDisplaced, segment, nil, "its file was removed, and another segment has its name; close this endpoint, "+
+		"and see which process made that one")
 }
 
 func failPeerStale(segment string, peer Role, state PeerState) error {

@@ -89,8 +89,16 @@ type queueControl struct {
 	receiversParked atomic.Uint32 // receiver: how many are parked
 	parkedNumber    atomic.Uint32 // receiver: on the slot of the message of this number
 	_               [120]byte
-	sendersParked   atomic.Uint32 // sender
-	_               [124]byte
+	sender          senderLines
+}
+
+// senderLines is what the sender of a queue says of itself.
+type senderLines struct {
+	_ structs.HostLayout
+
+	parked    atomic.Uint32 // sender: how many are parked on consumed
+	highWater atomic.Uint32 // sender: the most unreleased messages that it has seen
+	_         [120]byte
 }
 
 // slot holds one message, or says where in the arena it lies. It is one cache line.

@@ -53,14 +53,15 @@ func TestStructsLieAsTheProtocolSays(t *testing.T) {
 			"taken": "taken", "taken_waiters": "takenWaiters",
 		},
 		"queue_control": {
-			"consumed": "consumed", "receiver_parked": "receiversParked", "senders_parked": "sendersParked",
+			"consumed": "consumed", "receiver_parked": "receiversParked", "sender": "sender",
 		},
-		"slot": {"mark": "mark", "len": "len", "payload": "payload"},
+		"sender_lines": {"parked": "parked", "high_water": "highWater"},
+		"slot":         {"mark": "mark", "len": "len", "payload": "payload"},
 	}
 	types := map[string]reflect.Type{
 		"header": reflect.TypeFor[header](), "channel_head": reflect.TypeFor[channelHead](),
 		"channel_tail": reflect.TypeFor[channelTail](), "queue_control": reflect.TypeFor[queueControl](),
-		"slot": reflect.TypeFor[slot](),
+		"sender_lines": reflect.TypeFor[senderLines](), "slot": reflect.TypeFor[slot](),
 	}
 	for key, kind := range types {
 		expected := decode[structJSON](t, layout, key)

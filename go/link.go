@@ -26,6 +26,11 @@ type link struct {
 
 	reads atomic.Uint64 // of the mailbox in, by us and our predecessors
 	users atomic.Int32  // who uses the memory: the endpoint, its directions, calls that wait, loans
+	epoch int           // how many segments the endpoint was attached to before; set before it is shown to others
+
+	// holdsMessage tells whether the mailbox out holds a message, and not a value: the segment does not say, and
+	// without queues it may. The sender, and who carries over, write it.
+	holdsMessage atomic.Bool
 
 	// Endpoint.mu guards the rest.
 	judge      judge
@@ -67,6 +72,7 @@ func newLink(name string, role Role, file *shm.File, id shm.ID, memory shm.Memor
 		l.outQueue = queueAt(memory, g, role.out())
 		l.inQueue = queueAt(memory, g, role.peer().out())
 	}
+	l.holdsMessage.Store(!l.hasQueues())
 	l.judge = newJudge(l.peer.pulse(), time.Now())
 	l.users.Store(1)
 	return l
@@ -113,7 +119,7 @@ func (l *link) clearParked(role Role) {
 	out.tail.takenWaiters.Store(0)
 	if l.hasQueues() {
 		inQueue.control.receiversParked.Store(0)
-		outQueue.control.sendersParked.Store(0)
+		outQueue.control.sender.parked.Store(0)
 	}
 }
 
@@ -149,6 +155,44 @@ func (l *link) tidyUp() {
 	}
 	l.clearParked(l.role.peer())
 	_ = l.file.Unlock(start, seatLength)
+}
+
+// takePeerSeat locks the peer's seat, so that nobody else reads or writes this segment any more. It reports false if a
+// peer of ours lives. Whether an ESHM 1.x peer lives, its heartbeat says.
+func (l *link) takePeerSeat() bool {
+	taken, err := l.file.TryLock(seatStart(l.role.peer()), seatLength)
+	return err == nil && taken
+}
+
+// freePeerSeat gives the peer's seat back.
+func (l *link) freePeerSeat() { _ = l.file.Unlock(seatStart(l.role.peer()), seatLength) }
+
+// peerWasLegacy tells whether an ESHM 1.x process sits in the peer's seat, or sat there last.
+func (l *link) peerWasLegacy() bool {
+	pid := l.peer.pid.Load()
+	return pid != 0 && !l.peer.ours(pid)
+}
+
+// hasUnread tells whether anything of the incoming direction is unread: a message that was not released, or a value.
+func (l *link) hasUnread() bool {
+	return l.hasQueues() && l.inQueue.depth() > 0 || !l.in.free()
+}
+
+// messageInMailbox tells whether the outgoing mailbox holds a message that one of ours has not taken.
+func (l *link) messageInMailbox() bool {
+	return l.holdsMessage.Load() && !l.peerWasLegacy() && !l.out.free()
+}
+
+// outgoingDepth is how many messages of the outgoing direction were not released.
+func (l *link) outgoingDepth() uint64 {
+	depth := uint64(0)
+	if l.hasQueues() {
+		depth = uint64(l.outQueue.depth())
+	}
+	if l.messageInMailbox() {
+		depth++
+	}
+	return depth
 }
 
 // publishReads brings the count of reads up to date, which is for statistics, and so not worth a cache line per read.

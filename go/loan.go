@@ -37,7 +37,7 @@ func (s *sender) lend(length int) (*Loan, error) {
 	if length > limit {
 		return nil, failTooLarge(s.endpoint.name, length, limit)
 	}
-	if s.loaned || !inPlace && !s.free() {
+	if s.busy() || !inPlace && !s.free() {
 		return nil, nil
 	}
 	room, ok := reservation{}, true
@@ -60,8 +60,12 @@ func (s *sender) lend(length int) (*Loan, error) {
 // Bytes is where the message is to be written. It must not be used after the loan was sent or dropped.
 func (l *Loan) Bytes() []byte { return l.room.bytes }
 
-// Truncate shortens the message.
-func (l *Loan) Truncate(length int) { l.room.bytes = l.room.bytes[:length] }
+// Truncate shortens the message. A length that is not between 0 and the present one changes nothing.
+func (l *Loan) Truncate(length int) {
+	if length >= 0 && length <= len(l.room.bytes) {
+		l.room.bytes = l.room.bytes[:length]
+	}
+}
 
 // Send sends the message. It does not wait. When the segment was replaced or closed meanwhile, the message is dropped.
 func (l *Loan) Send() error {
@@ -83,8 +87,10 @@ func (l *Loan) Send() error {
 		return nil
 	}
 	s.loaned = false
-	_, err := s.attemptMailbox(l.room.bytes)
-	return err
+	if sent, err := s.attemptMailbox(l.room.bytes); sent || err != nil {
+		return err
+	}
+	return failFull(s.endpoint.name)
 }
 
 // Drop gives the room back. It does nothing after Send, so that it can be deferred.

@@ -2,7 +2,8 @@ package eshm
 
 import "bytes"
 
-// Message is a message or a value that was received. Messages of a queue are lent: see [Endpoint.Recv].
+// Message is a message or a value that was received. It belongs to the caller, unless it is borrowed: see
+// [Endpoint.Borrow].
 type Message struct {
 	// Skipped is how many values were overwritten unread since the last one read. It is 0 for messages, none of which
 	// is ever skipped.
@@ -21,19 +22,19 @@ type lease struct {
 	link     *link
 }
 
-// Bytes is the message itself, not a copy: see [Endpoint.Recv] for how long it stays, and [Message.Clone]. A peer that
-// is not trusted can change it meanwhile.
+// Bytes is the message. That of a borrowed one lies in the segment: see [Endpoint.Borrow] for how long it stays, and
+// [Message.Clone].
 func (m Message) Bytes() []byte { return m.bytes }
 
 // Clone is a copy of the message.
 func (m Message) Clone() []byte { return bytes.Clone(m.bytes) }
 
-// Text is the message as text, without the NUL at its end. It fails with [ErrInvalidText].
-func (m Message) Text() (string, error) { return DecodeText(m.bytes) }
+// Text is a copy of the message as text, without the NUL at its end. It fails with [ErrInvalidText].
+func (m Message) Text() (string, error) { return DecodeText(m.Clone()) }
 
-// Release gives the message, and those received before it, back to the sender, who may now write over them. It need not
-// be called, since the next receive does the same; called early, it makes room early, and marks the message as done: a
-// process that is killed before is followed by one that receives it again.
+// Release gives a borrowed message, and those borrowed before it, back to the sender, who may now write over them. That marks
+// it as received: a process that is killed before is followed by one that receives it again. Of a message that is not
+// borrowed, or not any more, it does nothing.
 func (m Message) Release() {
 	if m.lease == nil {
 		return

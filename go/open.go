@@ -30,7 +30,8 @@ const (
 type opener struct {
 	name     string
 	settings *settings
-	patient  bool // may wait for seats
+	patient  bool  // may wait for seats
+	replaced *link // the segment that a master has replaced, both of whose seats it holds; retained
 }
 
 // errAgain is a race that was lost, or a segment that is not there yet: look again. Its text says what was seen.
@@ -121,12 +122,31 @@ func (o *opener) master(eager bool) (*link, error) {
 		l.occupy()
 		return l, nil
 	}
-	// The old file's seat stays ours until the new one is there, so that two masters do not replace each other's.
-	defer func() { _ = l.file.Close() }()
-	if err := shm.Unlink(path(o.name)); err != nil {
-		return nil, fail(ErrCreate, o.name, err, "cannot replace it (%v); see the system's message", err)
+	return o.replace(l)
+}
+
+// replace makes a segment in place of an old one, whose master's seat is ours until the new one is there, so that two
+// masters do not replace each other's.
+func (o *opener) replace(old *link) (*link, error) {
+	// First what may fail.
+	next, err := o.prepared(old.self.generation.Load(), o.settings.geometry())
+	if err != nil {
+		return nil, abandon(old.file, err)
 	}
-	return o.create(l.self.generation.Load())
+	if err := shm.Unlink(path(o.name)); err != nil {
+		_ = next.file.Close()
+		return nil, abandon(old.file, fail(ErrCreate, o.name, err, "cannot replace it (%v); see the system's message", err))
+	}
+	if err := o.publish(next); err != nil {
+		return nil, abandon(old.file, err)
+	}
+	// A slave that lives moves over what is in the old segment; else this master does.
+	if old.header.extension.Load() == extensionValid && old.takePeerSeat() {
+		o.replaced = old
+	} else {
+		old.release()
+	}
+	return next, nil
 }
 
 // replaces tells whether a master makes a new segment instead of the one that was left behind.
@@ -142,25 +162,58 @@ func (o *opener) replaces(l *link) bool {
 
 // create makes the segment. Nobody can see it before it is complete, for it has no name until then.
 func (o *opener) create(generation uint32) (*link, error) {
-	g := o.settings.geometry()
-	refuse := func(err error) error {
-		return fail(ErrCreate, o.name, err, "cannot create it (%v); see the system's message", err)
-	}
-	file, err := shm.Create(folder, o.settings.mode, g.segmentSize())
+	l, err := o.prepared(generation, o.settings.geometry())
 	if err != nil {
-		return nil, refuse(err)
+		return nil, err
 	}
-	l, err := o.prepare(file, g, generation)
-	if err == nil {
-		err = file.Link(path(o.name))
-	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil, abandon(file, errRaced)
-	case err != nil:
-		return nil, abandon(file, refuse(err))
+	if err := o.publish(l); err != nil {
+		return nil, err
 	}
 	return l, nil
+}
+
+// standIn makes a segment like this one under the name, and takes both of its seats.
+func (o *opener) standIn(like *link) (*link, error) {
+	l, err := o.prepared(like.self.generation.Load(), like.geometry)
+	if err != nil {
+		return nil, err
+	}
+	l.peer.pid.Store(like.peer.pid.Load())
+	if !l.takePeerSeat() {
+		return nil, abandon(l.file, errRaced)
+	}
+	if err := o.publish(l); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (o *opener) refuseToCreate(err error) error {
+	return fail(ErrCreate, o.name, err, "cannot create it (%v); see the system's message", err)
+}
+
+// prepared makes a segment that has no name yet.
+func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
+	file, err := shm.Create(folder, o.settings.mode, g.segmentSize())
+	if err != nil {
+		return nil, o.refuseToCreate(err)
+	}
+	l, err := o.prepare(file, g, generation)
+	if err != nil {
+		return nil, abandon(file, o.refuseToCreate(err))
+	}
+	return l, nil
+}
+
+// publish gives a segment its name. If that fails, the segment is gone.
+func (o *opener) publish(l *link) error {
+	switch err := l.file.Link(path(o.name)); {
+	case errors.Is(err, fs.ErrExist):
+		return abandon(l.file, errRaced)
+	case err != nil:
+		return abandon(l.file, o.refuseToCreate(err))
+	}
+	return nil
 }
 
 func (o *opener) prepare(file *shm.File, g geometry, generation uint32) (*link, error) {
@@ -204,11 +257,13 @@ func (o *opener) take(l *link, eager bool) error {
 	if err != nil {
 		return fail(ErrAttach, o.name, err, "cannot attach to it (%v); see the system's message", err)
 	}
-	if !taken || !o.quiet(l) {
-		return failSeatTaken(o.name, l.role, l.self.pid.Load())
-	}
+	free := taken && o.quiet(l)
+	// A seat that is taken may be so by a master that has just replaced this segment.
 	if found, err := shm.Stat(path(o.name)); err != nil || found.ID != l.id {
 		return errRaced
+	}
+	if !free {
+		return failSeatTaken(o.name, l.role, l.self.pid.Load())
 	}
 	return nil
 }

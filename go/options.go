@@ -77,8 +77,8 @@ func WithStaleThreshold(threshold time.Duration) Option {
 	return option(func(s *settings) { s.staleThreshold = threshold })
 }
 
-// WithPatience sets for how long calls without a deadline wait for a peer that is stale, and a slave looks for another
-// master: 5 s by default, [Forever] without end, 0 not at all.
+// WithPatience sets for how long calls without a deadline wait for a peer that is stale: 5 s by default, [Forever] without end,
+// 0 not at all. A slave looks for another master as long as it is open.
 func WithPatience(patience time.Duration) Option {
 	return option(func(s *settings) { s.patience = patience })
 }

@@ -3,6 +3,7 @@ package eshm
 import (
 	"encoding/binary"
 	"fmt"
+	"sort"
 	"sync/atomic"
 
 	"eshm/internal/shm"
@@ -21,6 +22,30 @@ type queue struct {
 
 // slot is where message number i lies.
 func (q *queue) slot(i uint32) *slot { return &q.slots[i&uint32(len(q.slots)-1)] }
+
+// depth is how many messages are published and not released, those that are lent included: 0 to len(slots).
+//
+// The published ones are a prefix of the numbers from consumed on, so a binary search over their marks finds the end.
+// Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+func (q *queue) depth() uint32 {
+	first := q.control.consumed.Load()
+	return uint32(sort.Search(len(q.slots), func(ahead int) bool {
+		number := first + uint32(ahead)
+		return q.slot(number).mark.Load() != number+1
+	}))
+}
+
+// noteDepth raises the high-water mark. Only the sender's process calls it.
+func (q *queue) noteDepth(depth uint32) {
+	if mark := &q.control.sender.highWater; mark.Load() < depth {
+		mark.Store(depth)
+	}
+}
+
+// highWater is the most unreleased messages that the sender's process has seen.
+func (q *queue) highWater() uint32 {
+	return min(q.control.sender.highWater.Load(), uint32(len(q.slots)))
+}
 
 // place is where in the arena a message lies that is not consumed yet.
 type place struct {
@@ -107,8 +132,12 @@ type reservation struct {
 // reserve finds room for a message that is not longer than capacity. ok is false when there is none now.
 func (s *sendQueue) reserve(length int) (room reservation, ok bool, err error) {
 	if !s.hasKnownSlot() {
-		if err := s.refresh(); err != nil || !s.hasKnownSlot() {
+		if err := s.refresh(); err != nil {
 			return reservation{}, false, err
+		}
+		if !s.hasKnownSlot() {
+			s.noteDepth(uint32(len(s.slots)))
+			return reservation{}, false, nil
 		}
 	}
 	if length <= slotPayload {
@@ -198,6 +227,17 @@ func (q *queue) receiver() recvQueue {
 	return recvQueue{*q, q.control.consumed.Load()}
 }
 
+// length is how many bytes a message has that was taken and is not released.
+func (r *recvQueue) length(number uint32) int {
+	slot := r.slot(number)
+	length := atomic.LoadUint32(&slot.len)
+	if length > slotPayload {
+		// Counted only: whatever a peer has made of it since.
+		return int(binary.NativeEndian.Uint64(slot.payload[8:]))
+	}
+	return int(length)
+}
+
 // arrived tells whether the next message is there.
 func (r *recvQueue) arrived() bool { return r.slot(r.next).mark.Load() == r.next+1 }
 
@@ -221,6 +261,9 @@ func (r *recvQueue) take() (message []byte, ok bool, err error) {
 	r.next++
 	return r.arena[at.offset : at.offset+at.length : at.offset+at.length], true, nil
 }
+
+// putBack undoes the last take.
+func (r *recvQueue) putBack() { r.next-- }
 
 // release gives the messages before number next back to the sender. The caller rings consumed.
 func (r *recvQueue) release(next uint32) {

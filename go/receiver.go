@@ -1,9 +1,13 @@
 package eshm
 
 import (
+	"bytes"
 	"context"
 	"runtime"
 	"sync"
+	"sync/atomic"
+
+	"eshm/internal/shm"
 )
 
 const (
@@ -19,11 +23,14 @@ type receiver struct {
 	endpoint *Endpoint
 	mu       sync.Mutex
 
-	link     *link // retained; nil after Close
-	lease    *lease
-	queue    recvQueue
-	pace     pace
-	released uint32 // number of the first message that is lent, or of the next if none is
+	link      *link // retained; nil after Close
+	lease     *lease
+	queue     recvQueue
+	pace      pace
+	released  uint32 // number of the first message that is lent, or of the next if none is
+	lentBytes int    // of the messages that are lent
+
+	messages, bytes atomic.Uint64 // received, and released
 
 	boxLink *link // retained; nil after Close
 	box     mailboxReader
@@ -44,28 +51,45 @@ type rings struct {
 	seen    bool   // it has changed since
 }
 
-// Recv receives the next message, waiting for it.
-//
-// Its bytes are lent: they lie in the segment, and stay as they are until the message is released, until anything else
-// is received through the endpoint, or until the endpoint is closed, whichever comes first. A process that is killed
-// before is followed by one that receives the message again. Where several goroutines receive, use
-// [Endpoint.RecvAppend].
+// Recv receives the next message, waiting for it. The message belongs to the caller.
 //
 // With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may
 // still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
-// not look at the context.
+// not look at the context. Any number of goroutines may receive at once; each message goes to one of them.
 func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
-	if message, ok, err := e.recv.watch(); ok || err != nil {
-		return message, err
+	message, ok, err := e.recv.watch(own)
+	if !ok && err == nil {
+		message, err = e.recv.awaitMessage(ctx, own)
 	}
-	return e.recv.awaitMessage(ctx)
+	return message, err
 }
+
+// Borrow receives the next message where it lies, without a copy, and waits as [Endpoint.Recv] does.
+//
+// Its bytes stay as they are until it is released, or the endpoint is closed. Until then no other message can be received:
+// calls fail with [ErrBorrowed]. A process that is killed before the release is followed by one that receives the message
+// again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
+func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
+	message, ok, err := e.recv.watch(borrowed)
+	if !ok && err == nil {
+		message, err = e.recv.awaitMessage(ctx, borrowed)
+	}
+	return message, err
+}
+
+// holding is how a message is handed out.
+type holding bool
+
+const (
+	own      holding = false // copied, and released
+	borrowed holding = true  // lent
+)
 
 // looks is for how long a receiver watches a mark: some 2 µs, which most answers take no longer than.
 const looks = 2048
 
 // watch takes the next message of the queue as soon as it is there, for the time of an answer.
-func (r *receiver) watch() (message Message, ok bool, err error) {
+func (r *receiver) watch(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
@@ -82,8 +106,22 @@ func (r *receiver) watch() (message Message, ok bool, err error) {
 			return Message{}, false, nil
 		}
 	}
-	ok, err = r.take(&message)
+	if ok, err = r.take(&message); ok {
+		r.hand(&message, how)
+	}
 	return message, ok, err
+}
+
+// hand makes a message that was taken the caller's own, unless it is to be lent.
+func (r *receiver) hand(message *Message, how holding) {
+	if how == borrowed && message.lease != nil {
+		return
+	}
+	message.bytes = bytes.Clone(message.bytes)
+	if message.lease != nil {
+		message.lease = nil
+		r.releaseTo(r.queue.next)
+	}
 }
 
 // watchMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
@@ -99,35 +137,50 @@ func (r *receiver) watchMark() bool {
 	return false
 }
 
-func (r *receiver) awaitMessage(ctx context.Context) (Message, error) {
+func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, error) {
 	var message Message
 	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
-		return r.attempt(&message)
+		return r.receive(&message, how)
 	})
 	return message, err
 }
 
+// receive takes the next message if it is there, and hands it out.
+func (r *receiver) receive(message *Message, how holding) (bool, error) {
+	ok, err := r.attempt(message)
+	if ok {
+		r.hand(message, how)
+	}
+	return ok, err
+}
+
 // TryRecv receives the next message if it is there: see [Endpoint.Recv].
-func (e *Endpoint) TryRecv() (message Message, ok bool, err error) {
-	r := &e.recv
+func (e *Endpoint) TryRecv() (message Message, ok bool, err error) { return e.recv.try(own) }
+
+// TryBorrow receives the next message where it lies, if it is there: see [Endpoint.Borrow].
+func (e *Endpoint) TryBorrow() (message Message, ok bool, err error) { return e.recv.try(borrowed) }
+
+func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
 		return Message{}, false, err
 	}
-	ok, err = r.attempt(&message)
+	ok, err = r.receive(&message, how)
 	return message, ok, err
 }
 
-// RecvAppend receives the next message as [Endpoint.Recv] does, appends a copy of it to the buffer, and releases it.
-// Any number of goroutines may call it at once.
+// RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer: it allocates nothing where that has
+// room.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
 		var message Message
 		ok, err := r.attempt(&message)
 		if ok {
 			buffer = append(buffer, message.bytes...)
-			r.giveBack()
+			if message.lease != nil {
+				r.releaseTo(r.queue.next)
+			}
 		}
 		return ok, err
 	})
@@ -135,19 +188,37 @@ func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error
 }
 
 // RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many
-// these are. All of them are lent as by [Endpoint.Recv], and to release one releases those before it.
+// these are. They belong to the caller.
 func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error) {
+	return e.recv.awaitMany(ctx, messages, own)
+}
+
+// BorrowMany is [Endpoint.RecvMany] without copies: see [Endpoint.Borrow]. To release one message releases those before
+// it.
+func (e *Endpoint) BorrowMany(ctx context.Context, messages []Message) (int, error) {
+	return e.recv.awaitMany(ctx, messages, borrowed)
+}
+
+func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holding) (int, error) {
 	if len(messages) == 0 {
 		return 0, nil
 	}
 	count := 0
-	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
 		if ok, err := r.attempt(&messages[0]); !ok {
 			return false, err
 		}
 		count = 1
-		if messages[0].lease != nil {
-			count += r.more(messages[1:])
+		if messages[0].lease == nil {
+			r.hand(&messages[0], how)
+			return true, nil
+		}
+		count += r.more(messages[1:])
+		if how == own {
+			for i := range messages[:count] {
+				messages[i].bytes, messages[i].lease = bytes.Clone(messages[i].bytes), nil
+			}
+			r.releaseTo(r.queue.next)
 		}
 		return true, nil
 	})
@@ -155,8 +226,7 @@ func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error
 }
 
 // Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current
-// value, if there is any. Its bytes stay as they are until something else is received through the endpoint. Otherwise
-// it is as [Endpoint.Recv].
+// value, if there is any. It belongs to the caller. Otherwise it is as [Endpoint.Recv].
 func (e *Endpoint) Read(ctx context.Context) (Message, error) {
 	if value, ok, err := e.recv.watchBox(); ok || err != nil {
 		return value, err
@@ -175,14 +245,33 @@ func (r *receiver) watchBox() (value Message, ok bool, err error) {
 		for left := looks; left > 0 && !r.box.arrived(); left-- {
 		}
 	}
-	ok, err = r.attemptBox(&value, false)
+	ok, err = r.readValue(&value)
 	return value, ok, err
+}
+
+// readValue takes the latest value if it is new, and makes it the caller's own.
+func (r *receiver) readValue(value *Message) (bool, error) {
+	ok, err := r.attemptBox(value, false)
+	value.bytes = bytes.Clone(value.bytes)
+	return ok, err
+}
+
+// ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer: it allocates nothing where that has
+// room.
+func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
+	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+		var value Message
+		ok, err := r.attemptBox(&value, false)
+		buffer = append(buffer, value.bytes...)
+		return ok, err
+	})
+	return buffer, err
 }
 
 func (r *receiver) awaitValue(ctx context.Context) (Message, error) {
 	var value Message
 	err := r.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
-		return r.attemptBox(&value, false)
+		return r.readValue(&value)
 	})
 	return value, err
 }
@@ -195,7 +284,7 @@ func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
 	if err := r.ready(); err != nil {
 		return Message{}, false, err
 	}
-	ok, err = r.attemptBox(&value, false)
+	ok, err = r.readValue(&value)
 	return value, ok, err
 }
 
@@ -203,7 +292,7 @@ func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
 func (r *receiver) await(ctx context.Context, what string, where func(*receiver) spot,
 	attempt func(*receiver) (bool, error),
 ) error {
-	return r.endpoint.await(ctx, what, func() (at spot, done bool, err error) {
+	_, err := r.endpoint.await(ctx, what, func() (at spot, done bool, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if err = r.ready(); err == nil {
@@ -215,15 +304,18 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 		}
 		return at, done, err
 	})
+	return err
 }
 
-// ready gives back what was lent, and makes sure that the endpoint is open.
+// ready makes sure that the endpoint is open, and nothing is borrowed.
 func (r *receiver) ready() error {
 	if r.endpoint.current.Load() == nil {
 		r.forget()
 		return failClosed(r.endpoint.name)
 	}
-	r.giveBack()
+	if r.released != r.queue.next {
+		return fail(ErrBorrowed, r.endpoint.name, nil, "a borrowed message is not released; release it first")
+	}
 	return nil
 }
 
@@ -241,9 +333,17 @@ func (r *receiver) attempt(message *Message) (bool, error) {
 			}
 		}
 		if !r.move() {
-			return false, nil
+			return false, r.whyNothing()
 		}
 	}
+}
+
+// whyNothing says why nothing will come any more, where that is known.
+func (r *receiver) whyNothing() error {
+	if r.endpoint.displaced.Load() {
+		return failDisplaced(r.endpoint.name)
+	}
+	return nil
 }
 
 // take takes the next message of the queue if it is there.
@@ -254,6 +354,7 @@ func (r *receiver) take(message *Message) (bool, error) {
 	}
 	if ok {
 		r.notePeer()
+		r.lentBytes += len(bytes)
 		*message = Message{bytes: bytes, Generation: r.generation, lease: r.lease, next: r.queue.next}
 	}
 	return ok, nil
@@ -285,10 +386,13 @@ func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
 				r.endpoint.counts.skipped.Add(found.skipped)
 			}
 			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
+			if lossless {
+				r.count(1, len(found.bytes))
+			}
 			return true, nil
 		}
 		if !r.moveBox() {
-			return false, nil
+			return false, r.whyNothing()
 		}
 	}
 }
@@ -319,10 +423,11 @@ func (r *receiver) settle(pid int32) {
 
 // move goes over to the segment that the endpoint has moved to, if there is another one.
 func (r *receiver) move() bool {
-	if r.endpoint.current.Load() == r.link {
+	e := r.endpoint
+	if e.current.Load() == r.link {
 		return false
 	}
-	next := r.endpoint.retainCurrent()
+	next := e.retainNext(r.link.epoch, &e.messagesAt)
 	if next == nil {
 		return false
 	}
@@ -342,10 +447,11 @@ func (r *receiver) attach(next *link) {
 }
 
 func (r *receiver) moveBox() bool {
-	if r.endpoint.current.Load() == r.boxLink {
+	e := r.endpoint
+	if e.current.Load() == r.boxLink {
 		return false
 	}
-	next := r.endpoint.retainCurrent()
+	next := e.retainNext(r.boxLink.epoch, &e.valuesAt)
 	if next == nil {
 		return false
 	}
@@ -359,19 +465,34 @@ func (r *receiver) attachBox(next *link) {
 	r.box = newMailboxReader(next.in, &next.reads)
 }
 
-// giveBack releases what is lent.
-func (r *receiver) giveBack() {
-	if r.released != r.queue.next {
-		r.releaseTo(r.queue.next)
-	}
-}
-
 // releaseTo releases the messages before this number.
 func (r *receiver) releaseTo(next uint32) {
+	r.countReleased(next)
 	r.released = next
 	r.queue.release(next)
 	control := r.queue.control
-	r.endpoint.ring(&control.sendersParked, &control.consumed)
+	r.endpoint.ring(&control.sender.parked, &control.consumed)
+}
+
+// countReleased counts the messages that are about to be released.
+func (r *receiver) countReleased(next uint32) {
+	messages := next - r.released
+	bytes := r.lentBytes
+	if next != r.queue.next {
+		// A part of what is lent: as many bytes as these messages have.
+		bytes = 0
+		for number := r.released; number != next; number++ {
+			bytes += r.queue.length(number)
+		}
+	}
+	r.lentBytes -= bytes
+	r.count(int(messages), bytes)
+}
+
+// count notes that messages were received.
+func (r *receiver) count(messages, bytes int) {
+	shm.Store64(&r.messages, r.messages.Load()+uint64(messages))
+	shm.Store64(&r.bytes, r.bytes.Load()+uint64(bytes))
 }
 
 // spot is where to wait for a message.
@@ -416,7 +537,7 @@ func (r *receiver) close() {
 		r.link = nil
 		return
 	}
-	r.giveBack()
+	r.releaseTo(r.queue.next)
 	r.lingering = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
 }
 

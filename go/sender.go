@@ -3,7 +3,10 @@ package eshm
 import (
 	"context"
 	"errors"
+	"math"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"eshm/internal/shm"
 )
@@ -21,15 +24,20 @@ const waitForRoom = "room for a message, or the reading of the one before,"
 
 // sender is the sending half of an endpoint. Its mutex is held for moments only, never while waiting.
 type sender struct {
-	endpoint *Endpoint
-	mu       sync.Mutex
-	link     *link // retained; nil after Close
-	queue    sendQueue
-	pid      int32 // of the peer that route was settled for
-	route    route
-	loaned   bool   // a message is being built in place, and is the next one
-	owed     bool   // a 1.x reader has not read the message in flight
-	readBy   uint64 // its readCount before that message
+	endpoint                *Endpoint
+	mu                      sync.Mutex
+	link                    *link // retained; nil after Close
+	queue                   sendQueue
+	pid                     int32 // of the peer that route was settled for
+	route                   route
+	loaned                  bool      // a message is being built in place, and is the next one
+	sources                 []*source // segments that were left, and not carried over yet; whose messages go first is first
+	misfits                 uint64    // messages that the segment could not hold into which they were to be carried over
+	lost                    uint64    // not received when the endpoint was closed
+	waits                   waits
+	sentMessages, sentBytes atomic.Uint64
+	owed                    bool   // a 1.x reader has not read the message in flight
+	readBy                  uint64 // its readCount before that message
 }
 
 // Write makes a value the latest one of the mailbox, in place of the one before. It never waits.
@@ -42,7 +50,22 @@ func (e *Endpoint) Write(value []byte) error {
 	if err := s.ready(); err != nil {
 		return err
 	}
-	return s.put(value)
+	return s.write(value)
+}
+
+// write writes a value; mu is held. Messages that are still to be carried over do not hold it up, and the value of the
+// segment that was left is out of date now.
+func (s *sender) write(value []byte) error {
+	if len(value) > s.link.out.size {
+		return failTooLarge(s.endpoint.name, len(value), s.link.out.size)
+	}
+	for _, from := range s.sources {
+		if from.look(); from.pending != nil && !from.pendingMessage {
+			from.pending = nil
+		}
+	}
+	s.putValue(value)
+	return nil
 }
 
 // TrySend sends a message if there is room now. Otherwise it returns [ErrFull], or, to a slave whose master
@@ -64,14 +87,15 @@ func (e *Endpoint) TrySend(message []byte) error {
 // On a segment without queues, and to an ESHM 1.x peer, one message is in flight: Send waits until the one before
 // was read.
 func (e *Endpoint) Send(ctx context.Context, message []byte) error {
-	if sent, err := e.send.try(message); sent || err != nil && !errors.Is(err, ErrReconnecting) {
+	if sent, err := e.send.try(message); sent || err != nil && !isAway(err) {
 		return err
 	}
 	return e.send.await(ctx, func(s *sender) (bool, error) { return s.attempt(message) })
 }
 
-// SendMany sends messages in order, waiting as [Endpoint.Send] does, and returns how many were sent. When the process
-// is killed meanwhile, the messages sent before are received, and no part of another.
+// SendMany sends messages in order, waiting as [Endpoint.Send] does, and returns how many were sent, also beside an
+// error. The context's deadline is that of the whole batch: when it has passed, what fits is sent all the same. When the
+// process is killed meanwhile, the messages sent before are received, and no part of another.
 func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error) {
 	sent := 0
 	err := e.send.await(ctx, func(s *sender) (bool, error) {
@@ -90,6 +114,17 @@ func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error)
 	return sent, err
 }
 
+// TrySendMany sends messages in order, as many as there is room for now, and returns how many. If these are not all, it
+// returns [ErrFull] as well, or why the next one could not be sent.
+func (e *Endpoint) TrySendMany(messages [][]byte) (int, error) {
+	for sent := range messages {
+		if err := e.TrySend(messages[sent]); err != nil {
+			return sent, err
+		}
+	}
+	return len(messages), nil
+}
+
 func (s *sender) try(message []byte) (bool, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -100,14 +135,14 @@ func (s *sender) try(message []byte) (bool, error) {
 		return s.attempt(message)
 	}
 	s.ringReceiver()
-	s.count(1)
+	s.count(1, len(message))
 	s.queue.warm()
 	return true, nil
 }
 
 // direct publishes a message on the shortest way there is, if it can take that.
 func (s *sender) direct(message []byte) bool {
-	if len(message) > slotPayload || s.route != viaQueue || s.loaned || !s.queue.hasKnownSlot() {
+	if len(message) > slotPayload || s.route != viaQueue || s.busy() || !s.queue.hasKnownSlot() {
 		return false
 	}
 	s.queue.pushShort(message)
@@ -116,32 +151,38 @@ func (s *sender) direct(message []byte) bool {
 
 // directMany publishes messages from the first on as far as [sender.direct] can, and looks for a parked receiver once.
 func (s *sender) directMany(messages [][]byte) int {
-	count := 0
+	count, bytes := 0, 0
 	for count < len(messages) && s.direct(messages[count]) {
+		bytes += len(messages[count])
 		count++
 	}
 	if count > 0 {
 		s.ringReceiver()
-		s.count(count)
+		s.count(count, bytes)
 	}
 	return count
 }
 
+// busy tells whether another message goes first: one that is being built in place, or carried over.
+func (s *sender) busy() bool { return s.loaned || len(s.sources) > 0 }
+
 // count notes that messages were sent.
-func (s *sender) count(messages int) {
+func (s *sender) count(messages, bytes int) {
 	shm.Publish(&s.endpoint.sent, s.endpoint.sent.Load()+uint32(messages))
+	shm.Store64(&s.sentMessages, s.sentMessages.Load()+uint64(messages))
+	shm.Store64(&s.sentBytes, s.sentBytes.Load()+uint64(bytes))
 }
 
 // await attempts until it succeeds, waiting for room and for a master.
 func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
-	err := s.endpoint.await(ctx, waitForRoom, func() (at spot, done bool, err error) {
+	since, err := s.endpoint.await(ctx, waitForRoom, func() (at spot, done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err = s.ready(); err == nil {
 			at = s.spot()
 			done, err = attempt(s)
 		}
-		if errors.Is(err, ErrReconnecting) {
+		if isAway(err) {
 			at, err = spot{link: s.link, nap: awayNap}, nil
 		}
 		if !done && err == nil {
@@ -149,6 +190,7 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 		}
 		return at, done, err
 	})
+	s.waits.note(since)
 	if errors.Is(err, ErrTimeout) {
 		// A 1.x reader never reads the first message it is shown: each message is waited for once.
 		s.mu.Lock()
@@ -156,6 +198,26 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 		s.mu.Unlock()
 	}
 	return err
+}
+
+// isAway tells whether an error says that a slave has no master now. How long to wait for one, and what to say then,
+// [Endpoint.futile] knows.
+func isAway(err error) bool {
+	return errors.Is(err, ErrReconnecting) || errors.Is(err, ErrPeerClosed) || errors.Is(err, ErrPeerStale)
+}
+
+// waits counts waits for room, and their time.
+type waits struct {
+	count       atomic.Uint64
+	nanoseconds atomic.Int64
+}
+
+// note counts a wait that began at this time, and is over now. The zero time is that of a call that did not wait.
+func (w *waits) note(since time.Time) {
+	if !since.IsZero() {
+		w.count.Add(1)
+		w.nanoseconds.Add(int64(time.Since(since)))
+	}
 }
 
 // ready makes sure that there is a segment to write to, and that it is known how.
@@ -171,8 +233,16 @@ func (s *sender) ready() error {
 	if pid != s.pid {
 		s.settle(pid)
 	}
+	if e.displaced.Load() {
+		return failDisplaced(e.name)
+	}
 	if e.role == Slave && (pid != 0 && peer.alive.Load() == 0 || e.away.Load()) {
-		return e.whyAway()
+		return e.whyAway(s.countUnreceived)
+	}
+	if len(s.sources) > 0 {
+		if _, err := s.carryOver(math.MaxInt, math.MaxInt); err != nil {
+			return failCorrupt(e.name, err)
+		}
 	}
 	return nil
 }
@@ -183,11 +253,20 @@ func (s *sender) move() error {
 	if next == nil {
 		return failClosed(s.endpoint.name)
 	}
+	old := s.link
+	old.retain()
 	if err := s.attach(next); err != nil {
+		old.release()
 		next.release()
 		return err
 	}
+	s.leave(old)
 	return nil
+}
+
+// leave makes a link that was left the first one to carry over from; it is retained.
+func (s *sender) leave(old *link) {
+	s.sources = append([]*source{newSource(old)}, s.sources...)
 }
 
 // attach makes a retained link the one to send through.
@@ -228,7 +307,7 @@ func (s *sender) attempt(message []byte) (bool, error) {
 	if len(message) > s.queue.capacity {
 		return false, failTooLarge(s.endpoint.name, len(message), s.queue.capacity)
 	}
-	if s.loaned {
+	if s.busy() {
 		return false, nil
 	}
 	room, ok, err := s.queue.reserve(len(message))
@@ -246,7 +325,7 @@ func (s *sender) attempt(message []byte) (bool, error) {
 func (s *sender) publish(room reservation) {
 	s.queue.publish(room)
 	s.ringReceiver()
-	s.count(1)
+	s.count(1, len(room.bytes))
 }
 
 func (s *sender) ringReceiver() {
@@ -262,13 +341,27 @@ func (s *sender) attemptMailbox(message []byte) (bool, error) {
 	if len(message) > box.size {
 		return false, failTooLarge(s.endpoint.name, len(message), box.size)
 	}
-	if s.loaned || !s.free() {
+	if s.busy() || !s.free() {
 		return false, nil
 	}
-	if s.route == viaLegacy {
+	s.putMessage(message)
+	s.count(1, len(message))
+	return true, nil
+}
+
+// putMessage puts a message, which fits, into the mailbox, which is free.
+func (s *sender) putMessage(message []byte) {
+	if box := &s.link.out; s.route == viaLegacy {
 		s.readBy, s.owed = box.tail.readCount.Load(), true
 	}
-	return true, s.put(message)
+	s.link.holdsMessage.Store(true)
+	s.put(message)
+}
+
+// putValue makes a value, which fits, the mailbox's latest one.
+func (s *sender) putValue(value []byte) {
+	s.link.holdsMessage.Store(false)
+	s.put(value)
 }
 
 // free tells whether the message before was read.
@@ -281,11 +374,8 @@ func (s *sender) free() bool {
 }
 
 // put writes to the mailbox.
-func (s *sender) put(value []byte) error {
+func (s *sender) put(value []byte) {
 	box := &s.link.out
-	if len(value) > box.size {
-		return failTooLarge(s.endpoint.name, len(value), box.size)
-	}
 	box.put(value)
 	if tail := box.tail; s.route == viaLegacy {
 		tail.wakeSeq.Add(1) // a full fence, since an ESHM 1.x process fences for itself only
@@ -293,16 +383,17 @@ func (s *sender) put(value []byte) error {
 		shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
 	}
 	s.endpoint.ring(&box.tail.waiters, &box.tail.wakeSeq)
-	return nil
 }
 
 // spot is where to wait for room.
 func (s *sender) spot() spot {
-	switch l := s.link; s.route {
-	case viaQueue:
+	switch l := s.link; {
+	case len(s.sources) > 0:
+		return spot{link: l, nap: awayNap}
+	case s.route == viaQueue:
 		control := s.queue.control
-		return l.watch(&control.consumed, &control.sendersParked)
-	case viaMailbox:
+		return l.watch(&control.consumed, &control.sender.parked)
+	case s.route == viaMailbox:
 		return l.watch(&l.out.tail.taken, &l.out.tail.takenWaiters)
 	default:
 		return spot{link: l, nap: legacyNap, limit: legacyLimit}
@@ -313,8 +404,15 @@ func (s *sender) spot() spot {
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if s.link != nil {
-		s.link.release()
-		s.link = nil
+	if s.link == nil {
+		return
 	}
+	_, _ = s.carryOver(visitBytes, visitMessages)
+	s.lost = s.countUnreceived()
+	for _, from := range s.sources {
+		from.link.release()
+	}
+	s.sources = nil
+	s.link.release()
+	s.link = nil
 }

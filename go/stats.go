@@ -1,13 +1,17 @@
 package eshm
 
-import "sync/atomic"
+import (
+	"sync/atomic"
+	"time"
+)
 
 // counts are an endpoint's own statistics.
 type counts struct {
-	skipped, timeouts, reconnects, wakeups atomic.Uint64
+	skipped, timeouts, reconnects, stalls, wakeups atomic.Uint64
 }
 
-// Stats is a snapshot of what happens on a segment. The counts of writes and reads are those of the mailboxes.
+// Stats is a snapshot of what happens on a segment. The counts of writes and reads are those of the mailboxes, in values;
+// messages are those of Send and Recv.
 type Stats struct {
 	MasterHeartbeat, SlaveHeartbeat uint64
 	MasterPID, SlavePID             int
@@ -23,10 +27,27 @@ type Stats struct {
 	Skipped uint64
 	// Timeouts is how many of its calls ended by their context.
 	Timeouts uint64
-	// Reconnects is how often it moved to a new segment.
+	// Reconnects is how often another peer followed the one before: another process, or the same one again after a close.
 	Reconnects uint64
+	// Stalls is how often the peer stood still for the stale threshold, and then went on.
+	Stalls uint64
 	// Wakeups is how often it made the system wake its peer: 0 while the peer is awake.
 	Wakeups uint64
+	// MessagesSent and BytesSent count what this endpoint's calls have accepted.
+	MessagesSent, BytesSent uint64
+	// MessagesReceived and BytesReceived count what it has received and released.
+	MessagesReceived, BytesReceived uint64
+	// MasterToSlaveDepth and its like are how many messages lie in the queues, not released, now.
+	MasterToSlaveDepth, SlaveToMasterDepth uint32
+	// MasterToSlaveHighWater and its like are the greatest depths that the sender's process has seen: it looks at each
+	// heartbeat, and whenever it finds the queue full.
+	MasterToSlaveHighWater, SlaveToMasterHighWater uint32
+	// RoomWaits is how often a call that sends found no room, or no peer, for so long that it slept; RoomWaitTime, for how
+	// long in all.
+	RoomWaits    uint64
+	RoomWaitTime time.Duration
+	// Unreceived is as [Endpoint.Unreceived].
+	Unreceived uint64
 }
 
 // Stats returns a snapshot. After Close, what lies in the segment is zero.
@@ -35,7 +56,16 @@ func (e *Endpoint) Stats() Stats {
 		Skipped:    e.counts.skipped.Load(),
 		Timeouts:   e.counts.timeouts.Load(),
 		Reconnects: e.counts.reconnects.Load(),
+		Stalls:     e.counts.stalls.Load(),
 		Wakeups:    e.counts.wakeups.Load(),
+
+		MessagesSent:     e.send.sentMessages.Load(),
+		BytesSent:        e.send.sentBytes.Load(),
+		MessagesReceived: e.recv.messages.Load(),
+		BytesReceived:    e.recv.bytes.Load(),
+		RoomWaits:        e.send.waits.count.Load(),
+		RoomWaitTime:     time.Duration(e.send.waits.nanoseconds.Load()),
+		Unreceived:       e.Unreceived(),
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -56,5 +86,19 @@ func (e *Endpoint) Stats() Stats {
 	}
 	s.MasterToSlaveWrites, s.MasterToSlaveReads = down.writeCount.Load(), down.readCount.Load()
 	s.SlaveToMasterWrites, s.SlaveToMasterReads = up.writeCount.Load(), up.readCount.Load()
+	l.describeQueues(&s)
 	return s
+}
+
+func (l *link) describeQueues(s *Stats) {
+	if !l.hasQueues() {
+		return
+	}
+	l.outQueue.noteDepth(l.outQueue.depth())
+	down, up := &l.outQueue, &l.inQueue
+	if l.role == Slave {
+		down, up = up, down
+	}
+	s.MasterToSlaveDepth, s.MasterToSlaveHighWater = down.depth(), down.highWater()
+	s.SlaveToMasterDepth, s.SlaveToMasterHighWater = up.depth(), up.highWater()
 }

@@ -139,7 +139,7 @@ func beChild(word string) error {
 		}
 	}
 	fmt.Println("READY")
-	if _, err := endpoint.Recv(context.Background()); err != nil {
+	if _, err := endpoint.Borrow(context.Background()); err != nil {
 		return err
 	}
 	fmt.Println("RECEIVED")

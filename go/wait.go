@@ -42,19 +42,19 @@ func (l *link) watch(sign, parked *atomic.Uint32) spot {
 // attempt looks once. If it neither succeeds nor fails, it returns where to wait, with its link retained.
 type attempt func() (at spot, done bool, err error)
 
-// await attempts until it succeeds, fails, or is not worth waiting for any more.
-func (e *Endpoint) await(ctx context.Context, what string, try attempt) error {
-	var since time.Time // of the first wait that was not short
+// await attempts until it succeeds, fails, or is not worth waiting for any more. It returns also when it began to sleep: the
+// zero time, if it did not.
+func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since time.Time, err error) {
 	var verdict error
 	for {
 		at, done, err := try()
 		if done || err != nil {
-			return err
+			return since, err
 		}
 		if verdict != nil {
 			// That was the last look: what a peer did before it went is seen.
 			at.link.release()
-			return verdict
+			return since, verdict
 		}
 		if !at.spin(e.settings.spin) {
 			if since.IsZero() {
@@ -105,7 +105,9 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 		return
 	}
 	sleeper := &sleeper{ctx: ctx, word: at.word}
-	e.sleepers.add(sleeper)
+	if !e.sleepers.add(sleeper) {
+		return // the endpoint is closing: its count of parked threads is not to be touched any more
+	}
 	defer e.sleepers.remove(sleeper)
 	if at.queue != nil {
 		at.queue.parkedNumber.Store(at.number)
@@ -133,7 +135,7 @@ func (e *Endpoint) wake(word *atomic.Uint32) {
 }
 
 // futile says why it is not worth waiting any longer, if it is not. A call with a deadline waits until then, whatever
-// becomes of the peer, for a peer may come back; only what is over for good ends it earlier.
+// becomes of the peer, for a peer may come back.
 func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string, since time.Time) error {
 	deadline, timed := ctx.Deadline()
 	if !timed && limit > 0 {
@@ -144,10 +146,12 @@ func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string,
 		return failContext(ctx, e.name, what, since)
 	}
 	switch state, gaveUp := e.examinePeer(); {
-	case gaveUp && (!timed || e.role == Slave):
+	case timed:
+		return nil
+	case state == Closed:
+		return failPeerClosed(e.name, e.role.peer(), e.Unreceived())
+	case gaveUp:
 		return failPeerStale(e.name, e.role.peer(), state)
-	case state == Closed && !timed:
-		return failPeerClosed(e.name, e.role.peer())
 	default:
 		return nil
 	}

@@ -52,7 +52,7 @@ func newLink(args *arguments, endpoint *eshm.Endpoint) (link, error) {
 	case "queue":
 		return &q, nil
 	case "mailbox":
-		return &mailbox{q}, nil
+		return &mailbox{queue: q}, nil
 	case "loan":
 		return &loans{queue: q}, nil
 	case "batch":
@@ -62,10 +62,11 @@ func newLink(args *arguments, endpoint *eshm.Endpoint) (link, error) {
 	}
 }
 
-// queue is Send from a private buffer; Recv shows the message where it lies.
+// queue is Send from a private buffer; Borrow shows the message where it lies.
 type queue struct {
 	endpoint *eshm.Endpoint
 	buffer   []byte
+	lent     eshm.Message // until the next one is asked for
 }
 
 func (q *queue) room() ([]byte, error) { return q.buffer, nil }
@@ -73,8 +74,10 @@ func (q *queue) room() ([]byte, error) { return q.buffer, nil }
 func (q *queue) send() error { return q.endpoint.Send(background, q.buffer) }
 
 func (q *queue) recv() ([]byte, error) {
-	message, err := q.endpoint.Recv(background)
-	return message.Bytes(), err
+	q.lent.Release()
+	var err error
+	q.lent, err = q.endpoint.Borrow(background)
+	return q.lent.Bytes(), err
 }
 
 func (q *queue) flush() error { return nil }
@@ -82,16 +85,20 @@ func (q *queue) flush() error { return nil }
 func (q *queue) wakeups() uint64 { return q.endpoint.Stats().Wakeups }
 
 // mailbox is Write and Read: the latest value.
-type mailbox struct{ queue }
+type mailbox struct {
+	queue
+	value []byte
+}
 
 func (m *mailbox) send() error { return m.endpoint.Write(m.buffer) }
 
 func (m *mailbox) recv() ([]byte, error) {
-	value, err := m.endpoint.Read(background)
-	return value.Bytes(), err
+	var err error
+	m.value, err = m.endpoint.ReadAppend(background, m.value[:0])
+	return m.value, err
 }
 
-// loans is a Loan that is filled in place; Recv shows the message where it lies.
+// loans is a Loan that is filled in place; Borrow shows the message where it lies.
 type loans struct {
 	queue
 	loan *eshm.Loan
@@ -106,7 +113,7 @@ func (l *loans) room() (bytes []byte, err error) {
 
 func (l *loans) send() error { return l.loan.Send() }
 
-// batches is SendMany and RecvMany.
+// batches is SendMany and BorrowMany.
 type batches struct {
 	queue
 	gathered [][]byte
@@ -146,7 +153,10 @@ func (b *batches) flush() error {
 
 func (b *batches) recv() ([]byte, error) {
 	if b.next == b.came {
-		came, err := b.endpoint.RecvMany(background, b.received)
+		if b.came > 0 {
+			b.received[b.came-1].Release()
+		}
+		came, err := b.endpoint.BorrowMany(background, b.received)
 		if err != nil {
 			return nil, err
 		}

@@ -103,7 +103,7 @@ func (x *exchange) PeerState() string { return x.endpoint.PeerState().String() }
 func (x *exchange) receive(ctx context.Context) {
 	defer close(x.stopped)
 	for ctx.Err() == nil {
-		message, err := x.endpoint.Recv(ctx)
+		message, err := x.endpoint.Borrow(ctx)
 		if err == nil {
 			x.deliver(message.Bytes())
 			message.Release()

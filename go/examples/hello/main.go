@@ -93,8 +93,6 @@ func answer(ctx context.Context, robot *eshm.Endpoint, count int) error {
 			return err
 		}
 		fmt.Printf("[SLAVE] Received (%d bytes): %s\n", len(message.Bytes()), text)
-		// Gives its room in the queue back.
-		message.Release()
 		reply := fmt.Sprintf("ACK from Go slave #%d", i)
 		if err := sendText(ctx, robot, reply); err != nil {
 			return err

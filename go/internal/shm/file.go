@@ -185,5 +185,8 @@ func ProcessExists(pid int) bool {
 	return !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }
 
+// ErrMissing is what [Stat] and [Open] return where there is nothing.
+var ErrMissing error = unix.ENOENT
+
 // ErrSymlink is what [Open] returns for a symbolic link.
 var ErrSymlink error = unix.ELOOP

@@ -194,7 +194,7 @@ func (p *puppet) timed(rest []string, call func(context.Context) error) error {
 	return err
 }
 
-// tell observes a message and gives it back, or observes that there was none.
+// tell observes a message, or that there was none.
 func tell(message eshm.Message, ok bool, err error) error {
 	switch {
 	case err != nil:
@@ -202,9 +202,7 @@ func tell(message eshm.Message, ok bool, err error) error {
 	case !ok:
 		observe("nothing")
 	default:
-		text := hex.EncodeToString(message.Bytes())
-		message.Release()
-		observe("message", "hex", text, "skipped", message.Skipped, "generation", message.Generation)
+		observe("message", "hex", hex.EncodeToString(message.Bytes()), "skipped", message.Skipped, "generation", message.Generation)
 	}
 	return nil
 }

@@ -203,7 +203,7 @@ func (s *ledgerShare) receive(wait time.Duration) error {
 		batch = make([]eshm.Message, most)
 	}
 	for range most / len(batch) {
-		count, err := within(wait, func(ctx context.Context) (int, error) { return s.endpoint.RecvMany(ctx, batch) })
+		count, err := within(wait, func(ctx context.Context) (int, error) { return s.endpoint.BorrowMany(ctx, batch) })
 		if err != nil {
 			return lasting(err)
 		}

@@ -204,13 +204,12 @@ func (s *streamer) sendNext() error {
 }
 
 func (s *streamer) receiveNext() error {
-	lent, ok, err := recvInTurn(s.endpoint)
+	received, ok, err := recvInTurn(s.endpoint)
 	if !ok || err != nil {
 		return err
 	}
-	message := lent.Clone()
-	// Before it is told of, so that a killed process never leaves a message that it has told of.
-	lent.Release()
+	// It is released before it is told of, so that a killed process never leaves a message that it has told of.
+	message := received.Bytes()
 	if len(message) == 0 {
 		s.endTaken = true
 		observe("end-received")
@@ -220,7 +219,7 @@ func (s *streamer) receiveNext() error {
 	if err != nil {
 		return err
 	}
-	observe("received", "seed", seed, "number", number, "generation", lent.Generation)
+	observe("received", "seed", seed, "number", number, "generation", received.Generation)
 	s.received++
 	return nil
 }

@@ -1,0 +1,161 @@
+package eshm
+
+import (
+	"errors"
+	"time"
+
+	"eshm/internal/shm"
+)
+
+// Moving to another segment, and a master's name: PROTOCOL.md §5.
+
+// nameInterval is how often a master checks that its name leads to its segment.
+const nameInterval = 100 * time.Millisecond
+
+// reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
+// a seat that is not free is tried again at the next attempt.
+func (e *Endpoint) reconnect() {
+	found, err := shm.Stat(path(e.name))
+	if err != nil || found.ID == e.link.id || !e.link.takePeerSeat() {
+		return
+	}
+	opener := opener{name: e.name, settings: &e.settings}
+	next, err := opener.slave()
+	if err == nil && !e.moveTo(next) {
+		err = errors.New("its queue is broken")
+	}
+	if err != nil {
+		e.link.freePeerSeat()
+		e.settings.logger.Warn("eshm: cannot attach to the new segment", "segment", e.name, "error", err)
+		return
+	}
+	e.counts.reconnects.Add(1)
+	e.peer = next.peerLife()
+	e.settings.logger.Info("eshm: moved to the new segment", "segment", e.name)
+}
+
+// moveTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
+// false for a segment whose queue is broken: then nothing has changed. mu is held.
+func (e *Endpoint) moveTo(next *link) bool {
+	if next.hasQueues() {
+		if _, err := next.outQueue.resume(); err != nil {
+			_ = next.leave(false)
+			next.release()
+			return false
+		}
+	}
+	old := e.link
+	_ = old.leave(false) // it removes no name
+	next.epoch = old.epoch + 1
+	next.state = Alive
+	if e.role == Master {
+		next.state = Absent
+	}
+	if old.hasUnread() {
+		e.trail = append(e.trail, old) // the endpoint's own hold on it
+	} else {
+		defer old.release()
+	}
+	e.link = next
+	e.current.Store(next)
+	e.moved.Store(true)
+	e.trouble, e.gaveUp = time.Time{}, false
+	e.away.Store(false)
+	e.urgent = 2
+	return true
+}
+
+// retainNext returns what is read after the segment of this epoch, retained, or nil after Close.
+func (e *Endpoint) retainNext(epoch int, reading *int) *link {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		return nil
+	}
+	next := e.link
+	for _, one := range e.trail {
+		if one.epoch > epoch {
+			next = one
+			break
+		}
+	}
+	next.retain()
+	*reading = next.epoch
+	e.prune(min(e.messagesAt, e.valuesAt))
+	return next
+}
+
+// prune lets segments go that were read out, up to the one of this epoch; mu is held.
+func (e *Endpoint) prune(epoch int) {
+	for len(e.trail) > 0 && e.trail[0].epoch <= epoch {
+		e.trail[0].release()
+		e.trail = e.trail[1:]
+	}
+}
+
+// guardName checks a master's name now and then, and does what follows; mu is held.
+func (e *Endpoint) guardName(now time.Time) {
+	if e.displaced.Load() {
+		return
+	}
+	if !now.Before(e.nextNameCheck) {
+		e.nextNameCheck = now.Add(nameInterval)
+		e.checkName()
+	}
+	if e.standIn != nil && e.slaveHasLeft() {
+		e.moveToStandIn()
+	}
+}
+
+func (e *Endpoint) checkName() {
+	named := e.link
+	if e.standIn != nil {
+		named = e.standIn
+	}
+	found, err := shm.Stat(path(e.name))
+	switch {
+	case err == nil && found.ID != named.id:
+		e.settings.logger.Error("eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
+		e.dropStandIn()
+		e.displaced.Store(true)
+		e.urgent = 2
+	case errors.Is(err, shm.ErrMissing):
+		opener := opener{name: e.name, settings: &e.settings}
+		made, err := opener.standIn(e.link)
+		if err != nil {
+			e.settings.logger.Warn("eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
+			return
+		}
+		e.settings.logger.Warn("eshm: the segment's file was removed: another one takes its name", "segment", e.name)
+		e.dropStandIn() // one that was removed, too
+		e.standIn = made
+	}
+}
+
+func (e *Endpoint) dropStandIn() {
+	if e.standIn != nil {
+		e.standIn.release()
+		e.standIn = nil
+	}
+}
+
+// slaveHasLeft tells whether the slave's seat is free, in which case it is taken.
+func (e *Endpoint) slaveHasLeft() bool {
+	l := e.link
+	if l.peerLife().legacy && l.state != Dead && l.state != Closed {
+		return false
+	}
+	return l.takePeerSeat()
+}
+
+func (e *Endpoint) moveToStandIn() {
+	next := e.standIn
+	e.standIn = nil
+	if !e.moveTo(next) {
+		return
+	}
+	// Nobody sits there. Ordered before a claimant's accesses by the kernel's lock.
+	next.peer.pid.Store(0)
+	next.judge = newJudge(next.peer.pulse(), time.Now())
+	next.freePeerSeat()
+}
