@@ -6,15 +6,14 @@ import "testing"
 func BenchmarkSendAndRecv(b *testing.B) {
 	master, slave := pair(b)
 	message := make([]byte, slotPayload)
+	buffer := make([]byte, 0, slotPayload)
 	b.ReportAllocs()
 	for b.Loop() {
 		if err := master.Send(b.Context(), message); err != nil {
 			b.Fatal(err)
 		}
-		received, err := slave.Borrow(b.Context())
-		if err != nil {
+		if _, err := slave.RecvAppend(b.Context(), buffer); err != nil {
 			b.Fatal(err)
 		}
-		received.Release()
 	}
 }

@@ -92,24 +92,28 @@ const looks = 2048
 func (r *receiver) watch(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if ok, err = r.watchFor(&message); ok {
+		r.hand(&message, how)
+	}
+	return message, ok, err
+}
+
+func (r *receiver) watchFor(message *Message) (bool, error) {
 	if err := r.ready(); err != nil {
-		return Message{}, false, err
+		return false, err
 	}
 	if !r.link.hasQueues() {
-		return Message{}, false, nil
+		return false, nil
 	}
 	if r.endpoint.settings.spin > 0 {
 		r.pace.hold(r.endpoint.sent.Load())
 		if r.queue.arrived() {
 			r.pace.wasNotEarly()
 		} else if !r.watchMark() {
-			return Message{}, false, nil
+			return false, nil
 		}
 	}
-	if ok, err = r.take(&message); ok {
-		r.hand(&message, how)
-	}
-	return message, ok, err
+	return r.take(message)
 }
 
 // hand makes a message that was taken the caller's own, unless it is to be lent.
@@ -173,18 +177,38 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 // RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer: it allocates nothing where that has
 // room.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
-	err := e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+	buffer, ok, err := e.recv.watchAppend(buffer)
+	if ok || err != nil {
+		return buffer, err
+	}
+	err = e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
 		var message Message
 		ok, err := r.attempt(&message)
 		if ok {
-			buffer = append(buffer, message.bytes...)
-			if message.lease != nil {
-				r.releaseTo(r.queue.next)
-			}
+			buffer = r.appendAndRelease(buffer, &message)
 		}
 		return ok, err
 	})
 	return buffer, err
+}
+
+// watchAppend is watch for RecvAppend.
+func (r *receiver) watchAppend(buffer []byte) (_ []byte, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var message Message
+	if ok, err = r.watchFor(&message); ok {
+		buffer = r.appendAndRelease(buffer, &message)
+	}
+	return buffer, ok, err
+}
+
+func (r *receiver) appendAndRelease(buffer []byte, message *Message) []byte {
+	buffer = append(buffer, message.bytes...)
+	if message.lease != nil {
+		r.releaseTo(r.queue.next)
+	}
+	return buffer
 }
 
 // RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many
