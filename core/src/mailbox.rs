@@ -146,6 +146,14 @@ impl<'a> Channel<'a> {
         sequence & 1 == 0 && cursor.last.is_none_or(|last| last.sequence != sequence)
     }
 
+    /// Whether [`Channel::read`] would find a value. Takes nothing.
+    pub(crate) fn has_news(self, cursor: &Cursor, first: First) -> bool {
+        // Relaxed: what it announces is read by `read`.
+        let sequence = self.head.sequence.load(Ordering::Relaxed);
+        let cursor = Cursor { recent: false, ..*cursor };
+        sequence & 1 == 0 && self.unseen(&cursor, first, sequence).is_some()
+    }
+
     /// Copies the current value to the front of `buffer`, which grows as needed, if it is one that `cursor` has
     /// not seen. `Ok(None)`: there is none, or the writer was faster each of a bounded number of times.
     ///

@@ -404,6 +404,11 @@ impl QueueSender {
         self.memory.room()
     }
 
+    /// Whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
+    pub(crate) fn has_room(&mut self, len: usize) -> Result<bool, Broken> {
+        Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.reserve_arena(len)?.is_some()))
+    }
+
     /// Whether a slot was free when `consumed` was last looked at.
     #[inline(always)]
     fn has_known_slot(&self) -> bool {
@@ -568,9 +573,16 @@ impl QueueReceiver {
 
     /// Where to wait for the next message: says so to the sender.
     pub(crate) fn arrival(&self) -> Doorbell<'_> {
-        self.memory.control().receiver_parked.number.store(self.next, Ordering::Relaxed);
+        self.arrival_ahead(0)
+    }
+
+    /// As `arrival`, for the message `ahead` further on.
+    pub(crate) fn arrival_ahead(&self, ahead: u32) -> Doorbell<'_> {
+        let number = self.next.wrapping_add(ahead);
+        // Relaxed: pairs with the load in `wake_receiver`, which says what orders the two.
+        self.memory.control().receiver_parked.number.store(number, Ordering::Relaxed);
         crash_point!("park.numbered");
-        self.memory.arrival(self.next)
+        self.memory.arrival(number)
     }
 }
 

@@ -1,5 +1,7 @@
 //! The half of an endpoint that reads and receives.
 
+mod ready;
+
 use std::fmt;
 use std::ops::Deref;
 use std::sync::Arc;

@@ -1,5 +1,7 @@
 //! The half of an endpoint that writes and sends.
 
+mod ready;
+
 use std::ops::{Deref, DerefMut};
 use std::time::Duration;
 

@@ -1,0 +1,50 @@
+//! Whether a sender has room, asked without sending: see [`Receiver::wait_message_part`](crate::Receiver).
+
+use std::time::Duration;
+
+use super::Sender;
+use crate::error::Result;
+use crate::wait::{Deadline, Wait};
+
+impl Sender {
+    /// Waits for `part` of a longer wait until [`Sender::try_send`] of a message of `len` bytes is worth a call. Sends
+    /// and reserves nothing, and leaves a loan as it is. Returns `Ok(false)` when the part is over: call again.
+    ///
+    /// After `Ok(true)`, `try_send` sends the message or returns an error. Seldom that error is
+    /// [`Error::Full`](crate::Error::Full): when this endpoint has just moved to another segment.
+    ///
+    /// # Errors
+    /// As [`Sender::send_part`].
+    pub fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
+        let (deadline, part) = (wait.0, Deadline::after(Some(part)));
+        let timed = !deadline.is_endless();
+        loop {
+            self.side.link.check()?;
+            let sample = self.room_sample();
+            if self.side.is_left_behind() || (self.may_write(timed)? && self.has_room(len)?) {
+                return Ok(true);
+            }
+            if let Some(error) = self.side.link.hopeless(timed) {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                return Err(self.side.timeout("room for a message", deadline));
+            };
+            let Some(part_left) = part.left() else { return Ok(false) };
+            self.park(sample, left.min(part_left));
+        }
+    }
+
+    /// Whether a message of `len` bytes can be sent now, or never.
+    fn has_room(&mut self, len: usize) -> Result<bool> {
+        if len > self.limit() {
+            return Ok(true);
+        }
+        if self.side.peer_has_queue()
+            && let Some(queue) = &mut self.queue
+        {
+            return queue.has_room(len).map_err(|broken| self.side.broken(broken));
+        }
+        Ok(self.is_free())
+    }
+}
