@@ -3,7 +3,7 @@
 //! Three rules keep threads, signals, `close` and lent memory apart:
 //! - a lock is never waited for with the interpreter attached, so its holder can always come to an end;
 //! - a lock is held for a slice at most, then handed to whoever waits for it, however long the caller waits;
-//! - while a half has lent memory that somebody may look at, nobody uses it, and it is not dropped.
+//! - while a half has lent memory that somebody may look at, nobody uses it but to look, and it is not dropped.
 
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
@@ -185,6 +185,22 @@ impl<H: Lender> Half<H> {
         }
     }
 
+    /// The right to look at this half, also while it has lent memory: what is done with it leaves that as it is.
+    ///
+    /// # Errors
+    /// As [`Half::lock`], but for `InUse`.
+    pub fn lock_to_look(&self, py: Python<'_>) -> Result<Held<'_, H>> {
+        let slot = match self.slot.try_lock() {
+            Some(slot) => slot,
+            None => self.wait_for_slot(py)?,
+        };
+        let closes = slot.lease.as_ref().is_some_and(|lease| lease.end == End::Closed);
+        if closes || slot.half.is_none() {
+            return Err(self.closed());
+        }
+        Ok(Held { slot, current: &self.current })
+    }
+
     /// Takes the half away from every thread; the core closes an endpoint when both of its halves are gone. A half
     /// with memory that somebody looks at goes as soon as nobody does. In a forked child this does nothing: the
     /// endpoint is the parent's.
@@ -283,7 +299,7 @@ impl<H: Lender> Half<H> {
             if self.is_forked() {
                 return Err(self.forked());
             }
-            // While there is a lease, nobody holds the lock for long.
+            // While there is a lease, nobody holds the lock for longer than a slice.
             let slot = self.slot.try_lock().unwrap_or_else(|| py.detach(|| self.slot.lock()));
             if slot.lease.as_ref().is_some_and(|lease| lease.number == number) {
                 return Ok(slot);

@@ -15,6 +15,7 @@ mod lending;
 mod message;
 mod observer;
 mod raw;
+mod ready;
 mod text;
 
 #[pyo3::pymodule]
@@ -28,7 +29,7 @@ mod _eshm {
     use crate::observer::Observer;
     #[pymodule_export]
     use crate::text::{decode_text, encode_text};
-    use crate::{batch, calls, half, lease, message, raw};
+    use crate::{batch, calls, half, lease, message, raw, ready};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -39,6 +40,7 @@ mod _eshm {
         let note_fork = PyCFunction::new_closure(py, None, None, |_, _| half::note_fork())?;
         let hooks = [("after_in_child", note_fork)].into_py_dict(py)?;
         py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
-        raw::add_methods(&py.get_type::<Endpoint>(), calls::methods().into_iter().chain(batch::methods()))
+        let methods = calls::methods().into_iter().chain(batch::methods()).chain(ready::methods());
+        raw::add_methods(&py.get_type::<Endpoint>(), methods)
     }
 }

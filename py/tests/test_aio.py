@@ -3,17 +3,21 @@
 from __future__ import annotations
 
 import asyncio
+import signal
 import subprocess
 import sys
+import threading
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import eshm
-from conftest import PATIENCE
+from conftest import PATIENCE, fill, segment_file
 
 if TYPE_CHECKING:
     from collections.abc import Coroutine
+
+    from conftest import Spawn
 
 
 def run(scenario: Coroutine[Any, Any, None]) -> None:
@@ -24,6 +28,11 @@ async def opened(name: str) -> tuple[eshm.AsyncEndpoint, eshm.AsyncEndpoint]:
     return await eshm.AsyncEndpoint.open(name, role="master"), await eshm.AsyncEndpoint.open(
         name, role="slave"
     )
+
+
+def helpers() -> list[str]:
+    """The threads that wait for event loops."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("eshm-aio")]
 
 
 def test_asyncio_is_imported_by_those_who_use_it() -> None:
@@ -127,3 +136,253 @@ def test_a_close_ends_what_is_awaited(name: str) -> None:
             await waiting
 
     run(scenario())
+
+
+def test_a_message_that_comes_after_a_time_out_is_there_after_a_close(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master:
+            async with slave:
+                with pytest.raises(asyncio.TimeoutError):
+                    await asyncio.wait_for(slave.recv(), 0.05)
+                await master.send(b"late")
+                # Whoever waits in a helper thread has had the time to take it.
+                await asyncio.sleep(0.1)
+            async with await eshm.AsyncEndpoint.open(name, role="slave") as successor:
+                assert await successor.recv() == b"late"
+
+    run(scenario())
+
+
+def test_a_value_that_comes_after_a_time_out_is_not_read(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(slave.read(), 0.05)
+            master.endpoint.write(b"late")
+            await asyncio.sleep(0.1)
+            assert slave.endpoint.try_read() == b"late"
+
+    run(scenario())
+
+
+def test_a_try_recv_after_a_cancelled_receive_overtakes_nothing(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            for number in range(20):
+                receiving = asyncio.create_task(slave.recv())
+                await asyncio.sleep(0.001)
+                receiving.cancel()
+                await asyncio.wait([receiving])
+                await master.send(b"%d" % (2 * number))
+                await master.send(b"%d" % (2 * number + 1))
+                assert slave.endpoint.try_recv() == b"%d" % (2 * number)
+                assert await slave.recv() == b"%d" % (2 * number + 1)
+
+    run(scenario())
+
+
+def test_a_message_that_comes_with_the_cancellation_is_the_next_receivers(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            received = []
+            for number in range(200):
+                receiving = asyncio.create_task(slave.recv())
+                await asyncio.sleep(0)
+                master.endpoint.try_send(b"%d" % number)
+                # The helper finds it while the loop comes to the cancellation, now sooner, now later.
+                await asyncio.sleep(number % 10 * 0.00002)
+                receiving.cancel()
+                await asyncio.wait([receiving])
+                received.append(await slave.recv() if receiving.cancelled() else receiving.result())
+            assert received == [b"%d" % number for number in range(200)]
+
+    run(scenario())
+
+
+def test_one_of_many_receivers_is_cancelled_and_the_others_keep_their_order(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            receivers = [asyncio.create_task(slave.recv()) for _ in range(5)]
+            await asyncio.sleep(0.01)
+            for index in (0, 3):
+                receivers[index].cancel()
+            for number in range(3):
+                await master.send(b"%d" % number)
+            assert [await receivers[index] for index in (1, 2, 4)] == [b"0", b"1", b"2"]
+            assert slave.endpoint.try_recv() is None
+
+    run(scenario())
+
+
+def test_a_send_that_was_cancelled_was_not_sent(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            room = fill(master.endpoint)
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(master.send(b"cancelled"), 0.05)
+            sending = asyncio.create_task(master.send(b"next"))
+            await asyncio.sleep(0)
+            received: list[bytes] = []
+            while len(received) <= room:
+                received.append(await slave.recv())
+            await sending
+            assert received[room:] == [b"next"]
+            await asyncio.sleep(0.1)
+            assert slave.endpoint.try_recv() is None
+
+    run(scenario())
+
+
+def test_a_short_message_does_not_wait_for_the_room_of_one_that_was_cancelled(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            most = master.endpoint.max_message
+            await master.send(bytes(most))
+            with pytest.raises(asyncio.TimeoutError):
+                await asyncio.wait_for(master.send(bytes(most)), 0.05)
+            await master.send(b"short")
+            assert [len(await slave.recv()) for _ in range(2)] == [most, 5]
+
+    run(scenario())
+
+
+def test_what_is_awaited_leaves_lent_memory_alone(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with master, slave:
+            reading = asyncio.create_task(slave.read())
+            await asyncio.sleep(0.01)
+            await master.send(b"lent")
+            with slave.endpoint.borrow(PATIENCE) as borrowed, memoryview(borrowed) as view:
+                # Longer than the helper's slice: it looks again while the message is lent.
+                await asyncio.sleep(0.1)
+                assert not reading.done()
+                assert view.tobytes() == b"lent"
+            master.endpoint.write(b"value")
+            assert await reading == b"value"
+
+    run(scenario())
+
+
+@pytest.mark.parametrize("verb", ["recv", "read", "send", "wait_for_peer"])
+def test_a_close_ends_each_task_that_awaits(name: str, verb: str) -> None:
+    async def scenario() -> None:
+        master = await eshm.AsyncEndpoint.open(name, role="master")
+        fill(master.endpoint)
+        arguments = (b"message",) if verb == "send" else ()
+        tasks = [asyncio.create_task(getattr(master, verb)(*arguments)) for _ in range(3)]
+        await asyncio.sleep(0.01)
+        master.close()
+        for outcome in await asyncio.gather(*tasks, return_exceptions=True):
+            assert isinstance(outcome, eshm.ClosedError)
+        assert not helpers()
+
+    run(scenario())
+
+
+def test_a_peer_that_closes_ends_what_is_awaited(name: str) -> None:
+    async def scenario() -> None:
+        master, slave = await opened(name)
+        async with slave:
+            receiving = asyncio.create_task(slave.recv())
+            await asyncio.sleep(0.01)
+            master.close()
+            with pytest.raises(eshm.PeerClosedError):
+                await receiving
+
+    run(scenario())
+
+
+def test_an_endpoint_that_is_dropped_with_a_wait_given_up_is_closed(name: str) -> None:
+    async def scenario() -> None:
+        master = await eshm.AsyncEndpoint.open(name, role="master")
+        with pytest.raises(asyncio.TimeoutError):
+            await asyncio.wait_for(master.recv(), 0.01)
+        del master
+        while helpers() or segment_file(name).exists():
+            await asyncio.sleep(0.001)
+
+    run(scenario())
+
+
+def test_a_loop_that_is_closed_leaves_nothing_waiting(name: str) -> None:
+    with eshm.Endpoint(name, role="master") as master, eshm.Endpoint(name, role="slave") as slave:
+        loop = asyncio.new_event_loop()
+        aio = eshm.AsyncEndpoint(slave)
+        receiving = loop.create_task(aio.recv())
+        loop.run_until_complete(asyncio.sleep(0.01))
+        # What `asyncio.run` does for its callers.
+        receiving.cancel()
+        loop.run_until_complete(asyncio.wait([receiving]))
+        loop.close()
+        master.send(b"for whoever comes")
+        assert asyncio.run(aio.recv()) == b"for whoever comes"
+        aio.close()
+        assert not helpers()
+
+
+#: What a program may do with a wait when it leaves, and how it ends then.
+EXITS = {
+    "after a time-out": ("await asyncio.wait([asyncio.ensure_future(robot.recv())], timeout=0.05)", 0),
+    "with a wait given up": ("await give_up(robot.recv(), 0.05)", 0),
+    "with waits of each kind": (
+        "await asyncio.wait([*map(asyncio.ensure_future, all_of(robot))], timeout=0.05)",
+        0,
+    ),
+    "by sys.exit": ("asyncio.ensure_future(robot.recv()); await asyncio.sleep(0.05); sys.exit(3)", 3),
+    "by an interrupt": (
+        "asyncio.get_running_loop().call_later(0.05, signal.raise_signal, signal.SIGINT); await robot.recv()",
+        -signal.SIGINT,
+    ),
+    "with a loop that is never closed": (
+        "asyncio.ensure_future(robot.recv()); forget_loop(); await pause()",
+        0,
+    ),
+}
+
+
+@pytest.mark.parametrize("how", EXITS)
+def test_a_process_exits_without_a_close(name: str, spawn: Spawn, how: str) -> None:
+    what, status = EXITS[how]
+    script = f"""
+    import asyncio, signal, sys
+    import eshm
+
+    def all_of(robot):
+        return robot.recv(), robot.read(), robot.wait_for_peer(), robot.send(bytes(200_000))
+
+    async def give_up(call, limit):
+        try:
+            await asyncio.wait_for(call, limit)
+        except asyncio.TimeoutError:
+            pass
+
+    def forget_loop():
+        asyncio.get_running_loop().call_later(0.05, asyncio.get_running_loop().stop)
+
+    async def pause():
+        await asyncio.Event().wait()
+
+    async def main():
+        robot = await eshm.AsyncEndpoint.open({name!r}, role="master")
+        robot.endpoint.send(bytes(200_000))
+        {what}
+
+    if {"never closed" in how}:
+        loop = asyncio.new_event_loop()
+        loop.create_task(main())
+        loop.run_forever()
+    else:
+        asyncio.run(main())
+    """
+    child = spawn(script)
+    _, errors = child.communicate(timeout=PATIENCE)
+    assert child.returncode == status, errors
+    assert "Fatal" not in errors
