@@ -5,7 +5,7 @@ use std::mem;
 use std::panic;
 use std::time::{Duration, Instant};
 
-use eshm::{Sender, Wait};
+use eshm::{Error, Sender, Wait};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -32,7 +32,8 @@ pub fn methods() -> [Method; 4] {
             c"send_many($self, /, messages, timeout=None)\n--\n\n\
             Sends each of the messages, in order, as send does, with one wake-up at most for as many as there is\n\
             room for.\n\n\
-            When one cannot be sent, the exception's `sent` tells how many were."
+            The timeout is one for all of them; with 0, what there is room for is sent, and FullError raised if\n\
+            that is not all. When one cannot be sent, the exception's `sent` tells how many were."
         ),
         raw::method!(
             c"send_records",
@@ -65,14 +66,14 @@ type Returned<'py> = Result<Bound<'py, PyAny>>;
 fn send_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
     let ([messages], [limit]) = arguments.parse("send_many", [c"messages"], [c"timeout"])?;
     let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
+    let limit = Limit::new(timeout(endpoint, limit)?);
     let items: Vec<_> = match messages.cast::<PyList>() {
         Ok(list) => list.iter().collect(),
         Err(_) => messages.try_iter()?.collect::<PyResult<_>>()?,
     };
     let messages = items.iter().map(Bytes::of).collect::<PyResult<Vec<_>>>()?;
     let mut sent = 0;
-    send_all(slf.py(), endpoint, &messages, Bytes::settle, timeout, &mut sent)
+    send_all(slf.py(), endpoint, &messages, Bytes::settle, limit, &mut sent)
         .map_err(|failure| tell_sent(slf.py(), failure, sent))?;
     Ok(raw::none(slf.py()))
 }
@@ -80,21 +81,45 @@ fn send_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Ret
 fn send_records<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
     let ([array], [limit]) = arguments.parse("send_records", [c"array"], [c"timeout"])?;
     let endpoint = endpoint(slf)?.get();
-    let patience = Instant::now();
-    let timeout = timeout(endpoint, limit)?;
+    let limit = Limit::new(timeout(endpoint, limit)?);
     let records = Records::of(&array)?;
     let mut sent = 0;
     for start in (0..records.count()).step_by(CHUNK) {
         let end = records.count().min(start + CHUNK);
         let messages: Vec<_> = (start..end).map(|index| records.get(index)).collect();
-        let left = timeout.map(|timeout| timeout.saturating_sub(patience.elapsed()));
         let settle = |message: &&[u8]| Cow::Owned(message.to_vec());
         let mut sent_here = 0;
-        let outcome = send_all(slf.py(), endpoint, &messages, settle, left, &mut sent_here);
+        let outcome = send_all(slf.py(), endpoint, &messages, settle, limit, &mut sent_here);
         sent += sent_here;
         outcome.map_err(|failure| tell_sent(slf.py(), failure, sent))?;
     }
     Ok(raw::none(slf.py()))
+}
+
+/// How long a whole batch may take.
+#[derive(Clone, Copy)]
+struct Limit {
+    timeout: Option<Duration>,
+    started: Instant,
+    wait: Wait,
+}
+
+impl Limit {
+    /// From now on; `None` is without limit.
+    fn new(timeout: Option<Duration>) -> Self {
+        Limit { timeout, started: Instant::now(), wait: Wait::new(timeout) }
+    }
+
+    /// # Errors
+    /// `Timeout` when the time is over.
+    fn check(self, endpoint: &Endpoint) -> Result<()> {
+        let waited = self.started.elapsed();
+        if self.timeout.is_none_or(|timeout| waited < timeout) {
+            return Ok(());
+        }
+        let segment = endpoint.inspector.name().to_owned();
+        Err(Error::Timeout { segment, what: "room for the whole batch", waited }.into())
+    }
 }
 
 /// Sends all of the messages, counting them. `settle` makes bytes that stay what they are while others run.
@@ -103,15 +128,15 @@ fn send_all<'m, B: AsRef<[u8]>>(
     endpoint: &Endpoint,
     messages: &'m [B],
     settle: impl Fn(&'m B) -> Cow<'m, [u8]>,
-    timeout: Option<Duration>,
+    limit: Limit,
     sent: &mut usize,
 ) -> Result<()> {
     let mut held = endpoint.sender.lock(py)?;
-    *sent = send_now(&mut held, messages)?;
-    if *sent == messages.len() {
-        return Ok(());
+    if limit.timeout == Some(Duration::ZERO) {
+        return send_at_once(endpoint, &mut held, messages, sent);
     }
-    let (wait, mut attached) = (Wait::new(timeout), Instant::now());
+    *sent = send_now(&mut held, messages)?;
+    let mut attached = Instant::now();
     while *sent < messages.len() {
         let progress = calls::glance(endpoint, Look::Calmly, || {
             let count = send_now(&mut held, &messages[*sent..])?;
@@ -122,13 +147,14 @@ fn send_all<'m, B: AsRef<[u8]>>(
             if attached.elapsed() >= BREATH {
                 py.detach(|| {});
                 py.check_signals()?;
+                limit.check(endpoint)?;
                 attached = Instant::now();
             }
             continue;
         }
         let next = settle(&messages[*sent]);
         let sender = &mut *held;
-        let done = py.detach(|| sender.send_part(&next, &wait, SLICE))?;
+        let done = py.detach(|| sender.send_part(&next, &limit.wait, SLICE))?;
         attached = Instant::now();
         if done {
             *sent += 1;
@@ -137,6 +163,24 @@ fn send_all<'m, B: AsRef<[u8]>>(
         held.unlock_fair();
         py.check_signals()?;
         held = endpoint.sender.lock(py)?;
+    }
+    Ok(())
+}
+
+/// Sends what there is room for, and fails if that is not all.
+fn send_at_once<B: AsRef<[u8]>>(
+    endpoint: &Endpoint,
+    sender: &mut Sender,
+    messages: &[B],
+    sent: &mut usize,
+) -> Result<()> {
+    *sent = sender.try_send_many(messages)?;
+    if *sent < messages.len() {
+        // What stopped the first call, if it was not the want of room, the second one says.
+        *sent += sender.try_send_many(&messages[*sent..])?;
+    }
+    if *sent < messages.len() {
+        return Err(Error::Full { segment: endpoint.inspector.name().to_owned() }.into());
     }
     Ok(())
 }
@@ -182,7 +226,7 @@ fn take_many(
     let py = list.py();
     let (mut receiver, waits) =
         calls::receive(py, endpoint, Channel::Queue, Look::Calmly, timeout, |py, message| {
-            if is_in_queue(endpoint) {
+            if message.is_in_place() {
                 // It stays the next one.
                 mem::forget(message);
                 return Ok(true);
@@ -199,13 +243,6 @@ fn take_many(
         })?;
     }
     Ok(())
-}
-
-/// Whether a message that was just received lies in a queue, for certain: not in the mailbox, where what was looked
-/// at is gone, and where there is one at a time.
-fn is_in_queue(endpoint: &Endpoint) -> bool {
-    let inspector = &endpoint.inspector;
-    inspector.max_message() != inspector.data_size() && !inspector.peer_is_legacy()
 }
 
 fn recv_into<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
@@ -225,7 +262,7 @@ fn fill(
     timeout: Option<Duration>,
 ) -> Result<usize> {
     let take = |py: Python<'_>, message: eshm::Message<'_>| {
-        let queue = is_in_queue(endpoint);
+        let queue = message.is_in_place();
         if message.len() == records.size() {
             records.set(0, &message);
             return Ok(queue);

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -104,6 +105,78 @@ def test_a_batch_that_fails_tells_how_many_were_sent(pair: Pair) -> None:
         master.send_many([b"x"] * (room + 10), timeout=0.05)
     assert raised.value.sent == room
     assert slave.recv_many() == [b"x"] * room
+
+
+@pytest.mark.parametrize("verb", ["send_many", "send_records"])
+def test_with_a_timeout_of_0_what_fits_is_sent(pair: Pair, verb: str) -> None:
+    master, slave = pair
+    room = fill(master)
+    slave.recv_many()
+    # More than one chunk of records.
+    numbers = np.arange(room + 5, dtype=np.uint64)
+    batch = numbers if verb == "send_records" else [number.tobytes() for number in numbers]
+    with pytest.raises(eshm.FullError) as raised:
+        getattr(master, verb)(batch, timeout=0)
+    assert raised.value.sent == room
+    assert b"".join(slave.recv_many()) == numbers[:room].tobytes()
+    getattr(master, verb)(batch[:3], timeout=0)
+    assert len(slave.recv_many()) == 3
+    fill(master)
+    with pytest.raises(eshm.FullError) as nothing:
+        getattr(master, verb)(batch, timeout=0)
+    assert nothing.value.sent == 0
+
+
+def test_without_a_queue_a_timeout_of_0_sends_one(small_pair: Pair) -> None:
+    master, slave = small_pair
+    with pytest.raises(eshm.FullError) as raised:
+        master.send_many([b"a", b"b"], timeout=0)
+    assert raised.value.sent == 1
+    assert slave.recv_many() == [b"a"]
+
+
+@pytest.mark.parametrize("verb", ["send_many", "send_records"])
+def test_a_batch_has_one_deadline(pair: Pair, verb: str) -> None:
+    master, slave = pair
+    numbers = np.arange(4_000_000, dtype=np.uint64)
+    batch = numbers if verb == "send_records" else [bytes(8)] * len(numbers)
+    received = 0
+
+    def drain() -> None:
+        nonlocal received
+        records = np.zeros(1000, np.uint64)
+        while records[0] != 2**64 - 1:
+            received += slave.recv_into(records, timeout=PATIENCE)
+
+    draining = Waiter(drain)
+    # There is always room again, but not for all of them in that time.
+    with pytest.raises(eshm.TimeoutError) as raised:
+        getattr(master, verb)(batch, timeout=0.02)
+    while received < raised.value.sent:
+        time.sleep(0.001)
+    master.send(bytes([255] * 8), PATIENCE)
+    draining.result()
+    assert received == raised.value.sent + 1
+
+
+@pytest.mark.parametrize("size", [4096, 65536])
+def test_a_queue_as_large_as_the_mailbox_is_a_queue(name: str, size: int) -> None:
+    sizes = {"data_size": size, "queue_capacity": size}
+    with eshm.Endpoint(name, role="master", **sizes) as master:  # type: ignore[arg-type]
+        with eshm.Endpoint(name, role="slave") as slave:
+            assert slave.max_message == slave.data_size
+            numbers = np.arange(5, dtype=np.uint64)
+            master.send_records(numbers)
+            assert slave.recv_many(timeout=PATIENCE) == [number.tobytes() for number in numbers]
+            master.send_records(numbers)
+            records = np.zeros(10, np.uint64)
+            assert slave.recv_into(records, timeout=PATIENCE) == 5
+            assert np.array_equal(records[:5], numbers)
+            master.send(b"no record")
+            with pytest.raises(eshm.InvalidError) as raised:
+                slave.recv_into(records)
+            assert raised.value.data is None
+            assert slave.recv() == b"no record"
 
 
 def test_structured_arrays_travel_as_records(pair: Pair) -> None:
