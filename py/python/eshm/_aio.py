@@ -176,13 +176,13 @@ class AsyncEndpoint:
     ...     async for message in robot:
     ...         await robot.send(b"ack")
 
-    Limits are those of asyncio: `async with asyncio.timeout(0.1)`, or `asyncio.wait_for`. What is cancelled has
-    done nothing: a message that came meanwhile is the next receiver's, and a message whose send was cancelled
-    was not sent. Tasks that await the same verb are served in the order in which they came.
+    Limits are those of asyncio: `async with asyncio.timeout(0.1)`, or `asyncio.wait_for`. What is cancelled
+    has done nothing: a message that came meanwhile is the next receiver's, and a message whose send was
+    cancelled was not sent. Tasks that await the same verb are served in the order in which they came.
 
-    It belongs to one event loop. What never waits is called on `endpoint`: `write`, `try_recv`, `stats` … While
-    a task awaits a message or a value, such a call that receives may hold the loop up for 20 ms; so may one that
-    sends while a task awaits room.
+    It belongs to one event loop. What never waits is called on `endpoint`: `write`, `try_recv`, `stats` …
+    While a task awaits a message or a value, such a call that receives may hold the loop up for 20 ms; so
+    may one that sends while a task awaits room.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
