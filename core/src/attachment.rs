@@ -202,6 +202,12 @@ impl Attachment {
         self.region.trace_name(name)
     }
 
+    /// The heartbeats of master and slave.
+    pub(crate) fn heartbeats(&self) -> (u64, u64) {
+        let header = self.header();
+        (header.master_heartbeat.load(Ordering::Relaxed), header.slave_heartbeat.load(Ordering::Relaxed))
+    }
+
     /// The peer's pulse.
     pub(crate) fn peer_pulse(&self) -> Pulse {
         self.header().seat(self.role.peer()).pulse()

@@ -42,8 +42,7 @@ impl Link {
         // Acquire: pairs with the Release store in `look`.
         let dead = self.peer.load(Ordering::Acquire) == PeerState::Dead as u32;
         let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
-        let heartbeats =
-            (header.master_heartbeat.load(Ordering::Relaxed), header.slave_heartbeat.load(Ordering::Relaxed));
+        let heartbeats = state.attachment.heartbeats();
         (stats.master_heartbeat, stats.slave_heartbeat) = heartbeats;
         stats.master_heartbeat_delta = heartbeats.0.wrapping_sub(state.last_stats.0);
         stats.slave_heartbeat_delta = heartbeats.1.wrapping_sub(state.last_stats.1);

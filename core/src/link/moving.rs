@@ -116,6 +116,7 @@ impl Link {
         state.watch = Watch::new(pulse, now);
         state.identity = (pulse.pid, new.peer_generation());
         state.missed = None;
+        state.last_stats = new.heartbeats();
         let verdict = match self.role {
             Role::Slave => {
                 self.counters.reconnects.add(1);
