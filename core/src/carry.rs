@@ -62,10 +62,6 @@ impl Carry {
     pub(crate) fn begin(&mut self, old: Arc<Attachment>, outlet: Outlet, epoch: u32) {
         self.sources.push_front(Source::new(old));
         self.outlet = Some((outlet, epoch));
-        if let Some(last) = self.sources.back_mut() {
-            // The value was carried into `old`, where a newer one may not follow it: the next segment needs it again.
-            last.cursor = Cursor::default();
-        }
     }
 
     /// Carries over as much as there is room and budget for.
@@ -109,9 +105,7 @@ impl Carry {
         if bytes.len() > limit {
             return Some(Err(limit));
         }
-        if let Some(source) = self.sources.back_mut() {
-            source.skip_value();
-        }
+        self.sources.iter_mut().for_each(Source::skip_value);
         Some(Ok(outlet.put(bytes, Content::Value, Fences::Symmetric)))
     }
 
@@ -220,9 +214,12 @@ impl Source {
         }
     }
 
-    /// A newer value makes the one that is not carried over yet superfluous.
+    /// A newer value makes the one that is not carried over yet superfluous, also if a message waits before it.
     fn skip_value(&mut self) {
-        self.look_into_mailbox();
+        if self.attachment.content() == Content::Value {
+            // One that is not read is as good as skipped: see `look_into_mailbox`.
+            let _ = self.mailbox.channel().read(&mut self.cursor, First::Current, &mut Vec::new());
+        }
         self.pending.take_if(|(_, content)| *content == Content::Value);
     }
 
