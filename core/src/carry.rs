@@ -9,6 +9,7 @@ use std::collections::VecDeque;
 use std::sync::Arc;
 
 use crate::attachment::{Attachment, Content};
+use crate::layout::MAX_QUEUE_SLOTS;
 use crate::mailbox::{Cursor, First, MailboxMemory};
 use crate::outlet::Outlet;
 use crate::queue::{Broken, QueueReceiver};
@@ -16,8 +17,8 @@ use crate::wait::Fences;
 
 /// How many bytes, and how many messages, the monitor carries over per visit: the heartbeats wait meanwhile.
 pub(crate) const VISIT: Budget = Budget { bytes: 1 << 20, messages: 1024 };
-/// For a caller that has nothing else to do.
-pub(crate) const UNLIMITED: Budget = Budget { bytes: usize::MAX, messages: usize::MAX };
+/// All that a queue can hold, and no more: a hostile peer may go on publishing in the segment that was left.
+pub(crate) const WHOLE: Budget = Budget { bytes: usize::MAX, messages: MAX_QUEUE_SLOTS as usize };
 
 /// How much to carry over at a time.
 #[derive(Clone, Copy)]
@@ -90,7 +91,7 @@ impl Carry {
     /// # Errors
     /// As [`Carry::pump`].
     pub(crate) fn finish(&mut self) -> Result<Option<(Outlet, u32)>, Broken> {
-        if self.pump(UNLIMITED)? == Progress::More {
+        if self.pump(WHOLE)? == Progress::More {
             return Ok(None);
         }
         self.sources.clear();

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use crate::attach::{self, Started};
 use crate::attachment::Attachment;
-use crate::carry::Carry;
+use crate::carry::{Carry, WHOLE};
 use crate::config::{Builder, Disconnect, Role};
 use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
@@ -409,6 +409,7 @@ impl Link {
         self.check()?;
         state.attachment.beat();
         self.look(&mut state, Instant::now());
+        self.continue_carry();
         Ok(())
     }
 
@@ -536,7 +537,7 @@ impl Link {
             if self.is_closed() {
                 return None;
             }
-            self.continue_carry();
+            self.pump(&mut self.carry(), WHOLE);
             self.unreceived_at_close.store(self.count_unreceived(&state), Ordering::Relaxed);
             self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
             let mut unlinked = Ok(());

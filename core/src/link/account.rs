@@ -68,6 +68,8 @@ impl Link {
     }
 
     pub(super) fn count_unreceived(&self, state: &State) -> u64 {
-        state.attachment.outgoing_depth() + self.carry().unreceived()
+        // Held meanwhile, so that nothing is on its way from what is left into the queue.
+        let carry = self.carry();
+        state.attachment.outgoing_depth() + carry.unreceived()
     }
 }

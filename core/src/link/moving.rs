@@ -7,7 +7,7 @@ use std::time::Instant;
 use super::{LEGACY, Link, State};
 use crate::attach;
 use crate::attachment::Attachment;
-use crate::carry::{Carry, VISIT};
+use crate::carry::{Budget, Carry, VISIT};
 use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
 use crate::outlet::Outlet;
@@ -151,8 +151,13 @@ impl Link {
 
     /// Carries over some of what is left, unless the sender is just doing so.
     pub(super) fn continue_carry(&self) {
-        let Ok(mut carry) = self.carry.try_lock() else { return };
-        if let Err(broken) = carry.pump(VISIT) {
+        if let Ok(mut carry) = self.carry.try_lock() {
+            self.pump(&mut carry, VISIT);
+        }
+    }
+
+    pub(super) fn pump(&self, carry: &mut Carry, budget: Budget) {
+        if let Err(broken) = carry.pump(budget) {
             // The sender finds it, too, with its next call, and reports it.
             tracing::debug!(segment = self.name.as_str(), ?broken, "the new segment is broken");
         }
