@@ -7,12 +7,14 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
+use std::time::Instant;
 
 use crate::attachment::{Attachment, Content};
 use crate::layout::MAX_QUEUE_SLOTS;
 use crate::mailbox::{Cursor, First, MailboxMemory};
-use crate::outlet::Outlet;
+use crate::outlet::{LEGACY_PATIENCE, Outlet};
 use crate::queue::{Broken, QueueReceiver};
+use crate::sync::Ordering;
 use crate::wait::Fences;
 
 /// How many bytes, and how many messages, the monitor carries over per visit: the heartbeats wait meanwhile.
@@ -45,6 +47,8 @@ pub(crate) struct Carry {
     outlet: Option<(Outlet, u32)>,
     /// Messages, ever, that the new segment cannot hold.
     misfits: u64,
+    /// What was put before an ESHM 1.x reader so far, and since when there has been no more.
+    shown: Option<(u64, Instant)>,
 }
 
 /// The receiving end of what this endpoint itself sent into a segment that it has left. It holds the peer's seat there.
@@ -69,7 +73,15 @@ impl Carry {
     ///
     /// # Errors
     /// [`Broken`] when the new segment's peer broke its queue.
-    pub(crate) fn pump(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
+    pub(crate) fn pump(&mut self, budget: Budget) -> Result<Progress, Broken> {
+        let progress = self.pump_sources(budget)?;
+        if progress == Progress::More {
+            self.forget_swallowed();
+        }
+        Ok(progress)
+    }
+
+    fn pump_sources(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
         let Some((outlet, _)) = &mut self.outlet else { return Ok(Progress::Nothing) };
         while let Some(source) = self.sources.front_mut() {
             if source.pump_queue(outlet, &mut budget, &mut self.misfits)? == Progress::More
@@ -83,6 +95,23 @@ impl Carry {
             self.sources.pop_front();
         }
         Ok(Progress::Nothing)
+    }
+
+    /// An ESHM 1.x reader swallows the first message that it is shown: some time later the next one does not wait for it.
+    fn forget_swallowed(&mut self) {
+        let Some((outlet, _)) = self.outlet.as_mut().filter(|(outlet, _)| !outlet.peer_has_queue()) else {
+            return;
+        };
+        let now = Instant::now();
+        let shown = outlet.attachment.outgoing().tail.write_count.load(Ordering::Relaxed);
+        match self.shown {
+            Some((before, since)) if before == shown => {
+                if now - since >= LEGACY_PATIENCE {
+                    outlet.forget_unacknowledged();
+                }
+            }
+            _ => self.shown = Some((shown, now)),
+        }
     }
 
     /// Ends the carry-over, if nothing is left. Only the sending thread calls this, and sends into the new segment from

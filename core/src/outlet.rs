@@ -1,12 +1,16 @@
 //! One segment's outgoing direction: how messages and values get in, whichever way the peer understands.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::attachment::{Attachment, Content};
 use crate::mailbox::MailboxMemory;
 use crate::queue::{Broken, QueueSender};
 use crate::sync::Ordering;
 use crate::wait::{Doorbell, Fences};
+
+/// How long a message without a limit waits for an ESHM 1.x reader: as long as that one's `read` waits by default.
+pub(crate) const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
 
 /// The writing end of one direction. One thread at a time uses it.
 #[derive(Debug)]

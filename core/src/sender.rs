@@ -9,7 +9,7 @@ use crate::attachment::Content;
 use crate::batch::BatchError;
 use crate::endpoint::Side;
 use crate::error::{Error, Result};
-use crate::outlet::Outlet;
+use crate::outlet::{LEGACY_PATIENCE, Outlet};
 use crate::patience::Patience;
 use crate::queue::QueueSender;
 use crate::sync::spin_hint;
@@ -17,8 +17,6 @@ use crate::wait::{Deadline, Fences, Wait};
 
 /// Hints between two looks for room.
 const LOOK_PAUSES: u32 = 8;
-/// How long a `send` without a limit waits for an ESHM 1.x reader: as long as that one's `read` waits by default.
-const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
 /// How often a sender looks that waits for the carry-over: for room in a segment that is not its own yet.
 const CARRY_POLL: Duration = Duration::from_millis(1);
 

@@ -417,6 +417,28 @@ fn our_slave_follows_a_legacy_master_to_its_new_segment() {
     assert_eq!(new.read(SLAVE_TO_MASTER), b"hello");
 }
 
+/// Such a master swallows the first message that is carried over, too.
+#[test]
+fn a_carry_over_to_a_legacy_master_that_swallowed_a_message_goes_on() {
+    let name = Name::new("carry");
+    let ours = Endpoint::master(&name).unwrap();
+    let builder = Endpoint::builder(&name).role(Role::Slave).reconnect_interval(Duration::from_millis(1));
+    let mut slave = builder.open().unwrap();
+    for message in [b"swallowed", b"the first", b"a second!"] {
+        slave.send(message).unwrap();
+    }
+    drop(ours);
+    let legacy = Legacy::make(&name, 3);
+    let _heart = Heart::of(&name, Role::Master);
+    poll("the first", || (legacy.u32(SLAVE_TO_MASTER + SEQUENCE) == 2).then_some(()));
+    poll("the next", || (legacy.u32(SLAVE_TO_MASTER + SEQUENCE) == 4).then_some(()));
+    assert_eq!(legacy.read(SLAVE_TO_MASTER), b"the first");
+    poll("the one after", || (legacy.u32(SLAVE_TO_MASTER + SEQUENCE) == 6).then_some(()));
+    assert_eq!(legacy.read(SLAVE_TO_MASTER), b"a second!");
+    slave.send_timeout(b"its own", WATCHDOG).unwrap();
+    assert_eq!(legacy.read(SLAVE_TO_MASTER), b"its own");
+}
+
 /// N was a compile-time constant of the other end: one that its file cannot tell must be configured.
 #[test]
 fn an_unusual_size_must_be_told() {
