@@ -236,12 +236,11 @@ impl Start<'_> {
         if abandoned || self.mismatch(plan).is_some() {
             let generation = region.header().master_generation.load(Ordering::Relaxed);
             let created = self.create(generation.wrapping_add(1), Some(&region))?;
-            return Ok(created.map(|attachment| Started {
-                attachment,
-                // A slave that lives moves over what is in the old segment.
-                replaced: (!plan.legacy && region.lock(Role::Slave) == Ok(true))
-                    .then(|| Attachment::new(Arc::new(region), plan, Role::Master)),
-            }));
+            let Some(attachment) = created else { return Ok(None) };
+            // A slave that lives moves over what is in the old segment. One that finds it replaced has the seat for a moment.
+            let has_both_seats = !plan.legacy && self.claim(&region, Role::Slave).unwrap_or(false);
+            let replaced = has_both_seats.then(|| Attachment::new(Arc::new(region), plan, Role::Master));
+            return Ok(Some(Started { attachment, replaced }));
         }
         self.reserve(&region, plan)?;
         if let Err(error) = region.set_access(self.config.mode, self.config.group) {
