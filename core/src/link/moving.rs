@@ -32,8 +32,9 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// Takes note that `attachment`, of this `epoch`, is left.
+    /// Takes note that `attachment`, of this `epoch`, is left, and forgets those that have been read out since.
     fn push(&mut self, epoch: u32, attachment: &Arc<Attachment>) {
+        self.segments.retain(|(_, left)| left.has_unread());
         if attachment.has_unread() {
             self.segments.push_back((epoch, Arc::clone(attachment)));
         }
