@@ -174,12 +174,8 @@ impl Sender {
         let deadline = Deadline::after(timeout);
         let mut sent = 0;
         while sent < messages.len() {
-            match self.try_send_many(&messages[sent..]) {
-                Ok(count) => sent += count,
-                // A slave without a master waits below, as `send` does.
-                Err(error) if error.is_transient() => {}
-                Err(source) => return Err(BatchError { sent, source }),
-            }
+            // What stands in the way of the next one is found below, where it is waited for as by `send`.
+            sent += self.try_send_many(&messages[sent..]).unwrap_or(0);
             let Some(next) = messages.get(sent) else { break };
             let left = timeout.map(|_| deadline.left().unwrap_or_default());
             match self.send_until(next.as_ref(), left) {
