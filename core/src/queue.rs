@@ -312,6 +312,9 @@ impl QueueSender {
 
     /// Publishes as many messages as there is room for, with one look for a parked receiver. Returns how many, and
     /// whether a system call was made.
+    ///
+    /// # Errors
+    /// [`Broken`] when none was published.
     pub(crate) fn send_many<'a>(
         &mut self,
         messages: impl Iterator<Item = &'a [u8]>,
@@ -320,8 +323,12 @@ impl QueueSender {
         for bytes in messages {
             if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
                 self.push_short(bytes);
-            } else if !self.push(bytes)? {
-                break;
+            } else {
+                match self.push(bytes) {
+                    Ok(true) => {}
+                    Err(broken) if self.head == first => return Err(broken),
+                    Ok(false) | Err(_) => break,
+                }
             }
             crash_point!("batch.next");
         }
