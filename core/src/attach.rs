@@ -101,10 +101,8 @@ pub(crate) fn stand_in(name: &SegmentName, config: &Builder, old: &Attachment) -
         ..config.clone()
     };
     let start = Start { name, config: &config, since: Instant::now(), patient: false };
-    let header = old.header();
-    let generation = header.master_generation.load(Ordering::Relaxed).wrapping_add(1);
-    let slave = header.slave_pid.load(Ordering::Relaxed);
-    start.make(generation, None, |new| new.reserve_peer_seat(slave))
+    let generation = old.header().master_generation.load(Ordering::Relaxed).wrapping_add(1);
+    start.make(generation, None, |new| new.reserve_peer_seat(old))
 }
 
 impl Start<'_> {

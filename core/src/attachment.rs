@@ -166,17 +166,11 @@ impl Attachment {
         self.plan
     }
 
-    /// Of a stand-in: shows whose seat is kept here, and keeps it.
-    pub(crate) fn reserve_peer_seat(&self, pid: i32) -> bool {
-        self.header().seat(self.role.peer()).pid.store(pid, Ordering::Relaxed);
+    /// Of a stand-in for `old`: keeps the seat of the peer that sits there, and shows whose it is.
+    pub(crate) fn reserve_peer_seat(&self, old: &Attachment) -> bool {
+        let peer = self.role.peer();
+        self.header().seat(peer).name(&old.header().seat(peer));
         self.take_peer_seat()
-    }
-
-    /// Of a stand-in: lets a peer attach.
-    pub(crate) fn invite_peer(&self) {
-        // Relaxed: ordered before a claimant's accesses by the kernel's lock.
-        self.header().seat(self.role.peer()).pid.store(0, Ordering::Relaxed);
-        self.free_peer_seat();
     }
 
     /// Gives the peer's seat back.

@@ -68,7 +68,7 @@ impl Link {
         let Some(stand_in) = state.stand_in.take() else { return };
         let stand_in = Arc::new(stand_in);
         if self.move_to(state, Arc::clone(&stand_in), now) {
-            stand_in.invite_peer();
+            stand_in.free_peer_seat();
             crash_point!("guard.moved");
         }
     }
