@@ -39,7 +39,7 @@ impl Receiver {
             let hopeless = self.side.link.hopeless(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.arrival_ahead(self.lent_ahead()).sample(),
-                None => self.mailbox.channel().news(Fences::Asymmetric).sample(),
+                None => self.values.mailbox.channel().news(Fences::Asymmetric).sample(),
             };
             if self.is_ready(what)? {
                 return Ok(true);
@@ -57,7 +57,11 @@ impl Receiver {
 
     /// Whether a look, which takes what it finds, would find something, or move to another segment.
     fn is_ready(&self, what: What) -> Result<bool> {
-        if self.side.is_left_behind() {
+        let left_behind = match what {
+            What::Value => self.values.is_left_behind(&self.side.link),
+            What::Message => self.side.is_left_behind(),
+        };
+        if left_behind {
             return Ok(true);
         }
         let first = match what {
@@ -70,7 +74,7 @@ impl Receiver {
         {
             return Ok(true);
         }
-        Ok(self.arrivals(what).is_none() && self.mailbox.channel().has_news(&self.cursor, first))
+        Ok(self.arrivals(what).is_none() && self.values.mailbox.channel().has_news(&self.values.cursor, first))
     }
 
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
@@ -79,8 +83,8 @@ impl Receiver {
                 self.patience.leave_core(queue.arrival_ahead(self.lent_ahead()), sample, false, left);
             }
             None => {
-                let silent = self.side.link.peer_is_silent(&self.side.attachment);
-                let news = self.mailbox.channel().news(Fences::Asymmetric);
+                let silent = self.side.link.peer_is_silent(&self.values.attachment);
+                let news = self.values.mailbox.channel().news(Fences::Asymmetric);
                 self.patience.leave_core(news, sample, silent, left);
             }
         }
@@ -88,7 +92,7 @@ impl Receiver {
 
     /// How far ahead the next message is: behind the one that [`Message::into_raw`] took apart, if there is one.
     fn lent_ahead(&self) -> u32 {
-        u32::from(self.lent)
+        u32::from(self.lent.is_some())
     }
 }
 

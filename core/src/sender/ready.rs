@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use super::Sender;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::wait::{Deadline, Wait};
 
 impl Sender {
@@ -17,14 +17,17 @@ impl Sender {
     /// As [`Sender::send_part`].
     pub fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
         let (deadline, part) = (wait.0, Deadline::after(Some(part)));
-        let timed = !deadline.is_endless();
         loop {
-            self.side.link.check()?;
-            let sample = self.room_sample();
-            if self.side.is_left_behind() || (self.may_write(timed)? && self.has_room(len)?) {
+            let sample = self.outlet.room().0.sample();
+            let ready = match self.may_put(len, deadline) {
+                // What `try_send` says at once.
+                Err(Error::TooLarge { .. }) => true,
+                may_put => may_put? && self.has_room(len)?,
+            };
+            if ready {
                 return Ok(true);
             }
-            if let Some(error) = self.side.link.hopeless(timed) {
+            if let Some(error) = self.side.link.hopeless(!deadline.is_endless()) {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
@@ -35,16 +38,11 @@ impl Sender {
         }
     }
 
-    /// Whether a message of `len` bytes can be sent now, or never.
+    /// Whether there is room for a message of `len` bytes.
     fn has_room(&mut self, len: usize) -> Result<bool> {
-        if len > self.limit() {
-            return Ok(true);
+        match self.outlet.queue_in_use() {
+            Some(queue) => queue.has_room(len).map_err(|broken| self.side.broken(broken)),
+            None => Ok(self.outlet.is_free()),
         }
-        if self.side.peer_has_queue()
-            && let Some(queue) = &mut self.queue
-        {
-            return queue.has_room(len).map_err(|broken| self.side.broken(broken));
-        }
-        Ok(self.is_free())
     }
 }
