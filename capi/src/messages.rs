@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::time::{Duration, Instant};
 
-use eshm::{Error, PeerState, Wait};
+use eshm::{BatchError, Error, PeerState, Wait};
 
 use crate::abi::{Buffer, TIMEOUT_INFINITE};
 use crate::boundary::{self, Room, call};
@@ -340,12 +340,16 @@ fn send_batch(handle: *mut ESHMHandle, batch: &[Checked], done: &mut usize, time
         {
             let mut sending = handle.sending()?;
             sending.check_free()?;
-            *done += match sending.sender.try_send_many(&batch[*done..]) {
-                Ok(sent) => sent,
-                // Something to wait for.
-                Err(error) if error.is_transient() => 0,
-                Err(error) => return Err(error.into()),
-            };
+            match sending.sender.try_send_many(&batch[*done..]) {
+                Ok(()) => *done = batch.len(),
+                Err(BatchError { sent, source }) => {
+                    *done += sent;
+                    // Otherwise there is something to wait for.
+                    if !source.is_transient() {
+                        return Err(source.into());
+                    }
+                }
+            }
         }
         if let Some(first) = batch.get(*done) {
             send(&handle, first.as_ref(), timeout_ms)?;

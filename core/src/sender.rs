@@ -175,7 +175,7 @@ impl Sender {
         let mut sent = 0;
         while sent < messages.len() {
             // What stands in the way of the next one is found below, where it is waited for as by `send`.
-            sent += self.try_send_many(&messages[sent..]).unwrap_or(0);
+            sent += self.send_some(&messages[sent..]).unwrap_or(0);
             let Some(next) = messages.get(sent) else { break };
             let left = timeout.map(|_| deadline.left().unwrap_or_default());
             match self.send_until(next.as_ref(), left) {
@@ -186,12 +186,26 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends as many of the messages, in order, as there is room for now, and returns how many: 0 when there is none.
+    /// As [`Sender::send_many`], without waiting.
     ///
     /// # Errors
-    /// As [`Sender::try_send`], but for [`Error::Full`]; if some were sent, their number comes first, and the error
-    /// with the next call.
-    pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
+    /// As [`Sender::try_send`], for the first message that could not be sent: [`BatchError::sent`] says how many were
+    /// sent before it.
+    pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
+        let mut sent = 0;
+        while sent < messages.len() {
+            match self.send_some(&messages[sent..]) {
+                Ok(0) => return Err(BatchError { sent, source: self.full() }),
+                Ok(count) => sent += count,
+                Err(source) => return Err(BatchError { sent, source }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Sends as many of the messages, in order, as there is room for now, and returns how many: 0 when there is none.
+    /// An error is that of the first message: nothing was sent.
+    fn send_some<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
         if self.side.is_calm()
             && let Some(queue) = &mut self.outlet.queue
         {

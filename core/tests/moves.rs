@@ -6,7 +6,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use common::{Name, poll};
-use eshm::{Builder, Endpoint, Error, PeerState, Role};
+use eshm::{BatchError, Builder, Endpoint, Error, PeerState, Role, Sender};
 
 const LONG: Duration = Duration::from_secs(20);
 
@@ -293,13 +293,23 @@ fn a_batch_has_one_deadline_and_says_how_many_went() {
     let batch = vec![[1u8; 8]; 200];
     let error = master.send_many_timeout(&batch, Duration::from_millis(5)).unwrap_err();
     assert_eq!((error.sent, error.source.code()), (64, -10));
-    assert_eq!(master.split().0.try_send_many(&batch).unwrap(), 0);
+    let at_once = |sender: &mut Sender, batch: &[Vec<u8>]| {
+        let error = sender.try_send_many(batch).unwrap_err();
+        (error.sent, error.source.code())
+    };
+    let sender = master.split().0;
+    assert_eq!(at_once(sender, &[vec![]]), (0, -12));
+    assert_eq!(slave.recv_many(3, |_| ()).unwrap(), 3);
+    assert_eq!(at_once(sender, &[vec![], vec![1], vec![0; 5000], vec![3]]), (2, -13));
+    assert_eq!(at_once(sender, &[vec![], vec![1]]), (1, -12));
     drop(master);
     assert_eq!(slave.recv_many(100, |_| ()).unwrap(), 64);
     // A slave without a master waits, as `send` does.
     until("the close", || slave.peer_state() == PeerState::Closed);
     let error = slave.send_many_timeout(&batch, Duration::from_millis(5)).unwrap_err();
     assert_eq!((error.sent, error.source.code()), (0, -10));
+    let error = slave.split().0.try_send_many(&batch).unwrap_err();
+    assert!(matches!(error, BatchError { sent: 0, source: Error::Reconnecting { .. } }), "{error}");
 }
 
 #[test]

@@ -3,7 +3,6 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
 use std::pin::Pin;
-use std::time::Instant;
 
 use cxx::{ExternType, kind, type_id};
 use eshm::{Error, Message, Result};
@@ -164,8 +163,7 @@ impl Sender {
         })
     }
 
-    /// Sends as many as it can, and counts them. A failure is that of the first that was not sent; without a wait,
-    /// that there is no more room is none, if there was any.
+    /// Sends the messages, and counts those that were sent. A failure is that of the first that was not.
     ///
     /// # Safety
     /// `messages` are `count` views of bytes.
@@ -178,27 +176,13 @@ impl Sender {
     ) -> i32 {
         // SAFETY: by the caller.
         let messages = unsafe { slice(messages, count) };
-        let result = self.send_all(messages, Wait::from(wait), sent);
-        self.failure.code_of(result)
-    }
-
-    fn send_all(&mut self, messages: &[BytesView], wait: Wait, sent: &mut usize) -> Result<()> {
-        let started = if let Wait::For(_) = wait { Some(Instant::now()) } else { None };
-        loop {
-            // Where this cannot send at all, what follows waits, or says why.
-            *sent += self.inner.try_send_many(&messages[*sent..]).unwrap_or(0);
-            let Some(next) = messages.get(*sent) else { return Ok(()) };
-            match wait {
-                Wait::No if *sent > 0 => return Ok(()),
-                Wait::No => self.inner.try_send(next.as_ref())?,
-                Wait::For(time) => {
-                    let elapsed = started.map_or(time, |started| started.elapsed());
-                    self.inner.send_timeout(next.as_ref(), time.saturating_sub(elapsed))?;
-                }
-                Wait::Forever => self.inner.send(next.as_ref())?,
-            }
-            *sent += 1;
-        }
+        let outcome = match Wait::from(wait) {
+            Wait::No => self.inner.try_send_many(messages),
+            Wait::For(time) => self.inner.send_many_timeout(messages, time),
+            Wait::Forever => self.inner.send_many(messages),
+        };
+        *sent = outcome.as_ref().map_or_else(|error| error.sent, |()| count);
+        self.failure.code_of(outcome.map_err(Error::from))
     }
 
     /// Null: it failed, as `code` and `failure` say.

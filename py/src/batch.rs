@@ -5,7 +5,7 @@ use std::mem;
 use std::panic;
 use std::time::{Duration, Instant};
 
-use eshm::{Error, Sender, Wait};
+use eshm::{BatchError, Error, Sender, Wait};
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
@@ -133,17 +133,17 @@ fn send_all<'m, B: AsRef<[u8]>>(
 ) -> Result<()> {
     let mut held = endpoint.sender.lock(py)?;
     if limit.timeout == Some(Duration::ZERO) {
-        return send_at_once(endpoint, &mut held, messages, sent);
+        return Ok(send_at_once(&mut held, messages, sent)?);
     }
-    *sent = send_now(&mut held, messages)?;
+    send_now(&mut held, messages, sent)?;
     let mut attached = Instant::now();
     while *sent < messages.len() {
         let progress = calls::glance(endpoint, Look::Calmly, || {
-            let count = send_now(&mut held, &messages[*sent..])?;
-            Ok((count > 0).then_some(count))
+            let before = *sent;
+            send_now(&mut held, messages, sent)?;
+            Ok((*sent > before).then_some(()))
         })?;
-        if let Some(count) = progress {
-            *sent += count;
+        if progress.is_some() {
             if attached.elapsed() >= BREATH {
                 py.detach(|| {});
                 py.check_signals()?;
@@ -168,29 +168,25 @@ fn send_all<'m, B: AsRef<[u8]>>(
 }
 
 /// Sends what there is room for, and fails if that is not all.
-fn send_at_once<B: AsRef<[u8]>>(
-    endpoint: &Endpoint,
-    sender: &mut Sender,
-    messages: &[B],
-    sent: &mut usize,
-) -> Result<()> {
-    *sent = sender.try_send_many(messages)?;
-    if *sent < messages.len() {
-        // What stopped the first call, if it was not the want of room, the second one says.
-        *sent += sender.try_send_many(&messages[*sent..])?;
-    }
-    if *sent < messages.len() {
-        return Err(Error::Full { segment: endpoint.inspector.name().to_owned() }.into());
-    }
-    Ok(())
+fn send_at_once<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usize) -> eshm::Result<()> {
+    sender.try_send_many(messages).map_err(|BatchError { sent: count, source }| {
+        *sent = count;
+        source
+    })
 }
 
-/// Sends what there is room for.
-fn send_now<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B]) -> Result<usize> {
-    match sender.try_send_many(messages) {
-        Err(error) if error.is_transient() => Ok(0),
-        result => Ok(result?),
+/// Sends what there is room for of the messages from the `sent`th on, and counts it.
+fn send_now<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usize) -> eshm::Result<()> {
+    match sender.try_send_many(&messages[*sent..]) {
+        Ok(()) => *sent = messages.len(),
+        Err(BatchError { sent: more, source }) => {
+            *sent += more;
+            if !source.is_transient() {
+                return Err(source);
+            }
+        }
     }
+    Ok(())
 }
 
 /// The failure, as an exception that tells how many messages were sent before it.

@@ -137,7 +137,13 @@ impl Ledger<'_> {
         let (sender, _) = self.endpoint.split();
         let one = |_| 1;
         let sent = match self.turn % 4 {
-            0 => transient(sender.try_send_many(&messages))?.unwrap_or(0) as u64,
+            0 => match sender.try_send_many(&messages) {
+                Ok(()) => count,
+                Err(error) => {
+                    transient(Err::<(), _>(error.source))?;
+                    error.sent as u64
+                }
+            },
             1 => transient(sender.send_timeout(&messages[0], TURN))?.map_or(0, one),
             2 => transient(sender.try_loan(messages[0].len()).and_then(|mut loan| {
                 loan.copy_from_slice(&messages[0]);
