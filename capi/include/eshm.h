@@ -23,8 +23,8 @@
  *
  * A timeout is in milliseconds; 0: do not wait; ESHM_TIMEOUT_INFINITE: as long as it takes.
  *
- * In a forked child every handle of the parent fails with ESHM_ERROR_FORKED; eshm_destroy there leaves the
- * parent's endpoint alone.
+ * In a forked child every handle of the parent fails with ESHM_ERROR_FORKED; eshm_destroy and eshm_close
+ * there leave the parent's endpoint alone.
  */
 #ifndef ESHM_H
 #define ESHM_H
@@ -56,8 +56,8 @@ typedef enum ESHMRole ESHMRole;
 /* What to do when the peer's heartbeat has stood still for stale_threshold_ms. */
 enum ESHMDisconnectBehavior {
     ESHM_DISCONNECT_IMMEDIATELY = 0, /* give it up */
-    ESHM_DISCONNECT_ON_TIMEOUT = 1,  /* look for it within reconnect_wait_ms and max_reconnect_attempts */
-    ESHM_DISCONNECT_NEVER = 2        /* look for it without end */
+    ESHM_DISCONNECT_ON_TIMEOUT = 1,  /* see reconnect_wait_ms and max_reconnect_attempts */
+    ESHM_DISCONNECT_NEVER = 2        /* look for it, and wait for it, without end */
 };
 typedef enum ESHMDisconnectBehavior ESHMDisconnectBehavior;
 
@@ -89,10 +89,16 @@ enum ESHMError {
     ESHM_ERROR_PEER_CLOSED = -16, /* the peer left, and all that it sent was received */
     ESHM_ERROR_CORRUPT = -17,     /* the peer wrote what the protocol forbids */
     ESHM_ERROR_FORKED = -18,      /* the handle belongs to the parent of this process */
+    ESHM_ERROR_DISPLACED = -19,   /* the segment's file was removed, and another segment has its name */
     ESHM_ERROR_INTERNAL = -99     /* a defect of this library */
 };
 typedef enum ESHMError ESHMError;
 
+/*
+ * reconnect_wait_ms and max_reconnect_attempts limit how long a slave of eshm_init searches for a master.
+ * With eshm_init_ex they limit how long its calls without a timeout wait; the search goes on as long as it is
+ * open, unless ESHMConfigEx.give_up is set.
+ */
 typedef struct ESHMConfig {
     const char* shm_name; /* 1 to 250 bytes of UTF-8 without ".."; each '/' becomes '_' */
     enum ESHMRole role;
@@ -223,16 +229,18 @@ typedef struct ESHMConfigEx {
     size_t data_size;               /* the greatest value of eshm_write; 0: what is there, or 4096 */
     size_t queue_capacity;          /* the greatest message of eshm_send; 0: what is there, or 256 KiB */
     uint32_t connect_timeout_ms;    /* how long a slave waits for its segment */
-    uint32_t heartbeat_interval_ms; /* 1 to 1000; four times that after a second without traffic */
+    uint32_t heartbeat_interval_ms; /* 1 to 1000; five times that after 100 ms without traffic */
     enum ESHMWaitStrategy wait_strategy;
     uint32_t mode;  /* the permissions of a segment that this endpoint creates, such as 0660 */
     bool any_owner; /* accept a segment that belongs to neither this user nor root */
     int64_t
         group; /* the group that a segment which this endpoint creates is given, by its number; -1: its own */
+    bool give_up; /* a slave stops searching when reconnect_wait_ms or max_reconnect_attempts is used up, as
+                     in ESHM 1.x: calls with a timeout fail then, too, and a later master is not found */
 } ESHMConfigEx;
 
 /* eshm_default_config, and: the sizes that are there, 5 s to connect, 1 ms, SPIN_THEN_PARK, 0600, its own
- * group, no other owner. */
+ * group, no other owner, a search without end. */
 static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     ESHMConfigEx config;
     config.struct_size = sizeof config;
@@ -245,6 +253,7 @@ static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     config.mode = 0600;
     config.any_owner = false;
     config.group = -1;
+    config.give_up = false;
     return config;
 }
 
@@ -263,7 +272,10 @@ enum ESHMPeerState {
 };
 typedef enum ESHMPeerState ESHMPeerState;
 
-/* What is known of the peer and of the segment. Set struct_size before the call. */
+/*
+ * What is known of the peer and of the segment, and what this endpoint has counted. Values are those of
+ * eshm_write, messages those of eshm_send. Set struct_size before the call.
+ */
 typedef struct ESHMInfo {
     size_t struct_size; /* sizeof(ESHMInfo) */
     enum ESHMPeerState peer_state;
@@ -272,11 +284,36 @@ typedef struct ESHMInfo {
     size_t data_size;    /* bytes of the greatest value of eshm_write */
     size_t max_message;  /* bytes of the greatest message of eshm_send */
     uint64_t skipped;    /* values that were overwritten before this endpoint read them */
-    uint64_t reconnects; /* how often the peer was lost and found again */
+    uint64_t reconnects; /* how often another peer followed the one before */
     uint64_t wakeups;    /* system calls made to wake the peer */
+    uint64_t timeouts;   /* calls whose time ran out */
+    uint64_t stalls;     /* how often the peer stood still for the stale threshold, and then went on */
+    uint64_t messages_sent;
+    uint64_t messages_received; /* and released */
+    uint64_t bytes_sent;        /* of the messages sent */
+    uint64_t bytes_received;    /* of the messages received and released */
+    uint32_t m2s_queue_depth;   /* messages from master to slave that are not released, now */
+    uint32_t s2m_queue_depth;   /* from slave to master */
+    /* The greatest depth, as the sender's process has seen it: it looks at each heartbeat, and whenever the
+     * queue is full. 0 if that process is one of ESHM 2.0. */
+    uint32_t m2s_queue_high_water;
+    uint32_t s2m_queue_high_water;
+    uint64_t room_waits;   /* calls that slept since there was no room for a message, or no peer */
+    uint64_t room_wait_ns; /* how long these calls have waited in all, in nanoseconds */
+    uint64_t unreceived;   /* as eshm_unreceived */
 } ESHMInfo;
 
 ESHM_API int eshm_get_info(ESHMHandle* handle, ESHMInfo* info);
+
+/* How many messages that this endpoint sent were not received: no receiver has released them. */
+ESHM_API int eshm_unreceived(ESHMHandle* handle, uint64_t* count);
+
+/*
+ * As eshm_destroy, and says how many messages that this endpoint sent were not received: 0 if all were. A
+ * peer that is there can still receive them; so can the slave's next master, as long as that slave stays
+ * open. With nobody there they are lost. `unreceived` may be NULL.
+ */
+ESHM_API int eshm_close(ESHMHandle* handle, uint64_t* unreceived);
 
 /*
  * Sends a message that is delivered once and in order; waits while the queue is full. It was not sent if this

@@ -53,6 +53,7 @@ pub struct ConfigEx {
     pub mode: u32,
     pub any_owner: u8,
     pub group: i64,
+    pub give_up: u8,
 }
 
 /// `ESHMStats`.
@@ -89,6 +90,19 @@ pub struct Info {
     pub skipped: u64,
     pub reconnects: u64,
     pub wakeups: u64,
+    pub timeouts: u64,
+    pub stalls: u64,
+    pub messages_sent: u64,
+    pub messages_received: u64,
+    pub bytes_sent: u64,
+    pub bytes_received: u64,
+    pub m2s_queue_depth: u32,
+    pub s2m_queue_depth: u32,
+    pub m2s_queue_high_water: u32,
+    pub s2m_queue_high_water: u32,
+    pub room_waits: u64,
+    pub room_wait_ns: u64,
+    pub unreceived: u64,
 }
 
 /// `ESHMBuffer`.

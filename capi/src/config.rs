@@ -60,7 +60,7 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .mode(config.mode)
         .any_owner(config.any_owner != 0)
         .steady_heartbeat(false)
-        .give_up(false);
+        .give_up(config.give_up != 0);
     if config.group != -1 {
         let group = u32::try_from(config.group).map_err(|_| {
             Failure::invalid(format!("group is {}; expected the number of a group, or -1", config.group))

@@ -81,9 +81,52 @@ pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info)
             skipped: stats.skipped,
             reconnects: stats.reconnects,
             wakeups: stats.wakeups,
+            timeouts: stats.timeouts,
+            stalls: stats.stalls,
+            messages_sent: stats.messages_sent,
+            messages_received: stats.messages_received,
+            bytes_sent: stats.bytes_sent,
+            bytes_received: stats.bytes_received,
+            m2s_queue_depth: stats.m2s_queue_depth,
+            s2m_queue_depth: stats.s2m_queue_depth,
+            m2s_queue_high_water: stats.m2s_queue_high_water,
+            s2m_queue_high_water: stats.s2m_queue_high_water,
+            room_waits: stats.room_waits,
+            room_wait_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX),
+            unreceived: stats.unreceived,
         };
         // SAFETY: as promised; its size was checked.
         unsafe { boundary::put(info, found) };
+        Ok(())
+    })
+}
+
+/// `eshm_unreceived`.
+///
+/// # Safety
+/// `count` is NULL or to a `uint64_t`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_unreceived(handle: *mut ESHMHandle, count: *mut u64) -> c_int {
+    call(|| {
+        let handle = Handle::find(handle)?;
+        boundary::not_null(count, "count")?;
+        handle.check_process()?;
+        // SAFETY: as promised.
+        unsafe { boundary::put(count, handle.inspector.unreceived()) };
+        Ok(())
+    })
+}
+
+/// `eshm_close`.
+///
+/// # Safety
+/// `unreceived` is NULL or to a `uint64_t`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_close(handle: *mut ESHMHandle, unreceived: *mut u64) -> c_int {
+    call(|| {
+        let count = Handle::destroy(handle)?;
+        // SAFETY: as promised.
+        unsafe { boundary::put(unreceived, count) };
         Ok(())
     })
 }

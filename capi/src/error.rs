@@ -24,6 +24,8 @@ pub const BUFFER_TOO_SMALL: c_int = -13;
 pub const NOT_INITIALIZED: c_int = -14;
 /// The peer left.
 pub const PEER_CLOSED: c_int = -16;
+/// Another segment has the name.
+pub const DISPLACED: c_int = -19;
 /// A defect of this library.
 pub const INTERNAL: c_int = -99;
 
@@ -133,6 +135,7 @@ pub(crate) fn describe(code: c_int) -> &'static CStr {
         PEER_CLOSED => c"Peer closed",
         -17 => c"Corrupt segment",
         -18 => c"Handle belongs to the parent process",
+        DISPLACED => c"Displaced by another segment",
         INTERNAL => c"Internal error",
         _ => c"Unknown error",
     }

@@ -103,19 +103,28 @@ impl Handle {
         REGISTRY.get(handle.addr() ^ MASK).ok_or_else(|| unknown(handle))
     }
 
-    /// Takes an endpoint out of the registry and closes it; calls that wait in other threads end.
-    pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<()> {
+    /// Takes an endpoint out of the registry and closes it; calls that wait in other threads end. Returns how many of
+    /// its messages were not received.
+    pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<u64> {
         let found = Handle::find(handle)?;
         // Whoever is inside a call keeps the place until it returns.
         REGISTRY.remove(handle.addr() ^ MASK);
-        if process::id() != found.owner {
+        if found.check_process().is_err() {
             // In a forked child a lock may be held by a thread that is not there: nothing is left to be done,
             // the endpoint is the parent's.
-            return Ok(());
+            return Ok(0);
         }
         // Of two threads that destroy the same one, one gets it.
         found.sender.lock().take().ok_or_else(Failure::no_handle)?;
         found.receiver.lock().take();
+        Ok(found.inspector.unreceived())
+    }
+
+    /// Refuses a forked child, whose parent the endpoint belongs to.
+    pub(crate) fn check_process(&self) -> Result<()> {
+        if process::id() != self.owner {
+            return Err(Error::Forked { segment: self.inspector.name().to_owned() }.into());
+        }
         Ok(())
     }
 
@@ -141,9 +150,7 @@ impl Handle {
     fn lock_later<'a, H>(&self, half: &'a Mutex<Option<H>>) -> Result<MutexGuard<'a, Option<H>>> {
         loop {
             // A fork copies a held lock, but not the thread that would release it.
-            if process::id() != self.owner {
-                return Err(Error::Forked { segment: self.inspector.name().to_owned() }.into());
-            }
+            self.check_process()?;
             if let Some(guard) = half.try_lock_for(TURN) {
                 return Ok(guard);
             }

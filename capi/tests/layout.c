@@ -29,6 +29,7 @@ static void arguments(void) {
     FIELD(ESHMConfigEx, mode);
     FIELD(ESHMConfigEx, any_owner);
     FIELD(ESHMConfigEx, group);
+    FIELD(ESHMConfigEx, give_up);
     SIZE(ESHMStats);
     FIELD(ESHMStats, master_heartbeat);
     FIELD(ESHMStats, slave_heartbeat);
@@ -53,6 +54,19 @@ static void arguments(void) {
     FIELD(ESHMInfo, skipped);
     FIELD(ESHMInfo, reconnects);
     FIELD(ESHMInfo, wakeups);
+    FIELD(ESHMInfo, timeouts);
+    FIELD(ESHMInfo, stalls);
+    FIELD(ESHMInfo, messages_sent);
+    FIELD(ESHMInfo, messages_received);
+    FIELD(ESHMInfo, bytes_sent);
+    FIELD(ESHMInfo, bytes_received);
+    FIELD(ESHMInfo, m2s_queue_depth);
+    FIELD(ESHMInfo, s2m_queue_depth);
+    FIELD(ESHMInfo, m2s_queue_high_water);
+    FIELD(ESHMInfo, s2m_queue_high_water);
+    FIELD(ESHMInfo, room_waits);
+    FIELD(ESHMInfo, room_wait_ns);
+    FIELD(ESHMInfo, unreceived);
     SIZE(ESHMBuffer);
     FIELD(ESHMBuffer, data);
     FIELD(ESHMBuffer, size);
@@ -86,6 +100,7 @@ static void numbers(void) {
     NUMBER(ESHM_ERROR_BUFFER_TOO_SMALL);
     NUMBER(ESHM_ERROR_NOT_INITIALIZED);
     NUMBER(ESHM_ERROR_PEER_CLOSED);
+    NUMBER(ESHM_ERROR_DISPLACED);
     NUMBER(ESHM_ERROR_INTERNAL);
 }
 

@@ -51,12 +51,13 @@ fn assumed() -> Numbers {
     structure!(numbers, "ESHMConfig", Config: shm_name role disconnect_behavior stale_threshold_ms
         reconnect_wait_ms reconnect_retry_interval_ms max_reconnect_attempts auto_cleanup use_threads);
     structure!(numbers, "ESHMConfigEx", ConfigEx: struct_size base data_size queue_capacity connect_timeout_ms
-        heartbeat_interval_ms wait_strategy mode any_owner group);
+        heartbeat_interval_ms wait_strategy mode any_owner group give_up);
     structure!(numbers, "ESHMStats", Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive
         slave_alive stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count
         s2m_write_count s2m_read_count);
     structure!(numbers, "ESHMInfo", Info: struct_size peer_state peer_is_legacy generation data_size max_message
-        skipped reconnects wakeups);
+        skipped reconnects wakeups timeouts stalls messages_sent messages_received bytes_sent bytes_received
+        m2s_queue_depth s2m_queue_depth m2s_queue_high_water s2m_queue_high_water room_waits room_wait_ns unreceived);
     structure!(numbers, "ESHMBuffer", Buffer: data size);
     for name in ["Role", "DisconnectBehavior", "WakeupMode", "WaitStrategy", "PeerState", "Error"] {
         numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
@@ -83,6 +84,7 @@ fn assumed() -> Numbers {
         ("ERROR_BUFFER_TOO_SMALL", error::BUFFER_TOO_SMALL.into()),
         ("ERROR_NOT_INITIALIZED", error::NOT_INITIALIZED.into()),
         ("ERROR_PEER_CLOSED", error::PEER_CLOSED.into()),
+        ("ERROR_DISPLACED", error::DISPLACED.into()),
         ("ERROR_INTERNAL", error::INTERNAL.into()),
     ];
     numbers.extend(constants.map(|(name, value)| (format!("ESHM_{name}"), value)));

@@ -254,6 +254,112 @@ static void information(void) {
     close_pair();
 }
 
+static void counts(void) {
+    char message[100] = {0};
+    uint64_t unreceived = 0;
+    ESHMInfo info;
+    int i;
+    open_pair(0, 0);
+    for (i = 0; i < 5; i++)
+        CHECK_IS(eshm_send(master, message, sizeof message), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, message, sizeof message, NULL, 1000), ESHM_SUCCESS);
+    info = info_of(master);
+    CHECK_IS(info.messages_sent, 5);
+    CHECK_IS(info.bytes_sent, 500);
+    CHECK_IS(info.m2s_queue_depth, 4);
+    CHECK(info.m2s_queue_high_water >= 4);
+    CHECK_IS(info.s2m_queue_depth, 0);
+    CHECK_IS(info.s2m_queue_high_water, 0);
+    CHECK_IS(info.unreceived, 4);
+    CHECK_IS(info.room_waits, 0);
+    CHECK_IS(info.stalls, 0);
+    info = info_of(slave);
+    CHECK_IS(info.messages_received, 1);
+    CHECK_IS(info.bytes_received, 100);
+    CHECK_IS(info.messages_sent, 0);
+    CHECK_IS(eshm_unreceived(master, NULL), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_unreceived(master, &unreceived), ESHM_SUCCESS);
+    CHECK_IS(unreceived, 4);
+    while (eshm_send_ex(master, message, 1, 0) == ESHM_SUCCESS)
+        continue;
+    CHECK_IS(eshm_send_ex(master, message, 1, 3), ESHM_ERROR_TIMEOUT);
+    info = info_of(master);
+    CHECK_IS(info.timeouts, 1);
+    CHECK_IS(info.room_waits, 1);
+    CHECK(info.room_wait_ns >= 2000000);
+    close_pair();
+}
+
+static void close_counts(void) {
+    uint64_t unreceived = 0;
+    open_pair(0, 0);
+    CHECK_IS(eshm_send(master, "a", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "b", 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_close(master, &unreceived), ESHM_SUCCESS);
+    CHECK_IS(unreceived, 2);
+    CHECK_IS(eshm_close(master, &unreceived), ESHM_ERROR_NOT_INITIALIZED);
+    CHECK_IS(eshm_unreceived(master, &unreceived), ESHM_ERROR_NOT_INITIALIZED);
+    CHECK_IS(eshm_close(slave, NULL), ESHM_SUCCESS);
+    CHECK(!segment_exists());
+}
+
+/* What a slave says that waits for its closed master, without a limit and with one. */
+static void patience(bool give_up, uint32_t timeout_ms, int with_timeout) {
+    char in[8];
+    ESHMConfigEx config = eshm_default_config_ex(segment);
+    CHECK(!config.give_up);
+    config.base.reconnect_wait_ms = 30;
+    config.base.reconnect_retry_interval_ms = 5;
+    config.give_up = give_up;
+    config.base.role = ESHM_ROLE_MASTER;
+    CHECK_IS(eshm_init_ex(&config, &master), ESHM_SUCCESS);
+    config.base.role = ESHM_ROLE_SLAVE;
+    CHECK_IS(eshm_init_ex(&config, &slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, ESHM_TIMEOUT_INFINITE), ESHM_ERROR_PEER_CLOSED);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, timeout_ms), with_timeout);
+}
+
+static void search(void) {
+    char in[8];
+    patience(false, 120, ESHM_ERROR_TIMEOUT);
+    {
+        ESHMConfigEx config = eshm_default_config_ex(segment);
+        config.base.role = ESHM_ROLE_MASTER;
+        CHECK_IS(eshm_init_ex(&config, &master), ESHM_SUCCESS);
+    }
+    CHECK_IS(eshm_wait_for_peer(master, 20000), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "late", 4), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 20000), ESHM_SUCCESS);
+    close_pair();
+    patience(true, 20000, ESHM_ERROR_PEER_CLOSED);
+    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
+}
+
+/* Another segment takes the name of the master's. */
+static void displaced(void) {
+    char other[140], from[160], to[160];
+    ESHMConfigEx config;
+    ESHMHandle* second;
+    open_pair(0, 0);
+    snprintf(other, sizeof other, "%s-other", segment);
+    config = eshm_default_config_ex(other);
+    config.base.role = ESHM_ROLE_MASTER;
+    /* Nobody guards its name, so that the file can be moved. */
+    config.base.use_threads = false;
+    CHECK_IS(eshm_init_ex(&config, &second), ESHM_SUCCESS);
+    snprintf(from, sizeof from, "/dev/shm/eshm_%s", other);
+    snprintf(to, sizeof to, "/dev/shm/eshm_%s", segment);
+    CHECK_IS(rename(from, to), 0);
+    AWAIT(eshm_write(master, "", 0) != ESHM_SUCCESS);
+    CHECK_IS(eshm_send(master, "x", 1), ESHM_ERROR_DISPLACED);
+    CHECK(strstr(eshm_last_error(), "another segment has its name") != NULL);
+    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
+    CHECK(segment_exists());
+    CHECK_IS(eshm_destroy(second), ESHM_SUCCESS);
+}
+
 static void goodbye(void) {
     char in[8];
     open_pair(0, 0);
@@ -314,6 +420,10 @@ int main(void) {
         {"batches", batches},
         {"sizes that were configured", sizes},
         {"what is known of peer and segment", information},
+        {"messages, bytes, depths and waits are counted", counts},
+        {"a close says how many messages were not received", close_counts},
+        {"the search for a master ends with the patience only where that is asked for", search},
+        {"a master whose name leads to another segment is told", displaced},
         {"a goodbye comes after all that was sent", goodbye},
         {"what a killed borrower had not released is received again", killed_borrower},
         {"the version", version},

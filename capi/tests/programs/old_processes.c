@@ -231,11 +231,13 @@ static ESHMHandle* inherited;
 static void use_inherited(void) {
     char in[8];
     bool alive;
+    uint64_t unreceived;
     ESHMStats stats;
     CHECK_IS(eshm_write(inherited, "x", 1), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_read(inherited, in, sizeof in), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_check_remote_alive(inherited, &alive), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_get_stats(inherited, &stats), ESHM_ERROR_FORKED);
+    CHECK_IS(eshm_unreceived(inherited, &unreceived), ESHM_ERROR_FORKED);
     CHECK(strstr(eshm_last_error(), "fork") != NULL);
     CHECK_IS(eshm_destroy(inherited), ESHM_SUCCESS);
     CHECK_IS(eshm_destroy(inherited), ESHM_ERROR_NOT_INITIALIZED);

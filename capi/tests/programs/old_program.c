@@ -164,6 +164,8 @@ static void error_strings(void) {
     CHECK(strcmp(eshm_error_string(ESHM_ERROR_TIMEOUT), "Operation timed out") == 0);
     CHECK(strcmp(eshm_error_string(ESHM_ERROR_BUFFER_TOO_SMALL), "Buffer too small") == 0);
     CHECK(strcmp(eshm_error_string(ESHM_ERROR_NO_DATA), "No data available") == 0);
+    for (error = ESHM_ERROR_DISPLACED; error < 0; error++)
+        CHECK(strcmp(eshm_error_string(error), "Unknown error") != 0);
     for (error = -120; error < 20; error++)
         CHECK(eshm_error_string(error) != NULL && eshm_error_string(error)[0] != '\0');
 }
