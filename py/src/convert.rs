@@ -106,12 +106,24 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
         ("timeouts", stats.timeouts),
         ("reconnects", stats.reconnects),
         ("wakeups", stats.wakeups),
+        ("stalls", stats.stalls),
+        ("messages_sent", stats.messages_sent),
+        ("messages_received", stats.messages_received),
+        ("bytes_sent", stats.bytes_sent),
+        ("bytes_received", stats.bytes_received),
+        ("m2s_queue_depth", stats.m2s_queue_depth.into()),
+        ("s2m_queue_depth", stats.s2m_queue_depth.into()),
+        ("m2s_queue_high_water", stats.m2s_queue_high_water.into()),
+        ("s2m_queue_high_water", stats.s2m_queue_high_water.into()),
+        ("room_waits", stats.room_waits),
+        ("unreceived", stats.unreceived),
     ];
     let fields = numbers.into_py_dict(py)?;
     fields.set_item("master_pid", stats.master_pid)?;
     fields.set_item("slave_pid", stats.slave_pid)?;
     fields.set_item("master_alive", stats.master_alive)?;
     fields.set_item("slave_alive", stats.slave_alive)?;
+    fields.set_item("room_wait_time", stats.room_wait_time.as_secs_f64())?;
     types(py)?.getattr("Stats")?.call((), Some(&fields))
 }
 
@@ -123,7 +135,8 @@ pub fn python_view<'py>(py: Python<'py>, view: &eshm::View) -> PyResult<Bound<'p
         types(py)?.getattr("SeatView")?.call1(fields)
     };
     let direction = |direction: &eshm::DirectionView| {
-        let fields = (direction.written, direction.read, direction.waiting, direction.slots);
+        let eshm::DirectionView { written, read, waiting, high_water, slots, .. } = *direction;
+        let fields = (written, read, waiting, high_water, slots);
         types(py)?.getattr("DirectionView")?.call1(fields)
     };
     types(py)?.getattr("View")?.call1((

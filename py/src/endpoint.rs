@@ -174,6 +174,13 @@ impl Endpoint {
         self.inspector.peer_is_legacy()
     }
 
+    /// How many of the messages that this endpoint sent were not received: no receiver has released them. After the
+    /// close: how many that were then.
+    #[getter]
+    fn unreceived(&self) -> u64 {
+        self.inspector.unreceived()
+    }
+
     /// The segment's counters, and this endpoint's own.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(convert::python_stats(py, &self.inspector.stats()?)?)
@@ -202,13 +209,18 @@ impl Endpoint {
         }
     }
 
-    /// Leaves the segment. Threads that wait for the peer raise ClosedError; a second close does nothing.
+    /// Leaves the segment. Threads that wait for the peer raise ClosedError.
+    ///
+    /// Returns how many of the messages that this endpoint sent were not received: 0 if all were. A peer that is there can
+    /// still receive them; so can the slave's next master, as long as that slave stays open. With nobody there they are
+    /// lost. A second close does nothing, and returns the same number.
     ///
     /// Memory that somebody still looks at, through a view of a Loan or a Borrowed, stays where it is, and the segment
     /// is left only when the last such view is gone.
-    fn close(&self, py: Python<'_>) -> Result<()> {
+    fn close(&self, py: Python<'_>) -> Result<u64> {
         self.sender.close(py)?;
-        self.receiver.close(py)
+        self.receiver.close(py)?;
+        Ok(self.inspector.unreceived())
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -217,7 +229,7 @@ impl Endpoint {
 
     #[pyo3(signature = (*_exception))]
     fn __exit__(&self, py: Python<'_>, _exception: &Bound<'_, PyTuple>) -> Result<()> {
-        self.close(py)
+        self.close(py).map(drop)
     }
 
     /// Messages as recv gives them, until the peer closes its endpoint.

@@ -50,6 +50,9 @@ impl From<Failure> for PyErr {
 fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     let exception = instance(py, class_name(error), &error.to_string())?;
     exception.setattr("code", error.code())?;
+    if let Error::PeerClosed { unreceived, .. } = error {
+        exception.setattr("unreceived", unreceived)?;
+    }
     Ok(exception)
 }
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import os
 import pickle
+import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 import eshm
-from conftest import segment_file
+from conftest import PATIENCE, segment_file
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +28,7 @@ def test_every_exception_is_a_standard_one_too(kind: type[eshm.Error]) -> None:
     assert getattr(eshm, kind.__name__) is kind
     error = kind("what happened")
     assert str(error) == "what happened"
-    assert -18 <= error.code < 0
+    assert -19 <= error.code < 0
     copy = pickle.loads(pickle.dumps(error))
     assert (type(copy), str(copy), copy.code) == (kind, str(error), error.code)
 
@@ -114,6 +115,42 @@ def test_a_closed_endpoint_says_so(name: str) -> None:
         assert raised.value.code == -14
     assert (robot.name, robot.role, robot.data_size) == (name, "master", 4096)
     assert repr(robot) == f'Endpoint("{name}", role="master")'
+
+
+def test_a_close_says_how_many_messages_were_not_received(pair: tuple[eshm.Endpoint, eshm.Endpoint]) -> None:
+    master, slave = pair
+    master.send_many([b"a", b"b", b"c"])
+    assert slave.recv() == b"a"
+    assert master.unreceived == 2
+    assert master.close() == 2
+    assert slave.recv() == b"b"
+    assert (master.close(), master.unreceived) == (2, 2)
+    assert slave.recv() == b"c"
+    slave.send_many([b"d"] * 3)
+    with pytest.raises(eshm.PeerClosedError, match="3 messages were not received") as raised:
+        slave.recv()
+    assert raised.value.unreceived == 3
+    assert slave.close() == 3
+
+
+def test_a_master_whose_name_leads_to_another_segment_is_displaced(name: str) -> None:
+    other = f"{name}-other"
+    with eshm.Endpoint(name, role="master") as first:
+        # Nobody guards its name, so that the file can be moved.
+        with eshm.Endpoint(other, role="master", background=False):
+            segment_file(other).rename(segment_file(name))
+            with pytest.raises(eshm.DisplacedError, match="another segment has its name") as raised:
+                write_until_refused(first)
+            assert raised.value.code == -19
+            first.close()
+            assert segment_file(name).exists(), "the other one's file is left alone"
+    segment_file(name).unlink()
+
+
+def write_until_refused(endpoint: eshm.Endpoint) -> None:
+    end = time.monotonic() + PATIENCE
+    while time.monotonic() < end:
+        endpoint.write(b"")
 
 
 def test_words_are_enums_and_strings(name: str) -> None:

@@ -227,3 +227,23 @@ def test_text_that_would_change_on_its_way_is_refused() -> None:
         eshm.decode_text(b"a\0b\0")
     with pytest.raises(eshm.InvalidError, match="is not UTF-8 at byte 2"):
         eshm.decode_text(bytearray(b"ok\xff\0"))
+
+
+def test_messages_are_counted(pair: Pair) -> None:
+    master, slave = pair
+    for _ in range(5):
+        master.send(bytes(100))
+    assert len(slave.recv()) == 100
+    sent = master.stats()
+    assert (sent.messages_sent, sent.bytes_sent, sent.unreceived) == (5, 500, 4)
+    assert (sent.m2s_queue_depth, sent.s2m_queue_depth, sent.s2m_queue_high_water) == (4, 0, 0)
+    assert sent.m2s_queue_high_water >= 4
+    assert (sent.room_waits, sent.room_wait_time, sent.stalls) == (0, 0.0, 0)
+    received = slave.stats()
+    assert (received.messages_received, received.bytes_received, received.messages_sent) == (1, 100, 0)
+    fill(master)
+    with pytest.raises(eshm.TimeoutError):
+        master.send(b"", timeout=0.003)
+    full = master.stats()
+    assert full.room_waits == 1
+    assert 0.002 <= full.room_wait_time < PATIENCE

@@ -19,6 +19,8 @@ def test_it_sees_both_ends_and_how_full_the_queues_are(name: str) -> None:
         master.write(b"value")
         view = observer.look()
         assert (view.master_to_slave.waiting, view.master_to_slave.slots) == (2, 64)
+        master.stats()  # looks how deep the queue is, as a heartbeat does
+        assert observer.look().master_to_slave.high_water == 2
         assert (view.master_to_slave.written, view.slave_to_master.waiting) == (1, 0)
         assert view.master.generation == 1
         assert not view.master.is_legacy

@@ -292,3 +292,25 @@ def test_many_threads_may_share_an_endpoint(pair: Pair) -> None:
     for thread in threads:
         thread.result()
     assert sorted(map(int, received)) == list(range(300))
+
+
+def test_the_search_for_a_master_goes_on_when_the_patience_is_over(name: str) -> None:
+    first = eshm.Endpoint(name, role="master")
+    with eshm.Endpoint(name, role="slave", reconnect_timeout=0.03, reconnect_interval=0.005) as slave:
+        first.close()
+        with pytest.raises(eshm.PeerClosedError):
+            slave.recv()
+        with pytest.raises(eshm.TimeoutError):
+            slave.recv(0.12)
+        with eshm.Endpoint(name, role="master") as second:
+            second.wait_for_peer(PATIENCE)
+            second.send(b"late")
+            assert slave.recv(PATIENCE) == b"late"
+
+
+def test_the_search_for_a_master_ends_with_the_patience_where_that_is_asked_for(name: str) -> None:
+    first = eshm.Endpoint(name, role="master")
+    with eshm.Endpoint(name, role="slave", reconnect_timeout=0.03, give_up=True) as slave:
+        first.close()
+        with pytest.raises(eshm.PeerClosedError):
+            slave.recv(PATIENCE)

@@ -96,6 +96,9 @@ class PeerClosedError(Error, RuntimeError):
     """The peer left with a clean close, and everything it sent has been received."""
 
     code = -16
+    #: How many messages of this endpoint were not received. Those of a slave that stays open go to the next
+    #: master.
+    unreceived: int = 0
 
 
 class CorruptError(Error, RuntimeError):

@@ -61,7 +61,11 @@ class PeerState(_Word):
 
 
 class Stats(NamedTuple):
-    """The segment's counters, and those of one endpoint. Every count is since the segment was created."""
+    """The segment's counters, and those of one endpoint.
+
+    *Values* are those of `write` and `read`, *messages* those of `send` and `recv`. Counts of the segment's
+    values (`m2s_`: master to slave) are since it was created, those of the endpoint since it was opened.
+    """
 
     master_heartbeat: int
     slave_heartbeat: int
@@ -74,18 +78,45 @@ class Stats(NamedTuple):
     #: Since the call before this one.
     master_heartbeat_delta: int
     slave_heartbeat_delta: int
+    #: Values written by the master, and read by the slave.
     m2s_write_count: int
     m2s_read_count: int
+    #: Values written by the slave, and read by the master.
     s2m_write_count: int
     s2m_read_count: int
     #: Values that this endpoint's reads found overwritten.
     skipped: int
     #: Calls of this endpoint that ended without what they waited for.
     timeouts: int
-    #: How often this endpoint found its peer again.
+    #: How often another peer followed the one before: another process, or the same one again after a close.
     reconnects: int
     #: System calls this endpoint made to wake its peer.
     wakeups: int
+    #: How often the peer stood still for the stale threshold, and then went on.
+    stalls: int
+    #: Messages that this endpoint's `send` accepted.
+    messages_sent: int
+    #: Messages that this endpoint received and released.
+    messages_received: int
+    #: Bytes of the messages sent.
+    bytes_sent: int
+    #: Bytes of the messages received and released.
+    bytes_received: int
+    #: Messages in the queue from master to slave that are not released, now.
+    m2s_queue_depth: int
+    #: Messages in the queue from slave to master that are not released, now.
+    s2m_queue_depth: int
+    #: The greatest depth from master to slave, as its sender's process has seen it: it looks at each
+    #: heartbeat, and whenever it finds the queue full. 0 if that process is one of ESHM 2.0.
+    m2s_queue_high_water: int
+    #: As `m2s_queue_high_water`, from slave to master.
+    s2m_queue_high_water: int
+    #: How often a `send` or `loan` of this endpoint found no room, or no peer, for so long that it slept.
+    room_waits: int
+    #: How long these calls have waited in all, in seconds.
+    room_wait_time: float
+    #: Messages that this endpoint has sent and that no receiver has released.
+    unreceived: int
 
 
 class SeatView(NamedTuple):
@@ -111,6 +142,8 @@ class DirectionView(NamedTuple):
     read: int
     #: Messages in the queue that were not released.
     waiting: int
+    #: The most messages that were in the queue at once: see `Stats.m2s_queue_high_water`.
+    high_water: int
     #: The most messages that the queue can hold; 0 if there is none.
     slots: int
 
