@@ -85,6 +85,7 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
         .reconnect_timeout(time("reconnect_timeout", settings.reconnect_timeout)?)
         .reconnect_interval(time("reconnect_interval", settings.reconnect_interval)?)
         .reconnect_attempts(settings.reconnect_attempts)
+        .give_up(settings.give_up)
         .auto_cleanup(settings.auto_cleanup)
         .background(settings.background)
         .mode(settings.mode)
@@ -143,6 +144,18 @@ impl From<eshm::Stats> for ffi::Counters {
             timeouts: stats.timeouts,
             reconnects: stats.reconnects,
             wakeups: stats.wakeups,
+            stalls: stats.stalls,
+            messages_sent: stats.messages_sent,
+            messages_received: stats.messages_received,
+            bytes_sent: stats.bytes_sent,
+            bytes_received: stats.bytes_received,
+            m2s_queue_depth: stats.m2s_queue_depth,
+            s2m_queue_depth: stats.s2m_queue_depth,
+            m2s_queue_high_water: stats.m2s_queue_high_water,
+            s2m_queue_high_water: stats.s2m_queue_high_water,
+            room_waits: stats.room_waits,
+            room_wait_time: i64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(i64::MAX),
+            unreceived: stats.unreceived,
         }
     }
 }

@@ -30,6 +30,7 @@ detail::Settings settings(const Options& options) {
         ns(options.reconnect_timeout),
         ns(options.reconnect_interval),
         options.reconnect_attempts,
+        options.give_up,
         options.auto_cleanup,
         options.background,
         options.mode,
@@ -59,6 +60,12 @@ Result<Endpoint> Endpoint::try_open(std::string_view name, const Options& option
     };
     return Endpoint{new detail::Outgoing{opening->sender()}, new detail::Incoming{opening->receiver()},
                     Inspector{{opening->inspector().into_raw(), destroy}}};
+}
+
+std::uint64_t Endpoint::close() noexcept {
+    outgoing_.reset();
+    incoming_.reset();
+    return inspector_.core_ ? inspector_.core_->unreceived() : 0;
 }
 
 std::int32_t Endpoint::put_value(bytes_view value) noexcept {

@@ -35,6 +35,8 @@ std::string describe(Errc code) {
         return "the peer wrote something that the protocol forbids";
     case Errc::forked:
         return "this endpoint was opened before a fork; open a new one in the child";
+    case Errc::displaced:
+        return "the segment's file was removed, and another segment has its name";
     }
     return "unknown error " + std::to_string(static_cast<int>(code));
 }
@@ -101,6 +103,8 @@ std::string_view to_string(Errc code) noexcept {
         return "corrupt";
     case Errc::forked:
         return "forked";
+    case Errc::displaced:
+        return "displaced";
     }
     return "unknown";
 }
@@ -138,6 +142,16 @@ Error::~Error() = default;
 
 TimeoutError::TimeoutError(const std::string& text) : Error{Errc::timeout, text} {}
 TimeoutError::~TimeoutError() = default;
+
+BatchError::BatchError(Errc code, const std::string& text, std::size_t sent)
+    : Error{code, text}, sent_{sent} {}
+BatchError::~BatchError() = default;
+
+void BatchResult::value() const {
+    if (failure_) {
+        throw BatchError{failure_->code(), failure_->message(), sent_};
+    }
+}
 
 std::string Failure::message() const { return text_.empty() ? describe(code_) : text_; }
 

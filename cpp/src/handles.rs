@@ -343,6 +343,10 @@ impl Inspector {
         self.inner.peer_is_legacy()
     }
 
+    pub(crate) fn unreceived(&self) -> u64 {
+        self.inner.unreceived()
+    }
+
     pub(crate) fn stats(&self, counters: &mut ffi::Counters, failure: &mut String) -> i32 {
         told(self.inner.stats().map(|stats| *counters = stats.into()), failure)
     }

@@ -39,6 +39,18 @@ Stats counted(const detail::Counters& counters) noexcept {
         counters.timeouts,
         counters.reconnects,
         counters.wakeups,
+        counters.stalls,
+        counters.messages_sent,
+        counters.messages_received,
+        counters.bytes_sent,
+        counters.bytes_received,
+        counters.m2s_queue_depth,
+        counters.s2m_queue_depth,
+        counters.m2s_queue_high_water,
+        counters.s2m_queue_high_water,
+        counters.room_waits,
+        std::chrono::nanoseconds{counters.room_wait_time},
+        counters.unreceived,
     };
 }
 
@@ -65,6 +77,7 @@ std::size_t Inspector::max_message() const { return core().max_message(); }
 PeerState Inspector::peer_state() const { return core().peer_state(); }
 std::uint64_t Inspector::generation() const { return core().generation(); }
 bool Inspector::peer_is_legacy() const { return core().peer_is_legacy(); }
+std::uint64_t Inspector::unreceived() const { return core().unreceived(); }
 
 Result<Stats> Inspector::try_stats() const noexcept {
     detail::Counters counters{};

@@ -76,6 +76,7 @@ mod ffi {
         reconnect_timeout: i64,
         reconnect_interval: i64,
         reconnect_attempts: u32,
+        give_up: bool,
         auto_cleanup: bool,
         background: bool,
         mode: u32,
@@ -84,7 +85,7 @@ mod ffi {
         any_owner: bool,
     }
 
-    /// `eshm::Stats` of the facade.
+    /// `eshm::Stats` of the facade; times in nanoseconds.
     struct Counters {
         master_heartbeat: u64,
         slave_heartbeat: u64,
@@ -103,6 +104,18 @@ mod ffi {
         timeouts: u64,
         reconnects: u64,
         wakeups: u64,
+        stalls: u64,
+        messages_sent: u64,
+        messages_received: u64,
+        bytes_sent: u64,
+        bytes_received: u64,
+        m2s_queue_depth: u32,
+        s2m_queue_depth: u32,
+        m2s_queue_high_water: u32,
+        s2m_queue_high_water: u32,
+        room_waits: u64,
+        room_wait_time: i64,
+        unreceived: u64,
     }
 
     /// `eshm::SeatView` of the facade.
@@ -119,6 +132,7 @@ mod ffi {
         written: u64,
         read: u64,
         waiting: u32,
+        high_water: u32,
         slots: u32,
     }
 
@@ -176,6 +190,7 @@ mod ffi {
         fn peer_state(&self) -> PeerState;
         fn generation(&self) -> u64;
         fn peer_is_legacy(&self) -> bool;
+        fn unreceived(&self) -> u64;
         fn stats(&self, counters: &mut Counters, failure: &mut String) -> i32;
         fn wait_for_peer(&self, wait: i64, failure: &mut String) -> i32;
         fn update_heartbeat(&self, failure: &mut String) -> i32;

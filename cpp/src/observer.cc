@@ -12,7 +12,7 @@ SeatView seat(const detail::SeenSeat& seen) noexcept {
 }
 
 DirectionView direction(const detail::SeenDirection& seen) noexcept {
-    return {seen.written, seen.read, seen.waiting, seen.slots};
+    return {seen.written, seen.read, seen.waiting, seen.high_water, seen.slots};
 }
 
 } // namespace

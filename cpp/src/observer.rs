@@ -80,6 +80,7 @@ impl From<eshm::DirectionView> for ffi::SeenDirection {
             written: direction.written,
             read: direction.read,
             waiting: direction.waiting,
+            high_water: direction.high_water,
             slots: direction.slots,
         }
     }

@@ -33,6 +33,23 @@ Texts numbers(std::size_t count) {
     return texts;
 }
 
+/// How many messages of a batch were sent, and why no more.
+using Stop = std::pair<std::size_t, Errc>;
+
+Stop stopped(const eshm::BatchResult& batch) { return {batch.sent(), batch.error().code()}; }
+
+/// What the eshm::BatchError says that `call` throws.
+template <class Call>
+Stop thrown_by(Call call) {
+    try {
+        call();
+    } catch (const eshm::BatchError& error) {
+        return {error.sent(), error.code()};
+    }
+    ADD_FAILURE() << "no eshm::BatchError was thrown";
+    return {};
+}
+
 TEST(Batches, AreTakenFromAnyRange) {
     Pair pair;
     pair.master.send_many({"a", std::string{"b"}, std::string_view{"c"}});
@@ -70,26 +87,60 @@ TEST(Batches, LongerThanTheQueueWaitForRoom) {
 TEST(Batches, StopWhereTheRoomEnds) {
     Pair pair;
     const auto texts = numbers(100'000);
-    const auto sent = pair.master.try_send_many(texts).value();
-    EXPECT_GT(sent, 0U);
-    EXPECT_LT(sent, texts.size());
-    EXPECT_EQ(pair.master.try_send_many(texts).error().code(), Errc::full);
-    EXPECT_EQ(pair.master.try_send_many(texts, 1ms).error().code(), Errc::timeout);
-    EXPECT_THROW(pair.master.send_many(texts, 1ms), eshm::TimeoutError);
-    EXPECT_EQ(pair.master.try_send_many(Texts{}).value(), 0U) << "for nothing there is always room";
+    const auto batch = pair.master.try_send_many(texts);
+    ASSERT_FALSE(batch);
+    EXPECT_EQ(batch.error().code(), Errc::full);
+    const auto room = batch.sent();
+    EXPECT_GT(room, 0U);
+    EXPECT_LT(room, texts.size());
+    EXPECT_EQ(stopped(pair.master.try_send_many(texts)), (Stop{0, Errc::full}));
+    EXPECT_EQ(stopped(pair.master.try_send_many(texts, 1ms)), (Stop{0, Errc::timeout}));
+    EXPECT_EQ(thrown_by([&] { pair.master.send_many(texts, 0ms); }), (Stop{0, Errc::full}));
+    EXPECT_TRUE(pair.master.try_send_many(Texts{})) << "for nothing there is always room";
 
     EXPECT_EQ(received(pair.slave, 10).size(), 10U);
-    EXPECT_EQ(pair.master.send_many(texts, 1ms), 10U);
-    EXPECT_EQ(received(pair.slave, texts.size()).size(), sent);
+    EXPECT_EQ(thrown_by([&] { pair.master.send_many(texts, 1ms); }), (Stop{10, Errc::timeout}));
+    EXPECT_EQ(received(pair.slave, texts.size()).size(), room);
+}
+
+// More than one of the arrays that the facade gathers messages in.
+TEST(Batches, HaveOneDeadlineHoweverMany) {
+    Pair pair;
+    const auto room = pair.master.try_send_many(numbers(100'000)).sent();
+    received(pair.slave, 200);
+    const auto start = std::chrono::steady_clock::now();
+    EXPECT_EQ(stopped(pair.master.try_send_many(numbers(room), 50ms)), (Stop{200, Errc::timeout}));
+    const auto took = std::chrono::steady_clock::now() - start;
+    EXPECT_GE(took, 50ms);
+    EXPECT_LT(took, support::patience);
+}
+
+TEST(Batches, WhoseTimeIsOverFailWithATimeout) {
+    Pair pair;
+    EXPECT_FALSE(pair.master.try_send_many(numbers(100'000)));
+    received(pair.slave, 64);
+    // The shortest time there is: it is over when the second of the facade's arrays begins.
+    EXPECT_EQ(stopped(pair.master.try_send_many(numbers(100), std::chrono::nanoseconds{1})),
+              (Stop{64, Errc::timeout}));
 }
 
 TEST(Batches, StopAtAMessageThatNeverFits) {
     Pair pair;
     const std::string too_long(pair.master.max_message() + 1, 'x');
-    EXPECT_EQ(thrown([&] { pair.master.send_many({"a", too_long, "b"}); }), Errc::too_large);
+    EXPECT_EQ(thrown_by([&] { pair.master.send_many({"a", too_long, "b"}); }), (Stop{1, Errc::too_large}));
     EXPECT_EQ(received(pair.slave), Texts{"a"}) << "those before it were sent";
-    EXPECT_EQ(pair.master.try_send_many(std::vector<bytes_view>{"a", too_long}).value(), 1U);
-    EXPECT_EQ(pair.master.try_send_many(std::vector<bytes_view>{too_long}).error().code(), Errc::too_large);
+    EXPECT_EQ(stopped(pair.master.try_send_many({"a", too_long})), (Stop{1, Errc::too_large}));
+    EXPECT_EQ(stopped(pair.master.try_send_many({too_long})), (Stop{0, Errc::too_large}));
+}
+
+TEST(Batches, OfASlaveWithoutAMasterAreNotSent) {
+    Pair pair;
+    pair.master.close();
+    while (pair.slave.peer_state() != eshm::PeerState::closed) {
+        std::this_thread::yield();
+    }
+    EXPECT_EQ(stopped(pair.slave.try_send_many({"a"})), (Stop{0, Errc::timeout}));
+    EXPECT_EQ(stopped(pair.slave.try_send_many({"a"}, 1ms)), (Stop{0, Errc::timeout}));
 }
 
 TEST(Batches, AreHandedOutUpToTheNumberAskedFor) {
@@ -114,10 +165,10 @@ TEST(Batches, AreHandedOutUpToTheNumberAskedFor) {
 
 TEST(Batches, AreReleasedAtOnce) {
     Pair pair;
-    const auto sent = pair.master.try_send_many(numbers(100'000)).value();
+    const auto sent = pair.master.try_send_many(numbers(100'000)).sent();
     pair.slave.recv_many(
         2, [&](bytes_view) { EXPECT_EQ(pair.master.try_send("too many").error().code(), Errc::full); });
-    EXPECT_EQ(pair.master.try_send_many(numbers(sent)).value(), 2U);
+    EXPECT_EQ(pair.master.try_send_many(numbers(sent)).sent(), 2U);
 }
 
 TEST(Batches, WhatIsThrownComesOutAndNothingIsLost) {

@@ -342,6 +342,91 @@ TEST(Statistics, CountWhatHappened) {
     EXPECT_TRUE(stats.master_alive && stats.slave_alive);
 }
 
+TEST(Statistics, CountMessages) {
+    Pair pair;
+    for (int i = 0; i < 5; ++i) {
+        pair.master.send(std::string(100, 'x'));
+    }
+    EXPECT_EQ(pair.slave.recv().size(), 100U);
+    const auto sent = pair.master.stats();
+    EXPECT_EQ(sent.messages_sent, 5U);
+    EXPECT_EQ(sent.bytes_sent, 500U);
+    EXPECT_EQ(sent.unreceived, 4U);
+    EXPECT_EQ(sent.m2s_queue_depth, 4U);
+    EXPECT_GE(sent.m2s_queue_high_water, 4U);
+    EXPECT_EQ(sent.s2m_queue_depth, 0U);
+    EXPECT_EQ(sent.s2m_queue_high_water, 0U);
+    EXPECT_EQ(sent.room_waits, 0U);
+    EXPECT_EQ(sent.stalls, 0U);
+    const auto received = pair.slave.stats();
+    EXPECT_EQ(received.messages_received, 1U);
+    EXPECT_EQ(received.bytes_received, 100U);
+    EXPECT_EQ(received.messages_sent, 0U);
+    while (pair.master.try_send("x")) {
+    }
+    EXPECT_EQ(pair.master.try_send("x", 3ms).error().code(), Errc::timeout);
+    const auto full = pair.master.stats();
+    EXPECT_EQ(full.room_waits, 1U);
+    EXPECT_GE(full.room_wait_time, 2ms);
+    EXPECT_LT(full.room_wait_time, patience);
+}
+
+TEST(Closing, SaysHowManyMessagesWereNotReceived) {
+    Pair pair;
+    pair.master.send_many({"a", "b", "c"});
+    EXPECT_EQ(pair.slave.recv().text(), "a");
+    EXPECT_EQ(pair.master.unreceived(), 2U);
+    const auto inspector = pair.master.inspector();
+    EXPECT_EQ(pair.master.close(), 2U);
+    EXPECT_EQ(pair.slave.recv().text(), "b");
+    EXPECT_EQ(pair.master.close(), 2U) << "the same number again";
+    EXPECT_EQ(pair.master.unreceived(), 2U);
+    EXPECT_EQ(inspector.unreceived(), 2U);
+    Endpoint moved = std::move(pair.slave);
+    EXPECT_EQ(pair.slave.close(), 0U);
+    EXPECT_EQ(thrown([&] { (void)pair.slave.unreceived(); }), Errc::closed);
+}
+
+TEST(Reconnection, GoesOnWhenThePatienceIsOver) {
+    eshm::Options options;
+    options.reconnect_timeout = 30ms;
+    options.reconnect_interval = 5ms;
+    Pair pair{options};
+    pair.master.close();
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(); }), Errc::peer_closed);
+    EXPECT_EQ(pair.slave.try_recv(120ms).error().code(), Errc::timeout);
+    pair.master = Endpoint{pair.name, Role::master};
+    pair.master.wait_for_peer(patience);
+    pair.master.send("late");
+    EXPECT_EQ(pair.slave.recv(patience)->text(), "late");
+}
+
+TEST(Reconnection, EndsWithThePatienceWhereThatIsAskedFor) {
+    eshm::Options options;
+    options.reconnect_timeout = 30ms;
+    options.give_up = true;
+    Pair pair{options};
+    pair.master.close();
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(patience); }), Errc::peer_closed);
+}
+
+TEST(Names, ThatLeadElsewhereDisplaceAMaster) {
+    Pair pair;
+    const auto other = unique_name();
+    eshm::Options options;
+    options.role = Role::master;
+    // Nobody guards its name, so that the file can be moved.
+    options.background = false;
+    Endpoint second{other, options};
+    std::filesystem::rename("/dev/shm/eshm_" + other, "/dev/shm/eshm_" + pair.name);
+    const auto start = std::chrono::steady_clock::now();
+    while (pair.master.try_write("")) {
+        ASSERT_LT(std::chrono::steady_clock::now() - start, patience);
+    }
+    EXPECT_EQ(thrown([&] { pair.master.send("x"); }), Errc::displaced);
+    std::filesystem::remove("/dev/shm/eshm_" + pair.name);
+}
+
 TEST(Heartbeats, AreTheUsersWithoutTheBackground) {
     eshm::Options options;
     options.background = false;

@@ -32,6 +32,31 @@ TEST(Error, NumbersAreThoseOfEveryLanguage) {
     EXPECT_EQ(static_cast<int>(Errc::timeout), -10);
     EXPECT_EQ(static_cast<int>(Errc::too_large), -13);
     EXPECT_EQ(static_cast<int>(Errc::forked), -18);
+    EXPECT_EQ(static_cast<int>(Errc::displaced), -19);
+}
+
+TEST(Error, EveryNumberHasANameAndAText) {
+    for (const int number : {-1, -2, -3, -9, -10, -11, -12, -13, -14, -15, -16, -17, -18, -19}) {
+        const auto code = static_cast<Errc>(number);
+        EXPECT_NE(to_string(code), "unknown") << number;
+        EXPECT_EQ(eshm::Failure{code}.message().find("unknown"), std::string::npos) << number;
+    }
+}
+
+TEST(Error, OfABatchSaysHowManyWereSent) {
+    static_assert(std::is_base_of_v<eshm::Error, eshm::BatchError>);
+    EXPECT_NO_THROW(eshm::BatchResult{3}.value());
+    const eshm::BatchResult stopped{3, eshm::Failure{Errc::full, "no room"}};
+    EXPECT_FALSE(stopped);
+    EXPECT_EQ(stopped.sent(), 3U);
+    try {
+        stopped.value();
+        ADD_FAILURE() << "nothing was thrown";
+    } catch (const eshm::BatchError& error) {
+        EXPECT_EQ(error.code(), Errc::full);
+        EXPECT_EQ(error.sent(), 3U);
+        EXPECT_STREQ(error.what(), "no room");
+    }
 }
 
 TEST(Error, IsAnErrorCode) {

@@ -30,6 +30,8 @@ TEST(Observers, SeeBothEndsAndHowFullTheQueuesAre) {
     EXPECT_FALSE(view.master.is_legacy);
     EXPECT_EQ(view.master_to_slave.waiting, 2U);
     EXPECT_GT(view.master_to_slave.slots, 2U);
+    (void)pair.master.stats(); // looks how deep the queue is, as a heartbeat does
+    EXPECT_EQ(observer.look().master_to_slave.high_water, 2U);
     EXPECT_EQ(view.master_to_slave.written, 1U);
     EXPECT_EQ(view.slave_to_master.waiting, 0U);
     EXPECT_TRUE(observer.is_current());

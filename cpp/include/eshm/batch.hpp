@@ -68,12 +68,13 @@ class Countdown {
         }
     }
 
+    /// At least a nanosecond of a wait that is timed: zero would ask for no wait, and fail in another way.
     [[nodiscard]] Duration left() const noexcept {
         using std::chrono::nanoseconds;
         if (!is_timed()) {
             return wait_;
         }
-        return std::max(nanoseconds::zero(), nanoseconds{wait_.count() - (Clock::now() - start_)});
+        return std::max(nanoseconds{1}, nanoseconds{wait_.count() - (Clock::now() - start_)});
     }
 
   private:

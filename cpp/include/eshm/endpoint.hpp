@@ -114,11 +114,12 @@ class ESHM_CPP_API Endpoint {
     ~Endpoint() = default;
 
     /// Leaves the segment; the peer sees it at once, or when the last `Message` and `Loan` of this endpoint
-    /// are gone. Every later verb fails with `Errc::closed`, closing again does nothing.
-    void close() noexcept {
-        outgoing_.reset();
-        incoming_.reset();
-    }
+    /// are gone. Every later verb fails with `Errc::closed`.
+    ///
+    /// Returns how many of the messages that it sent were not received: 0 if all were. A peer that is there
+    /// can still receive them; so can the slave's next master, as long as that slave stays open. With nobody
+    /// there they are lost. Closing again does nothing, and returns the same number.
+    std::uint64_t close() noexcept;
 
     /// Whether it was neither closed nor moved from.
     [[nodiscard]] bool is_open() const noexcept { return outgoing_ != nullptr; }
@@ -173,34 +174,29 @@ class ESHM_CPP_API Endpoint {
     /// robot.send_many({"one", "two"});
     /// robot.send_many(std::vector<std::string>{"three", "four"});
     /// ```
-    /// @throws Error as `send`, for the first message that could not be sent: those before it were.
+    /// @throws BatchError with the code that `send` fails with, for the first message that could not be sent,
+    /// and how many were sent before it.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
     void send_many(Range&& messages) {
-        expect_sent(put_all(messages, forever).code);
+        put_all(messages, forever).value();
     }
-    void send_many(std::initializer_list<bytes_view> messages) { send_many<decltype(messages)&>(messages); }
-    /// Sends what can be sent within `wait`, and returns how many of the messages that were, counted from the
-    /// first; at least one, if there are any.
-    /// @throws Error as `send(bytes, wait)`, when it was none.
+    void send_many(std::initializer_list<bytes_view> messages) { put_all(messages, forever).value(); }
+    /// The same for at most `wait`, which is that of the whole batch.
+    /// @throws BatchError also when the time ran out: `Errc::timeout`, or, with a wait of zero, `Errc::full`.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
-    std::size_t send_many(Range&& messages, Duration wait) {
-        return try_send_many(messages, wait).value();
+    void send_many(Range&& messages, Duration wait) {
+        put_all(messages, wait).value();
     }
-    std::size_t send_many(std::initializer_list<bytes_view> messages, Duration wait) {
-        return try_send_many(messages, wait).value();
+    void send_many(std::initializer_list<bytes_view> messages, Duration wait) {
+        put_all(messages, wait).value();
     }
     /// The same, throwing only what the range does.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
-    Result<std::size_t> try_send_many(Range&& messages, Duration wait = none) {
-        const auto [count, code] = put_all(messages, wait);
-        if (count == 0 && code != 0) {
-            return not_sent(code);
-        }
-        return count;
+    BatchResult try_send_many(Range&& messages, Duration wait = none) {
+        return put_all(messages, wait);
     }
-    Result<std::size_t> try_send_many(std::initializer_list<bytes_view> messages,
-                                      Duration wait = none) noexcept {
-        return try_send_many<decltype(messages)&>(messages, wait);
+    BatchResult try_send_many(std::initializer_list<bytes_view> messages, Duration wait = none) noexcept {
+        return put_all(messages, wait);
     }
 
     /// Calls `each(bytes_view)` with each of up to `most` messages that are there, where they lie, and
@@ -266,6 +262,9 @@ class ESHM_CPP_API Endpoint {
     /// Whether the peer is a process of ESHM 1.x, which does not say what it can do.
     [[nodiscard]] bool peer_is_legacy() const { return opened().peer_is_legacy(); }
     [[nodiscard]] Stats stats() const { return opened().stats(); }
+    /// How many messages that this endpoint sent were not received: no receiver has released them. After the
+    /// close: how many that were then; only once moved from does it throw.
+    [[nodiscard]] std::uint64_t unreceived() const { return inspector_.unreceived(); }
 
   private:
     static constexpr Duration none = std::chrono::nanoseconds{0};
@@ -330,23 +329,18 @@ class ESHM_CPP_API Endpoint {
         return message;
     }
 
-    /// How many were sent, and why no more.
-    struct Sent {
-        std::size_t count;
-        std::int32_t code;
-    };
-
     template <class Range>
-    Sent put_all(Range& messages, Duration wait) {
-        Sent all{0, 0};
+    BatchResult put_all(Range& messages, Duration wait) {
+        std::size_t all = 0;
+        std::int32_t code = 0;
         const detail::Countdown countdown{wait};
         detail::in_batches(messages, [&](const bytes_view* batch, std::size_t count) {
             std::size_t sent = 0;
-            all.code = put_many(batch, count, countdown.left(), sent);
-            all.count += sent;
-            return sent == count;
+            code = put_many(batch, count, countdown.left(), sent);
+            all += sent;
+            return code == 0;
         });
-        return all;
+        return code == 0 ? BatchResult{all} : BatchResult{all, not_sent(code)};
     }
 
     template <class Function>

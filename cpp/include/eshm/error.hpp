@@ -4,6 +4,7 @@
 #ifndef ESHM_ERROR_HPP
 #define ESHM_ERROR_HPP
 
+#include <cstddef>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -34,6 +35,7 @@ enum class Errc : int {
     peer_closed = -16, ///< The peer left with a clean close, and everything it sent was received.
     corrupt = -17,     ///< The peer wrote something that the protocol forbids.
     forked = -18,      ///< The endpoint was opened before a fork and is used in the child.
+    displaced = -19,   ///< The segment's file was removed, and another segment has its name.
 };
 
 /// The name of the kind: `"timeout"`.
@@ -65,6 +67,20 @@ class ESHM_CPP_API TimeoutError final : public Error {
   public:
     explicit TimeoutError(const std::string& text);
     ~TimeoutError() override;
+};
+
+/// The exception of `Endpoint::send_many`: a batch was not sent as a whole. Its code and text say why the
+/// first message that was not sent was not; when the time ran out, the code is `Errc::timeout`.
+class ESHM_CPP_API BatchError final : public Error {
+  public:
+    BatchError(Errc code, const std::string& text, std::size_t sent);
+    ~BatchError() override;
+
+    /// How many messages were sent, from the first on.
+    [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+
+  private:
+    std::size_t sent_;
 };
 
 /// An error as a value, in a `Result`.
@@ -160,6 +176,38 @@ class [[nodiscard]] Result<void> {
     [[nodiscard]] const Failure& error() const noexcept { return *failure_; }
 
   private:
+    std::optional<Failure> failure_;
+};
+
+/// What `Endpoint::try_send_many` returns: how many messages were sent, and, unless that is all, the failure.
+///
+/// ```cpp
+/// const auto batch = robot.try_send_many(messages, 5ms);
+/// if (!batch) {
+///     log(batch.sent(), batch.error().message());
+/// }
+/// ```
+class [[nodiscard]] BatchResult {
+  public:
+    /// All of the messages were sent.
+    explicit BatchResult(std::size_t sent) noexcept : sent_{sent} {}
+    BatchResult(std::size_t sent, Failure failure) noexcept : sent_{sent}, failure_{std::move(failure)} {}
+
+    /// Whether all of the messages were sent.
+    [[nodiscard]] bool has_value() const noexcept { return !failure_; }
+    explicit operator bool() const noexcept { return has_value(); }
+
+    /// How many messages were sent, from the first on.
+    [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
+
+    /// @throws BatchError when not all of them were sent.
+    ESHM_CPP_API void value() const;
+
+    /// Why the next message was not sent; only when not all were.
+    [[nodiscard]] const Failure& error() const noexcept { return *failure_; }
+
+  private:
+    std::size_t sent_;
     std::optional<Failure> failure_;
 };
 

@@ -39,6 +39,10 @@ class ESHM_CPP_API Inspector {
     /// Whether the peer is a process of ESHM 1.x, which does not say what it can do.
     [[nodiscard]] bool peer_is_legacy() const;
 
+    /// How many messages that the endpoint sent were not received: no receiver has released them. After the
+    /// close: how many that were then.
+    [[nodiscard]] std::uint64_t unreceived() const;
+
     /// What was counted. @throws Error `Errc::closed` when the endpoint is.
     [[nodiscard]] Stats stats() const { return try_stats().value(); }
     Result<Stats> try_stats() const noexcept;

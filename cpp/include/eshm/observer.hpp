@@ -34,10 +34,11 @@ struct SeatView {
 
 /// What an observer sees of one direction.
 struct DirectionView {
-    std::uint64_t written; ///< Values written.
-    std::uint64_t read;    ///< Values read: up to a heartbeat interval old.
-    std::uint32_t waiting; ///< Messages in the queue that were not released.
-    std::uint32_t slots;   ///< The most messages that the queue can hold; 0 if there is none.
+    std::uint64_t written;    ///< Values written.
+    std::uint64_t read;       ///< Values read: up to a heartbeat interval old.
+    std::uint32_t waiting;    ///< Messages in the queue that were not released.
+    std::uint32_t high_water; ///< The most that were waiting at once: see `Stats::m2s_queue_high_water`.
+    std::uint32_t slots;      ///< The most messages that the queue can hold; 0 if there is none.
 };
 
 /// What an observer sees. The numbers are each true, and may be of different moments.

@@ -23,8 +23,9 @@ enum class Role : std::uint8_t {
 /// What an endpoint does when its peer has shown no sign of life for `Options::stale_threshold`.
 enum class Disconnect : std::uint8_t {
     immediately, ///< Calls fail with `Errc::peer_stale` at once; a slave does not look for another master.
-    on_timeout,  ///< A slave looks for a master again, within the `reconnect_` limits; then calls fail.
-    never,       ///< The search never ends, calls only time out.
+    on_timeout,  ///< A slave looks for a master as long as it is open. Calls without a time-out fail once the
+                 ///< `reconnect_` limits are used up.
+    never,       ///< Calls without a time-out wait for ever, too.
 };
 
 /// How an endpoint waits for what is not there yet.
@@ -111,12 +112,15 @@ struct Options {
     Duration stale_threshold = std::chrono::milliseconds{100};
     /// What happens when the peer is stale.
     Disconnect disconnect = Disconnect::on_timeout;
-    /// How long a stale peer is waited for in all; zero: without limit.
+    /// How long calls without a time-out wait for a stale peer; zero: without limit.
     Duration reconnect_timeout = std::chrono::seconds{5};
     /// How often a slave looks for a new master, 1 ms … 1 h.
     Duration reconnect_interval = std::chrono::milliseconds{100};
-    /// How many times a slave looks for a new master; zero: without limit.
+    /// For how many searches for a new master a slave's calls without a time-out wait; zero: without limit.
     std::uint32_t reconnect_attempts = 50;
+    /// Whether a slave stops looking for a master when `reconnect_timeout` or `reconnect_attempts` is used
+    /// up, as in ESHM 1.x: calls with a time-out fail then, too, and a master that comes later is not found.
+    bool give_up = false;
     /// Whether a master's clean close removes the segment's name.
     bool auto_cleanup = true;
     /// Whether the process's background thread keeps this endpoint's heartbeat. Without it every verb works,
@@ -133,7 +137,8 @@ struct Options {
 };
 
 /// What was counted: by both processes since the segment was made (`m2s_`: master to slave), and, from
-/// `skipped` on, by this endpoint since it was opened.
+/// `skipped` on, by this endpoint since it was opened; the queues' fields are those of now. *Values* are those of `write` and `read`, *messages*
+/// those of `send` and `recv`.
 struct Stats {
     std::uint64_t master_heartbeat;       ///< Heartbeats of the master.
     std::uint64_t slave_heartbeat;        ///< Heartbeats of the slave.
@@ -144,14 +149,29 @@ struct Stats {
     std::uint32_t stale_threshold;        ///< The creator's, in milliseconds.
     std::uint64_t master_heartbeat_delta; ///< Heartbeats of the master since `stats()` was last called.
     std::uint64_t slave_heartbeat_delta;  ///< The same of the slave.
-    std::uint64_t m2s_write_count;        ///< Values and messages written, master to slave.
-    std::uint64_t m2s_read_count;         ///< Of those, read.
-    std::uint64_t s2m_write_count;        ///< Values and messages written, slave to master.
-    std::uint64_t s2m_read_count;         ///< Of those, read.
+    std::uint64_t m2s_write_count;        ///< Values written by the master.
+    std::uint64_t m2s_read_count;         ///< Values read by the slave.
+    std::uint64_t s2m_write_count;        ///< Values written by the slave.
+    std::uint64_t s2m_read_count;         ///< Values read by the master.
     std::uint64_t skipped;                ///< Values that were overwritten before they were read.
     std::uint64_t timeouts;               ///< Waits that ended without a result.
-    std::uint64_t reconnects;             ///< Times that a lost peer was found again.
+    std::uint64_t reconnects;             ///< How often another peer followed the one before.
     std::uint64_t wakeups;                ///< System calls made to wake the peer.
+    std::uint64_t stalls;                 ///< How often the peer stood still for the stale threshold, and
+                                          ///< then went on.
+    std::uint64_t messages_sent;          ///< Messages that `send` accepted.
+    std::uint64_t messages_received;      ///< Messages received and released.
+    std::uint64_t bytes_sent;             ///< Bytes of the messages sent.
+    std::uint64_t bytes_received;         ///< Bytes of the messages received and released.
+    std::uint32_t m2s_queue_depth;        ///< Messages in the queue, master to slave, not released, now.
+    std::uint32_t s2m_queue_depth;        ///< The same, slave to master.
+    std::uint32_t m2s_queue_high_water;   ///< The greatest depth, master to slave, that the sender's process
+                                          ///< has seen: it looks at each heartbeat, and when the queue is
+                                          ///< full. 0 if that process is one of ESHM 2.0.
+    std::uint32_t s2m_queue_high_water;   ///< The same, slave to master.
+    std::uint64_t room_waits;             ///< Calls of `send` and `loan` that slept: no room, or no peer.
+    std::chrono::nanoseconds room_wait_time; ///< How long these calls have waited in all.
+    std::uint64_t unreceived;                ///< Messages sent that no receiver has released.
 };
 
 } // namespace eshm

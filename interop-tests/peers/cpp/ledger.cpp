@@ -37,8 +37,8 @@ Numbered checked(std::string_view message) {
 }
 
 // Whether it succeeded; not if it may succeed later.
-template <class T>
-bool succeeded(const eshm::Result<T>& result) {
+template <class Result>
+bool succeeded(const Result& result) {
     if (!result && result.error().code() != eshm::Errc::full &&
         result.error().code() != eshm::Errc::timeout) {
         result.error().raise();
@@ -127,7 +127,7 @@ class Ledger {
         std::uint64_t sent = 0;
         if (turn_ % 4 == 0) {
             const auto batch = endpoint_.try_send_many(messages);
-            sent = succeeded(batch) ? *batch : 0;
+            sent = succeeded(batch) ? count : batch.sent();
         } else if (turn_ % 4 == 1) {
             sent = succeeded(endpoint_.try_send(messages[0], turn_length));
         } else if (turn_ % 4 == 2) {
