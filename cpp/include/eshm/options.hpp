@@ -137,8 +137,8 @@ struct Options {
 };
 
 /// What was counted: by both processes since the segment was made (`m2s_`: master to slave), and, from
-/// `skipped` on, by this endpoint since it was opened; the queues' fields are those of now. *Values* are those of `write` and `read`, *messages*
-/// those of `send` and `recv`.
+/// `skipped` on, by this endpoint since it was opened; the queues' fields are those of now. *Values* are
+/// those of `write` and `read`, *messages* those of `send` and `recv`.
 struct Stats {
     std::uint64_t master_heartbeat;       ///< Heartbeats of the master.
     std::uint64_t slave_heartbeat;        ///< Heartbeats of the slave.

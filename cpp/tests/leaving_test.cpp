@@ -1,0 +1,73 @@
+// What becomes of messages and endpoints when one end leaves, or its name leads elsewhere.
+#include "support.hpp"
+
+#include <filesystem>
+
+namespace {
+
+using eshm::Endpoint;
+using eshm::Errc;
+using eshm::Role;
+using support::Pair;
+using support::patience;
+using support::thrown;
+using support::unique_name;
+using namespace std::chrono_literals;
+
+TEST(Closing, SaysHowManyMessagesWereNotReceived) {
+    Pair pair;
+    pair.master.send_many({"a", "b", "c"});
+    EXPECT_EQ(pair.slave.recv().text(), "a");
+    EXPECT_EQ(pair.master.unreceived(), 2U);
+    const auto inspector = pair.master.inspector();
+    EXPECT_EQ(pair.master.close(), 2U);
+    EXPECT_EQ(pair.slave.recv().text(), "b");
+    EXPECT_EQ(pair.master.close(), 2U) << "the same number again";
+    EXPECT_EQ(pair.master.unreceived(), 2U);
+    EXPECT_EQ(inspector.unreceived(), 2U);
+    Endpoint moved = std::move(pair.slave);
+    EXPECT_EQ(pair.slave.close(), 0U);
+    EXPECT_EQ(thrown([&] { (void)pair.slave.unreceived(); }), Errc::closed);
+}
+
+TEST(Reconnection, GoesOnWhenThePatienceIsOver) {
+    eshm::Options options;
+    options.reconnect_timeout = 30ms;
+    options.reconnect_interval = 5ms;
+    Pair pair{options};
+    pair.master.close();
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(); }), Errc::peer_closed);
+    EXPECT_EQ(pair.slave.try_recv(120ms).error().code(), Errc::timeout);
+    pair.master = Endpoint{pair.name, Role::master};
+    pair.master.wait_for_peer(patience);
+    pair.master.send("late");
+    EXPECT_EQ(pair.slave.recv(patience)->text(), "late");
+}
+
+TEST(Reconnection, EndsWithThePatienceWhereThatIsAskedFor) {
+    eshm::Options options;
+    options.reconnect_timeout = 30ms;
+    options.give_up = true;
+    Pair pair{options};
+    pair.master.close();
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(patience); }), Errc::peer_closed);
+}
+
+TEST(Names, ThatLeadElsewhereDisplaceAMaster) {
+    Pair pair;
+    const auto other = unique_name();
+    eshm::Options options;
+    options.role = Role::master;
+    // Nobody guards its name, so that the file can be moved.
+    options.background = false;
+    Endpoint second{other, options};
+    std::filesystem::rename("/dev/shm/eshm_" + other, "/dev/shm/eshm_" + pair.name);
+    const auto start = std::chrono::steady_clock::now();
+    while (pair.master.try_write("")) {
+        ASSERT_LT(std::chrono::steady_clock::now() - start, patience);
+    }
+    EXPECT_EQ(thrown([&] { pair.master.send("x"); }), Errc::displaced);
+    std::filesystem::remove("/dev/shm/eshm_" + pair.name);
+}
+
+} // namespace
