@@ -74,7 +74,8 @@ impl Receiver {
         {
             return Ok(true);
         }
-        Ok(self.arrivals(what).is_none() && self.values.mailbox.channel().has_news(&self.values.cursor, first))
+        Ok(self.arrivals(what).is_none()
+            && self.values.mailbox.channel().has_news(&self.values.cursor, first))
     }
 
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
