@@ -132,9 +132,14 @@ impl Attachment {
         self.content() == Content::Message && !self.peer_was_legacy() && !self.outgoing().is_taken()
     }
 
-    /// Whether anything of the incoming direction is unread: a message that was not released, or a value.
-    pub(crate) fn has_unread(&self) -> bool {
-        self.incoming_queue().is_some_and(|queue| queue.depth() > 0) || !self.incoming().is_taken()
+    /// Whether a value of the incoming direction is unread, or, without queues, a message.
+    pub(crate) fn has_unread_value(&self) -> bool {
+        !self.incoming().is_taken()
+    }
+
+    /// Whether a message of the incoming direction was not released. Without queues, a value may be one.
+    pub(crate) fn has_unread_message(&self) -> bool {
+        self.incoming_queue().map_or_else(|| self.has_unread_value(), |queue| queue.depth() > 0)
     }
 
     /// Returns how many messages of the outgoing direction were not released.

@@ -112,8 +112,17 @@ impl Link {
     pub(crate) fn open(name: SegmentName, config: Builder) -> Result<(Arc<Link>, Origin)> {
         sync::register_fences();
         let Started { attachment, replaced } = attach::start(&name, &config)?;
-        // What a broken segment holds cannot be found.
-        let replaced = replaced.map(Arc::new).filter(|old| Outlet::open(Arc::clone(old)).is_ok());
+        let replaced = replaced.map(Arc::new).filter(|old| match Outlet::open(Arc::clone(old)) {
+            Ok(_) => true,
+            Err(broken) => {
+                tracing::warn!(
+                    segment = name.as_str(),
+                    ?broken,
+                    "what the replaced segment holds cannot be found"
+                );
+                false
+            }
+        });
         let attachment = Arc::new(attachment);
         let first = replaced.as_ref().unwrap_or(&attachment);
         let origin = Origin { attachment: Arc::clone(first), epoch: 0 };

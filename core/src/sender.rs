@@ -560,7 +560,7 @@ impl Loan<'_> {
     }
 
     /// The loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
-    /// [`Sender::forget_loan`], or any other call of the sender that sends, and while the sender exists.
+    /// [`Sender::forget_loan`], or any other call of the sender that sends or writes, and while the sender exists.
     pub fn into_raw(self) -> (*mut u8, usize) {
         let loan = std::mem::ManuallyDrop::new(self);
         (loan.start, loan.len)

@@ -32,10 +32,12 @@ pub(super) struct Trail {
 }
 
 impl Trail {
-    /// Takes note that `attachment`, of this `epoch`, is left, and forgets those that have been read out since.
+    /// Takes note that `attachment`, of this `epoch`, is left, and forgets those that have been read out since. A value
+    /// replaces those before it, so that one who never reads any does not keep all segments.
     fn push(&mut self, epoch: u32, attachment: &Arc<Attachment>) {
-        self.segments.retain(|(_, left)| left.has_unread());
-        if attachment.has_unread() {
+        let is_newer = attachment.has_unread_value();
+        self.segments.retain(|(_, left)| left.has_unread_message() || !is_newer && left.has_unread_value());
+        if is_newer || attachment.has_unread_message() {
             self.segments.push_back((epoch, Arc::clone(attachment)));
         }
     }
