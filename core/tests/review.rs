@@ -1,5 +1,7 @@
 //! Random programs of two endpoints, whose segment is closed, replaced and renamed under them, against a model.
 
+#![allow(clippy::disallowed_types, reason = "flags of the test itself")]
+
 mod common;
 
 use std::collections::VecDeque;
@@ -36,7 +38,7 @@ struct Way {
 }
 
 fn bytes_of(number: u64) -> Vec<u8> {
-    let len = 8 + Random(number).below(if number % 3 == 0 { 190 } else { 20 }) as usize;
+    let len = 8 + Random(number).below(if number.is_multiple_of(3) { 190 } else { 20 }) as usize;
     let mut bytes = vec![number as u8; len];
     bytes[..8].copy_from_slice(&number.to_le_bytes());
     bytes
@@ -228,7 +230,7 @@ impl World {
 
     fn send(&mut self) {
         let how = self.random.below(6);
-        let count = 1 + self.random.below(if self.random.0 % 5 == 0 { 150 } else { 5 }) as usize;
+        let count = 1 + self.random.below(if self.random.0.is_multiple_of(5) { 150 } else { 5 }) as usize;
         let down = self.random.below(2) == 0;
         let (endpoint, way) =
             if down { (&mut self.master, &mut self.down) } else { (&mut self.slave, &mut self.up) };
@@ -267,11 +269,13 @@ impl World {
             4 => match endpoint.split().0.try_loan(batch[0].len()) {
                 Ok(mut loan) => {
                     loan.copy_from_slice(&batch[0]);
-                    if count % 2 == 0 {
+                    if count.is_multiple_of(2) {
                         sent = ok_or_not(loan.send()).into();
                     }
                 }
-                Err(error) => drop(ok_or_not(Err(error))),
+                Err(error) => {
+                    ok_or_not(Err(error));
+                }
             },
             _ => {
                 let sender = endpoint.split().0;
@@ -330,13 +334,13 @@ impl World {
                 way.written += 1;
                 self.log.push(format!("{} writes {}", if down { "master" } else { "slave" }, way.written));
             }
-        } else if let Some(reader) = reader {
-            if let Some(value) = reader.try_read().unwrap() {
-                let value = u64::from_le_bytes(value[..8].try_into().unwrap());
-                self.log.push(format!("{} reads {value}", if down { "slave" } else { "master" }));
-                assert!(value >= way.seen && value <= way.written, "value {value} after {}", way.seen);
-                way.seen = value;
-            }
+        } else if let Some(reader) = reader
+            && let Some(value) = reader.try_read().unwrap()
+        {
+            let value = u64::from_le_bytes(value[..8].try_into().unwrap());
+            self.log.push(format!("{} reads {value}", if down { "slave" } else { "master" }));
+            assert!(value >= way.seen && value <= way.written, "value {value} after {}", way.seen);
+            way.seen = value;
         }
     }
 
@@ -799,7 +803,7 @@ fn streams_survive_masters_that_come_and_go() {
                     next += 1;
                 });
                 if let Err(error) = got {
-                    drop(ok_or_not(Err(error)));
+                    ok_or_not(Err(error));
                 }
                 down_received.store(next, SeqCst);
             }
@@ -835,7 +839,7 @@ fn streams_survive_masters_that_come_and_go() {
                                 expected += 1;
                             });
                         if let Err(error) = got {
-                            drop(ok_or_not(Err(error)));
+                            ok_or_not(Err(error));
                         }
                     }
                 }
