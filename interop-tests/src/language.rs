@@ -30,10 +30,17 @@ pub const LANGUAGES: &[Language] = &[
     Language { name: "go", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go },
 ];
 
+/// Second faces of languages of the table. Each is paired with every language in both roles, not with itself, and not
+/// with ESHM 1.x: below the face is the same library.
+#[rustfmt::skip]
+pub const FACES: &[Language] = &[
+    Language { name: "python-asyncio", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python_asyncio },
+];
+
 impl Language {
-    /// Every language, and the stand-ins of ESHM 1.x.
+    /// Every language with its faces, and the stand-ins of ESHM 1.x.
     pub fn every() -> impl Iterator<Item = &'static Language> {
-        LANGUAGES.iter().chain(legacy::VERSIONS)
+        LANGUAGES.iter().chain(FACES).chain(legacy::VERSIONS)
     }
 
     /// The language of this name.
@@ -68,9 +75,18 @@ impl Pairing {
         LANGUAGES.iter().flat_map(pair).collect()
     }
 
+    /// Each face with every language.
+    fn with_faces() -> impl Iterator<Item = Pairing> {
+        FACES.iter().flat_map(|face| {
+            LANGUAGES.iter().flat_map(move |other| {
+                [Pairing { master: face, slave: other }, Pairing { master: other, slave: face }]
+            })
+        })
+    }
+
     /// Every master with every slave, and each of ours with each version of ESHM 1.x.
     pub fn every() -> impl Iterator<Item = Pairing> {
-        Pairing::all().into_iter().chain(legacy::pairings())
+        Pairing::all().into_iter().chain(Pairing::with_faces()).chain(legacy::pairings())
     }
 
     /// Whether one of the two is ESHM 1.x.

@@ -214,6 +214,16 @@ pub fn python(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![interpreter, workshop.root.join("interop-tests/peers/python/main.py")])
 }
 
+/// The Python peer, which awaits in an event loop.
+///
+/// # Errors
+/// When a step fails.
+pub fn python_asyncio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let mut command = python(workshop)?;
+    command.push("--asyncio".into());
+    Ok(command)
+}
+
 /// The source files of the C++ peer.
 pub(crate) const CPP_PEER: [&str; 8] =
     ["main", "commands", "flood", "journal", "ledger", "observe", "payload", "traffic"];

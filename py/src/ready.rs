@@ -1,6 +1,8 @@
 //! The calls of `eshm.Endpoint` that wait a slice long and take nothing: for `eshm.AsyncEndpoint`, whose helper threads
 //! wait while the event loop takes.
 
+use std::time::Duration;
+
 use eshm::Wait;
 use pyo3::prelude::*;
 use pyo3::types::PyBool;
@@ -8,8 +10,11 @@ use pyo3::types::PyBool;
 use crate::buffer::Bytes;
 use crate::calls::endpoint;
 use crate::error::Result;
-use crate::half::{Half, Lender, SLICE};
+use crate::half::{Half, Lender};
 use crate::raw::{self, Arguments, Method};
+
+/// How long such a call waits: the event loop may have to wait as long for the half.
+const MOMENT: Duration = Duration::from_millis(5);
 
 /// What the class gets beside what PyO3 gives it.
 pub fn methods() -> [Method; 3] {
@@ -36,18 +41,18 @@ type Returned<'py> = Result<Bound<'py, PyAny>>;
 
 fn wait_message<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
     arguments.none("_wait_message")?;
-    wait(slf.py(), &endpoint(slf)?.get().receiver, |receiver, wait| receiver.wait_message_part(wait, SLICE))
+    wait(slf.py(), &endpoint(slf)?.get().receiver, |receiver, wait| receiver.wait_message_part(wait, MOMENT))
 }
 
 fn wait_value<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
     arguments.none("_wait_value")?;
-    wait(slf.py(), &endpoint(slf)?.get().receiver, |receiver, wait| receiver.wait_value_part(wait, SLICE))
+    wait(slf.py(), &endpoint(slf)?.get().receiver, |receiver, wait| receiver.wait_value_part(wait, MOMENT))
 }
 
 fn wait_room<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
     let ([data], []) = arguments.parse("_wait_room", [c"data"], [])?;
     let size = Bytes::of(&data)?.len();
-    wait(slf.py(), &endpoint(slf)?.get().sender, |sender, wait| sender.wait_room_part(size, wait, SLICE))
+    wait(slf.py(), &endpoint(slf)?.get().sender, |sender, wait| sender.wait_room_part(size, wait, MOMENT))
 }
 
 /// Waits with the half locked and the interpreter released, as the calls that take do.

@@ -42,7 +42,7 @@ class Commands:
         if rest:
             role, name = rest[0], data(rest[1]).decode()
             size = int(rest[2]) if rest[2:] else None
-        self.endpoint = self.open_endpoint(role, name, size, self.args.timeout)
+        self.endpoint = self.open_endpoint(self.args, role, name, size)
         observe("opened", role=self.endpoint.role, data_size=self.endpoint.data_size)
 
     def close(self) -> None:
@@ -91,15 +91,15 @@ def recv(endpoint: eshm.Endpoint, timeout: float | None = None) -> eshm.Message 
 
 
 SENDING: dict[str, Callable[..., None]] = {
-    "write": eshm.Endpoint.write,
-    "try-send": eshm.Endpoint.try_send,
-    "send": eshm.Endpoint.send,
+    "write": lambda endpoint, data: endpoint.write(data),
+    "try-send": lambda endpoint, data: endpoint.try_send(data),
+    "send": lambda endpoint, data, *timeout: endpoint.send(data, *timeout),
     "send-text": send_text,
 }
 RECEIVING: dict[str, Callable[..., eshm.Message | None]] = {
-    "try-read": eshm.Endpoint.try_read,
+    "try-read": lambda endpoint: endpoint.try_read(),
     "read": read,
-    "try-recv": eshm.Endpoint.try_recv,
+    "try-recv": lambda endpoint: endpoint.try_recv(),
     "recv": recv,
 }
 

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
     journal = Journal(args.journal)
     begin_life(journal)
     observe("opening")
-    with eshm.Endpoint(
+    with args.endpoint(
         args.name, role=eshm.Role(args.role), queue_capacity=args.queue, connect_timeout=args.timeout
     ) as endpoint:
         ready()

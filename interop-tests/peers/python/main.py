@@ -9,6 +9,7 @@ import commands
 import eshm
 import flood
 import ledger
+import looped
 import traffic
 from observe import observe, observe_error, ready
 
@@ -25,15 +26,17 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--seed", type=int, default=1, help="the series of this side's numbered messages")
     parser.add_argument("--queue", type=int, help="the queue capacity of `ledger`, in bytes")
     parser.add_argument("--journal", help="where `ledger` keeps its account")
+    parser.add_argument("--asyncio", action="store_true", help="await in an event loop what waits")
     parsed = parser.parse_args()
+    parsed.endpoint = looped.Endpoint if parsed.asyncio else eshm.Endpoint
     parsed.timeout = parsed.timeout_ms / 1000
     return parsed
 
 
-def open_endpoint(role: str, name: str, size: int | None, timeout: float) -> eshm.Endpoint:
+def open_endpoint(args: argparse.Namespace, role: str, name: str, size: int | None) -> eshm.Endpoint:
     """Open an endpoint, and say so."""
     observe("opening")
-    endpoint = eshm.Endpoint(name, role=eshm.Role(role), data_size=size, connect_timeout=timeout)
+    endpoint = args.endpoint(name, role=eshm.Role(role), data_size=size, connect_timeout=args.timeout)
     ready()
     return endpoint
 
@@ -55,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
     if args.scenario == "ledger":
         ledger.run(args)
         return
-    with open_endpoint(args.role, args.name, args.size, args.timeout) as endpoint:
+    with open_endpoint(args, args.role, args.name, args.size) as endpoint:
         SCENARIOS[args.scenario](endpoint, args)
 
 

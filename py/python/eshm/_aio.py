@@ -181,7 +181,7 @@ class AsyncEndpoint:
     cancelled was not sent. Tasks that await the same verb are served in the order in which they came.
 
     It belongs to one event loop. What never waits is called on `endpoint`: `write`, `try_recv`, `stats` …
-    While a task awaits a message or a value, such a call that receives may hold the loop up for 20 ms; so
+    While a task awaits a message or a value, such a call that receives may hold the loop up for 5 ms; so
     may one that sends while a task awaits room.
     """
 

@@ -1,0 +1,96 @@
+"""The face for asyncio: `eshm.AsyncEndpoint`, with the calls of `eshm.Endpoint`, so that every scenario can use it."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import eshm
+
+if TYPE_CHECKING:
+    from collections.abc import Coroutine, Sequence
+
+    from typing_extensions import Buffer, Self
+
+_T = TypeVar("_T")
+
+
+class Endpoint:
+    """An endpoint whose every wait is awaited in an event loop, and cancelled when its time is over.
+
+    What never waits, and what AsyncEndpoint does not have, is called on the endpoint itself.
+    """
+
+    def __init__(self, name: str, **options: Any) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._aio = self._loop.run_until_complete(eshm.AsyncEndpoint.open(name, **options))
+
+    def __getattr__(self, name: str) -> Any:
+        """Return what the endpoint itself has."""
+        return getattr(self._aio.endpoint, name)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        self._aio.close()
+        self._loop.close()
+
+    def wait_for_peer(self, timeout: float | None = None) -> None:
+        self._within(timeout, self._aio.wait_for_peer())
+
+    def send(self, data: Buffer, timeout: float | None = None) -> None:
+        self._within(timeout, self._aio.send(data))
+
+    def recv(self, timeout: float | None = None) -> eshm.Message:
+        return self._within(timeout, self._aio.recv())
+
+    def read(self, timeout: float | None = None) -> eshm.Message:
+        return self._within(timeout, self._aio.read())
+
+    def send_many(self, messages: Sequence[Buffer], timeout: float | None = None) -> None:
+        """Send what there is room for at once, and await room for the rest."""
+        if timeout == 0:
+            self._aio.endpoint.send_many(messages, 0)
+        else:
+            self._within(timeout, self._send_many(messages))
+
+    def recv_many(self, most: int, timeout: float | None = None) -> list[eshm.Message]:
+        """Await a message, and take those that are there as well."""
+        return self._within(timeout, self._recv_many(most))
+
+    async def _send_many(self, messages: Sequence[Buffer]) -> None:
+        while messages:
+            try:
+                self._aio.endpoint.send_many(messages, 0)
+            except (eshm.FullError, eshm.ReconnectingError) as error:
+                await self._aio.send(messages[error.sent])
+                messages = messages[error.sent + 1 :]
+            else:
+                return
+
+    async def _recv_many(self, most: int) -> list[eshm.Message]:
+        first = await self._aio.recv()
+        try:
+            return [first, *self._aio.endpoint.recv_many(most - 1, 0)]
+        except eshm.TimeoutError:
+            return [first]
+
+    def _within(self, timeout: float | None, call: Coroutine[Any, Any, _T]) -> _T:
+        return self._loop.run_until_complete(self._limited(timeout, call))
+
+    async def _limited(self, timeout: float | None, call: Coroutine[Any, Any, _T]) -> _T:
+        """Await a call; cancel it when the time is over."""
+        task = asyncio.current_task()
+        assert task is not None
+        timer = None if timeout is None else self._loop.call_later(timeout, task.cancel)
+        try:
+            return await call
+        except asyncio.CancelledError:
+            raise eshm.TimeoutError(f"segment '{self.name}': it took longer than {timeout} s") from None
+        finally:
+            if timer is not None:
+                timer.cancel()
