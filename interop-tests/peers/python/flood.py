@@ -6,6 +6,7 @@ import struct
 from itertools import islice
 from typing import TYPE_CHECKING
 
+import looped
 from observe import observe
 from payload import words
 
@@ -76,6 +77,8 @@ def send(endpoint: eshm.Endpoint, args: argparse.Namespace, messages: Flood) -> 
     for numbers, in_batch in runs(args.count):
         if in_batch:
             endpoint.send_many([messages.message(number) for number in numbers], args.timeout)
+        elif isinstance(endpoint, looped.Endpoint):
+            endpoint.send_each(map(messages.message, numbers), args.timeout)
         else:
             for number in numbers:
                 endpoint.send(messages.message(number), args.timeout)
@@ -87,6 +90,8 @@ def receive(endpoint: eshm.Endpoint, args: argparse.Namespace, messages: Flood) 
         while due < numbers.stop:
             if in_batch:
                 found = endpoint.recv_many(numbers.stop - due, args.timeout)
+            elif isinstance(endpoint, looped.Endpoint):
+                found = endpoint.recv_each(numbers.stop - due, args.timeout)
             else:
                 found = [endpoint.recv(args.timeout)]
             for message in found:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 import eshm
 
 if TYPE_CHECKING:
-    from collections.abc import Coroutine, Sequence
+    from collections.abc import Coroutine, Iterable, Sequence
 
     from typing_extensions import Buffer, Self
 
@@ -61,6 +61,21 @@ class Endpoint:
     def recv_many(self, most: int, timeout: float | None = None) -> list[eshm.Message]:
         """Await a message, and take those that are there as well."""
         return self._within(timeout, self._recv_many(most))
+
+    def send_each(self, messages: Iterable[Buffer], timeout: float | None = None) -> None:
+        """Send one at a time, without leaving the event loop in between."""
+        self._within(timeout, self._send_each(messages))
+
+    def recv_each(self, count: int, timeout: float | None = None) -> list[eshm.Message]:
+        """Receive so many, one at a time, without leaving the event loop in between."""
+        return self._within(timeout, self._recv_each(count))
+
+    async def _send_each(self, messages: Iterable[Buffer]) -> None:
+        for message in messages:
+            await self._aio.send(message)
+
+    async def _recv_each(self, count: int) -> list[eshm.Message]:
+        return [await self._aio.recv() for _ in range(count)]
 
     async def _send_many(self, messages: Sequence[Buffer]) -> None:
         while messages:

@@ -145,9 +145,11 @@ class _Lane:
             # One who gave up may have left the helper in its last slice, which would hold the attempt up.
             if self._watch is not None:
                 await self._watch.end()
+                self._watch = None
             while (found := attempt()) is None:
                 self._watch = self._begin(wait)
                 await self._watch.outcome()
+                self._watch = None
             return found
 
     def _begin(self, wait: Callable[[], bool]) -> _Watch:
