@@ -9,6 +9,7 @@ pub mod hexdump;
 pub mod hostile;
 pub mod language;
 pub mod legacy;
+pub mod life;
 #[path = "../peers/rust/observe.rs"]
 #[allow(dead_code, reason = "the Rust peer speaks, the kit only listens")]
 mod observe;

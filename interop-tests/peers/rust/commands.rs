@@ -5,16 +5,22 @@ use std::time::Duration;
 
 use eshm::{Endpoint, Message, text};
 
+use crate::life::Hands;
 use crate::observe::{Observation, observe};
 use crate::{Arguments, Failure, error, open, payload, role};
 
 /// Answers commands until stdin ends, then closes the endpoint.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut endpoint = None;
+    let mut hands = Hands::default();
     for line in io::stdin().lines() {
         let line = line.map_err(|error| format!("stdin: {error}"))?;
         let words: Vec<&str> = line.split(' ').collect();
-        match answer(&words, &mut endpoint, arguments) {
+        let said = match hands.answer(&words, &mut endpoint) {
+            Ok(None) => answer(&words, &mut endpoint, arguments),
+            said => said.map(|said| said.expect("matched above")),
+        };
+        match said {
             Ok(observation) => observe(&observation),
             Err(Failure::Eshm(failure)) => observe(&error(&failure)),
             Err(broken) => return Err(broken),
@@ -68,7 +74,7 @@ fn answer(
     Ok(Observation::Ok)
 }
 
-fn opened_as(endpoint: &Endpoint) -> Observation {
+pub fn opened_as(endpoint: &Endpoint) -> Observation {
     Observation::Opened { role: endpoint.role().to_string(), data_size: endpoint.data_size() }
 }
 
@@ -88,7 +94,7 @@ fn state(endpoint: &Endpoint) -> Observation {
     }
 }
 
-fn message(message: Option<Message<'_>>) -> Observation {
+pub fn message(message: Option<Message<'_>>) -> Observation {
     match message {
         None => Observation::Nothing,
         Some(message) => Observation::Message {
@@ -100,21 +106,21 @@ fn message(message: Option<Message<'_>>) -> Observation {
 }
 
 /// Hexadecimal; `-` stands for no bytes at all.
-fn bytes(word: &str) -> Result<Vec<u8>, Failure> {
+pub fn bytes(word: &str) -> Result<Vec<u8>, Failure> {
     if word == "-" {
         return Ok(Vec::new());
     }
     hex::decode(word).map_err(|error| format!("{word:?}: {error}").into())
 }
 
-fn utf8(bytes: &[u8]) -> Result<String, Failure> {
+pub fn utf8(bytes: &[u8]) -> Result<String, Failure> {
     String::from_utf8(bytes.to_vec()).map_err(|error| error.to_string().into())
 }
 
-fn number(word: &str) -> Result<u64, Failure> {
+pub fn number(word: &str) -> Result<u64, Failure> {
     word.parse().map_err(|error| format!("{word:?}: {error}").into())
 }
 
-fn millis(word: &str) -> Result<Duration, Failure> {
+pub fn millis(word: &str) -> Result<Duration, Failure> {
     Ok(Duration::from_millis(number(word)?))
 }

@@ -4,6 +4,7 @@ mod commands;
 mod flood;
 mod journal;
 mod ledger;
+mod life;
 mod observe;
 mod payload;
 mod traffic;

@@ -1,4 +1,4 @@
-//! Runs every scenario with every pairing and prints the matrix.
+//! Runs every scenario with every pairing and prints the matrix; or the life test, at any length.
 
 use std::fs;
 use std::path::PathBuf;
@@ -6,7 +6,9 @@ use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::Parser;
+use clap::error::ErrorKind;
 use interop_tests::language::{Language, Pairing};
+use interop_tests::life::{self, Plan};
 use interop_tests::runner::{self, Outcome};
 use interop_tests::scenario::Scenario;
 use interop_tests::toolchain::Peers;
@@ -29,13 +31,118 @@ struct Arguments {
     /// List the scenarios and what they promise, and run nothing
     #[arg(long)]
     list: bool,
+    #[command(flatten)]
+    life: Life,
 }
 
+/// With `--scenario life` alone: how much of it.
+#[derive(clap::Args)]
+#[command(next_help_heading = "With `--scenario life`")]
+struct Life {
+    /// The first random program's seed; the next ones count on from it
+    #[arg(long, value_name = "S")]
+    seed: Option<u64>,
+    /// How many steps each random program has, instead of 10 to 60
+    #[arg(long, value_name = "N")]
+    steps: Option<usize>,
+    /// How many random programs each pairing plays, after the corpus [default: 125]
+    #[arg(long, value_name = "N")]
+    programs: Option<u64>,
+    /// Play random programs for so long, instead of so many
+    #[arg(long, value_name = "T")]
+    seconds: Option<u64>,
+    /// Play only the program in this file
+    #[arg(long, value_name = "FILE")]
+    replay: Option<PathBuf>,
+}
+
+/// The exit status of a wrong command line.
+const USAGE: u8 = 2;
+
 fn main() -> ExitCode {
-    show(&Arguments::parse()).unwrap_or_else(|error| {
+    let arguments = match Arguments::try_parse() {
+        Ok(arguments) => arguments,
+        Err(error) if matches!(error.kind(), ErrorKind::ValueValidation | ErrorKind::InvalidValue) => {
+            return refuse(error.to_string().lines().next().unwrap_or_default());
+        }
+        Err(error) => error.exit(),
+    };
+    let done = if arguments.is_life() { live(&arguments) } else { show(&arguments) };
+    done.unwrap_or_else(|error| {
         eprintln!("{error:#}");
         ExitCode::FAILURE
     })
+}
+
+/// Says in a line what is wrong with the command line.
+fn refuse(what: &str) -> ExitCode {
+    eprintln!("{what}");
+    ExitCode::from(USAGE)
+}
+
+impl Arguments {
+    /// Whether this is the life test, and nothing else.
+    fn is_life(&self) -> bool {
+        matches!(&self.scenario[..], [only] if only.name == "life") && !self.list
+    }
+
+    fn pairings(&self, all: impl Iterator<Item = Pairing>) -> Vec<Pairing> {
+        if self.pairing.is_empty() { all.collect() } else { self.pairing.clone() }
+    }
+}
+
+impl Life {
+    fn is_given(&self) -> bool {
+        let numbers = [self.seed, self.programs, self.seconds];
+        numbers.iter().any(Option::is_some) || self.steps.is_some() || self.replay.is_some()
+    }
+
+    fn plan(&self, pairings: Vec<Pairing>) -> Result<Plan> {
+        let usual = Plan::default();
+        let replay = match &self.replay {
+            Some(file) => Some((file.display().to_string(), life::corpus::read(file)?)),
+            None => None,
+        };
+        Ok(Plan {
+            pairings,
+            seed: self.seed.unwrap_or(usual.seed),
+            steps: self.steps,
+            programs: self.programs.unwrap_or(usual.programs),
+            seconds: self.seconds,
+            replay,
+        })
+    }
+}
+
+/// Runs the life test; success is that something was played and nothing failed.
+fn live(arguments: &Arguments) -> Result<ExitCode> {
+    let mut pairings = arguments.pairings(Pairing::all().into_iter());
+    if let Some(old) = pairings.iter().find(|pairing| pairing.is_legacy()) {
+        return Ok(refuse(&format!("{old}: the life test is not for ESHM 1.x")));
+    }
+    let languages: Vec<&Language> =
+        pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
+    let peers = Peers::prepare(&languages)?;
+    let missing = |pairing: &Pairing| {
+        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none())
+    };
+    if let Some((pairing, language)) =
+        arguments.pairing.iter().find_map(|pairing| Some((pairing, missing(pairing)?)))
+    {
+        return Ok(refuse(&format!("{pairing}: {} is missing: {}", language.name, language.install)));
+    }
+    pairings.retain(|pairing| missing(pairing).is_none());
+    let plan = match arguments.life.plan(pairings) {
+        Ok(plan) => plan,
+        Err(error) => return Ok(refuse(&format!("{error:#}"))),
+    };
+    let report = life::hunt(&plan, &peers, |line| eprintln!("{line}"))?;
+    report.found.iter().for_each(|found| println!("FAILED  {found}"));
+    println!("{}", report.summary());
+    if let Some(path) = &arguments.json {
+        fs::write(path, report.json()?).with_context(|| format!("{} cannot be written", path.display()))?;
+    }
+    Ok(if report.found.is_empty() && report.programs > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
 /// Runs what was asked for; success is that something was run and all of it passed.
@@ -45,6 +152,11 @@ fn show(arguments: &Arguments) -> Result<ExitCode> {
             println!("{name:20}  {promise}");
         }
         return Ok(ExitCode::SUCCESS);
+    }
+    if arguments.life.is_given() {
+        return Ok(refuse(
+            "--seed, --steps, --programs, --seconds and --replay are for `--scenario life` alone",
+        ));
     }
     let outcomes = run(arguments)?;
     if let Some(path) = &arguments.json {
@@ -56,8 +168,7 @@ fn show(arguments: &Arguments) -> Result<ExitCode> {
 }
 
 fn run(arguments: &Arguments) -> Result<Vec<Outcome>> {
-    let pairings =
-        if arguments.pairing.is_empty() { Pairing::every().collect() } else { arguments.pairing.clone() };
+    let pairings = arguments.pairings(Pairing::every());
     let scenarios: Vec<&Scenario> =
         if arguments.scenario.is_empty() { Scenario::every().collect() } else { arguments.scenario.clone() };
     let languages: Vec<&Language> =

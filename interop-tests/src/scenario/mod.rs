@@ -18,6 +18,7 @@ use anyhow::{Result, bail};
 
 use crate::language::{Language, Pairing};
 use crate::legacy;
+use crate::life;
 use crate::observe::Observation;
 use crate::peer::Peer;
 use crate::segment::Segment;
@@ -50,6 +51,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "stop-continue", promise: "a stopped peer shows as frozen, then as alive, and nothing is lost", run: stop_continue::run },
     Scenario { name: "foreign-segment", promise: "a wrong magic, version or size is refused and left untouched", run: foreign_segment::run },
     Scenario { name: "bad-input", promise: "bad names, sizes, files and fields are errors, and never crash", run: bad_input::run },
+    Scenario { name: "life", promise: "in random lives of both ends, what was accepted is delivered once and in order", run: life::scenario },
 ];
 
 impl Scenario {

@@ -1,0 +1,225 @@
+//! The commands of the life test: what a process can do to its endpoint besides plain calls.
+
+use std::process;
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use eshm::{Endpoint, Error, Observer};
+use nix::sys::wait::{WaitStatus, waitpid};
+use nix::unistd::{ForkResult, fork};
+
+use crate::commands::{bytes, message, millis, number, opened_as, utf8};
+use crate::observe::{Observation, observe, ready};
+use crate::{Failure, role};
+
+/// What the process holds between two commands.
+#[derive(Default)]
+pub struct Hands {
+    /// A message that was received and not released.
+    held: Option<Held>,
+    /// Whether room for a message is lent, and filled.
+    loan: bool,
+}
+
+/// A message of the receiver's, without its borrow.
+struct Held {
+    start: *const u8,
+    len: usize,
+}
+
+impl Hands {
+    /// Answers a command of the life test; `None` if it is another one.
+    pub fn answer(
+        &mut self,
+        words: &[&str],
+        endpoint: &mut Option<Endpoint>,
+    ) -> Result<Option<Observation>, Failure> {
+        match *words {
+            ["open-with", ref settings @ ..] => return open_with(settings, endpoint).map(Some),
+            ["leave"] => return self.leave(endpoint).map(Some),
+            ["observe", name] => return look(&utf8(&bytes(name)?)?).map(Some),
+            ["exit-busy"] => exit_busy(endpoint.take()),
+            _ => {}
+        }
+        let Some(endpoint) = endpoint.as_mut() else { return Ok(None) };
+        if self.is_in_the_way(words[0]) {
+            // What is lent borrows its half of the endpoint: such a program does not compile.
+            return Ok(Some(Observation::Unsupported));
+        }
+        Ok(Some(match *words {
+            ["send-many", wait, ref messages @ ..] => send_many(endpoint, wait, messages)?,
+            ["recv-many", most, wait] => recv_many(endpoint, number(most)? as usize, millis(wait)?)?,
+            // The plain face has no other way to end a wait.
+            ["cancel-recv", wait] => message(endpoint.recv_timeout(millis(wait)?)?),
+            ["loan", content, wait] => self.borrow_room(endpoint, &bytes(content)?, millis(wait)?)?,
+            ["loan-send"] => {
+                self.loan = false;
+                endpoint.split().0.send_loaned()?;
+                Observation::Ok
+            }
+            ["loan-drop"] => {
+                self.loan = false;
+                endpoint.split().0.forget_loan();
+                Observation::Ok
+            }
+            ["hold", wait] => self.hold(endpoint, millis(wait)?)?,
+            ["held"] => self.show(),
+            ["release"] => {
+                self.held = None;
+                endpoint.split().1.release();
+                Observation::Ok
+            }
+            ["fork"] => use_in_child(endpoint)?,
+            _ => return Ok(None),
+        }))
+    }
+
+    fn is_in_the_way(&self, verb: &str) -> bool {
+        let sends = ["write", "send", "try-send", "send-many", "loan"];
+        let receives = ["read", "try-read", "recv", "try-recv", "recv-many", "cancel-recv", "hold"];
+        (self.loan && sends.contains(&verb)) || (self.held.is_some() && receives.contains(&verb))
+    }
+
+    fn leave(&mut self, endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
+        *self = Hands::default();
+        let unreceived = endpoint.take().map_or(Ok(None), close)?;
+        Ok(Observation::Closed { unreceived })
+    }
+
+    fn borrow_room(
+        &mut self,
+        endpoint: &mut Endpoint,
+        content: &[u8],
+        wait: Duration,
+    ) -> Result<Observation, Failure> {
+        let mut loan = endpoint.split().0.loan_timeout(content.len(), wait)?;
+        loan.copy_from_slice(content);
+        let _ = loan.into_raw();
+        self.loan = true;
+        Ok(Observation::Ok)
+    }
+
+    fn hold(&mut self, endpoint: &mut Endpoint, wait: Duration) -> Result<Observation, Failure> {
+        let Some(received) = endpoint.recv_timeout(wait)? else { return Ok(Observation::Nothing) };
+        let (skipped, generation) = (received.skipped(), received.generation());
+        let hex = hex::encode(&*received);
+        let (start, len) = received.into_raw();
+        self.held = Some(Held { start, len });
+        Ok(Observation::Message { hex, skipped, generation })
+    }
+
+    /// The held message once more: it must not have changed.
+    fn show(&self) -> Observation {
+        let Some(held) = &self.held else { return Observation::Nothing };
+        // SAFETY: `into_raw` lends the memory until the receiver is used again, and `is_in_the_way` refuses such
+        // commands while a message is held; `leave` and `exit-busy`, which drop the receiver, end the hold.
+        let bytes = unsafe { std::slice::from_raw_parts(held.start, held.len) };
+        Observation::Message { hex: hex::encode(bytes), skipped: 0, generation: 0 }
+    }
+}
+
+/// Opens an endpoint with settings, `key=value` each.
+fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
+    let setting =
+        |wanted: &str| settings.iter().find_map(|setting| setting.strip_prefix(wanted)?.strip_prefix('='));
+    let name = utf8(&bytes(setting("name").ok_or_else(|| "no name is given".to_owned())?)?)?;
+    let mut builder = Endpoint::builder(&name).reconnect_attempts(0);
+    for setting in settings {
+        let (key, value) = setting.split_once('=').ok_or_else(|| format!("{setting:?} has no value"))?;
+        builder = match key {
+            "name" => builder,
+            "role" => builder.role(role(value)?),
+            "data_size" => builder.data_size(number(value)? as usize),
+            "queue_capacity" => builder.queue_capacity(number(value)? as usize),
+            "stale_ms" => builder.stale_threshold(millis(value)?),
+            "patience_ms" => builder.reconnect_timeout(millis(value)?),
+            "reconnect_ms" => builder.reconnect_interval(millis(value)?),
+            "connect_ms" => builder.connect_timeout(millis(value)?),
+            _ => return Err(format!("{key:?} is no setting").into()),
+        };
+    }
+    observe(&Observation::Opening);
+    let opened = builder.open()?;
+    ready();
+    Ok(opened_as(endpoint.insert(opened)))
+}
+
+/// Closes, and returns how many messages were not received, if the library says so.
+fn close(endpoint: Endpoint) -> Result<Option<u64>, Failure> {
+    endpoint.close()?;
+    Ok(None)
+}
+
+/// Sends messages at once: with `-` as `send_many`, which waits; otherwise what there is room for.
+fn send_many(endpoint: &mut Endpoint, wait: &str, messages: &[&str]) -> Result<Observation, Failure> {
+    let messages = messages.iter().map(|message| bytes(message)).collect::<Result<Vec<_>, _>>()?;
+    let sent = match wait {
+        "-" => endpoint.send_many(&messages).map(|()| messages.len()),
+        "0" => endpoint.split().0.try_send_many(&messages),
+        _ => return Ok(Observation::Unsupported),
+    };
+    Ok(match sent {
+        Ok(count) => Observation::Count { count: Some(count as u64), code: 0, message: String::new() },
+        Err(error) => Observation::Count {
+            count: sent_before(&error, wait),
+            code: error.code(),
+            message: error.to_string(),
+        },
+    })
+}
+
+/// How many messages of a batch went before it failed, if the library says so.
+fn sent_before(_: &Error, wait: &str) -> Option<u64> {
+    // `try_send_many` fails only if nothing was sent.
+    (wait == "0").then_some(0)
+}
+
+fn recv_many(endpoint: &mut Endpoint, most: usize, wait: Duration) -> Result<Observation, Failure> {
+    let mut texts = Vec::new();
+    endpoint.split().1.recv_many_timeout(most, wait, |bytes| texts.push(hex::encode(bytes)))?;
+    Ok(Observation::Messages { hex: texts })
+}
+
+fn look(name: &str) -> Result<Observation, Failure> {
+    Observer::open(name)?.look();
+    Ok(Observation::Ok)
+}
+
+/// Forks, and says with which error the child's use of the endpoint failed.
+fn use_in_child(endpoint: &mut Endpoint) -> Result<Observation, Failure> {
+    // SAFETY: the child calls the endpoint, which is refused before it takes a lock, and leaves. What it allocates for
+    // the error comes from an allocator that survives a fork.
+    let forked = unsafe { fork() }.map_err(|error| format!("fork: {error}"))?;
+    match forked {
+        ForkResult::Child => {
+            let code = endpoint.try_recv().map_or_else(|error| error.code(), |_| 0);
+            process::exit(-code);
+        }
+        ForkResult::Parent { child } => match waitpid(child, None) {
+            Ok(WaitStatus::Exited(_, status)) => Ok(Observation::Forked { code: -status }),
+            other => Err(format!("the child ended with {other:?}").into()),
+        },
+    }
+}
+
+/// Leaves the process while one of its threads waits for a message.
+fn exit_busy(endpoint: Option<Endpoint>) -> ! {
+    let (begins, begun) = mpsc::channel();
+    thread::spawn(move || {
+        let _ = begins.send(());
+        if let Some(mut endpoint) = endpoint {
+            // Whether a message came before the exit is nobody's business: the model takes either.
+            let _received = endpoint.recv();
+            // The endpoint must not be dropped: it is the exit that ends it.
+            loop {
+                thread::park();
+            }
+        }
+    });
+    let _ = begun.recv();
+    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    thread::sleep(Duration::from_millis(3));
+    observe(&Observation::Ok);
+    process::exit(0);
+}

@@ -1,0 +1,36 @@
+//! What a language's peer cannot do, by the design of the language or of its library.
+
+use super::program::{Act, Verb};
+
+/// Languages and the words of [`Act`]s that their peers answer with `unsupported`.
+const LACKS: &[(&str, &[&str])] = &[
+    // A Go program cannot fork; its package has no observer.
+    ("go", &["fork", "observe"]),
+    // The plain batch of the core has no time-out of its own.
+    ("rust", &["send-many-timed"]),
+];
+
+/// What the peer of one language can do. A language that the table does not have can do everything.
+#[derive(Clone, Copy)]
+pub struct Abilities {
+    lacks: &'static [&'static str],
+}
+
+impl Abilities {
+    /// Those of the language of this name.
+    pub fn of(language: &str) -> Abilities {
+        let row = LACKS.iter().find(|(name, _)| *name == language);
+        Abilities { lacks: row.map_or(&[], |(_, lacks)| lacks) }
+    }
+
+    /// Whether the peer can do this.
+    pub fn can(&self, act: &Act) -> bool {
+        let word = match act {
+            Act::Call(Verb::SendMany { wait: Some(1..), .. })
+            | Act::Begin(Verb::SendMany { wait: Some(1..), .. }) => "send-many-timed",
+            Act::Call(verb) | Act::Begin(verb) => verb.name(),
+            event => event.event().unwrap_or_default(),
+        };
+        !self.lacks.contains(&word)
+    }
+}

@@ -1,0 +1,180 @@
+//! Draws random programs. Two programs of the same seed are the same.
+
+use fastrand::Rng;
+
+use super::ability::Abilities;
+use super::program::{Act, Opening, Program, Step, Verb};
+use crate::segment::Side;
+
+/// The sizes that a master asks for: the defaults, small queues that wrap around, and a data size equal to the capacity.
+const SIZES: [(Option<u64>, Option<u64>); 4] =
+    [(None, None), (Some(256), Some(4096)), (Some(4096), Some(4096)), (Some(1024), Some(8192))];
+
+/// Longest messages: in a slot, in the arena, and longer than some segments admit.
+const LENGTHS: [u64; 6] = [40, 56, 56, 300, 1500, 5000];
+
+/// What the generator believes of a side, without running anything.
+#[derive(Clone, Copy, Default)]
+struct Belief {
+    open: bool,
+    stopped: bool,
+    begun: bool,
+}
+
+struct Generator<'a> {
+    rng: Rng,
+    abilities: [&'a Abilities; 2],
+    sides: [Belief; 2],
+    /// Segments without queues, and so no values: there, a value and a message share one place.
+    queueless: bool,
+    steps: Vec<Step>,
+}
+
+/// A program of about `length` steps. The sides' abilities come master first.
+pub fn program(seed: u64, length: usize, abilities: [&Abilities; 2]) -> Program {
+    let mut rng = Rng::with_seed(seed);
+    let queueless = rng.u32(..10) == 0;
+    let mut generator =
+        Generator { rng, abilities, sides: [Belief::default(); 2], queueless, steps: Vec::new() };
+    let first = if generator.rng.u32(..8) == 0 { Side::Slave } else { Side::Master };
+    generator.open(first);
+    generator.open(first.other());
+    while generator.steps.len() < length {
+        generator.step();
+    }
+    Program { steps: generator.steps }
+}
+
+impl Generator<'_> {
+    fn step(&mut self) {
+        let side = if self.rng.bool() { Side::Master } else { Side::Slave };
+        let belief = self.sides[side as usize];
+        if !belief.open {
+            match self.rng.u32(..10) {
+                0 => {
+                    let millis = [400, 10, 10, 1][self.rng.usize(..4)];
+                    self.push(Step::Wait(millis));
+                }
+                1 => self.push(Step::Unlink),
+                _ => self.open(side),
+            }
+        } else if belief.stopped {
+            let act = if self.rng.u32(..4) == 0 { Act::Kill } else { Act::Continue };
+            self.act(side, act);
+        } else if belief.begun && self.rng.bool() {
+            self.act(side, Act::Finish);
+        } else if self.rng.u32(..5) == 0 {
+            self.event(side);
+        } else {
+            let verb = self.verb();
+            self.act(side, Act::Call(verb));
+        }
+    }
+
+    fn event(&mut self, side: Side) {
+        let act = match self.rng.u32(..32) {
+            0..6 => Act::Close,
+            6..13 => Act::Kill,
+            13..16 => Act::Stop,
+            16 => Act::ExitBusy,
+            17 => Act::Fork,
+            18 => Act::Observe,
+            19 | 20 => Act::Intrude,
+            21 => return self.push(Step::Unlink),
+            22 => {
+                let millis = self.rng.u64(1..120);
+                return self.push(Step::Wait(millis));
+            }
+            23..26 => {
+                let verb = self.verb();
+                self.act(side, Act::Begin(verb));
+                return self.act(side, Act::Kill);
+            }
+            _ => Act::Begin(self.verb()),
+        };
+        self.act(side, act);
+    }
+
+    fn open(&mut self, side: Side) {
+        let auto = self.rng.u32(..6) == 0;
+        let opening = match side {
+            Side::Slave => Opening { auto, ..Opening::default() },
+            Side::Master if self.queueless && self.rng.u32(..4) > 0 => {
+                Opening { auto, data: Some(4096), queue: Some(0) }
+            }
+            Side::Master => {
+                let (data, queue) = SIZES[self.rng.usize(..SIZES.len())];
+                Opening { auto, data, queue }
+            }
+        };
+        self.act(side, Act::Open(opening));
+    }
+
+    fn verb(&mut self) -> Verb {
+        let longest = LENGTHS[self.rng.usize(..LENGTHS.len())];
+        let wait = [0, 1, 5, 20][self.rng.usize(..4)];
+        let some = (self.rng.u32(..3) > 0).then_some(wait);
+        let verb = match self.rng.u32(..44) {
+            0..3 => Verb::Write { longest: longest.min(200) },
+            3 => Verb::TryRead,
+            4..6 => Verb::Read { wait },
+            6..12 => Verb::Send { longest, wait: some },
+            12..15 => Verb::TrySend { longest },
+            15..18 => {
+                let wait = [Some(0), Some(20), None][self.rng.usize(..3)];
+                Verb::SendMany { count: self.rng.u64(1..6), longest, wait }
+            }
+            18..20 => Verb::Loan { longest, wait },
+            20..22 => Verb::LoanSend,
+            22 => Verb::LoanDrop,
+            23..28 => Verb::Recv { wait: some },
+            28..32 => Verb::TryRecv,
+            32..35 => Verb::RecvMany { most: self.rng.u64(1..9), wait },
+            35 => Verb::CancelRecv { wait },
+            36..39 => Verb::Hold { wait },
+            39 => Verb::Held,
+            40..42 => Verb::Release,
+            42 => Verb::WaitPeer { wait: 200 },
+            _ => Verb::State,
+        };
+        let value = matches!(verb, Verb::Write { .. } | Verb::TryRead | Verb::Read { .. });
+        if value && self.queueless { Verb::TryRecv } else { verb }
+    }
+
+    /// Adds an act that the side's language can do, and believes that it does what it shall.
+    fn act(&mut self, side: Side, act: Act) {
+        if !self.abilities[side as usize].can(&act) {
+            return;
+        }
+        let belief = &mut self.sides[side as usize];
+        match act {
+            Act::Open(_) => *belief = Belief { open: true, ..Belief::default() },
+            Act::Close | Act::Kill | Act::ExitBusy => *belief = Belief::default(),
+            Act::Stop => belief.stopped = true,
+            Act::Continue => belief.stopped = false,
+            Act::Begin(_) => belief.begun = true,
+            Act::Finish | Act::Call(_) => belief.begun = false,
+            Act::Fork | Act::Observe | Act::Intrude => {}
+        }
+        self.push(Step::At(side, act));
+    }
+
+    fn push(&mut self, step: Step) {
+        self.steps.push(step);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_seed_stands_for_one_program() {
+        let all = Abilities::of("rust");
+        let drawn = |seed| program(seed, 40, [&all, &all]);
+        assert_eq!(drawn(7), drawn(7));
+        assert_ne!(drawn(7), drawn(8));
+        assert!((40..43).contains(&drawn(7).steps.len()));
+        assert_eq!(drawn(7).to_string().parse::<Program>().unwrap(), drawn(7));
+    }
+}

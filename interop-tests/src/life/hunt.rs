@@ -1,0 +1,244 @@
+//! Plays the corpus, then random programs, with all pairings of a plan, and shrinks what fails.
+
+use std::fs;
+use std::sync::Mutex;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::Result;
+
+use super::coverage::Coverage;
+use super::report::{Found, Report, Row};
+use super::run::{Failure, Troupe};
+use super::{LIMIT, corpus, generate, program::Program, shrink::shrink};
+use crate::language::Pairing;
+use crate::toolchain::{Peers, Workshop};
+
+/// How many programs a worker plays with the same two processes, before it looks for another pairing.
+const SHIFT: u64 = 25;
+/// How long a failure is shrunk, and how long what is owed at a program's end may take meanwhile.
+const SHRINKING: Duration = Duration::from_secs(60);
+const SHRINKING_LIMIT: Duration = Duration::from_secs(2);
+/// After so many failures a hunt ends: they are to be read.
+const ENOUGH: usize = 5;
+/// How often the state is told.
+const PROGRESS: Duration = Duration::from_secs(5);
+/// Most of a program is waiting, so the workers are more than the cores.
+const WORKERS_PER_CORE: usize = 3;
+
+/// What is to be played.
+pub struct Plan {
+    /// With which pairings.
+    pub pairings: Vec<Pairing>,
+    /// The first program's seed; the next ones count on from it.
+    pub seed: u64,
+    /// How many steps a program has; 10 to 60, by its seed, if it is not given.
+    pub steps: Option<usize>,
+    /// How many random programs each pairing plays.
+    pub programs: u64,
+    /// For how long, instead of so many programs.
+    pub seconds: Option<u64>,
+    /// Only this program, instead of the corpus and random ones: its name, and itself.
+    pub replay: Option<(String, Program)>,
+}
+
+impl Default for Plan {
+    fn default() -> Plan {
+        Plan { pairings: Pairing::all(), seed: 1, steps: None, programs: 125, seconds: None, replay: None }
+    }
+}
+
+/// Some programs with one pairing.
+enum Shift {
+    Given(Vec<(String, Program)>),
+    Drawn { seed: u64, count: u64 },
+}
+
+/// What the workers share.
+struct Board<'a> {
+    plan: &'a Plan,
+    peers: &'a Peers,
+    since: Instant,
+    state: Mutex<State>,
+}
+
+struct State {
+    next: u64,
+    report: Report,
+}
+
+/// Plays a plan. `progress` is told a line every few seconds.
+///
+/// # Errors
+/// When the corpus cannot be read. What fails in a program is in the report.
+pub fn hunt(plan: &Plan, peers: &Peers, progress: impl Fn(&str)) -> Result<Report> {
+    let first = match &plan.replay {
+        Some(named) => vec![named.clone()],
+        None => corpus::programs()?,
+    };
+    let report =
+        Report { pairings: plan.pairings.iter().copied().map(Row::new).collect(), ..Report::default() };
+    let board = Board { plan, peers, since: Instant::now(), state: Mutex::new(State { next: 0, report }) };
+    let workers = thread::available_parallelism().map_or(1, usize::from) * WORKERS_PER_CORE;
+    thread::scope(|scope| {
+        let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| board.work(&first))).collect();
+        let mut told = Instant::now();
+        while !workers.iter().all(thread::ScopedJoinHandle::is_finished) {
+            thread::sleep(Duration::from_millis(50));
+            if told.elapsed() >= PROGRESS {
+                told = Instant::now();
+                progress(&board.progress());
+            }
+        }
+    });
+    Ok(board.state.into_inner().unwrap_or_else(std::sync::PoisonError::into_inner).report)
+}
+
+impl Board<'_> {
+    fn work(&self, first: &[(String, Program)]) {
+        while let Some((index, shift)) = self.take(first) {
+            self.play(index, shift);
+        }
+    }
+
+    /// The next shift: the corpus with each pairing, then random programs with each pairing in turn.
+    fn take(&self, first: &[(String, Program)]) -> Option<(usize, Shift)> {
+        let mut state = self.lock();
+        let pairings = self.plan.pairings.len() as u64;
+        let number = state.next;
+        let done = match (self.plan.replay.is_some(), self.plan.seconds) {
+            (true, _) => number >= pairings,
+            (false, Some(seconds)) => number >= pairings && self.since.elapsed().as_secs() >= seconds,
+            (false, None) => number >= pairings * (1 + self.plan.programs.div_ceil(SHIFT)),
+        };
+        if done || state.report.found.len() >= ENOUGH {
+            return None;
+        }
+        state.next += 1;
+        let index = (number % pairings) as usize;
+        let Some(round) = (number / pairings).checked_sub(1) else {
+            return Some((index, Shift::Given(first.to_vec())));
+        };
+        let left = if self.plan.seconds.is_some() { SHIFT } else { self.plan.programs - round * SHIFT };
+        let seed = self.plan.seed.wrapping_add(round * SHIFT);
+        Some((index, Shift::Drawn { seed, count: left.min(SHIFT) }))
+    }
+
+    fn play(&self, index: usize, shift: Shift) {
+        let pairing = self.plan.pairings[index];
+        let mut troupe = Troupe::new(self.peers, pairing, LIMIT);
+        let words = format!("--pairing {}:{}", pairing.master.name, pairing.slave.name);
+        match shift {
+            Shift::Given(programs) => {
+                for (name, program) in programs {
+                    let file = corpus::folder().join(&name).with_extension("life");
+                    let file =
+                        if file.exists() { format!("interop-tests/corpus/life/{name}.life") } else { name };
+                    self.one(
+                        index,
+                        &mut troupe,
+                        &program,
+                        (file.clone(), format!("{words} --replay {file}")),
+                    );
+                }
+            }
+            Shift::Drawn { seed, count } => {
+                for seed in (0..count).map(|number| seed.wrapping_add(number)) {
+                    if self.is_over() {
+                        break;
+                    }
+                    let length =
+                        self.plan.steps.unwrap_or_else(|| fastrand::Rng::with_seed(!seed).usize(10..=60));
+                    let program = generate::program(seed, length, troupe.abilities());
+                    let steps = self.plan.steps.map(|steps| format!(" --steps {steps}")).unwrap_or_default();
+                    let replay = format!("{words} --seed {seed}{steps} --programs 1");
+                    self.one(index, &mut troupe, &program, (format!("seed {seed}"), replay));
+                }
+            }
+        }
+    }
+
+    fn is_over(&self) -> bool {
+        let late = self.plan.seconds.is_some_and(|seconds| self.since.elapsed().as_secs() >= seconds);
+        late || self.lock().report.found.len() >= ENOUGH
+    }
+
+    fn one(
+        &self,
+        index: usize,
+        troupe: &mut Troupe<'_>,
+        program: &Program,
+        (origin, replay): (String, String),
+    ) {
+        let mut coverage = Coverage::default();
+        let since = Instant::now();
+        let outcome = troupe.play(program, &mut coverage);
+        let seconds = since.elapsed().as_secs_f64();
+        let steps = *outcome.as_ref().unwrap_or(&program.steps.len()) as u64;
+        let found = outcome.err().map(|failure| self.shrunk(index, program, failure, (origin, replay)));
+        let mut state = self.lock();
+        let report = &mut state.report;
+        report.programs += 1;
+        report.steps += steps;
+        report.coverage.add(&coverage);
+        let row = &mut report.pairings[index];
+        row.programs += 1;
+        row.steps += steps;
+        row.seconds = ((row.seconds + seconds) * 1000.0).round() / 1000.0;
+        row.passed &= found.is_none();
+        report.found.extend(found);
+    }
+
+    /// The failure of the shortest program that fails in the same way.
+    fn shrunk(&self, index: usize, program: &Program, first: Failure, names: (String, String)) -> Found {
+        let pairing = self.plan.pairings[index];
+        let mut troupe = Troupe::new(self.peers, pairing, SHRINKING_LIMIT);
+        let mut failure = first;
+        let since = Instant::now();
+        let given = self.plan.replay.is_some() || !names.0.starts_with("seed");
+        let kind = kind(&failure.reason);
+        let script = shrink(program, |candidate| {
+            if given || since.elapsed() > SHRINKING {
+                return false;
+            }
+            match troupe.play(candidate, &mut Coverage::default()) {
+                Err(next) if self::kind(&next.reason) == kind => {
+                    failure = next;
+                    true
+                }
+                _ => false,
+            }
+        });
+        let found = Found { pairing, origin: names.0, replay: names.1, failure, script: script.to_string() };
+        self.keep(&found);
+        found
+    }
+
+    /// Keeps the shrunk program beside the builds.
+    fn keep(&self, found: &Found) {
+        let Ok(folder) = Workshop::find().map(|workshop| workshop.folder().join("life")) else { return };
+        let name = format!("{}-{}.life", found.pairing.test_name(), found.origin.replace([' ', '/'], "-"));
+        let comment: String = found.failure.reason.lines().map(|line| format!("# {line}\n")).collect();
+        // The script is printed all the same.
+        let _ = fs::create_dir_all(&folder)
+            .and_then(|()| fs::write(folder.join(name), format!("{comment}{}", found.script)));
+    }
+
+    fn progress(&self) -> String {
+        let state = self.lock();
+        let Report { programs, steps, found, .. } = &state.report;
+        let seconds = self.since.elapsed().as_secs();
+        format!("{seconds} s: {programs} programs, {steps} steps, {} failed", found.len())
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, State> {
+        // A worker that panicked has left whole counts behind.
+        self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+    }
+}
+
+/// The kind of a failure: its reason without the step and the numbers, which change as the program shrinks.
+fn kind(reason: &str) -> String {
+    let last = reason.split(": ").skip(1).collect::<Vec<_>>().join(": ");
+    last.chars().filter(|character| !character.is_ascii_digit()).take(60).collect()
+}

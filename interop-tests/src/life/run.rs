@@ -1,0 +1,460 @@
+//! Plays a program with two peer processes, and judges each of their answers by the model.
+
+use std::collections::VecDeque;
+use std::fmt;
+use std::fs;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::sys::signal::Signal;
+
+use super::ability::Abilities;
+use super::coverage::Coverage;
+use super::model::{End, Model};
+use super::program::{Act, Opening, Program, Step, Verb};
+use crate::language::{Language, Pairing};
+use crate::observe::Observation;
+use crate::peer::Peer;
+use crate::segment::{Segment, Side};
+use crate::toolchain::Peers;
+
+/// Short settings, so that a program outlasts every patience in some hundred milliseconds.
+const SETTINGS: &str = "stale_ms=100 patience_ms=200 reconnect_ms=10 connect_ms=100";
+
+/// How many lines of each peer a failure shows.
+const TAIL: usize = 20;
+
+/// Why a program failed, for people to read.
+#[derive(Clone, Debug)]
+pub struct Failure {
+    /// What the protocol does not allow.
+    pub reason: String,
+    /// The last lines of both peers, told and heard.
+    pub tails: String,
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}\n{}", self.reason, self.tails)
+    }
+}
+
+/// One side's processes, kept from program to program.
+struct Actor {
+    language: &'static Language,
+    abilities: Abilities,
+    /// The process that plays; none after it was killed.
+    peer: Option<Peer>,
+    /// One that has started already: the next that plays, and the intruder.
+    spare: Option<Peer>,
+    lines: VecDeque<String>,
+}
+
+/// The two sides of a pairing, who play one program after the other.
+pub struct Troupe<'a> {
+    peers: &'a Peers,
+    actors: [Actor; 2],
+    /// How long what is owed at a program's end may take.
+    limit: Duration,
+}
+
+impl<'a> Troupe<'a> {
+    /// The processes of a pairing; `limit`: how long what is owed at the end may take.
+    pub fn new(peers: &'a Peers, pairing: Pairing, limit: Duration) -> Troupe<'a> {
+        let actor = |language: &'static Language| Actor {
+            language,
+            abilities: Abilities::of(language.name),
+            peer: None,
+            spare: None,
+            lines: VecDeque::new(),
+        };
+        Troupe { peers, actors: [actor(pairing.master), actor(pairing.slave)], limit }
+    }
+
+    /// What both languages can do, the master's first.
+    pub fn abilities(&self) -> [&Abilities; 2] {
+        [&self.actors[0].abilities, &self.actors[1].abilities]
+    }
+
+    /// Plays a program, then has everything delivered that is owed. Returns how many steps were played.
+    ///
+    /// # Errors
+    /// What the model does not allow, or a peer that ended, hung, or said nonsense.
+    pub fn play(&mut self, program: &Program, coverage: &mut Coverage) -> Result<usize, Failure> {
+        let segment = Segment::fresh("life");
+        let model = Model::default();
+        let mut play = Play { troupe: self, segment: &segment, model, since: Instant::now(), repeats: false };
+        let played = play.program(program, coverage).and_then(|steps| {
+            play.finale()?;
+            Ok(steps)
+        });
+        played.map_err(|error| {
+            let [master, slave] = &self.actors;
+            let tails = master.tail(Side::Master) + &slave.tail(Side::Slave);
+            // Whatever state they are in: the next program has fresh ones.
+            self.actors.iter_mut().for_each(|actor| (actor.peer, actor.spare) = (None, None));
+            Failure { reason: format!("{error:#}"), tails }
+        })
+    }
+}
+
+impl Actor {
+    fn start(&self, peers: &Peers, side: Side) -> Result<Peer> {
+        let mut command = peers.command(self.language).context("its language is missing")?;
+        // Each command that opens an endpoint names its segment.
+        command.args([side.word(), "unused", "commands"]);
+        Peer::start(format!("{} {}", self.language.name, side.word()), command)
+    }
+
+    /// The process that plays, or the one that waits for its turn.
+    fn peer(&mut self, peers: &Peers, side: Side) -> Result<&mut Peer> {
+        if self.peer.is_none() {
+            self.peer = Some(match self.spare.take() {
+                Some(spare) => spare,
+                None => self.start(peers, side)?,
+            });
+        }
+        Ok(self.peer.as_mut().expect("it was put there"))
+    }
+
+    fn note(&mut self, line: String) {
+        if self.lines.len() == TAIL {
+            self.lines.pop_front();
+        }
+        self.lines.push_back(line);
+    }
+
+    /// Drops the last two lines if they say the same as the two before them.
+    fn forget_repetition(&mut self) {
+        // What stands behind the time and the direction, without the numbers.
+        let gist =
+            |line: &String| line.get(11..).unwrap_or_default().split(['{', ' ']).next().map(str::to_owned);
+        let gists: Vec<_> = self.lines.iter().rev().take(4).map(gist).collect();
+        if gists.len() == 4 && gists[..2] == gists[2..] {
+            self.lines.truncate(self.lines.len() - 2);
+        }
+    }
+
+    fn tail(&self, side: Side) -> String {
+        let lines: String = self.lines.iter().map(|line| format!("    {line}\n")).collect();
+        format!("  the last lines of the {}, {}:\n{lines}", side.word(), self.language.name)
+    }
+}
+
+/// One performance of a program.
+struct Play<'a, 'b> {
+    troupe: &'a mut Troupe<'b>,
+    segment: &'a Segment,
+    model: Model,
+    since: Instant,
+    /// Whether the same is tried until it succeeds, so that its repetitions say nothing.
+    repeats: bool,
+}
+
+impl Play<'_, '_> {
+    fn program(&mut self, program: &Program, coverage: &mut Coverage) -> Result<usize> {
+        self.troupe.actors.iter_mut().for_each(|actor| actor.lines.clear());
+        let mut last = "open";
+        let mut played = 0;
+        for (index, step) in program.steps.iter().enumerate() {
+            if let Step::At(side, act) = step {
+                if !self.troupe.actors[*side as usize].abilities.can(act) {
+                    continue;
+                }
+                self.make_free(*side, *act).with_context(|| format!("step {}, {step}", index + 1))?;
+            }
+            if !self.model.applies(step) {
+                continue;
+            }
+            match step {
+                Step::At(_, Act::Call(verb)) => coverage.count(last, verb.name()),
+                Step::At(_, Act::Begin(verb)) => {
+                    coverage.count(last, verb.name());
+                    last = "begin";
+                }
+                Step::At(_, act) => last = act.event().unwrap_or(last),
+                Step::Unlink => last = "unlink",
+                Step::Wait(_) => {}
+            }
+            self.step(*step).with_context(|| format!("step {}, {step}", index + 1))?;
+            played += 1;
+        }
+        Ok(played)
+    }
+
+    /// Waits for the call that is under way, if this act needs the process to itself.
+    fn make_free(&mut self, side: Side, act: Act) -> Result<()> {
+        let through = matches!(act, Act::Kill | Act::Stop | Act::Continue | Act::Finish | Act::Intrude);
+        let busy = self.model.busy(side).is_some() && !self.model.is_stopped(side);
+        if busy && !through { self.finish(side) } else { Ok(()) }
+    }
+
+    fn step(&mut self, step: Step) -> Result<()> {
+        match step {
+            Step::Wait(millis) => thread::sleep(Duration::from_millis(millis)),
+            Step::Unlink => self.unlink()?,
+            Step::At(side, act) => self.act(side, act)?,
+        }
+        Ok(())
+    }
+
+    fn act(&mut self, side: Side, act: Act) -> Result<()> {
+        match act {
+            Act::Open(opening) => self.open(side, opening),
+            Act::Close => self.close(side),
+            Act::Kill => self.kill(side),
+            Act::Stop => self.signal(side, Signal::SIGSTOP),
+            Act::Continue => self.signal(side, Signal::SIGCONT),
+            Act::ExitBusy => self.exit_busy(side),
+            Act::Fork => match self.ask(side, "fork")? {
+                Observation::Forked { code: -18 } => Ok(()),
+                said => bail!("the child said {said:?}, expected error -18"),
+            },
+            Act::Observe => match self.ask(side, &format!("observe {}", hex::encode(self.segment.name())))? {
+                Observation::Ok => Ok(()),
+                Observation::Error { code: -3, .. } if !self.segment.exists() => Ok(()),
+                said => bail!("the observer said {said:?}"),
+            },
+            Act::Intrude => self.intrude(side),
+            Act::Call(verb) => self.call(side, verb),
+            Act::Begin(verb) => self.begin(side, verb),
+            Act::Finish => self.finish(side),
+        }
+    }
+
+    fn ask(&mut self, side: Side, command: &str) -> Result<Observation> {
+        self.tell(side, command)?;
+        self.hear(side)
+    }
+
+    fn tell(&mut self, side: Side, command: &str) -> Result<()> {
+        let at = self.since.elapsed();
+        let actor = &mut self.troupe.actors[side as usize];
+        actor.note(format!("{:8.3} > {command:.100}", at.as_secs_f64()));
+        actor.peer(self.troupe.peers, side)?.tell(command)
+    }
+
+    fn hear(&mut self, side: Side) -> Result<Observation> {
+        let actor = &mut self.troupe.actors[side as usize];
+        let said = actor.peer(self.troupe.peers, side)?.answer()?;
+        let line = format!("{said:?}");
+        actor.note(format!("{:8.3} < {line:.140}", self.since.elapsed().as_secs_f64()));
+        if self.repeats {
+            actor.forget_repetition();
+        }
+        Ok(said)
+    }
+
+    fn open(&mut self, side: Side, opening: Opening) -> Result<()> {
+        match self.try_open(side, opening)? {
+            Observation::Opened { role, .. } => {
+                ensure!(role == side.word(), "it was opened as {role}");
+                ensure!(self.segment.exists(), "it is open, and nothing has the name");
+                self.model.opened(side, opening);
+                Ok(())
+            }
+            Observation::Error { code, message } if self.model.may_not_open(side, code) => {
+                self.troupe.actors[side as usize].note(format!("allowed: {code} {message:.60}"));
+                Ok(())
+            }
+            said => bail!("{said:?}, expected it to be opened"),
+        }
+    }
+
+    fn try_open(&mut self, side: Side, opening: Opening) -> Result<Observation> {
+        let role = if opening.auto { "auto" } else { side.word() };
+        let command = open_with(role, opening, self.segment);
+        self.ask(side, &command)
+    }
+
+    fn close(&mut self, side: Side) -> Result<()> {
+        match self.ask(side, "leave")? {
+            Observation::Closed { unreceived } => {
+                if let Some(unreceived) = unreceived {
+                    self.model.counts_unreceived(side, unreceived)?;
+                }
+                self.model.ended(side, End::Close);
+                Ok(())
+            }
+            said => bail!("{said:?}, expected it to be closed"),
+        }
+    }
+
+    fn kill(&mut self, side: Side) -> Result<()> {
+        let actor = &mut self.troupe.actors[side as usize];
+        actor.note(format!("{:8.3} SIGKILL", self.since.elapsed().as_secs_f64()));
+        actor.peer.take().context("there is no process")?.end_by_force()?;
+        self.model.ended(side, End::Kill);
+        self.refill(side)
+    }
+
+    /// Starts the process that plays next, long before it must.
+    fn refill(&mut self, side: Side) -> Result<()> {
+        let actor = &mut self.troupe.actors[side as usize];
+        if actor.spare.is_none() {
+            actor.spare = Some(actor.start(self.troupe.peers, side)?);
+        }
+        Ok(())
+    }
+
+    fn signal(&mut self, side: Side, signal: Signal) -> Result<()> {
+        let actor = &mut self.troupe.actors[side as usize];
+        actor.note(format!("{:8.3} {signal}", self.since.elapsed().as_secs_f64()));
+        actor.peer(self.troupe.peers, side)?.signal(signal)?;
+        self.model.stopped(side, signal == Signal::SIGSTOP);
+        Ok(())
+    }
+
+    fn exit_busy(&mut self, side: Side) -> Result<()> {
+        let said = self.ask(side, "exit-busy")?;
+        ensure!(said == Observation::Ok, "{said:?}, expected it to go");
+        self.troupe.actors[side as usize].peer.take().context("there is no process")?.finish()?;
+        self.model.ended(side, End::Exit { named: self.segment.exists() });
+        self.refill(side)
+    }
+
+    /// Another process asks for a seat that is taken.
+    fn intrude(&mut self, side: Side) -> Result<()> {
+        self.refill(side)?;
+        let actor = &mut self.troupe.actors[side as usize];
+        let intruder = actor.spare.as_mut().expect("it was just filled");
+        match intruder.ask(&open_with(side.word(), Opening::default(), self.segment))? {
+            Observation::Error { code: -15, .. } => Ok(()),
+            said => bail!("a second {} was told {said:?}, expected error -15", side.word()),
+        }
+    }
+
+    /// Removes the file. A live master has the name lead to a segment again (PROTOCOL.md, "A master whose name is gone").
+    fn unlink(&mut self) -> Result<()> {
+        let there = fs::remove_file(self.segment.path()).is_ok();
+        let since = Instant::now();
+        while there && self.model.is_open(Side::Master) && !self.segment.exists() {
+            ensure!(since.elapsed() < self.troupe.limit, "the live master did not restore its name");
+            thread::sleep(Duration::from_millis(2));
+        }
+        self.model.unlinked();
+        Ok(())
+    }
+
+    fn call(&mut self, side: Side, verb: Verb) -> Result<()> {
+        self.begin(side, verb)?;
+        let said = self.hear(side)?;
+        self.model.answers(side, verb, &said, false)
+    }
+
+    fn begin(&mut self, side: Side, verb: Verb) -> Result<()> {
+        let drafts = self.model.begins(side, verb);
+        self.tell(side, &command(verb, &drafts))
+    }
+
+    fn finish(&mut self, side: Side) -> Result<()> {
+        let verb = self.model.busy(side).context("no call is under way")?;
+        let said = self.hear(side)?;
+        self.model.answers(side, verb, &said, true).with_context(|| format!("{verb}, begun before"))
+    }
+
+    /// Has both ends opened and everything delivered that was accepted; then closes them.
+    fn finale(&mut self) -> Result<()> {
+        const SIDES: [Side; 2] = [Side::Master, Side::Slave];
+        for side in SIDES {
+            self.calm(side).context("at the end")?;
+        }
+        self.repeats = true;
+        for side in SIDES {
+            self.reopen(side).context("at the end, both are opened")?;
+        }
+        for side in SIDES {
+            self.last_message(side).context("at the end, each sends once more")?;
+        }
+        for side in SIDES {
+            self.drain(side).with_context(|| format!("at the end, what the {} sent is due", side.word()))?;
+        }
+        self.repeats = false;
+        for side in [Side::Slave, Side::Master] {
+            self.close(side).context("at the end, both are closed")?;
+        }
+        self.segment.is_gone()
+    }
+
+    /// Ends what a side is in the middle of.
+    fn calm(&mut self, side: Side) -> Result<()> {
+        if self.model.is_stopped(side) {
+            self.signal(side, Signal::SIGCONT)?;
+        }
+        if self.model.busy(side).is_some() {
+            self.finish(side)?;
+        }
+        for verb in [Verb::LoanDrop, Verb::Release] {
+            if self.model.applies(&Step::At(side, Act::Call(verb))) {
+                self.call(side, verb)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn reopen(&mut self, side: Side) -> Result<()> {
+        let since = Instant::now();
+        while !self.model.is_open(side) {
+            self.open(side, Opening::default())?;
+            ensure!(since.elapsed() < self.troupe.limit, "the {} cannot be opened", side.word());
+        }
+        Ok(())
+    }
+
+    fn last_message(&mut self, side: Side) -> Result<()> {
+        let since = Instant::now();
+        let verb = Verb::Send { longest: 24, wait: Some(20) };
+        while !self.model.owes_last(side) {
+            self.call(side, verb)?;
+            if self.model.owes_last(side) {
+                break;
+            }
+            // Room is made by the one who receives.
+            self.call(side.other(), Verb::Recv { wait: Some(1) })?;
+            ensure!(since.elapsed() < self.troupe.limit, "the {} cannot send any more", side.word());
+        }
+        Ok(())
+    }
+
+    fn drain(&mut self, from: Side) -> Result<()> {
+        let since = Instant::now();
+        let verbs = [Verb::Recv { wait: Some(10) }, Verb::Read { wait: 10 }];
+        while let Some(owed) = self.model.owed(from) {
+            let verb = verbs[usize::from(owed.starts_with("value"))];
+            self.call(from.other(), verb)?;
+            ensure!(since.elapsed() < self.troupe.limit, "{owed} did not come");
+        }
+        Ok(())
+    }
+}
+
+/// The command that opens an endpoint with the settings of this test.
+fn open_with(role: &str, opening: Opening, segment: &Segment) -> String {
+    let mut command = format!("open-with role={role} name={} {SETTINGS}", hex::encode(segment.name()));
+    if let Some(bytes) = opening.data {
+        command += &format!(" data_size={bytes}");
+    }
+    if let Some(bytes) = opening.queue {
+        command += &format!(" queue_capacity={bytes}");
+    }
+    command
+}
+
+/// A call as a peer is told it.
+fn command(verb: Verb, drafts: &[String]) -> String {
+    let drafts = drafts.join(" ");
+    match verb {
+        Verb::Write { .. } | Verb::TrySend { .. } | Verb::Send { wait: None, .. } => {
+            format!("{} {drafts}", verb.name())
+        }
+        Verb::Send { wait: Some(wait), .. } | Verb::Loan { wait, .. } => {
+            format!("{} {drafts} {wait}", verb.name())
+        }
+        Verb::SendMany { wait, .. } => {
+            let wait = wait.map_or("-".to_owned(), |wait| wait.to_string());
+            format!("send-many {wait} {drafts}")
+        }
+        other => other.to_string(),
+    }
+}

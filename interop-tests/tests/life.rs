@@ -1,0 +1,41 @@
+//! Promise: whatever happens to two endpoints, what was accepted is delivered once and in order.
+//!
+//! One test per pairing: the corpus, then random programs.
+
+use std::process::ExitCode;
+
+use interop_tests::language::{Language, Pairing};
+use interop_tests::life::{Plan, hunt};
+use interop_tests::toolchain::Peers;
+use libtest_mimic::{Arguments, Failed, Trial};
+
+fn main() -> ExitCode {
+    let mut arguments = Arguments::from_args();
+    // A hunt has workers of its own.
+    arguments.test_threads.get_or_insert(1);
+    let languages: Vec<&Language> = interop_tests::language::LANGUAGES.iter().collect();
+    let peers: &Peers = Box::leak(Box::new(if arguments.list {
+        Peers::default()
+    } else {
+        Peers::prepare(&languages).expect("peers are built")
+    }));
+    let trials = Pairing::all().into_iter().map(|pairing| trial(peers, pairing)).collect();
+    libtest_mimic::run(&arguments, trials).exit_code()
+}
+
+fn trial(peers: &'static Peers, pairing: Pairing) -> Trial {
+    let missing =
+        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
+    let test = move || {
+        let report =
+            hunt(&Plan { pairings: vec![pairing], ..Plan::default() }, peers, |line| eprintln!("{line}"));
+        let found = report.map_err(|error| Failed::from(format!("{error:#}")))?.found;
+        let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
+        if texts.is_empty() { Ok(()) } else { Err(Failed::from(texts.join("\n"))) }
+    };
+    let name = format!("life::{}", pairing.test_name());
+    match missing {
+        Some(language) => Trial::test(name, test).with_kind(language.install).with_ignored_flag(true),
+        None => Trial::test(name, test),
+    }
+}
