@@ -225,8 +225,8 @@ pub fn python_asyncio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
 }
 
 /// The source files of the C++ peer.
-pub(crate) const CPP_PEER: [&str; 8] =
-    ["main", "commands", "flood", "journal", "ledger", "observe", "payload", "traffic"];
+pub(crate) const CPP_PEER: [&str; 9] =
+    ["main", "commands", "flood", "journal", "ledger", "life", "observe", "payload", "traffic"];
 
 /// The C++ peer, compiled as an outside user would: against the installed prefix, with nothing of the source
 /// tree on the include path.

@@ -5,14 +5,10 @@
 #include <utility>
 #include <vector>
 
+#include "life.hpp"
 #include "observe.hpp"
 #include "payload.hpp"
 
-namespace {
-
-using Words = std::vector<std::string>;
-
-// Hexadecimal; `-` stands for no bytes at all.
 std::string bytes(const std::string& word) {
     std::string result;
     if (word == "-") {
@@ -33,6 +29,23 @@ std::string hex(std::string_view bytes) {
     }
     return result;
 }
+
+void observe_opened(const eshm::Endpoint& endpoint) {
+    Observation{"opened"}
+        .with("role", eshm::to_string(endpoint.role()))
+        .with("data_size", std::uint64_t{endpoint.data_size()});
+}
+
+void observe_content(const eshm::Message& message) {
+    Observation{"message"}
+        .with("hex", hex(eshm::bytes_view{message.bytes()}.chars()))
+        .with("skipped", message.skipped())
+        .with("generation", message.generation());
+}
+
+namespace {
+
+using Words = std::vector<std::string>;
 
 // A command's time-out, or none at all when the command names none.
 eshm::Duration wait(const Words& words, std::size_t index) {
@@ -66,9 +79,7 @@ void open(const Words& words, std::optional<eshm::Endpoint>& endpoint, const Arg
         size = words.size() > 3 ? std::optional<std::size_t>{number(words[3])} : std::nullopt;
     }
     endpoint = ::open(role, name, size, arguments.timeout);
-    Observation{"opened"}
-        .with("role", eshm::to_string(endpoint->role()))
-        .with("data_size", std::uint64_t{endpoint->data_size()});
+    observe_opened(*endpoint);
 }
 
 void state(const eshm::Endpoint& endpoint) {
@@ -108,7 +119,8 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
         observe(endpoint.try_read(wait(words, 1)));
     } else if (verb == "try-recv") {
         observe(endpoint.try_recv());
-    } else if (verb == "recv") {
+    } else if (verb == "recv" || verb == "cancel-recv") {
+        // The plain face has no other way to end a wait than its time.
         observe(endpoint.try_recv(wait(words, 1)));
     } else if (verb == "recv-text") {
         const std::string text{endpoint.recv().text()};
@@ -119,8 +131,12 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
     return true;
 }
 
-void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, const Arguments& arguments) {
+void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Hands& hands,
+            const Arguments& arguments) {
     const std::string& verb = words.at(0);
+    if (hands.answer(words, endpoint)) {
+        return;
+    }
     if (verb == "open") {
         open(words, endpoint, arguments);
     } else if (verb == "close") {
@@ -142,6 +158,7 @@ void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, const A
 
 void commands(const Arguments& arguments) {
     std::optional<eshm::Endpoint> endpoint;
+    Hands hands;
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream stream{line};
         Words words;
@@ -149,7 +166,7 @@ void commands(const Arguments& arguments) {
             words.push_back(std::move(word));
         }
         try {
-            answer(words, endpoint, arguments);
+            answer(words, endpoint, hands, arguments);
         } catch (const eshm::Error& error) {
             observe_error(error);
         } catch (const std::logic_error& error) {

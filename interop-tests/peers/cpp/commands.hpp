@@ -1,7 +1,20 @@
 // The scenario `commands`: one line on stdin is one call, answered by one observation.
 #pragma once
 
+#include <string>
+#include <string_view>
+
 #include "main.hpp"
 
 // Answers commands until stdin ends, then closes the endpoint.
 void commands(const Arguments& arguments);
+
+// Hexadecimal; `-` stands for no bytes at all.
+std::string bytes(const std::string& word);
+std::string hex(std::string_view bytes);
+
+// Observes what was opened.
+void observe_opened(const eshm::Endpoint& endpoint);
+
+// Observes a message that stays what and where it is.
+void observe_content(const eshm::Message& message);

@@ -53,3 +53,17 @@ Observation& Observation::with(std::string_view key, std::string_view text) {
     line_ += ',' + quoted(key) + ':' + quoted(text);
     return *this;
 }
+
+Observation& Observation::with(std::string_view key, const std::vector<std::string>& texts) {
+    line_ += ',' + quoted(key) + ":[";
+    for (const std::string& text : texts) {
+        line_ += line_.back() == '[' ? quoted(text) : ',' + quoted(text);
+    }
+    line_ += ']';
+    return *this;
+}
+
+Observation& Observation::with_null(std::string_view key) {
+    line_ += ',' + quoted(key) + ":null";
+    return *this;
+}

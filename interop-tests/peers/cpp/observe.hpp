@@ -5,6 +5,7 @@
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <vector>
 
 // Something arrived that should not have, or did not: this side of the scenario did not hold.
 struct Broken : std::runtime_error {
@@ -26,6 +27,8 @@ class Observation {
     Observation& with(std::string_view key, std::uint64_t number);
     Observation& with(std::string_view key, int number);
     Observation& with(std::string_view key, std::string_view text);
+    Observation& with(std::string_view key, const std::vector<std::string>& texts);
+    Observation& with_null(std::string_view key);
 
   private:
     std::string line_;

@@ -18,6 +18,7 @@ import (
 type puppet struct {
 	args     *arguments
 	endpoint *eshm.Endpoint
+	hands
 }
 
 // commands answers one line of stdin after the other, until stdin ends, and closes the endpoint.
@@ -40,6 +41,9 @@ func commands(args *arguments) error {
 // answer carries one command out, and observes what came of it.
 func (p *puppet) answer(words []string) error {
 	verb, rest := words[0], words[1:]
+	if known, err := p.live(verb, rest); known {
+		return err
+	}
 	switch verb {
 	case "open":
 		return p.open(rest)

@@ -6,6 +6,8 @@ import sys
 from typing import TYPE_CHECKING, Callable
 
 import eshm
+import life
+from life import data, seconds
 from observe import observe, observe_error
 from payload import payload
 
@@ -20,12 +22,20 @@ class Commands:
         self.args = args
         self.open_endpoint = open_endpoint
         self.endpoint: eshm.Endpoint | None = None
+        self.hands = life.Hands()
 
     def answer(self, words: list[str]) -> None:
         """Carry one command out, and observe what came of it."""
         verb, *rest = words
         if verb == "open":
             self.open(rest)
+        elif verb == "open-with":
+            self.endpoint = life.open_with(rest)
+            self.opened()
+        elif verb == "leave":
+            self.leave()
+        elif verb == "observe":
+            life.look(data(rest[0]).decode())
         elif verb == "close":
             self.close()
             observe("ok")
@@ -33,7 +43,7 @@ class Commands:
             observe("payload", hex=payload(*map(int, rest)).hex())
         elif self.endpoint is None:
             raise ValueError(f"{words}: no endpoint is open")
-        else:
+        elif not self.hands.answer(self.endpoint, verb, rest):
             self.call(self.endpoint, verb, rest)
 
     def open(self, rest: list[str]) -> None:
@@ -43,7 +53,18 @@ class Commands:
             role, name = rest[0], data(rest[1]).decode()
             size = int(rest[2]) if rest[2:] else None
         self.endpoint = self.open_endpoint(self.args, role, name, size)
-        observe("opened", role=self.endpoint.role, data_size=self.endpoint.data_size)
+        self.opened()
+
+    def opened(self) -> None:
+        """Observe what was opened."""
+        if self.endpoint is not None:
+            observe("opened", role=self.endpoint.role, data_size=self.endpoint.data_size)
+
+    def leave(self) -> None:
+        """Close, and observe how many messages were not received."""
+        self.hands.drop()
+        endpoint, self.endpoint = self.endpoint, None
+        observe("closed", unreceived=None if endpoint is None else life.close(endpoint))
 
     def close(self) -> None:
         """Close the endpoint, if one is open."""
@@ -101,6 +122,8 @@ RECEIVING: dict[str, Callable[..., eshm.Message | None]] = {
     "read": read,
     "try-recv": lambda endpoint: endpoint.try_recv(),
     "recv": recv,
+    # The plain face has no other way to end a wait.
+    "cancel-recv": recv,
 }
 
 
@@ -133,12 +156,3 @@ def message(received: eshm.Message | None) -> None:
     else:
         observe("message", hex=received.data.hex(), skipped=received.skipped, generation=received.generation)
 
-
-def data(word: str) -> bytes:
-    """Hexadecimal; `-` stands for no bytes at all."""
-    return b"" if word == "-" else bytes.fromhex(word)
-
-
-def seconds(word: str) -> float:
-    """Milliseconds, as seconds."""
-    return int(word) / 1000

@@ -1,0 +1,194 @@
+#include "life.hpp"
+
+#include <chrono>
+#include <cstdlib>
+#include <cstring>
+#include <future>
+#include <string_view>
+#include <thread>
+#include <utility>
+
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "commands.hpp"
+#include "main.hpp"
+#include "observe.hpp"
+
+namespace {
+
+using Words = std::vector<std::string>;
+
+// Opens an endpoint with settings, `key=value` each.
+eshm::Endpoint open_with(const Words& words) {
+    std::string name;
+    eshm::Options options;
+    options.reconnect_attempts = 0;
+    for (std::size_t index = 1; index < words.size(); ++index) {
+        const std::size_t at = words[index].find('=');
+        const std::string key = words[index].substr(0, at);
+        const std::string value = at == std::string::npos ? "" : words[index].substr(at + 1);
+        if (key == "name") {
+            name = bytes(value);
+        } else if (key == "role") {
+            options.role = role(value);
+        } else if (key == "data_size") {
+            options.data_size = number(value);
+        } else if (key == "queue_capacity") {
+            options.queue_capacity = number(value);
+        } else if (key == "stale_ms") {
+            options.stale_threshold = std::chrono::milliseconds{number(value)};
+        } else if (key == "patience_ms") {
+            options.reconnect_timeout = std::chrono::milliseconds{number(value)};
+        } else if (key == "reconnect_ms") {
+            options.reconnect_interval = std::chrono::milliseconds{number(value)};
+        } else if (key == "connect_ms") {
+            options.connect_timeout = std::chrono::milliseconds{number(value)};
+        } else {
+            throw Broken{key + " is no setting"};
+        }
+    }
+    Observation{"opening"};
+    eshm::Endpoint endpoint{name, options};
+    ready();
+    return endpoint;
+}
+
+// Closes, and returns how many messages were not received, if the library says so.
+std::optional<std::uint64_t> close(eshm::Endpoint& endpoint) {
+    endpoint.close();
+    return std::nullopt;
+}
+
+// Sends messages at once: what there is room for in time; `-` waits without limit.
+void send_many(const Words& words, eshm::Endpoint& endpoint) {
+    std::vector<std::string> messages;
+    for (std::size_t index = 2; index < words.size(); ++index) {
+        messages.push_back(bytes(words[index]));
+    }
+    Observation answer{"count"};
+    if (words.at(1) == "-") {
+        try {
+            endpoint.send_many(messages);
+            answer.with("count", std::uint64_t{messages.size()}).with("code", 0).with("message", "");
+        } catch (const eshm::Error& error) {
+            // How many went is not said here.
+            answer.with_null("count")
+                .with("code", static_cast<int>(error.code()))
+                .with("message", error.what());
+        }
+        return;
+    }
+    const auto sent = endpoint.try_send_many(messages, std::chrono::milliseconds{number(words[1])});
+    if (sent) {
+        answer.with("count", std::uint64_t{*sent}).with("code", 0).with("message", "");
+    } else {
+        const int code = static_cast<int>(sent.error().code());
+        answer.with("count", std::uint64_t{0}).with("code", code).with("message", sent.error().message());
+    }
+}
+
+void recv_many(const Words& words, eshm::Endpoint& endpoint) {
+    std::vector<std::string> texts;
+    const auto each = [&texts](eshm::bytes_view message) { texts.push_back(hex(message.chars())); };
+    endpoint.recv_many(number(words.at(1)), each, std::chrono::milliseconds{number(words.at(2))});
+    Observation{"messages"}.with("hex", texts);
+}
+
+// Forks, and says with which error the child's use of the endpoint failed.
+void use_in_child(eshm::Endpoint& endpoint) {
+    const pid_t child = fork();
+    if (child == 0) {
+        const auto result = endpoint.try_recv();
+        std::exit(result ? 0 : -static_cast<int>(result.error().code()));
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+        throw Broken{"the child did not exit"};
+    }
+    Observation{"forked"}.with("code", -WEXITSTATUS(status));
+}
+
+// Leaves the process while one of its threads waits for a message.
+[[noreturn]] void exit_busy(eshm::Endpoint& endpoint) {
+    std::promise<void> begins;
+    std::thread{[&] {
+        begins.set_value();
+        // Whether a message came before the exit is nobody's business: the model takes either.
+        const auto received = endpoint.try_recv(eshm::forever);
+        std::this_thread::sleep_for(std::chrono::hours{1});
+    }}.detach();
+    begins.get_future().wait();
+    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    std::this_thread::sleep_for(std::chrono::milliseconds{3});
+    Observation{"ok"};
+    std::exit(0);
+}
+
+} // namespace
+
+void Hands::drop() {
+    held_.reset();
+    loan_.reset();
+}
+
+bool Hands::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) {
+    const std::string& verb = words.at(0);
+    if (verb == "open-with") {
+        endpoint = open_with(words);
+        observe_opened(*endpoint);
+    } else if (verb == "leave") {
+        drop();
+        Observation answer{"closed"};
+        const auto unreceived = endpoint ? close(*endpoint) : std::nullopt;
+        endpoint.reset();
+        if (unreceived) {
+            answer.with("unreceived", *unreceived);
+        } else {
+            answer.with_null("unreceived");
+        }
+    } else if (verb == "observe") {
+        static_cast<void>(eshm::Observer{bytes(words.at(1))}.look());
+        Observation{"ok"};
+    } else {
+        return endpoint && call(words, *endpoint);
+    }
+    return true;
+}
+
+bool Hands::call(const Words& words, eshm::Endpoint& endpoint) {
+    const std::string& verb = words[0];
+    if (verb == "send-many") {
+        send_many(words, endpoint);
+    } else if (verb == "recv-many") {
+        recv_many(words, endpoint);
+    } else if (verb == "loan") {
+        const std::string content = bytes(words.at(1));
+        loan_ = endpoint.loan(content.size(), std::chrono::milliseconds{number(words.at(2))});
+        std::memcpy(loan_->bytes().data(), content.data(), content.size());
+        Observation{"ok"};
+    } else if (verb == "loan-send") {
+        eshm::Loan loan = std::move(loan_.value());
+        loan_.reset();
+        loan.send();
+        Observation{"ok"};
+    } else if (verb == "loan-drop") {
+        loan_.reset();
+        Observation{"ok"};
+    } else if (verb == "hold") {
+        held_ = endpoint.recv(std::chrono::milliseconds{number(words.at(1))});
+        held_ ? observe_content(*held_) : static_cast<void>(Observation{"nothing"});
+    } else if (verb == "held") {
+        held_ ? observe_content(*held_) : static_cast<void>(Observation{"nothing"});
+    } else if (verb == "release") {
+        held_.reset();
+        Observation{"ok"};
+    } else if (verb == "fork") {
+        use_in_child(endpoint);
+    } else if (verb == "exit-busy") {
+        exit_busy(endpoint);
+    } else {
+        return false;
+    }
+    return true;
+}

@@ -1,0 +1,291 @@
+package main
+
+import (
+	"context"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"time"
+
+	"eshm"
+)
+
+// hands are what the process holds between two commands of the life test.
+type hands struct {
+	held eshm.Message // received and not released, if isHeld
+	loan *eshm.Loan
+
+	isHeld bool
+}
+
+// live answers a command of the life test, and tells whether it is one.
+func (p *puppet) live(verb string, rest []string) (bool, error) {
+	switch verb {
+	case "open-with":
+		return true, p.openWith(rest)
+	case "leave":
+		return true, p.leave()
+	case "observe", "fork":
+		// The package has no observer, and a Go program cannot fork.
+		observe("unsupported")
+		return true, nil
+	}
+	if p.endpoint == nil {
+		return false, nil
+	}
+	switch verb {
+	case "send-many":
+		return true, p.sendMany(rest)
+	case "recv-many":
+		return true, p.receiveMany(rest)
+	case "cancel-recv":
+		return true, p.cancelReceive(rest)
+	case "loan":
+		return true, p.lend(rest)
+	case "loan-send", "loan-drop":
+		return true, p.endLoan(verb)
+	case "hold":
+		return true, p.hold(rest)
+	case "held":
+		return true, p.show()
+	case "release":
+		p.letGo()
+		return true, acknowledge(nil)
+	case "exit-busy":
+		p.exitBusy()
+	}
+	return false, nil
+}
+
+// openWith opens an endpoint with settings, key=value each.
+func (p *puppet) openWith(settings []string) error {
+	var name string
+	var options []eshm.Option
+	for _, setting := range settings {
+		key, value, _ := strings.Cut(setting, "=")
+		if key == "name" {
+			decoded, err := data(value)
+			if err != nil {
+				return err
+			}
+			name = string(decoded)
+			continue
+		}
+		option, err := parseSetting(key, value)
+		if err != nil {
+			return err
+		}
+		options = append(options, option)
+	}
+	observe("opening")
+	endpoint, err := eshm.Open(context.Background(), name, options...)
+	if err != nil {
+		return err
+	}
+	ready()
+	p.endpoint = endpoint
+	observe("opened", "role", endpoint.Role().String(), "data_size", endpoint.DataSize())
+	return nil
+}
+
+func parseSetting(key, value string) (eshm.Option, error) {
+	if key == "role" {
+		return parseRole(value)
+	}
+	number, err := strconv.Atoi(value)
+	if err != nil {
+		return nil, err
+	}
+	millis := time.Duration(number) * time.Millisecond
+	switch key {
+	case "data_size":
+		return eshm.WithDataSize(number), nil
+	case "queue_capacity":
+		return eshm.WithQueueCapacity(number), nil
+	case "stale_ms":
+		return eshm.WithStaleThreshold(millis), nil
+	case "patience_ms":
+		return eshm.WithPatience(millis), nil
+	case "reconnect_ms":
+		return eshm.WithReconnectInterval(millis), nil
+	case "connect_ms":
+		return eshm.WithConnectTimeout(millis), nil
+	}
+	return nil, fmt.Errorf("%q is no setting", key)
+}
+
+// leave gives everything back, closes, and observes how many messages were not received.
+func (p *puppet) leave() error {
+	p.letGo()
+	if p.loan != nil {
+		p.loan.Drop()
+		p.loan = nil
+	}
+	endpoint := p.endpoint
+	if err := p.close(); err != nil {
+		return err
+	}
+	observe("closed", "unreceived", unreceived(endpoint))
+	return nil
+}
+
+// unreceived is how many messages of a closed endpoint were not received; nil: the package does not say.
+func unreceived(*eshm.Endpoint) any { return nil }
+
+// receiveInPlace receives a message that stays lent until it is released.
+func receiveInPlace(ctx context.Context, e *eshm.Endpoint) (eshm.Message, error) { return e.Recv(ctx) }
+
+// receiveMany receives what is there in place, at most so many.
+func receiveManyInPlace(ctx context.Context, e *eshm.Endpoint, batch []eshm.Message) (int, error) {
+	return e.RecvMany(ctx, batch)
+}
+
+// sendMany sends messages at once: what there is room for if the wait is 0; "-" waits without limit.
+func (p *puppet) sendMany(rest []string) error {
+	messages := make([][]byte, len(rest)-1)
+	for i, word := range rest[1:] {
+		message, err := data(word)
+		if err != nil {
+			return err
+		}
+		messages[i] = message
+	}
+	wait := rest[:1]
+	if wait[0] == "-" {
+		wait = nil
+	}
+	count := 0
+	err := p.timed(wait, func(ctx context.Context) (err error) {
+		count, err = p.endpoint.SendMany(ctx, messages)
+		return err
+	})
+	text, code := "", 0
+	if err != nil {
+		text, code = err.Error(), eshm.Code(err)
+	}
+	observe("count", "count", count, "code", code, "message", text)
+	return nil
+}
+
+func (p *puppet) receiveMany(rest []string) error {
+	most, err := strconv.Atoi(rest[0])
+	if err != nil {
+		return err
+	}
+	batch, count := make([]eshm.Message, most), 0
+	err = p.timed(rest[1:], func(ctx context.Context) (err error) {
+		count, err = receiveManyInPlace(ctx, p.endpoint, batch)
+		return err
+	})
+	if err != nil && !errors.Is(err, eshm.ErrTimeout) {
+		return err
+	}
+	texts := make([]string, count)
+	for i, message := range batch[:count] {
+		texts[i] = hex.EncodeToString(message.Bytes())
+	}
+	if count > 0 {
+		batch[count-1].Release()
+	}
+	observe("messages", "hex", texts)
+	return nil
+}
+
+// cancelReceive receives until another goroutine calls it off.
+func (p *puppet) cancelReceive(rest []string) error {
+	millis, err := strconv.Atoi(rest[0])
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	defer time.AfterFunc(time.Duration(millis)*time.Millisecond, cancel).Stop()
+	message, err := p.endpoint.Recv(ctx)
+	if errors.Is(err, context.Canceled) {
+		return tell(message, false, nil)
+	}
+	return tell(message, true, err)
+}
+
+// lend borrows room for a message, and fills it.
+func (p *puppet) lend(rest []string) error {
+	content, err := data(rest[0])
+	if err != nil {
+		return err
+	}
+	return acknowledge(p.timed(rest[1:], func(ctx context.Context) error {
+		loan, err := p.endpoint.Loan(ctx, len(content))
+		if err != nil {
+			return err
+		}
+		copy(loan.Bytes(), content)
+		p.loan = loan
+		return nil
+	}))
+}
+
+// endLoan sends the loan, or gives it back.
+func (p *puppet) endLoan(verb string) error {
+	loan := p.loan
+	p.loan = nil
+	if loan != nil && verb == "loan-send" {
+		return acknowledge(loan.Send())
+	}
+	if loan != nil {
+		loan.Drop()
+	}
+	return acknowledge(nil)
+}
+
+// hold receives a message where it lies, and keeps it there.
+func (p *puppet) hold(rest []string) error {
+	err := p.timed(rest, func(ctx context.Context) (err error) {
+		p.held, err = receiveInPlace(ctx, p.endpoint)
+		return err
+	})
+	if errors.Is(err, eshm.ErrTimeout) {
+		observe("nothing")
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	p.isHeld = true
+	return p.show()
+}
+
+// show observes the held message: it must not have changed.
+func (p *puppet) show() error {
+	if !p.isHeld {
+		observe("nothing")
+		return nil
+	}
+	text := hex.EncodeToString(p.held.Bytes())
+	observe("message", "hex", text, "skipped", p.held.Skipped, "generation", p.held.Generation)
+	return nil
+}
+
+// letGo releases the held message, if there is one.
+func (p *puppet) letGo() {
+	if p.isHeld {
+		p.held.Release()
+	}
+	p.isHeld = false
+}
+
+// exitBusy leaves the process while one of its goroutines waits for a message.
+func (p *puppet) exitBusy() {
+	begun := make(chan struct{})
+	go func() {
+		close(begun)
+		_, _ = p.endpoint.Recv(context.Background())
+	}()
+	<-begun
+	// Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+	time.Sleep(3 * time.Millisecond)
+	observe("ok")
+	os.Exit(0)
+}
