@@ -1,6 +1,10 @@
 package eshm
 
-import "sync/atomic"
+import (
+	"math"
+	"sync/atomic"
+	"time"
+)
 
 // The carry-over, PROTOCOL.md §5: what was accepted in a segment that was left, and not received there, goes into the
 // one that has the name now.
@@ -62,6 +66,9 @@ func (s *source) look() {
 		s.pending, s.pendingMessage = append([]byte{}, found.bytes...), message
 	}
 }
+
+// everything is for a caller that has nothing else to do.
+const everything = math.MaxInt
 
 // carryOver carries over as much as there is room and budget for. It reports whether nothing is left; mu is held.
 func (s *sender) carryOver(bytes, messages int) (bool, error) {
@@ -137,10 +144,11 @@ func (s *sender) forward(message []byte) (bool, error) {
 			s.misfits++
 			return true, nil
 		}
-		if !s.free() {
+		if !s.free() && !s.swallowed() {
 			return false, nil
 		}
 		s.putMessage(message)
+		s.forwarded = time.Now()
 		return true, nil
 	}
 	if len(message) > s.queue.capacity {
@@ -155,6 +163,12 @@ func (s *sender) forward(message []byte) (bool, error) {
 	s.queue.publish(room)
 	s.ringReceiver()
 	return true, nil
+}
+
+// swallowed tells whether an ESHM 1.x reader has had its time for the message that was carried over last: it never reads the
+// first one that it is shown.
+func (s *sender) swallowed() bool {
+	return s.route == viaLegacy && time.Since(s.forwarded) >= legacyLimit
 }
 
 // forwardValue writes the latest value of the segment that was left, if it fits. Without queues, messages lie in the

@@ -108,8 +108,8 @@ func (e *Endpoint) attach(replaced *link) error {
 }
 
 // Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can
-// still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is released,
-// and its bytes must not be used any more. Calls that wait return [ErrClosed]. Closing again does nothing.
+// still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is not
+// released: a successor receives it again. Calls that wait return [ErrClosed]. Closing again does nothing.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	closing := e.closing

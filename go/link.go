@@ -174,8 +174,15 @@ func (l *link) peerWasLegacy() bool {
 }
 
 // hasUnread tells whether anything of the incoming direction is unread: a message that was not released, or a value.
-func (l *link) hasUnread() bool {
-	return l.hasQueues() && l.inQueue.depth() > 0 || !l.in.free()
+func (l *link) hasUnread() bool { return l.hasMessages() || !l.in.free() }
+
+// hasMessages tells whether a message of the incoming direction was not released. Without queues, what is in the mailbox may
+// be one.
+func (l *link) hasMessages() bool {
+	if !l.hasQueues() {
+		return !l.in.free()
+	}
+	return l.inQueue.depth() > 0
 }
 
 // messageInMailbox tells whether the outgoing mailbox holds a message that one of ours has not taken.

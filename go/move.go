@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"errors"
+	"slices"
 	"time"
 
 	"eshm/internal/shm"
@@ -48,11 +49,8 @@ func (e *Endpoint) moveTo(next *link) bool {
 	_ = old.leave(false) // it removes no name
 	next.epoch = old.epoch + 1
 	next.state = Alive
-	if e.role == Master {
-		next.state = Absent
-	}
 	if old.hasUnread() {
-		e.trail = append(e.trail, old) // the endpoint's own hold on it
+		e.follow(old) // with the endpoint's own hold on it
 	} else {
 		defer old.release()
 	}
@@ -63,6 +61,28 @@ func (e *Endpoint) moveTo(next *link) bool {
 	e.away.Store(false)
 	e.urgent = 2
 	return true
+}
+
+// follow puts a segment that was left behind those that are to be read out; mu is held. Of several with nothing but an unread
+// value, the newest is kept.
+func (e *Endpoint) follow(old *link) {
+	if !old.in.free() {
+		e.trail = slices.DeleteFunc(e.trail, func(one *link) bool {
+			superfluous := one.epoch <= e.messagesAt || !one.hasMessages()
+			if superfluous {
+				one.release()
+			}
+			return superfluous
+		})
+	}
+	e.trail = append(e.trail, old)
+}
+
+// noteValues notes that values are read in the segment of this epoch.
+func (e *Endpoint) noteValues(epoch int) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.valuesAt = epoch
 }
 
 // retainNext returns what is read after the segment of this epoch, retained, or nil after Close.
@@ -81,16 +101,20 @@ func (e *Endpoint) retainNext(epoch int, reading *int) *link {
 	}
 	next.retain()
 	*reading = next.epoch
-	e.prune(min(e.messagesAt, e.valuesAt))
+	e.prune()
 	return next
 }
 
-// prune lets segments go that were read out, up to the one of this epoch; mu is held.
-func (e *Endpoint) prune(epoch int) {
-	for len(e.trail) > 0 && e.trail[0].epoch <= epoch {
-		e.trail[0].release()
-		e.trail = e.trail[1:]
-	}
+// prune lets segments go in which nothing is left to be read; mu is held.
+func (e *Endpoint) prune() {
+	e.trail = slices.DeleteFunc(e.trail, func(one *link) bool {
+		messages := one.epoch > e.messagesAt && one.hasMessages()
+		values := one.epoch > e.valuesAt && !one.in.free()
+		if !messages && !values {
+			one.release()
+		}
+		return !messages && !values
+	})
 }
 
 // guardName checks a master's name now and then, and does what follows; mu is held.
@@ -154,8 +178,7 @@ func (e *Endpoint) moveToStandIn() {
 	if !e.moveTo(next) {
 		return
 	}
-	// Nobody sits there. Ordered before a claimant's accesses by the kernel's lock.
-	next.peer.pid.Store(0)
-	next.judge = newJudge(next.peer.pulse(), time.Now())
+	// Whoever sat in the old segment is closed here.
+	next.state = Closed
 	next.freePeerSeat()
 }

@@ -141,7 +141,7 @@ func (o *opener) replace(old *link) (*link, error) {
 		return nil, abandon(old.file, err)
 	}
 	// A slave that lives moves over what is in the old segment; else this master does.
-	if old.header.extension.Load() == extensionValid && old.takePeerSeat() {
+	if old.header.extension.Load() == extensionValid && o.takePeerSeat(old) {
 		o.replaced = old
 	} else {
 		old.release()
@@ -158,6 +158,19 @@ func (o *opener) replaces(l *link) bool {
 	s := o.settings
 	return s.dataSizeSet && uint64(s.dataSize) != l.geometry.dataSize ||
 		s.queueCapacitySet && uint64(s.queueCapacity) != l.geometry.queueCapacity
+}
+
+// takePeerSeat takes the slave's seat in a segment that was replaced, if nobody has it but one who looks into the segment for a
+// moment.
+func (o *opener) takePeerSeat(old *link) bool {
+	if old.peerLife().legacy {
+		return false
+	}
+	for since := time.Now(); ; time.Sleep(glance) {
+		if taken := old.takePeerSeat(); taken || time.Since(since) >= seatPatience {
+			return taken
+		}
+	}
 }
 
 // create makes the segment. Nobody can see it before it is complete, for it has no name until then.
@@ -178,7 +191,10 @@ func (o *opener) standIn(like *link) (*link, error) {
 	if err != nil {
 		return nil, err
 	}
+	l.peer.capabilities.Store(like.peer.capabilities.Load())
+	l.peer.signature.Store(like.peer.signature.Load())
 	l.peer.pid.Store(like.peer.pid.Load())
+	l.peer.generation.Store(like.peer.generation.Load())
 	if !l.takePeerSeat() {
 		return nil, abandon(l.file, errRaced)
 	}

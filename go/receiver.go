@@ -275,7 +275,7 @@ func (r *receiver) watchBox() (value Message, ok bool, err error) {
 
 // readValue takes the latest value if it is new, and makes it the caller's own.
 func (r *receiver) readValue(value *Message) (bool, error) {
-	ok, err := r.attemptBox(value, false)
+	ok, err := r.attemptBox(value)
 	value.bytes = bytes.Clone(value.bytes)
 	return ok, err
 }
@@ -285,7 +285,7 @@ func (r *receiver) readValue(value *Message) (bool, error) {
 func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
 		var value Message
-		ok, err := r.attemptBox(&value, false)
+		ok, err := r.attemptBox(&value)
 		buffer = append(buffer, value.bytes...)
 		return ok, err
 	})
@@ -346,20 +346,35 @@ func (r *receiver) ready() error {
 // attempt takes the next message if it is there.
 func (r *receiver) attempt(message *Message) (bool, error) {
 	for {
+		// Asked before the look: what came before the endpoint moved is still found.
+		left := r.endpoint.current.Load() != r.link
 		if r.link.hasQueues() {
 			if ok, err := r.take(message); ok || err != nil {
 				return ok, err
 			}
 		}
-		if r.notePeer(); r.usesBox {
-			if ok, err := r.attemptBox(message, true); ok || err != nil {
+		if r.notePeer(); r.usesBox && r.messagesInBox() {
+			if ok, err := r.takeBox(message, true); ok || err != nil {
 				return ok, err
 			}
 		}
-		if !r.move() {
+		if !left || !r.move() {
 			return false, r.whyNothing()
 		}
 	}
+}
+
+// messagesInBox tells whether the mailbox may hold the next message. It is that of the segment where messages are received:
+// values that are unread in older ones are out of date then.
+func (r *receiver) messagesInBox() bool {
+	if r.boxLink.epoch < r.link.epoch {
+		r.boxLink.release()
+		r.link.retain()
+		r.attachBox(r.link)
+		r.endpoint.noteValues(r.link.epoch)
+	}
+	// Values that are ahead have read this segment's mailbox out.
+	return r.boxLink == r.link
 }
 
 // whyNothing says why nothing will come any more, where that is known.
@@ -396,29 +411,39 @@ func (r *receiver) more(messages []Message) int {
 }
 
 // attemptBox takes the latest value if it is new.
-func (r *receiver) attemptBox(message *Message, lossless bool) (bool, error) {
+func (r *receiver) attemptBox(value *Message) (bool, error) {
 	for {
-		found, ok, err := r.box.take(lossless, r.endpoint.clock.Load())
-		if err != nil {
-			return false, failCorrupt(r.endpoint.name, err)
+		// Asked before the look, as above.
+		left := r.endpoint.current.Load() != r.boxLink
+		if ok, err := r.takeBox(value, false); ok || err != nil {
+			return ok, err
 		}
-		r.notePeer()
-		if ok {
-			tail := r.boxLink.in.tail
-			r.endpoint.ring(&tail.takenWaiters, &tail.taken)
-			if found.skipped > 0 {
-				r.endpoint.counts.skipped.Add(found.skipped)
-			}
-			*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
-			if lossless {
-				r.count(1, len(found.bytes))
-			}
-			return true, nil
-		}
-		if !r.moveBox() {
+		if !left || !r.moveBox() {
 			return false, r.whyNothing()
 		}
 	}
+}
+
+// takeBox takes what is in the mailbox if it is new.
+func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
+	found, ok, err := r.box.take(lossless, r.endpoint.clock.Load())
+	if err != nil {
+		return false, failCorrupt(r.endpoint.name, err)
+	}
+	r.notePeer()
+	if !ok {
+		return false, nil
+	}
+	tail := r.boxLink.in.tail
+	r.endpoint.ring(&tail.takenWaiters, &tail.taken)
+	if found.skipped > 0 {
+		r.endpoint.counts.skipped.Add(found.skipped)
+	}
+	*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
+	if lossless {
+		r.count(1, len(found.bytes))
+	}
+	return true, nil
 }
 
 // boxGeneration is the generation of who wrote a value: values may be ahead of messages by a segment, or behind.
@@ -561,7 +586,6 @@ func (r *receiver) close() {
 		r.link = nil
 		return
 	}
-	r.releaseTo(r.queue.next)
 	r.lingering = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
 }
 

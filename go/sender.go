@@ -3,7 +3,6 @@ package eshm
 import (
 	"context"
 	"errors"
-	"math"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -32,6 +31,7 @@ type sender struct {
 	route                   route
 	loaned                  bool      // a message is being built in place, and is the next one
 	sources                 []*source // segments that were left, and not carried over yet; whose messages go first is first
+	forwarded               time.Time // when a message was last carried over into a mailbox
 	misfits                 uint64    // messages that the segment could not hold into which they were to be carried over
 	lost                    uint64    // not received when the endpoint was closed
 	waits                   waits
@@ -240,7 +240,7 @@ func (s *sender) ready() error {
 		return e.whyAway(s.countUnreceived)
 	}
 	if len(s.sources) > 0 {
-		if _, err := s.carryOver(math.MaxInt, math.MaxInt); err != nil {
+		if _, err := s.carryOver(everything, everything); err != nil {
 			return failCorrupt(e.name, err)
 		}
 	}
@@ -407,7 +407,7 @@ func (s *sender) close() {
 	if s.link == nil {
 		return
 	}
-	_, _ = s.carryOver(visitBytes, visitMessages)
+	_, _ = s.carryOver(everything, everything)
 	s.lost = s.countUnreceived()
 	for _, from := range s.sources {
 		from.link.release()

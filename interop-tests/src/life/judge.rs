@@ -222,7 +222,7 @@ impl Model {
         }
         let Some(next) = self.first_sure(from) else { return Ok(()) };
         let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
-        let together = homes.iter().any(|home| *home == (last, next.home));
+        let together = homes.contains(&(last, next.home));
         let more = queued && together && !begun && self.is_visible(from, Some(next));
         ensure!(
             !more || texts.len() as u64 == most,

@@ -9,7 +9,7 @@ use std::fs;
 use std::time::{Duration, Instant};
 
 use common::Name;
-use eshm::{Builder, Endpoint, Error, PeerState, Role};
+use eshm::{BatchError, Builder, Endpoint, Error, PeerState, Role};
 
 /// A small generator of numbers: a program is its seed.
 struct Random(u64);
@@ -249,10 +249,11 @@ impl World {
             }
             1 => {
                 sent = match endpoint.split().0.try_send_many(&batch) {
-                    Ok(sent) => sent,
+                    Ok(()) => count,
                     Err(error) => {
-                        ok_or_not(Err(error));
-                        0
+                        let sent = error.sent;
+                        ok_or_not(Err(error.source));
+                        sent
                     }
                 }
             }
@@ -764,11 +765,7 @@ fn streams_survive_masters_that_come_and_go() {
                         Ok(()) => number += batch.len() as u64,
                         Err(error) => number += error.sent as u64,
                     },
-                    1 => {
-                        if let Ok(sent) = sender.try_send_many(&batch) {
-                            number += sent as u64;
-                        }
-                    }
+                    1 => number += sent_of(sender.try_send_many(&batch), batch.len()),
                     2 => {
                         if let Ok(mut loan) = sender.try_loan(batch[0].len()) {
                             loan.copy_from_slice(&batch[0]);
@@ -827,7 +824,7 @@ fn streams_survive_masters_that_come_and_go() {
                     }
                     1 => {
                         let batch: Vec<_> = (sent..sent + 20).map(fits).collect();
-                        sent += one.split().0.try_send_many(&batch).unwrap_or(0) as u64;
+                        sent += sent_of(one.split().0.try_send_many(&batch), batch.len());
                     }
                     _ => {
                         let most = 1 + random.below(50) as usize;
@@ -939,4 +936,9 @@ fn a_batch_counts_what_went_before_the_queue_was_found_broken() {
         count += 1;
     }
     assert_eq!((error.sent as u64, master.stats().unwrap().messages_sent), (64, 64), "{error} {count}");
+}
+
+/// How many messages of a batch of `all` went.
+fn sent_of(outcome: Result<(), BatchError>, all: usize) -> u64 {
+    outcome.map_or_else(|error| error.sent, |()| all) as u64
 }
