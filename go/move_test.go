@@ -315,18 +315,18 @@ func TestStatisticsSeeMessages(t *testing.T) {
 	mustWrite(t, master, "a value is no message")
 	mustRecv(t, slave, strings.Repeat("x", 100))
 	sent, got := master.Stats(), slave.Stats()
-	if sent.MessagesSent != 5 || sent.BytesSent != 500 || sent.Unreceived != 4 || sent.MasterToSlaveDepth != 4 ||
-		sent.MasterToSlaveHighWater < 4 || sent.RoomWaits != 0 {
+	if sent.MessagesSent != 5 || sent.BytesSent != 500 || sent.Unreceived != 4 || sent.MasterToSlaveQueueDepth != 4 ||
+		sent.MasterToSlaveQueueHighWater < 4 || sent.RoomWaits != 0 {
 		t.Errorf("%+v", sent)
 	}
-	if got.MessagesReceived != 1 || got.BytesReceived != 100 || got.MasterToSlaveDepth != 4 || got.Reconnects != 0 || got.Stalls != 0 {
+	if got.MessagesReceived != 1 || got.BytesReceived != 100 || got.MasterToSlaveQueueDepth != 4 || got.Reconnects != 0 || got.Stalls != 0 {
 		t.Errorf("%+v", got)
 	}
 	for master.TrySend(nil) == nil {
 	}
 	expectKind(t, "Send", master.Send(within(t, 3*time.Millisecond), nil), ErrTimeout)
 	full := master.Stats()
-	if full.RoomWaits != 1 || full.RoomWaitTime < 2*time.Millisecond || full.MasterToSlaveHighWater != 1024 {
+	if full.RoomWaits != 1 || full.RoomWaitTime < 2*time.Millisecond || full.MasterToSlaveQueueHighWater != 1024 {
 		t.Errorf("%+v", full)
 	}
 	borrowed := make([]Message, 3)

@@ -37,11 +37,11 @@ type Stats struct {
 	MessagesSent, BytesSent uint64
 	// MessagesReceived and BytesReceived count what it has received and released.
 	MessagesReceived, BytesReceived uint64
-	// MasterToSlaveDepth and its like are how many messages lie in the queues, not released, now.
-	MasterToSlaveDepth, SlaveToMasterDepth uint32
-	// MasterToSlaveHighWater and its like are the greatest depths that the sender's process has seen: it looks at each
+	// MasterToSlaveQueueDepth and its like are how many messages lie in the queues, not released, now.
+	MasterToSlaveQueueDepth, SlaveToMasterQueueDepth uint32
+	// MasterToSlaveQueueHighWater and its like are the greatest depths that the sender's process has seen: it looks at each
 	// heartbeat, and whenever it finds the queue full.
-	MasterToSlaveHighWater, SlaveToMasterHighWater uint32
+	MasterToSlaveQueueHighWater, SlaveToMasterQueueHighWater uint32
 	// RoomWaits is how often a call that sends found no room, or no peer, for so long that it slept; RoomWaitTime, for how
 	// long in all.
 	RoomWaits    uint64
@@ -99,6 +99,6 @@ func (l *link) describeQueues(s *Stats) {
 	if l.role == Slave {
 		down, up = up, down
 	}
-	s.MasterToSlaveDepth, s.MasterToSlaveHighWater = down.depth(), down.highWater()
-	s.SlaveToMasterDepth, s.SlaveToMasterHighWater = up.depth(), up.highWater()
+	s.MasterToSlaveQueueDepth, s.MasterToSlaveQueueHighWater = down.depth(), down.highWater()
+	s.SlaveToMasterQueueDepth, s.SlaveToMasterQueueHighWater = up.depth(), up.highWater()
 }
