@@ -84,9 +84,14 @@ impl Pairing {
         })
     }
 
+    /// Every pairing of languages and faces, without ESHM 1.x.
+    pub fn ours() -> Vec<Pairing> {
+        Pairing::all().into_iter().chain(Pairing::with_faces()).collect()
+    }
+
     /// Every master with every slave, and each of ours with each version of ESHM 1.x.
     pub fn every() -> impl Iterator<Item = Pairing> {
-        Pairing::all().into_iter().chain(Pairing::with_faces()).chain(legacy::pairings())
+        Pairing::ours().into_iter().chain(legacy::pairings())
     }
 
     /// Whether one of the two is ESHM 1.x.

@@ -54,38 +54,19 @@ eshm::Endpoint open_with(const Words& words) {
     return endpoint;
 }
 
-// Closes, and returns how many messages were not received, if the library says so.
-std::optional<std::uint64_t> close(eshm::Endpoint& endpoint) {
-    endpoint.close();
-    return std::nullopt;
-}
-
 // Sends messages at once: what there is room for in time; `-` waits without limit.
 void send_many(const Words& words, eshm::Endpoint& endpoint) {
     std::vector<std::string> messages;
     for (std::size_t index = 2; index < words.size(); ++index) {
         messages.push_back(bytes(words[index]));
     }
-    Observation answer{"count"};
-    if (words.at(1) == "-") {
-        try {
-            endpoint.send_many(messages);
-            answer.with("count", std::uint64_t{messages.size()}).with("code", 0).with("message", "");
-        } catch (const eshm::Error& error) {
-            // How many went is not said here.
-            answer.with_null("count")
-                .with("code", static_cast<int>(error.code()))
-                .with("message", error.what());
-        }
-        return;
-    }
-    const auto sent = endpoint.try_send_many(messages, std::chrono::milliseconds{number(words[1])});
-    if (sent) {
-        answer.with("count", std::uint64_t{*sent}).with("code", 0).with("message", "");
-    } else {
-        const int code = static_cast<int>(sent.error().code());
-        answer.with("count", std::uint64_t{0}).with("code", code).with("message", sent.error().message());
-    }
+    const eshm::Duration wait =
+        words.at(1) == "-" ? eshm::forever : eshm::Duration{std::chrono::milliseconds{number(words[1])}};
+    const auto result = endpoint.try_send_many(messages, wait);
+    Observation{"count"}
+        .with("count", std::uint64_t{result.sent()})
+        .with("code", result ? 0 : static_cast<int>(result.error().code()))
+        .with("message", result ? std::string{} : result.error().message());
 }
 
 void recv_many(const Words& words, eshm::Endpoint& endpoint) {
@@ -139,14 +120,9 @@ bool Hands::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) 
         observe_opened(*endpoint);
     } else if (verb == "leave") {
         drop();
-        Observation answer{"closed"};
-        const auto unreceived = endpoint ? close(*endpoint) : std::nullopt;
+        const std::uint64_t unreceived = endpoint ? endpoint->close() : 0;
         endpoint.reset();
-        if (unreceived) {
-            answer.with("unreceived", *unreceived);
-        } else {
-            answer.with_null("unreceived");
-        }
+        Observation{"closed"}.with("unreceived", unreceived);
     } else if (verb == "observe") {
         static_cast<void>(eshm::Observer{bytes(words.at(1))}.look());
         Observation{"ok"};

@@ -62,8 +62,3 @@ Observation& Observation::with(std::string_view key, const std::vector<std::stri
     line_ += ']';
     return *this;
 }
-
-Observation& Observation::with_null(std::string_view key) {
-    line_ += ',' + quoted(key) + ":null";
-    return *this;
-}

@@ -28,7 +28,6 @@ class Observation {
     Observation& with(std::string_view key, int number);
     Observation& with(std::string_view key, std::string_view text);
     Observation& with(std::string_view key, const std::vector<std::string>& texts);
-    Observation& with_null(std::string_view key);
 
   private:
     std::string line_;

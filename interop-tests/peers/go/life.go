@@ -128,19 +128,8 @@ func (p *puppet) leave() error {
 	if err := p.close(); err != nil {
 		return err
 	}
-	observe("closed", "unreceived", unreceived(endpoint))
+	observe("closed", "unreceived", endpoint.Unreceived())
 	return nil
-}
-
-// unreceived is how many messages of a closed endpoint were not received; nil: the package does not say.
-func unreceived(*eshm.Endpoint) any { return nil }
-
-// receiveInPlace receives a message that stays lent until it is released.
-func receiveInPlace(ctx context.Context, e *eshm.Endpoint) (eshm.Message, error) { return e.Recv(ctx) }
-
-// receiveMany receives what is there in place, at most so many.
-func receiveManyInPlace(ctx context.Context, e *eshm.Endpoint, batch []eshm.Message) (int, error) {
-	return e.RecvMany(ctx, batch)
 }
 
 // sendMany sends messages at once: what there is room for if the wait is 0; "-" waits without limit.
@@ -153,15 +142,18 @@ func (p *puppet) sendMany(rest []string) error {
 		}
 		messages[i] = message
 	}
-	wait := rest[:1]
-	if wait[0] == "-" {
-		wait = nil
+	count, err := 0, error(nil)
+	switch wait := rest[:1]; wait[0] {
+	case "0":
+		count, err = p.endpoint.TrySendMany(messages)
+	case "-":
+		count, err = p.endpoint.SendMany(context.Background(), messages)
+	default:
+		err = p.timed(wait, func(ctx context.Context) (err error) {
+			count, err = p.endpoint.SendMany(ctx, messages)
+			return err
+		})
 	}
-	count := 0
-	err := p.timed(wait, func(ctx context.Context) (err error) {
-		count, err = p.endpoint.SendMany(ctx, messages)
-		return err
-	})
 	text, code := "", 0
 	if err != nil {
 		text, code = err.Error(), eshm.Code(err)
@@ -177,7 +169,7 @@ func (p *puppet) receiveMany(rest []string) error {
 	}
 	batch, count := make([]eshm.Message, most), 0
 	err = p.timed(rest[1:], func(ctx context.Context) (err error) {
-		count, err = receiveManyInPlace(ctx, p.endpoint, batch)
+		count, err = p.endpoint.BorrowMany(ctx, batch)
 		return err
 	})
 	if err != nil && !errors.Is(err, eshm.ErrTimeout) {
@@ -243,7 +235,7 @@ func (p *puppet) endLoan(verb string) error {
 // hold receives a message where it lies, and keeps it there.
 func (p *puppet) hold(rest []string) error {
 	err := p.timed(rest, func(ctx context.Context) (err error) {
-		p.held, err = receiveInPlace(ctx, p.endpoint)
+		p.held, err = p.endpoint.Borrow(ctx)
 		return err
 	})
 	if errors.Is(err, eshm.ErrTimeout) {

@@ -30,7 +30,7 @@ class Commands:
         if verb == "open":
             self.open(rest)
         elif verb == "open-with":
-            self.endpoint = life.open_with(rest)
+            self.endpoint = life.open_with(self.args.endpoint, rest)
             self.opened()
         elif verb == "leave":
             self.leave()
@@ -64,7 +64,7 @@ class Commands:
         """Close, and observe how many messages were not received."""
         self.hands.drop()
         endpoint, self.endpoint = self.endpoint, None
-        observe("closed", unreceived=None if endpoint is None else life.close(endpoint))
+        observe("closed", unreceived=0 if endpoint is None else endpoint.close())
 
     def close(self) -> None:
         """Close the endpoint, if one is open."""

@@ -105,9 +105,10 @@ class Hands:
             loan.release()
 
 
-def open_with(settings: list[str]) -> eshm.Endpoint:
+def open_with(make: Callable[..., eshm.Endpoint], settings: list[str]) -> eshm.Endpoint:
     """Open an endpoint with settings, `key=value` each."""
-    name, options = "", {"reconnect_attempts": None}
+    name = ""
+    options: dict[str, object] = {"reconnect_attempts": None}
     for setting in settings:
         key, _, value = setting.partition("=")
         if key == "name":
@@ -118,15 +119,9 @@ def open_with(settings: list[str]) -> eshm.Endpoint:
         else:
             raise ValueError(f"{key!r} is no setting")
     observe("opening")
-    endpoint = eshm.Endpoint(name, **options)
+    endpoint = make(name, **options)
     ready()
     return endpoint
-
-
-def close(endpoint: eshm.Endpoint) -> int | None:
-    """Close; return how many messages were not received, if the library says so."""
-    endpoint.close()
-    return None
 
 
 def send_many(endpoint: eshm.Endpoint, wait: str, messages: list[bytes]) -> None:
@@ -134,14 +129,9 @@ def send_many(endpoint: eshm.Endpoint, wait: str, messages: list[bytes]) -> None
     try:
         endpoint.send_many(messages, None if wait == "-" else seconds(wait))
     except eshm.Error as error:
-        observe("count", count=sent_before(error), code=error.code, message=str(error))
+        observe("count", count=error.sent, code=error.code, message=str(error))
     else:
         observe("count", count=len(messages), code=0, message="")
-
-
-def sent_before(_error: eshm.Error) -> int | None:
-    """Return how many messages of a batch went before it failed, if the library says so."""
-    return None
 
 
 def recv_many(endpoint: eshm.Endpoint, most: int, wait: float) -> None:

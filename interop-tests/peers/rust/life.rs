@@ -5,7 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
-use eshm::{Endpoint, Error, Observer};
+use eshm::{BatchError, Endpoint, Observer};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
@@ -82,9 +82,20 @@ impl Hands {
     }
 
     fn leave(&mut self, endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
-        *self = Hands::default();
-        let unreceived = endpoint.take().map_or(Ok(None), close)?;
-        Ok(Observation::Closed { unreceived })
+        if let Some(endpoint) = endpoint {
+            self.give_back(endpoint);
+        }
+        let unreceived = endpoint.take().map_or(Ok(0), Endpoint::close)?;
+        Ok(Observation::Closed { unreceived: Some(unreceived) })
+    }
+
+    fn give_back(&mut self, endpoint: &mut Endpoint) {
+        if self.held.take().is_some() {
+            endpoint.split().1.release();
+        }
+        if std::mem::take(&mut self.loan) {
+            endpoint.split().0.forget_loan();
+        }
     }
 
     fn borrow_room(
@@ -145,34 +156,20 @@ fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Obser
     Ok(opened_as(endpoint.insert(opened)))
 }
 
-/// Closes, and returns how many messages were not received, if the library says so.
-fn close(endpoint: Endpoint) -> Result<Option<u64>, Failure> {
-    endpoint.close()?;
-    Ok(None)
-}
-
-/// Sends messages at once: with `-` as `send_many`, which waits; otherwise what there is room for.
+/// Sends messages at once: `-` waits without limit, and 0 not at all.
 fn send_many(endpoint: &mut Endpoint, wait: &str, messages: &[&str]) -> Result<Observation, Failure> {
     let messages = messages.iter().map(|message| bytes(message)).collect::<Result<Vec<_>, _>>()?;
     let sent = match wait {
-        "-" => endpoint.send_many(&messages).map(|()| messages.len()),
+        "-" => endpoint.send_many(&messages),
         "0" => endpoint.split().0.try_send_many(&messages),
-        _ => return Ok(Observation::Unsupported),
+        wait => endpoint.send_many_timeout(&messages, millis(wait)?),
     };
     Ok(match sent {
-        Ok(count) => Observation::Count { count: Some(count as u64), code: 0, message: String::new() },
-        Err(error) => Observation::Count {
-            count: sent_before(&error, wait),
-            code: error.code(),
-            message: error.to_string(),
-        },
+        Ok(()) => Observation::Count { count: messages.len() as u64, code: 0, message: String::new() },
+        Err(BatchError { sent, source }) => {
+            Observation::Count { count: sent as u64, code: source.code(), message: source.to_string() }
+        }
     })
-}
-
-/// How many messages of a batch went before it failed, if the library says so.
-fn sent_before(_: &Error, wait: &str) -> Option<u64> {
-    // `try_send_many` fails only if nothing was sent.
-    (wait == "0").then_some(0)
 }
 
 fn recv_many(endpoint: &mut Endpoint, most: usize, wait: Duration) -> Result<Observation, Failure> {

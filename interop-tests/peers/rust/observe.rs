@@ -18,7 +18,7 @@ pub enum Observation {
     State { role: String, peer: String, generation: u64, data_size: usize },
     Payload { hex: String },
     Messages { hex: Vec<String> },
-    Count { count: Option<u64>, code: i32, message: String },
+    Count { count: u64, code: i32, message: String },
     Closed { unreceived: Option<u64> },
     Forked { code: i32 },
     Unsupported,

@@ -6,8 +6,8 @@ use super::program::{Act, Verb};
 const LACKS: &[(&str, &[&str])] = &[
     // A Go program cannot fork; its package has no observer.
     ("go", &["fork", "observe"]),
-    // The plain batch of the core has no time-out of its own.
-    ("rust", &["send-many-timed"]),
+    // The face has no batch of its own that waits.
+    ("python-asyncio", &["send-many-waiting"]),
 ];
 
 /// What the peer of one language can do. A language that the table does not have can do everything.
@@ -26,8 +26,11 @@ impl Abilities {
     /// Whether the peer can do this.
     pub fn can(&self, act: &Act) -> bool {
         let word = match act {
-            Act::Call(Verb::SendMany { wait: Some(1..), .. })
-            | Act::Begin(Verb::SendMany { wait: Some(1..), .. }) => "send-many-timed",
+            Act::Call(Verb::SendMany { wait, .. }) | Act::Begin(Verb::SendMany { wait, .. })
+                if *wait != Some(0) =>
+            {
+                "send-many-waiting"
+            }
             Act::Call(verb) | Act::Begin(verb) => verb.name(),
             event => event.event().unwrap_or_default(),
         };

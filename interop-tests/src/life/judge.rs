@@ -36,13 +36,13 @@ impl Model {
         match verb {
             Verb::Send { .. } | Verb::TrySend { .. } | Verb::SendMany { .. } => {
                 let numbers = offered - drafts.len()..offered;
-                way.pending.extend(numbers.map(|number| Message { number, sure: false, home }));
+                way.pending.extend(numbers.map(|number| Message { number, sure: false, home, own: true }));
             }
             Verb::Loan { .. } => way.loan = Some(offered - 1),
             Verb::LoanSend => {
                 // Loans are the next message, and so have the next number.
                 let number = way.loan.unwrap_or_default();
-                way.pending.push_back(Message { number, sure: false, home });
+                way.pending.push_back(Message { number, sure: false, home, own: true });
             }
             _ => {}
         }
@@ -66,8 +66,8 @@ impl Model {
             (Verb::Send { .. } | Verb::TrySend { .. } | Verb::LoanSend, Observation::Ok) => {
                 self.sent(side, verb, 1)
             }
-            (Verb::SendMany { count, wait, .. }, Observation::Count { count: sent, code, .. }) => {
-                self.batch(side, verb, (count, wait), (*sent, *code))
+            (Verb::SendMany { count, .. }, Observation::Count { count: sent, code, .. }) => {
+                self.batch(side, verb, count, (*sent, *code))
             }
             (Verb::Loan { .. } | Verb::WaitPeer { .. }, Observation::Ok) => {
                 if matches!(verb, Verb::WaitPeer { .. }) {
@@ -130,21 +130,9 @@ impl Model {
         Ok(())
     }
 
-    fn batch(
-        &mut self,
-        side: Side,
-        verb: Verb,
-        (count, wait): (u64, Option<u64>),
-        (sent, code): (Option<u64>, i32),
-    ) -> Result<()> {
-        let Some(sent) = sent.or((code == 0).then_some(count)) else {
-            bail!("error {code}, without the number of messages that went: 0 to {count} may have (A7)");
-        };
+    fn batch(&mut self, side: Side, verb: Verb, count: u64, (sent, code): (u64, i32)) -> Result<()> {
         ensure!(sent <= count, "{sent} of {count} messages were sent");
-        ensure!(
-            code != 0 || wait.is_some() || sent == count,
-            "only {sent} of {count} messages, without an error"
-        );
+        ensure!(code != 0 || sent == count, "only {sent} of {count} messages, without an error");
         self.sent(side, verb, sent as usize)?;
         if code == 0 { Ok(()) } else { self.allowed(side, verb, code) }
     }
@@ -152,7 +140,7 @@ impl Model {
     fn written(&mut self, side: Side) {
         let home = self.seat(side).sends_to.map_or(Home::Moving, Home::In);
         let way = &mut self.ways[side as usize];
-        way.value = Some(Message { number: way.values.len() - 1, sure: true, home });
+        way.value = Some(Message { number: way.values.len() - 1, sure: true, home, own: true });
     }
 
     /// A message came: it must be the next one that is certain, or a doubtful one before it.
@@ -339,7 +327,8 @@ impl Model {
     pub fn counts_unreceived(&self, side: Side, unreceived: u64) -> Result<()> {
         let way = &self.ways[side as usize];
         let quiet = self.busy(side.other()).is_none();
-        let least = way.pending.iter().filter(|message| message.sure && quiet).count() as u64;
+        let certain = |message: &&Message| message.sure && message.own && quiet;
+        let least = way.pending.iter().filter(certain).count() as u64;
         let most = (way.texts.len() - way.came.len() + way.taken.len()) as u64;
         ensure!(
             (least..=most).contains(&unreceived),

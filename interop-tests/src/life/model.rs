@@ -47,6 +47,8 @@ pub(super) struct Message {
     pub number: usize,
     pub sure: bool,
     pub home: Home,
+    /// Whether the sender that accepted it is still there.
+    pub own: bool,
 }
 
 /// One end of the pair.
@@ -151,8 +153,16 @@ impl Model {
                 self.segments.len() - 1
             }
         };
-        self.named = Some(home);
+        let replaced = self.named.replace(home).filter(|old| *old != home);
         *self.seat(side) = Seat { open: true, holds: vec![home], sends_to: Some(home), ..Seat::default() };
+        let slave = &self.seats[Side::Slave as usize];
+        if let Some(old) = replaced.filter(|old| !slave.open || !slave.holds.contains(old)) {
+            // A master that replaces a segment without a slave moves from there (§4), unless a slave comes just then.
+            let certain = !slave.open;
+            let master = self.seat(side);
+            if certain { &mut master.holds } else { &mut master.may_hold }.push(old);
+            self.moves(side, home);
+        }
         self.settle();
     }
 
@@ -164,6 +174,9 @@ impl Model {
         let again = std::mem::take(&mut incoming.taken);
         let alone = again.len() == 1 && end == End::Kill && queued;
         if end != End::Close {
+            again.iter().for_each(|message| {
+                incoming.came.remove(&message.number);
+            });
             again.iter().rev().for_each(|message| {
                 incoming.pending.push_front(Message { sure: message.sure && alone, ..*message });
             });
@@ -172,6 +185,7 @@ impl Model {
         doubt(&mut incoming.pending, taken_at_most(busy, end, queued));
         let outgoing = &mut self.ways[side as usize];
         outgoing.loan = None;
+        outgoing.pending.iter_mut().for_each(|message| message.own = false);
         // What was being carried over may have got there or not.
         let carried = outgoing.pending.iter_mut().chain(&mut outgoing.value);
         carried.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
