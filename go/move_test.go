@@ -338,3 +338,22 @@ func TestStatisticsSeeMessages(t *testing.T) {
 		t.Errorf("%+v", part)
 	}
 }
+
+func TestReceiveWaitsInTheSegmentThatItHasMovedTo(t *testing.T) {
+	name := freshName(t)
+	for range 20 {
+		first := open(t, name, Master)
+		slave := open(t, name, Slave, often)
+		_ = first.Close()
+		second := open(t, name, Master)
+		mustSee(t, second)
+		_, err := slave.Read(within(t, time.Millisecond))
+		expectKind(t, "Read", err, ErrTimeout)
+		until(t, "the end of the carry-over", func() bool { return !slave.moved.Load() })
+		// Nothing but this receive holds the old segment's memory when its wait begins.
+		_, err = slave.Recv(within(t, time.Millisecond))
+		expectKind(t, "Recv", err, ErrTimeout)
+		_ = slave.Close()
+		_ = second.Close()
+	}
+}

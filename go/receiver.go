@@ -320,8 +320,7 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if err = r.ready(); err == nil {
-			at = where(r)
-			done, err = attempt(r)
+			at, done, err = r.look(where, attempt)
 		}
 		if !done && err == nil {
 			at.link.retain()
@@ -329,6 +328,18 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 		return at, done, err
 	})
 	return err
+}
+
+// look attempts, and returns where to wait: the spot was settled before the attempt. If that has moved to another segment, it
+// looks again, since the spot may lie in memory that is unmapped.
+func (r *receiver) look(where func(*receiver) spot, attempt func(*receiver) (bool, error)) (spot, bool, error) {
+	for {
+		at := where(r)
+		done, err := attempt(r)
+		if done || err != nil || where(r).link == at.link {
+			return at, done, err
+		}
+	}
 }
 
 // ready makes sure that the endpoint is open, and nothing is borrowed.

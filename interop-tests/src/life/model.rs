@@ -172,7 +172,7 @@ impl Model {
         let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
         let incoming = &mut self.ways[side.other() as usize];
         let again = std::mem::take(&mut incoming.taken);
-        let alone = again.len() == 1 && end == End::Kill && queued;
+        let alone = again.len() == 1 && end == End::Kill && queued && !may_release(busy);
         if end != End::Close {
             again.iter().for_each(|message| {
                 incoming.came.remove(&message.number);
@@ -385,6 +385,21 @@ fn taken_at_most(busy: Option<Verb>, end: End, queued: bool) -> u64 {
         (_, End::Exit { .. }) => 1,
         _ => 0,
     }
+}
+
+/// Whether a call that the end has interrupted may have released what was held.
+fn may_release(busy: Option<Verb>) -> bool {
+    matches!(
+        busy,
+        Some(
+            Verb::Release
+                | Verb::Recv { .. }
+                | Verb::TryRecv
+                | Verb::CancelRecv { .. }
+                | Verb::RecvMany { .. }
+                | Verb::Hold { .. }
+        )
+    )
 }
 
 /// So many of the messages that are certain may be gone, in their order.
