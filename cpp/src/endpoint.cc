@@ -40,9 +40,14 @@ detail::Settings settings(const Options& options) {
     };
 }
 
-/// That a call came while a message or loan was out.
-Failure occupied(std::string_view segment, const char* text) {
-    return Failure{Errc::invalid, "segment '" + std::string{segment} + "': " + text};
+/// That a call came while a message or loan was out; or, in a forked child, that the endpoint is the
+/// parent's.
+Failure occupied(const Inspector& inspector, const char* text) {
+    const Result<Stats> asked = inspector.try_stats();
+    if (!asked && asked.error().code() == Errc::forked) {
+        return asked.error();
+    }
+    return Failure{Errc::invalid, "segment '" + std::string{inspector.name()} + "': " + text};
 }
 
 } // namespace
@@ -173,7 +178,7 @@ std::int32_t Endpoint::take_many(std::size_t most, detail::Each& each, Duration 
 
 Failure Endpoint::not_sent(std::int32_t code) const noexcept {
     if (code == Code::occupied) {
-        return occupied(name(),
+        return occupied(inspector_,
                         "a loan of this endpoint is still out; send or release it before the endpoint sends, "
                         "writes or lends again");
     }
@@ -185,7 +190,7 @@ Failure Endpoint::not_taken(std::int32_t code, Duration wait) const noexcept {
         return Failure{ns(wait) > 0 ? Errc::timeout : Errc::no_data};
     }
     if (code == Code::occupied) {
-        return occupied(name(),
+        return occupied(inspector_,
                         "a message that this endpoint received is still lent; release or destroy it before "
                         "the endpoint receives or reads again");
     }

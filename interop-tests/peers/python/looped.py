@@ -46,9 +46,13 @@ class Endpoint:
         self._within(timeout, self._aio.send(data))
 
     def recv(self, timeout: float | None = None) -> eshm.Message:
+        if timeout == 0:
+            return self._aio.endpoint.recv(0)
         return self._within(timeout, self._aio.recv())
 
     def read(self, timeout: float | None = None) -> eshm.Message:
+        if timeout == 0:
+            return self._aio.endpoint.read(0)
         return self._within(timeout, self._aio.read())
 
     def send_many(self, messages: Sequence[Buffer], timeout: float | None = None) -> None:
@@ -60,6 +64,8 @@ class Endpoint:
 
     def recv_many(self, most: int, timeout: float | None = None) -> list[eshm.Message]:
         """Await a message, and take those that are there as well."""
+        if timeout == 0:
+            return self._aio.endpoint.recv_many(most, 0)
         return self._within(timeout, self._recv_many(most))
 
     def send_each(self, messages: Iterable[Buffer], timeout: float | None = None) -> None:
