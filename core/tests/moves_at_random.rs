@@ -626,40 +626,6 @@ fn nothing_seems_received_that_is_just_being_carried_over() {
 }
 
 #[test]
-fn what_was_read_out_is_given_up_though_no_value_is_read() {
-    let segment = Name::new("review-files");
-    let files = || {
-        fs::read_dir("/proc/self/fd")
-            .unwrap()
-            .filter(|entry| {
-                let target = fs::read_link(entry.as_ref().unwrap().path()).unwrap_or_default();
-                target.to_string_lossy().contains("/dev/shm")
-            })
-            .count()
-    };
-    let first = Endpoint::master(&segment).unwrap();
-    let mut slave = searching_slave(&segment);
-    drop(first);
-    for write in [false, true] {
-        for round in 0..20u8 {
-            let mut master = Endpoint::master(&segment).unwrap();
-            master.wait_for_peer(SOON).unwrap();
-            master.send(&[round]).unwrap();
-            if write {
-                master.write(&[round]).unwrap();
-            }
-            drop(master);
-            let next = Endpoint::master(&segment).unwrap();
-            next.wait_for_peer(SOON).unwrap();
-            let received = slave.recv_timeout(SOON).unwrap().unwrap()[0];
-            assert_eq!(received, round);
-        }
-        println!("write {write}: {} files", files());
-        assert!(files() < 8, "{}", files());
-    }
-}
-
-#[test]
 fn a_master_without_the_thread_carries_over_with_its_own_heartbeats() {
     let segment = Name::new("review-by-hand");
     let mut first = Endpoint::builder(&segment).role(Role::Master).auto_cleanup(false).open().unwrap();

@@ -189,6 +189,13 @@ impl Model {
         // What was being carried over may have got there or not.
         let carried = outgoing.pending.iter_mut().chain(&mut outgoing.value);
         carried.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
+        if side == Side::Slave {
+            // A slave that lives when a master replaces the segment holds it: what a former master left there goes with it.
+            let left = incoming_of(&mut self.ways, side);
+            let left = left.pending.iter_mut().chain(&mut left.value);
+            left.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
+        }
+        let outgoing = &mut self.ways[side as usize];
         if let (Some(value), Some(Verb::Write { .. })) = (&mut outgoing.value, busy) {
             value.sure = false;
         }
@@ -233,6 +240,8 @@ impl Model {
             } else if master.open && self.stand_in && !slave.open {
                 self.stand_in = false;
                 self.moves(Side::Master, named);
+                // In the stand-in its slave is closed, however it ended.
+                self.seat(Side::Master).peer_closed = true;
             }
         }
         let [master, slave] = &self.seats;
@@ -373,6 +382,11 @@ impl Model {
             }
         }
     }
+}
+
+/// The direction in which this side receives.
+fn incoming_of(ways: &mut [Way; 2], side: Side) -> &mut Way {
+    &mut ways[side.other() as usize]
 }
 
 /// How many messages a receive that the end has interrupted may have taken for good.
