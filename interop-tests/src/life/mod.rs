@@ -4,6 +4,7 @@
 //! it, `run.rs` drives the peers, `shrink.rs` makes a failure short, `hunt.rs` does all of this for all pairings.
 
 mod ability;
+mod actor;
 pub mod corpus;
 mod coverage;
 mod generate;

@@ -185,7 +185,7 @@ impl Model {
         doubt(&mut incoming.pending, taken_at_most(busy, end, queued));
         let outgoing = &mut self.ways[side as usize];
         outgoing.loan = None;
-        outgoing.pending.iter_mut().for_each(|message| message.own = false);
+        outgoing.pending.iter_mut().chain(&mut outgoing.taken).for_each(|message| message.own = false);
         // What was being carried over may have got there or not.
         let carried = outgoing.pending.iter_mut().chain(&mut outgoing.value);
         carried.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
@@ -338,7 +338,9 @@ impl Model {
             Act::Open(opening) => !seat.open && (side == Side::Master || !opening.auto || peer.open),
             Act::Kill => seat.open,
             Act::Continue => seat.stopped,
-            Act::Close | Act::Stop | Act::ExitBusy | Act::Fork | Act::Observe => running,
+            Act::Close | Act::Stop | Act::ExitBusy | Act::Observe => running,
+            // With a message lent, the face itself refuses another one.
+            Act::Fork => running && self.ways[side.other() as usize].taken.is_empty(),
             // Both seats of the named segment are known to be taken.
             Act::Intrude => {
                 let settled = seat.open && peer.open && seat.sends_to.is_some() && peer.sends_to.is_some();

@@ -1,6 +1,5 @@
 //! Plays a program with two peer processes, and judges each of their answers by the model.
 
-use std::collections::VecDeque;
 use std::fmt;
 use std::fs;
 use std::thread;
@@ -10,20 +9,17 @@ use anyhow::{Context, Result, bail, ensure};
 use nix::sys::signal::Signal;
 
 use super::ability::Abilities;
+use super::actor::{Actor, TAIL};
 use super::coverage::Coverage;
 use super::model::{End, Model};
 use super::program::{Act, Opening, Program, Step, Verb};
-use crate::language::{Language, Pairing};
+use crate::language::Pairing;
 use crate::observe::Observation;
-use crate::peer::Peer;
 use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 
 /// Short settings, so that a program outlasts every patience in some hundred milliseconds.
 const SETTINGS: &str = "stale_ms=100 patience_ms=200 reconnect_ms=10 connect_ms=100";
-
-/// How many lines of each peer a failure shows.
-const TAIL: usize = 20;
 
 /// Why a program failed, for people to read.
 #[derive(Clone, Debug)]
@@ -40,17 +36,6 @@ impl fmt::Display for Failure {
     }
 }
 
-/// One side's processes, kept from program to program.
-struct Actor {
-    language: &'static Language,
-    abilities: Abilities,
-    /// The process that plays; none after it was killed.
-    peer: Option<Peer>,
-    /// One that has started already: the next that plays, and the intruder.
-    spare: Option<Peer>,
-    lines: VecDeque<String>,
-}
-
 /// The two sides of a pairing, who play one program after the other.
 pub struct Troupe<'a> {
     peers: &'a Peers,
@@ -62,14 +47,7 @@ pub struct Troupe<'a> {
 impl<'a> Troupe<'a> {
     /// The processes of a pairing; `limit`: how long what is owed at the end may take.
     pub fn new(peers: &'a Peers, pairing: Pairing, limit: Duration) -> Troupe<'a> {
-        let actor = |language: &'static Language| Actor {
-            language,
-            abilities: Abilities::of(language.name),
-            peer: None,
-            spare: None,
-            lines: VecDeque::new(),
-        };
-        Troupe { peers, actors: [actor(pairing.master), actor(pairing.slave)], limit }
+        Troupe { peers, actors: [Actor::new(pairing.master), Actor::new(pairing.slave)], limit }
     }
 
     /// What both languages can do, the master's first.
@@ -94,51 +72,10 @@ impl<'a> Troupe<'a> {
             let tails = master.tail(Side::Master) + &slave.tail(Side::Slave);
             // Whatever state they are in: the next program has fresh ones.
             self.actors.iter_mut().for_each(|actor| (actor.peer, actor.spare) = (None, None));
-            Failure { reason: format!("{error:#}"), tails }
+            // A peer that ended may have written pages to its stderr.
+            let reason: Vec<String> = format!("{error:#}").lines().take(TAIL).map(str::to_owned).collect();
+            Failure { reason: reason.join("\n"), tails }
         })
-    }
-}
-
-impl Actor {
-    fn start(&self, peers: &Peers, side: Side) -> Result<Peer> {
-        let mut command = peers.command(self.language).context("its language is missing")?;
-        // Each command that opens an endpoint names its segment.
-        command.args([side.word(), "unused", "commands"]);
-        Peer::start(format!("{} {}", self.language.name, side.word()), command)
-    }
-
-    /// The process that plays, or the one that waits for its turn.
-    fn peer(&mut self, peers: &Peers, side: Side) -> Result<&mut Peer> {
-        if self.peer.is_none() {
-            self.peer = Some(match self.spare.take() {
-                Some(spare) => spare,
-                None => self.start(peers, side)?,
-            });
-        }
-        Ok(self.peer.as_mut().expect("it was put there"))
-    }
-
-    fn note(&mut self, line: String) {
-        if self.lines.len() == TAIL {
-            self.lines.pop_front();
-        }
-        self.lines.push_back(line);
-    }
-
-    /// Drops the last two lines if they say the same as the two before them.
-    fn forget_repetition(&mut self) {
-        // What stands behind the time and the direction, without the numbers.
-        let gist =
-            |line: &String| line.get(11..).unwrap_or_default().split(['{', ' ']).next().map(str::to_owned);
-        let gists: Vec<_> = self.lines.iter().rev().take(4).map(gist).collect();
-        if gists.len() == 4 && gists[..2] == gists[2..] {
-            self.lines.truncate(self.lines.len() - 2);
-        }
-    }
-
-    fn tail(&self, side: Side) -> String {
-        let lines: String = self.lines.iter().map(|line| format!("    {line}\n")).collect();
-        format!("  the last lines of the {}, {}:\n{lines}", side.word(), self.language.name)
     }
 }
 
