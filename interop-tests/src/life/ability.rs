@@ -6,8 +6,8 @@ use super::program::{Act, Verb};
 const LACKS: &[(&str, &[&str])] = &[
     // A Go program cannot fork; its package has no observer.
     ("go", &["fork", "observe"]),
-    // The face has no batch of its own that waits.
-    ("python-asyncio", &["send-many-waiting"]),
+    // The face has no batch of its own that waits, and a wait of it that is cancelled may not have looked yet.
+    ("python-asyncio", &["send-many-waiting", "look-before-a-time-out"]),
 ];
 
 /// What the peer of one language can do. A language that the table does not have can do everything.
@@ -35,5 +35,11 @@ impl Abilities {
             event => event.event().unwrap_or_default(),
         };
         !self.lacks.contains(&word)
+    }
+
+    /// Whether a call finds what is there, however short its time is.
+    pub fn finds_at_once(&self, verb: Verb) -> bool {
+        let at_once = matches!(verb, Verb::TryRecv | Verb::TryRead | Verb::Hold { .. });
+        at_once || !self.lacks.contains(&"look-before-a-time-out")
     }
 }

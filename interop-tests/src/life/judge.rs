@@ -49,11 +49,11 @@ impl Model {
         drafts
     }
 
-    /// A call's answer. `begun`: other steps came between the call and its answer.
+    /// A call's answer. `late`: other steps came between the call and its answer, or it may not have looked at all.
     ///
     /// # Errors
     /// What the protocol does not allow.
-    pub fn answers(&mut self, side: Side, verb: Verb, said: &Observation, begun: bool) -> Result<()> {
+    pub fn answers(&mut self, side: Side, verb: Verb, said: &Observation, late: bool) -> Result<()> {
         self.seat(side).busy = None;
         let from = side.other();
         let lent = !self.ways[from as usize].taken.is_empty() || self.ways[side as usize].loan.is_some();
@@ -89,17 +89,17 @@ impl Model {
             }
             (Verb::Held, Observation::Message { hex, .. }) => self.still_held(from, hex),
             (Verb::TryRead | Verb::Read { .. }, Observation::Message { hex, .. }) => {
-                self.read(from, hex, begun)
+                self.read(from, hex, late)
             }
-            (Verb::TryRead | Verb::Read { .. }, Observation::Nothing) => self.no_value(from, begun),
+            (Verb::TryRead | Verb::Read { .. }, Observation::Nothing) => self.no_value(from, late),
             (Verb::Hold { .. }, Observation::Message { hex, .. }) => self.delivered(from, hex, Keep::Hold),
             (_, Observation::Message { hex, .. }) if receives(verb) => {
                 self.delivered(from, hex, Keep::Release)
             }
-            (_, Observation::Nothing) if receives(verb) => self.nothing(from, begun),
-            (Verb::RecvMany { most, .. }, Observation::Messages { hex }) => self.many(from, most, hex, begun),
+            (_, Observation::Nothing) if receives(verb) => self.nothing(from, late),
+            (Verb::RecvMany { most, .. }, Observation::Messages { hex }) => self.many(from, most, hex, late),
             (_, Observation::Error { code, message }) => {
-                self.refused(side, verb, *code, begun).with_context(|| format!("error {code}: {message}"))
+                self.refused(side, verb, *code, late).with_context(|| format!("error {code}: {message}"))
             }
             _ => bail!("this is no answer to {}", verb.name()),
         }
@@ -197,10 +197,10 @@ impl Model {
         }
     }
 
-    fn many(&mut self, from: Side, most: u64, texts: &[String], begun: bool) -> Result<()> {
+    fn many(&mut self, from: Side, most: u64, texts: &[String], late: bool) -> Result<()> {
         ensure!(texts.len() as u64 <= most, "{} messages, at most {most} were asked for", texts.len());
         if texts.is_empty() {
-            return self.nothing(from, begun);
+            return self.nothing(from, late);
         }
         let way = &self.ways[from as usize];
         let homes: Vec<_> = way.pending.iter().map(|message| (message.number, message.home)).collect();
@@ -212,7 +212,7 @@ impl Model {
         let Some(next) = self.first_sure(from) else { return Ok(()) };
         let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
         let together = homes.contains(&(last, next.home));
-        let more = queued && together && !begun && self.is_visible(from, Some(next));
+        let more = queued && together && !late && self.is_visible(from, Some(next));
         ensure!(
             !more || texts.len() as u64 == most,
             "{} of at most {most} messages, though message {} of the {} is there, too",
@@ -223,10 +223,10 @@ impl Model {
         Ok(())
     }
 
-    fn nothing(&self, from: Side, begun: bool) -> Result<()> {
+    fn nothing(&self, from: Side, late: bool) -> Result<()> {
         let first = self.first_sure(from);
         match first {
-            Some(message) if !begun && self.is_visible(from, first) => {
+            Some(message) if !late && self.is_visible(from, first) => {
                 bail!("nothing, though message {} of the {} is there", message.number, from.word())
             }
             _ => Ok(()),
@@ -240,12 +240,12 @@ impl Model {
         Ok(())
     }
 
-    fn read(&mut self, from: Side, hex: &str, begun: bool) -> Result<()> {
+    fn read(&mut self, from: Side, hex: &str, late: bool) -> Result<()> {
         let seen = {
             let way = &self.ways[from as usize];
             identify(hex, 2 * from as u64 + 1, &way.values)?
         };
-        let alone = self.seat(from.other()).holds.len() == 1 && !begun;
+        let alone = self.seat(from.other()).holds.len() == 1 && !late;
         let current = self.ways[from as usize].value.filter(|value| value.sure);
         if let Some(current) = current.filter(|current| alone && self.is_visible(from, Some(current))) {
             ensure!(seen >= current.number, "value {seen}, though the latest is {}", current.number);
@@ -257,12 +257,12 @@ impl Model {
         Ok(())
     }
 
-    fn no_value(&self, from: Side, begun: bool) -> Result<()> {
+    fn no_value(&self, from: Side, late: bool) -> Result<()> {
         let way = &self.ways[from as usize];
         let Some(value) = way.value.filter(|value| value.sure) else { return Ok(()) };
         let new = way.read.is_none_or(|read| read < value.number);
         ensure!(
-            begun || !new || !self.is_visible(from, Some(&value)),
+            late || !new || !self.is_visible(from, Some(&value)),
             "nothing, though value {} of the {} is there and unread",
             value.number,
             from.word()
@@ -271,15 +271,15 @@ impl Model {
     }
 
     /// A call failed: nothing was sent, and nothing may be there to receive.
-    fn refused(&mut self, side: Side, verb: Verb, code: i32, begun: bool) -> Result<()> {
+    fn refused(&mut self, side: Side, verb: Verb, code: i32, late: bool) -> Result<()> {
         self.sent(side, verb, 0)?;
         // A call that ran beside others may have found the queue full before they made room.
         ensure!(begun && code == -12 || self.is_allowed(side, verb, code), "it has no reason to fail so");
         let lent = !self.ways[side.other() as usize].taken.is_empty();
         match verb {
-            Verb::TryRead | Verb::Read { .. } if !lent => self.no_value(side.other(), begun),
+            Verb::TryRead | Verb::Read { .. } if !lent => self.no_value(side.other(), late),
             _ if !lent && (receives(verb) || matches!(verb, Verb::RecvMany { .. })) => {
-                self.nothing(side.other(), begun)
+                self.nothing(side.other(), late)
             }
             _ => Ok(()),
         }

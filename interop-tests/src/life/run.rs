@@ -277,7 +277,8 @@ impl Play<'_, '_> {
     fn call(&mut self, side: Side, verb: Verb) -> Result<()> {
         self.begin(side, verb)?;
         let said = self.hear(side)?;
-        self.model.answers(side, verb, &said, false)
+        let late = !self.troupe.actors[side as usize].abilities.finds_at_once(verb);
+        self.model.answers(side, verb, &said, late)
     }
 
     fn begin(&mut self, side: Side, verb: Verb) -> Result<()> {
