@@ -64,6 +64,13 @@ impl Peers {
         Ok(peers)
     }
 
+    /// The same peers, but for one language's, which is this command.
+    #[must_use]
+    pub fn replaced(mut self, language: &Language, command: &[&str]) -> Peers {
+        self.commands.insert(language.name, command.iter().map(PathBuf::from).collect());
+        self
+    }
+
     /// A command that runs this language's peer, if the language is there.
     pub fn command(&self, language: &Language) -> Option<Command> {
         let (program, arguments) = self.commands.get(language.name)?.split_first()?;
@@ -73,7 +80,8 @@ impl Peers {
     }
 }
 
-fn present(language: &Language) -> bool {
+/// Whether a language's tools are on this machine.
+pub fn present(language: &Language) -> bool {
     let (program, arguments) = language.probe.split_first().expect("a probe has a program");
     let mut probe = Command::new(program);
     probe.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());

@@ -115,3 +115,27 @@ fn a_missing_language_is_named_and_an_error_when_all_are_required() {
     let stderr = String::from_utf8_lossy(&refused.stderr);
     assert!(stderr.contains("install it with") && stderr.contains("ESHM_REQUIRE"), "{stderr}");
 }
+
+#[test]
+fn the_life_test_refuses_what_it_does_not_know() {
+    let folder = tempfile::tempdir().unwrap();
+    let program = folder.path().join("dance.life");
+    std::fs::write(&program, "master open\nslave dance\n").unwrap();
+    let wrong: [(&[&str], &str); 4] = [
+        (&["--seed", "seven"], "'seven'"),
+        (&["--pairing", "rust:cobol"], "cobol"),
+        (&["--replay", program.to_str().unwrap()], "line 2: there is no step \"dance\""),
+        (&["--replay", "no-such-file"], "no-such-file"),
+    ];
+    for (arguments, named) in wrong {
+        let arguments = [&["--scenario", "life"], arguments].concat();
+        let output = matrix().args(&arguments).assert().code(2).get_output().clone();
+        let stderr = String::from_utf8(output.stderr).unwrap();
+        assert!(stderr.contains(named) && stderr.lines().count() == 1, "{arguments:?}: {stderr}");
+    }
+    // Nothing is on this path, so python is missing.
+    let mut without = matrix();
+    without.env("PATH", folder.path()).args(["--scenario", "life", "--pairing", "python:python"]);
+    let stderr = String::from_utf8(without.assert().code(2).get_output().stderr.clone()).unwrap();
+    assert!(stderr.contains("python is missing"), "{stderr}");
+}

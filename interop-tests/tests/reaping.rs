@@ -3,6 +3,7 @@
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use interop_tests::language::{Language, Pairing};
+use interop_tests::life::{Plan, hunt};
 use interop_tests::scenario::{Side, Stage};
 use interop_tests::segment::Segment;
 use interop_tests::toolchain::Peers;
@@ -54,4 +55,23 @@ fn a_peer_that_ends_early_is_an_error_that_says_how() {
             stage.start(Side::Master, &segment, "commands", &[]).unwrap().ask("no-such-command").unwrap_err();
         assert!(format!("{error:#}").contains("no endpoint is open"), "{error:#}");
     });
+}
+
+#[test]
+fn a_failed_life_leaves_nothing_behind() {
+    let rust = Language::named("rust").unwrap();
+    // A peer program that says nonsense when it is told to open.
+    let peers =
+        Peers::prepare(&[rust]).unwrap().replaced(rust, &["sh", "-c", "read line; echo nonsense; cat >&2"]);
+    let pairings = vec![Pairing { master: rust, slave: rust }];
+    let program = "master open\nmaster kill\n".parse().unwrap();
+    let plan = Plan { pairings, replay: Some(("nonsense".to_owned(), program)), ..Plan::default() };
+    let report = hunt(&plan, &peers, |_| {}).unwrap();
+    let found = report.found.first().expect("it failed").to_string();
+    assert!(found.contains("nonsense") && found.contains("> open-with role=master"), "{found}");
+    let prefix = format!("eshm_interop-life-{}-", std::process::id());
+    let left = std::fs::read_dir("/dev/shm").unwrap().flatten();
+    let left: Vec<_> =
+        left.filter(|entry| entry.file_name().to_string_lossy().starts_with(&prefix)).collect();
+    assert!(left.is_empty(), "{left:?}");
 }

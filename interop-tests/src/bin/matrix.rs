@@ -11,7 +11,7 @@ use interop_tests::language::{Language, Pairing};
 use interop_tests::life::{self, Plan};
 use interop_tests::runner::{self, Outcome};
 use interop_tests::scenario::Scenario;
-use interop_tests::toolchain::Peers;
+use interop_tests::toolchain::{self, Peers};
 
 /// Runs processes of every language against each other, scenario by scenario.
 ///
@@ -120,22 +120,19 @@ fn live(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(old) = pairings.iter().find(|pairing| pairing.is_legacy()) {
         return Ok(refuse(&format!("{old}: the life test is not for ESHM 1.x")));
     }
+    let missing =
+        |pairing: &Pairing| [pairing.master, pairing.slave].into_iter().find(|one| !toolchain::present(one));
+    if let Some(language) = arguments.pairing.iter().find_map(missing) {
+        return Ok(refuse(&format!("{} is missing: install it with `{}`", language.name, language.install)));
+    }
     let languages: Vec<&Language> =
         pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
-    let peers = Peers::prepare(&languages)?;
-    let missing = |pairing: &Pairing| {
-        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none())
-    };
-    if let Some((pairing, language)) =
-        arguments.pairing.iter().find_map(|pairing| Some((pairing, missing(pairing)?)))
-    {
-        return Ok(refuse(&format!("{pairing}: {} is missing: {}", language.name, language.install)));
-    }
     pairings.retain(|pairing| missing(pairing).is_none());
     let plan = match arguments.life.plan(pairings) {
         Ok(plan) => plan,
         Err(error) => return Ok(refuse(&format!("{error:#}"))),
     };
+    let peers = Peers::prepare(&languages)?;
     let report = life::hunt(&plan, &peers, |line| eprintln!("{line}"))?;
     report.found.iter().for_each(|found| println!("FAILED  {found}"));
     println!("{}", report.summary());
