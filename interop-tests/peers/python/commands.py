@@ -155,4 +155,3 @@ def message(received: eshm.Message | None) -> None:
         observe("nothing")
     else:
         observe("message", hex=received.data.hex(), skipped=received.skipped, generation=received.generation)
-

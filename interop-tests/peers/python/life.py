@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import sys
 import threading
@@ -32,6 +31,8 @@ class Hands:
 
     def __init__(self) -> None:
         self.held: eshm.Borrowed | None = None
+        #: What the held message is looked at through: without it, the next receive would end the hold.
+        self.view: memoryview | None = None
         self.loan: eshm.Loan | None = None
 
     def answer(self, endpoint: eshm.Endpoint, verb: str, rest: list[str]) -> bool:
@@ -82,23 +83,22 @@ class Hands:
         except eshm.TimeoutError:
             observe("nothing")
             return
+        self.view = memoryview(self.held)
         self.show()
 
     def show(self) -> None:
         """Observe the held message: it must not have changed."""
-        if self.held is None:
+        if self.view is None:
             observe("nothing")
-            return
-        with memoryview(self.held) as content:
-            observe("message", hex=content.hex(), skipped=0, generation=0)
+        else:
+            observe("message", hex=self.view.hex(), skipped=0, generation=0)
 
     def let_go(self) -> None:
         """Release the held message, if there is one."""
         held, self.held = self.held, None
-        if held is None:
-            return
-        # Another receive has released it already, since nobody looks at it.
-        with contextlib.suppress(eshm.InUseError):
+        view, self.view = self.view, None
+        if held is not None and view is not None:
+            view.release()
             held.release()
 
     def drop(self) -> None:

@@ -199,9 +199,10 @@ impl Model {
         if let (Some(value), Some(Verb::Write { .. })) = (&mut outgoing.value, busy) {
             value.sure = false;
         }
-        *self.seat(side) = Seat::default();
+        let left = std::mem::take(self.seat(side));
         let other = self.seat(side.other());
-        other.peer_ended = true;
+        // One that never got to the other's segment was never seen there.
+        other.peer_ended |= left.holds.iter().any(|id| other.holds.contains(id));
         other.peer_closed |= end != End::Kill;
         if side == Side::Master {
             self.stand_in = false;
@@ -338,9 +339,7 @@ impl Model {
             Act::Open(opening) => !seat.open && (side == Side::Master || !opening.auto || peer.open),
             Act::Kill => seat.open,
             Act::Continue => seat.stopped,
-            Act::Close | Act::Stop | Act::ExitBusy | Act::Observe => running,
-            // With a message lent, the face itself refuses another one.
-            Act::Fork => running && self.ways[side.other() as usize].taken.is_empty(),
+            Act::Close | Act::Stop | Act::ExitBusy | Act::Fork | Act::Observe => running,
             // Both seats of the named segment are known to be taken.
             Act::Intrude => {
                 let settled = seat.open && peer.open && seat.sends_to.is_some() && peer.sends_to.is_some();
