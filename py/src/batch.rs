@@ -169,10 +169,9 @@ fn send_all<'m, B: AsRef<[u8]>>(
 
 /// Sends what there is room for, and fails if that is not all.
 fn send_at_once<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usize) -> eshm::Result<()> {
-    sender.try_send_many(messages).map_err(|BatchError { sent: count, source }| {
-        *sent = count;
-        source
-    })
+    let outcome = sender.try_send_many(messages);
+    *sent = outcome.as_ref().map_or_else(|error| error.sent, |()| messages.len());
+    outcome.map_err(|error| error.source)
 }
 
 /// Sends what there is room for of the messages from the `sent`th on, and counts it.

@@ -274,7 +274,7 @@ impl Model {
     fn refused(&mut self, side: Side, verb: Verb, code: i32, late: bool) -> Result<()> {
         self.sent(side, verb, 0)?;
         // A call that ran beside others may have found the queue full before they made room.
-        ensure!(begun && code == -12 || self.is_allowed(side, verb, code), "it has no reason to fail so");
+        ensure!(late && code == -12 || self.is_allowed(side, verb, code), "it has no reason to fail so");
         let lent = !self.ways[side.other() as usize].taken.is_empty();
         match verb {
             Verb::TryRead | Verb::Read { .. } if !lent => self.no_value(side.other(), late),
