@@ -108,7 +108,7 @@ impl World {
         let mut random = Random(seed);
         let values = random.below(2) == 0;
         World {
-            name: Name::new("review"),
+            name: Name::new("random"),
             random,
             master: None,
             slave: None,
@@ -493,15 +493,15 @@ fn random_programs_lose_double_and_reorder_nothing() {
     let number = |name: &str, default| {
         std::env::var(name).map_or(default, |text| text.parse::<u64>().expect("a number"))
     };
-    let first = number("REVIEW_SEED", 1);
-    for seed in first..first + number("REVIEW_COUNT", 50) {
+    let first = number("MOVES_SEED", 1);
+    for seed in first..first + number("MOVES_COUNT", 50) {
         run(seed);
     }
 }
 
 #[test]
 fn the_heartbeats_since_the_last_question_are_those_of_the_segment() {
-    let segment = Name::new("review-delta");
+    let segment = Name::new("random-delta");
     let first = Endpoint::master(&segment).unwrap();
     let slave = Endpoint::builder(&segment)
         .role(Role::Slave)
@@ -541,7 +541,7 @@ fn last_value(endpoint: &mut Endpoint) -> Vec<u8> {
 
 #[test]
 fn an_old_value_does_not_replace_a_newer_one_in_the_segment_after_the_next() {
-    let segment = Name::new("review-stale-value");
+    let segment = Name::new("random-stale-value");
     let first = Endpoint::master(&segment).unwrap();
     let mut slave = searching_slave(&segment);
     slave.write(b"old").unwrap();
@@ -562,7 +562,7 @@ fn an_old_value_does_not_replace_a_newer_one_in_the_segment_after_the_next() {
 
 #[test]
 fn a_value_that_is_written_while_messages_are_left_outlives_all_older_ones() {
-    let segment = Name::new("review-stale-pending");
+    let segment = Name::new("random-stale-pending");
     let first = Endpoint::master(&segment).unwrap();
     let mut slave = searching_slave(&segment);
     slave.send_many(&vec![[1u8; 8]; 300]).unwrap();
@@ -582,7 +582,7 @@ fn a_value_that_is_written_while_messages_are_left_outlives_all_older_ones() {
 
 #[test]
 fn a_close_carries_over_all_that_there_is_room_for() {
-    let segment = Name::new("review-close");
+    let segment = Name::new("random-close");
     let first = master_of(&segment, 1 << 21);
     let mut slave = searching_slave(&segment);
     slave.send_many(&vec![[1u8; 8]; 8000]).unwrap();
@@ -600,7 +600,7 @@ fn a_close_carries_over_all_that_there_is_room_for() {
 #[test]
 fn nothing_seems_received_that_is_just_being_carried_over() {
     for _ in 0..200 {
-        let segment = Name::new("review-unreceived");
+        let segment = Name::new("random-unreceived");
         let first = Endpoint::master(&segment).unwrap();
         let mut slave = searching_slave(&segment);
         slave.send_many(&vec![[1u8; 2000]; 100]).unwrap();
@@ -627,7 +627,7 @@ fn nothing_seems_received_that_is_just_being_carried_over() {
 
 #[test]
 fn a_master_without_the_thread_carries_over_with_its_own_heartbeats() {
-    let segment = Name::new("review-by-hand");
+    let segment = Name::new("random-by-hand");
     let mut first = Endpoint::builder(&segment).role(Role::Master).auto_cleanup(false).open().unwrap();
     first.send_many(&vec![[1u8; 8]; 300]).unwrap();
     drop(first);
@@ -645,7 +645,7 @@ fn a_master_without_the_thread_carries_over_with_its_own_heartbeats() {
 fn a_slave_that_looks_into_a_segment_while_it_is_replaced_loses_nothing() {
     let mut lost = 0;
     for round in 0..400u32 {
-        let segment = Name::new("review-replace-race");
+        let segment = Name::new("random-replace-race");
         let mut first = Endpoint::builder(&segment)
             .role(Role::Master)
             .auto_cleanup(false)
@@ -688,14 +688,14 @@ fn a_slave_that_looks_into_a_segment_while_it_is_replaced_loses_nothing() {
 #[test]
 fn streams_survive_masters_that_come_and_go() {
     use std::sync::atomic::{AtomicBool, AtomicU64, Ordering::SeqCst};
-    let rounds = std::env::var("REVIEW_ROUNDS").map_or(40, |text| text.parse::<u32>().unwrap());
-    let seed = std::env::var("REVIEW_SEED").map_or(1, |text| text.parse::<u64>().unwrap());
+    let rounds = std::env::var("MOVES_ROUNDS").map_or(40, |text| text.parse::<u32>().unwrap());
+    let seed = std::env::var("MOVES_SEED").map_or(1, |text| text.parse::<u64>().unwrap());
     let mut random = Random(seed);
-    let segment = Name::new("review-streams");
+    let segment = Name::new("random-streams");
     let open = |random: &mut Random| {
         let builder = Endpoint::builder(&segment).role(Role::Master).stale_threshold(SOON);
         let capacity = [100, 200, 1 << 12, 1 << 16, 1 << 18, 0][random.below(6) as usize];
-        let capacity = if std::env::var_os("REVIEW_QUEUES").is_some() { capacity.max(100) } else { capacity };
+        let capacity = if std::env::var_os("MOVES_QUEUES").is_some() { capacity.max(100) } else { capacity };
         let since = Instant::now();
         loop {
             match builder.clone().queue_capacity(capacity).auto_cleanup(random.below(2) == 0).open() {
@@ -841,7 +841,7 @@ fn streams_survive_masters_that_come_and_go() {
 
 #[test]
 fn a_master_whose_name_was_removed_hears_of_its_slave_s_end() {
-    let segment = Name::new("review-end");
+    let segment = Name::new("random-end");
     let master = Endpoint::master(&segment).unwrap();
     let slave = searching_slave(&segment);
     master.wait_for_peer(SOON).unwrap();
@@ -869,7 +869,7 @@ fn a_master_whose_name_was_removed_hears_of_its_slave_s_end() {
 
 #[test]
 fn a_batch_with_a_limit_waits_as_a_message_does_after_the_patience() {
-    let segment = Name::new("review-batch");
+    let segment = Name::new("random-batch");
     let first = Endpoint::master(&segment).unwrap();
     let mut slave = Endpoint::builder(&segment)
         .role(Role::Slave)
@@ -890,7 +890,7 @@ fn a_batch_with_a_limit_waits_as_a_message_does_after_the_patience() {
 #[test]
 fn a_batch_counts_what_went_before_the_queue_was_found_broken() {
     use std::os::unix::fs::FileExt;
-    let segment = Name::new("review-broken");
+    let segment = Name::new("random-broken");
     let mut master = Endpoint::builder(&segment).role(Role::Master).queue_capacity(64).open().unwrap();
     let mut slave = Endpoint::slave(&segment).unwrap();
     // What the slave has consumed: more than was ever sent. The queue starts behind `ESHMData`, at 8576.

@@ -12,7 +12,7 @@ const SOON: Duration = Duration::from_secs(20);
 
 #[test]
 fn what_was_read_out_is_given_up_though_no_value_is_read() {
-    let segment = Name::new("review-files");
+    let segment = Name::new("give-up-files");
     let files = || {
         fs::read_dir("/proc/self/fd")
             .unwrap()
