@@ -100,7 +100,7 @@ typedef enum ESHMError ESHMError;
  * open, unless ESHMConfigEx.give_up is set.
  */
 typedef struct ESHMConfig {
-    const char* shm_name; /* 1 to 250 bytes of UTF-8 without ".."; each '/' becomes '_' */
+    const char* shm_name; /* 1 to 250 bytes of UTF-8 without ".."; '/' becomes '_', but not in eshm_init_ex */
     enum ESHMRole role;
     enum ESHMDisconnectBehavior disconnect_behavior;
     uint32_t stale_threshold_ms;          /* up to an hour; 0: an hour */
@@ -257,7 +257,7 @@ static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     return config;
 }
 
-/* Opens an endpoint; on failure *handle is NULL. */
+/* Opens an endpoint; on failure *handle is NULL. A name with a '/' is ESHM_ERROR_INVALID_PARAM. */
 ESHM_API int eshm_init_ex(const ESHMConfigEx* config, ESHMHandle** handle);
 
 /* Waits until the peer is there and alive. */
@@ -364,6 +364,14 @@ ESHM_API int eshm_send_batch(ESHMHandle* handle, const ESHMBuffer* messages, siz
  */
 ESHM_API int eshm_recv_batch(ESHMHandle* handle, void* buffer, size_t capacity, size_t* sizes, size_t most,
                              size_t* count, uint32_t timeout_ms);
+
+/*
+ * Text travels as UTF-8 with one NUL at its end: a C string with its NUL. Tells whether the `size` bytes of a
+ * message are such a text; *length is its length, without the NULs at its end, of which there may be none.
+ * ESHM_ERROR_INVALID_PARAM: it is not UTF-8, or has a NUL before its end. `length` may be NULL, and `message` if
+ * `size` is 0.
+ */
+ESHM_API int eshm_text_length(const void* message, size_t size, size_t* length);
 
 #ifdef __cplusplus
 }

@@ -131,8 +131,7 @@ impl Room {
     }
 }
 
-/// A segment's name, with each `/` replaced as ESHM 1.x does. A name without an end is followed only as far as a
-/// name can be long.
+/// A segment's name. A name without an end is followed only as far as a name can be long.
 ///
 /// # Safety
 /// If not NULL, `pointer` is to bytes up to a NUL, or to 251 bytes.
@@ -149,7 +148,6 @@ pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
         // SAFETY: no byte before this one was the NUL, and it is among the first 251.
         match unsafe { pointer.wrapping_add(name.len()).cast::<u8>().read() } {
             0 => break,
-            b'/' => name.push(b'_'),
             byte => name.push(byte),
         }
     }

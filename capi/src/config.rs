@@ -19,10 +19,16 @@ const HOUR: Duration = Duration::from_secs(3600);
 pub(crate) unsafe fn builder(config: &Config) -> Result<Builder> {
     // SAFETY: as promised.
     let name = unsafe { boundary::name(config.shm_name) }?;
+    // ESHM 1.x does so.
+    named(&name.replace('/', "_"), config)
+}
+
+/// The settings of a 1.x program, for the segment `name`.
+fn named(name: &str, config: &Config) -> Result<Builder> {
     let role = role(config.role)?;
     let use_threads = config.use_threads != 0;
     let disconnect = disconnect(config.disconnect_behavior)?;
-    let builder = Endpoint::builder(&name)
+    let builder = Endpoint::builder(name)
         .role(role)
         .stale_threshold(stale_threshold(config.stale_threshold_ms))
         .reconnect_timeout(millis(config.reconnect_wait_ms))
@@ -53,7 +59,8 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
     // SAFETY: the structure has this size, as was checked.
     let config = unsafe { boundary::get(config, "config") }?;
     // SAFETY: as promised.
-    let mut builder = unsafe { builder(&config.base) }?
+    let name = unsafe { boundary::name(config.base.shm_name) }?;
+    let mut builder = named(&name, &config.base)?
         .connect_timeout(millis(config.connect_timeout_ms))
         .heartbeat_interval(millis(config.heartbeat_interval_ms))
         .wait(wait_strategy(config.wait_strategy)?)

@@ -1,7 +1,7 @@
 //! ESHM for C: the functions of `include/eshm.h`.
 //!
 //! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]); the
-//! second is what 1.x has not ([`endpoint`], [`messages`]). This crate converts, checks what C hands over, and shares an endpoint
+//! second is what 1.x has not ([`endpoint`], [`messages`], [`text`]). This crate converts, checks what C hands over, and shares an endpoint
 //! among threads ([`ESHMHandle`]); everything else is the core's.
 //!
 //! Rust programs use the crate `eshm`.
@@ -14,5 +14,6 @@ pub mod error;
 mod handle;
 pub mod mailbox;
 pub mod messages;
+pub mod text;
 
 pub use handle::ESHMHandle;
