@@ -27,6 +27,7 @@ pub const LANGUAGES: &[Language] = &[
     Language { name: "rust", probe: &["cargo", "--version"], install: "apt-get install cargo", prepare: toolchain::rust },
     Language { name: "python", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python },
     Language { name: "cpp", probe: &["c++", "--version"], install: "apt-get install g++", prepare: toolchain::cpp },
+    Language { name: "c", probe: &["cc", "--version"], install: "apt-get install gcc", prepare: toolchain::c },
     Language { name: "go", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go },
 ];
 

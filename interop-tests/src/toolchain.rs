@@ -1,6 +1,6 @@
-//! Builds the peer programs with what is on the machine: cargo, python3, a C++ compiler, go.
+//! Builds the peer programs with what is on the machine: cargo, python3, compilers of C++ and C, go.
 //!
-//! Each language is built as an outside user would: the C++ peer against an installed prefix, the Python peer
+//! Each language is built as an outside user would: the C++ and C peers against an installed prefix, the Python peer
 //! from the installed wheel. A stamp over the sources makes a repeat instant; a lock lets several test programs
 //! ask at once.
 
@@ -270,6 +270,48 @@ pub(crate) fn compile_cpp(workshop: &Workshop, prefix: &Path, peer: &Path) -> Co
     compile.arg("-I").arg(prefix.join("include"));
     compile.args(CPP_PEER.map(|name| sources.join(name).with_extension("cpp")));
     compile.arg(prefix.join("lib/libeshm_cpp.a")).arg("-o").arg(peer).args(["-pthread", "-ldl"]);
+    compile
+}
+
+/// The C peer, compiled as an outside user would, as [`cpp`].
+///
+/// # Errors
+/// When a step fails.
+pub fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let prefix = workshop.folder().join("prefix");
+    let peer = workshop.folder().join("peer-c");
+    let mut install = Command::new(workshop.root.join("scripts/install.sh"));
+    install.args(["--only", "c", "--prefix"]).arg(&prefix);
+    let mut compile = compile_c(workshop, &prefix.join("include"), &prefix.join("lib/libeshm.a"), &peer);
+    compile.args(["-Wall", "-Wextra", "-Werror"]);
+    workshop.build("c", C_SOURCES, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// What the C peer is made of.
+pub(crate) const C_SOURCES: &[&str] = &[
+    "Cargo.toml",
+    "Cargo.lock",
+    "core/Cargo.toml",
+    "core/src",
+    "capi/Cargo.toml",
+    "capi/include",
+    "capi/src",
+    "scripts/install.sh",
+    "scripts/install_capi.sh",
+    "interop-tests/peers/c",
+];
+
+/// The command that makes the C peer with a folder of headers and a library.
+pub(crate) fn compile_c(workshop: &Workshop, headers: &Path, library: &Path, peer: &Path) -> Command {
+    let sources = workshop.root.join("interop-tests/peers/c");
+    let mut compile = Command::new("cc");
+    // The peer needs POSIX besides: pwrite, poll, getline.
+    compile.args(["-std=c11", "-D_POSIX_C_SOURCE=200809L", "-O2", "-I"]).arg(headers);
+    compile.arg(sources.join("bytes.c"));
+    // Its files are those of the C++ peer, and one more.
+    compile.args(CPP_PEER.map(|name| sources.join(name).with_extension("c")));
+    compile.arg(library).arg("-o").arg(peer).args(["-pthread", "-ldl", "-lm"]);
     compile
 }
 

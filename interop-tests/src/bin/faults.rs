@@ -43,7 +43,7 @@ enum Command {
         /// Only this pairing, as master:slave; may be given several times
         #[arg(long, value_name = "MASTER:SLAVE")]
         pairing: Vec<Pairing>,
-        /// Every pairing of languages instead of four
+        /// Every pairing of languages instead of five
         #[arg(long)]
         full: bool,
         /// Draw the faults and their moments from this number; at random if it is not given
@@ -88,7 +88,7 @@ fn point(name: &str) -> Result<&'static str> {
 
 /// Each language once as master and once as slave; or all pairings.
 fn pairings(full: bool) -> Vec<Pairing> {
-    let pairs = ["rust:cpp", "python:go", "cpp:python", "go:rust"];
+    let pairs = ["rust:cpp", "python:go", "cpp:c", "c:python", "go:rust"];
     if full { Pairing::all() } else { pairs.map(|pair| pair.parse().expect("languages of the table")).into() }
 }
 

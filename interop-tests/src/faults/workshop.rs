@@ -1,4 +1,4 @@
-//! Builds the peers of Rust, Python and C++ upon a core that has its crash points.
+//! Builds the peers of Rust, Python, C++ and C upon a core that has its crash points.
 
 use std::fs;
 use std::path::Path;
@@ -7,10 +7,10 @@ use std::process::Command;
 use anyhow::{Context, Result, bail};
 
 use crate::language::Language;
-use crate::toolchain::{CPP_PEER, Peers, Workshop};
+use crate::toolchain::{CPP_PEER, Peers, Workshop, compile_c};
 
 /// The languages that have crash points: those that are made of the core.
-pub(super) const LANGUAGES: [&str; 3] = ["rust", "python", "cpp"];
+pub(super) const LANGUAGES: [&str; 4] = ["rust", "python", "cpp", "c"];
 
 /// Prepares these languages' peers; those whose tools are missing are left out, as in [`Peers::prepare`].
 ///
@@ -23,6 +23,7 @@ pub(super) fn prepare(languages: &[&'static Language]) -> Result<Peers> {
         Ok(match language.name {
             "rust" => vec![folder.join("peer-rust")],
             "cpp" => vec![folder.join("peer-cpp")],
+            "c" => vec![folder.join("peer-c")],
             "python" => {
                 let path = format!("PYTHONPATH={}", folder.join("python").display());
                 let program = workshop.root().join("interop-tests/peers/python/main.py");
@@ -34,7 +35,7 @@ pub(super) fn prepare(languages: &[&'static Language]) -> Result<Peers> {
     })
 }
 
-/// All three at once, so that cargo builds the core once.
+/// All four at once, so that cargo builds the core once.
 fn build(workshop: &Workshop, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut cargo = Command::new("cargo");
@@ -47,19 +48,32 @@ fn build(workshop: &Workshop, folder: &Path) -> Result<()> {
         "--features",
         "interop-tests/crash-points",
     ]);
-    cargo.args(["interop-tests", "eshm-cpp", "eshm-py"].map(|package| format!("--package={package}")));
-    let products = ["peer-rust", "lib_eshm.so", "libeshm_cpp.a"].map(|name| workshop.programs().join(name));
+    cargo.args(
+        ["interop-tests", "eshm-cpp", "eshm-capi", "eshm-py"].map(|package| format!("--package={package}")),
+    );
+    let products = ["peer-rust", "lib_eshm.so", "libeshm_cpp.a", "libeshm_capi.a"]
+        .map(|name| workshop.programs().join(name));
     // Copied, since the next build of these packages replaces them.
     let mut copy = Command::new("cp");
     copy.args(products).arg(folder);
-    let peer = folder.join("peer-cpp");
-    let mut compile = Command::new("c++");
-    compile.args(["-std=c++17", "-O1", "-I", "cpp/include"]);
-    compile.args(CPP_PEER.map(|name| format!("interop-tests/peers/cpp/{name}.cpp")));
-    compile.arg(folder.join("libeshm_cpp.a")).arg("-o").arg(&peer).args(["-pthread", "-ldl", "-lm"]);
-    let sources =
-        ["Cargo.toml", "Cargo.lock", "core/Cargo.toml", "core/src", "cpp", "py", "interop-tests/peers"];
-    workshop.build("crash", &sources, &peer, &mut [cargo, copy, compile])?;
+    let mut cpp = Command::new("c++");
+    cpp.args(["-std=c++17", "-O1", "-I", "cpp/include"]);
+    cpp.args(CPP_PEER.map(|name| format!("interop-tests/peers/cpp/{name}.cpp")));
+    cpp.arg(folder.join("libeshm_cpp.a")).arg("-o").arg(folder.join("peer-cpp"));
+    cpp.args(["-pthread", "-ldl", "-lm"]);
+    let (library, peer) = (folder.join("libeshm_capi.a"), folder.join("peer-c"));
+    let c = compile_c(workshop, &workshop.root().join("capi/include"), &library, &peer);
+    let sources = [
+        "Cargo.toml",
+        "Cargo.lock",
+        "core/Cargo.toml",
+        "core/src",
+        "capi",
+        "cpp",
+        "py",
+        "interop-tests/peers",
+    ];
+    workshop.build("crash", &sources, &peer, &mut [cargo, copy, cpp, c])?;
     package(workshop.root(), folder)
 }
 

@@ -33,6 +33,7 @@ pub struct Kind {
 pub const KINDS: &[Kind] = &[
     Kind { name: "rust-asan", needs: (&["cargo", "--version"], "apt-get install cargo"), prepare: rust },
     Kind { name: "cpp-asan", needs: (&["c++", "--version"], "apt-get install g++"), prepare: cpp },
+    Kind { name: "c-asan", needs: (&["cc", "--version"], "apt-get install gcc"), prepare: c },
     Kind {
         name: "python",
         needs: (&["python3", "-c", "import ensurepip, venv"], "apt-get install python3 python3-venv"),
@@ -73,10 +74,11 @@ fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
-/// The C++ peer with its facade under AddressSanitizer and UndefinedBehaviorSanitizer; the core in it is not.
+/// AddressSanitizer and UndefinedBehaviorSanitizer, for C++ and C.
+const FLAGS: &str = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer";
+
+/// The C++ peer with its facade under [`FLAGS`]; the core in it is not.
 fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
-    const FLAGS: &str =
-        "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer";
     let (folder, peer) = (workshop.folder().join("cpp-asan"), workshop.folder().join("peer-cpp-asan"));
     let prefix = folder.join("prefix");
     let mut install = Command::new(workshop.root().join("scripts/install.sh"));
@@ -85,6 +87,18 @@ fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let mut compile = toolchain::compile_cpp(workshop, &prefix, &peer);
     compile.args(FLAGS.split(' '));
     workshop.build("cpp-asan", toolchain::CPP_SOURCES, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// The C peer under [`FLAGS`]; the library in it is not, but what it writes into the peer's heap is checked by that.
+fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    // Installs the library, too.
+    toolchain::c(workshop)?;
+    let (prefix, peer) = (workshop.folder().join("prefix"), workshop.folder().join("peer-c-asan"));
+    let (headers, library) = (prefix.join("include"), prefix.join("lib/libeshm.a"));
+    let mut compile = toolchain::compile_c(workshop, &headers, &library, &peer);
+    compile.args(FLAGS.split(' '));
+    workshop.build("c-asan", toolchain::C_SOURCES, &peer, &mut [compile])?;
     Ok(vec![peer])
 }
 

@@ -1,0 +1,25 @@
+// What a peer says on stdout: `READY`, and one JSON object per observation.
+#pragma once
+
+#include <stdint.h>
+#include <stdnoreturn.h>
+
+#include "bytes.h"
+
+// Something arrived that should not have, or did not: this side of the scenario did not hold. Says why, as
+// printf would, and ends the process.
+__attribute__((format(printf, 1, 2))) noreturn void broken(const char* reason, ...);
+
+// Says `READY`: the endpoint is attached.
+void ready(void);
+
+// Begins an observation, which is said by `say`:
+// `Bytes line = observation("sent"); with_number(&line, "number", number); say(&line);`
+Bytes observation(const char* observed);
+void with_number(Bytes* line, const char* key, uint64_t number);
+void with_code(Bytes* line, const char* key, int code);
+void with_text(Bytes* line, const char* key, const char* text);
+void say(Bytes* line);
+
+// Says an observation that has no other keys.
+void observe(const char* observed);

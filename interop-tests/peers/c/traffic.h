@@ -1,0 +1,17 @@
+// The scenarios in which the peers keep each other busy.
+#pragma once
+
+#include "main.h"
+
+// The master sends numbered messages and expects each back; the slave sends each back.
+void echo(ESHMHandle* endpoint, const Arguments* arguments);
+
+// The master writes values as fast as it can while the slave reads; then the other way round.
+void latest_value(ESHMHandle* endpoint, const Arguments* arguments);
+
+// Both sides send and receive at once.
+void both_directions(ESHMHandle* endpoint, const Arguments* arguments);
+
+// Both sides send and receive at once, and say so message by message, until a line or the end of stdin asks
+// them to stop: then each sends an empty message, and leaves when it has had the other's.
+void stream(ESHMHandle* endpoint, const Arguments* arguments);
