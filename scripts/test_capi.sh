@@ -35,7 +35,7 @@ check_format() {
         return
     fi
     say "clang-format"
-    find capi interop-tests/peers/legacy -name '*.[ch]' -print0 -o -name '*.cpp' -print0 |
+    find capi interop-tests/peers/{c,legacy} -name '*.[ch]' -print0 -o -name '*.cpp' -print0 |
         xargs --null clang-format --dry-run -Werror
 }
 
@@ -107,6 +107,8 @@ test_pkg_config() {
     "$work/old-program-static" >/dev/null
     cc -O2 "${strict[@]}" capi/examples/measure.c "${static[@]}" -o "$work/measure"
     LD_LIBRARY_PATH=$moved/lib "$work/measure" 0.05
+    # The kit runs it, with every other language's.
+    cc -std=c99 "${strict[@]}" capi/examples/hello.c "${flags[@]}" -o "$work/hello"
     ! ldd "$work/old-program-static" | grep libeshm || fail "the static program uses libeshm.so"
 }
 

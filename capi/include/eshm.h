@@ -368,8 +368,8 @@ ESHM_API int eshm_recv_batch(ESHMHandle* handle, void* buffer, size_t capacity, 
 /*
  * Text travels as UTF-8 with one NUL at its end: a C string with its NUL. Tells whether the `size` bytes of a
  * message are such a text; *length is its length, without the NULs at its end, of which there may be none.
- * ESHM_ERROR_INVALID_PARAM: it is not UTF-8, or has a NUL before its end. `length` may be NULL, and `message` if
- * `size` is 0.
+ * ESHM_ERROR_INVALID_PARAM: it is not UTF-8, or has a NUL before its end. `length` may be NULL, and `message`
+ * if `size` is 0.
  */
 ESHM_API int eshm_text_length(const void* message, size_t size, size_t* length);
 

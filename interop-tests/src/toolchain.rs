@@ -273,7 +273,7 @@ pub(crate) fn compile_cpp(workshop: &Workshop, prefix: &Path, peer: &Path) -> Co
     compile
 }
 
-/// The C peer, compiled as an outside user would, as [`cpp`].
+/// The C peer, compiled as an outside user would, as [`cpp`], and the example of the first exchange.
 ///
 /// # Errors
 /// When a step fails.
@@ -282,9 +282,13 @@ pub fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let peer = workshop.folder().join("peer-c");
     let mut install = Command::new(workshop.root.join("scripts/install.sh"));
     install.args(["--only", "c", "--prefix"]).arg(&prefix);
-    let mut compile = compile_c(workshop, &prefix.join("include"), &prefix.join("lib/libeshm.a"), &peer);
+    let (headers, library) = (prefix.join("include"), prefix.join("lib/libeshm.a"));
+    let mut hello = Command::new("cc");
+    hello.arg("-I").arg(&headers).arg("capi/examples/hello.c").arg(&library).arg("-o");
+    hello.arg(workshop.folder().join("hello-c")).args(["-pthread", "-ldl", "-lm"]);
+    let mut compile = compile_c(workshop, &headers, &library, &peer);
     compile.args(["-Wall", "-Wextra", "-Werror"]);
-    workshop.build("c", C_SOURCES, &peer, &mut [install, compile])?;
+    workshop.build("c", C_SOURCES, &peer, &mut [install, hello, compile])?;
     Ok(vec![peer])
 }
 
@@ -294,9 +298,7 @@ pub(crate) const C_SOURCES: &[&str] = &[
     "Cargo.lock",
     "core/Cargo.toml",
     "core/src",
-    "capi/Cargo.toml",
-    "capi/include",
-    "capi/src",
+    "capi",
     "scripts/install.sh",
     "scripts/install_capi.sh",
     "interop-tests/peers/c",

@@ -15,7 +15,7 @@ const COUNT: &str = "5";
 
 /// A language's demo: what it calls itself in its messages, and its command line. A program's path is relative to
 /// the repository, or, after a `@`, to cargo's target folder.
-const DEMOS: [(&str, &str, &[&str]); 4] = [
+const DEMOS: [(&str, &str, &[&str]); 5] = [
     ("rust", "Rust ", &["@debug/examples/hello", "ROLE", "NAME", COUNT]),
     (
         "python",
@@ -23,6 +23,7 @@ const DEMOS: [(&str, &str, &[&str]); 4] = [
         &["@interop/venv/bin/python", "examples/simple_ROLE.py", "NAME", "--interval", "0", "--count", COUNT],
     ),
     ("cpp", "", &["@interop/prefix/bin/eshm_demo", "ROLE", "NAME", "--count", COUNT]),
+    ("c", "C ", &["@interop/hello-c", "ROLE", "NAME", COUNT]),
     ("go", "Go ", &["@interop/hello-go", "-count", COUNT, "ROLE", "NAME"]),
 ];
 

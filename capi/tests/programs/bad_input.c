@@ -169,6 +169,17 @@ static void names(void) {
     CHECK_IS(eshm_destroy(handle), ESHM_SUCCESS);
 }
 
+/* Which eshm_init replaces, as ESHM 1.x did; in all other languages it is refused. */
+static void slash_in_a_name(void) {
+    ESHMConfigEx config = eshm_default_config_ex(segment);
+    ESHMHandle* handle;
+    strcat(segment, "/x");
+    config.base.role = ESHM_ROLE_MASTER;
+    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK(handle == NULL);
+    said(ESHM_ERROR_INVALID_PARAM, "contains '/'");
+}
+
 static void out_of_range(void) {
     int wrong[] = {-1, 3, 77, 0x7fffffff}, bad;
     size_t i;
@@ -324,6 +335,7 @@ int main(void) {
         {"NULL for any other pointer is INVALID_PARAM", null_pointers},
         {"a handle that was destroyed, or is none, is NOT_INITIALIZED", dead_handles},
         {"names: NULL, empty, without an end, '..', not UTF-8; the longest works", names},
+        {"'/' in a name is refused by eshm_init_ex", slash_in_a_name},
         {"enums out of range", out_of_range},
         {"any byte is a bool", any_byte_is_a_bool},
         {"structures of another version", newer_versions},

@@ -403,6 +403,23 @@ static void killed_borrower(void) {
     close_pair();
 }
 
+static void text(void) {
+    size_t length = 99;
+    CHECK_IS(eshm_text_length("pose", 5, &length), ESHM_SUCCESS);
+    CHECK_IS(length, 4);
+    CHECK_IS(eshm_text_length("pose", 4, &length), ESHM_SUCCESS);
+    CHECK_IS(length, 4);
+    CHECK_IS(eshm_text_length("\xc3\xa4\0\0", 4, &length), ESHM_SUCCESS);
+    CHECK_IS(length, 2);
+    CHECK_IS(eshm_text_length(NULL, 0, &length), ESHM_SUCCESS);
+    CHECK_IS(length, 0);
+    CHECK_IS(eshm_text_length("A\0K", 4, NULL), ESHM_ERROR_INVALID_PARAM);
+    CHECK(strstr(eshm_last_error(), "NUL at byte 1") != NULL);
+    CHECK_IS(eshm_text_length("A\xff", 3, NULL), ESHM_ERROR_INVALID_PARAM);
+    CHECK(strstr(eshm_last_error(), "not UTF-8 at byte 1") != NULL);
+    CHECK_IS(eshm_text_length(NULL, 1, NULL), ESHM_ERROR_INVALID_PARAM);
+}
+
 static void version(void) {
     int major = 0, minor, patch;
     CHECK_IS(sscanf(eshm_version(), "%d.%d.%d", &major, &minor, &patch), 3);
@@ -426,6 +443,7 @@ int main(void) {
         {"a master whose name leads to another segment is told", displaced},
         {"a goodbye comes after all that was sent", goodbye},
         {"what a killed borrower had not released is received again", killed_borrower},
+        {"a message is text, or is not", text},
         {"the version", version},
     };
     return RUN_CASES("messages", cases);
