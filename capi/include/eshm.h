@@ -352,8 +352,9 @@ typedef struct ESHMBuffer {
 } ESHMBuffer;
 
 /*
- * Sends `count` messages in order. `sent` may be NULL; it is set in any case: after a failure, to how many
- * were sent before it.
+ * Sends `count` messages in order. The timeout is for all of them together: ESHM_ERROR_TIMEOUT; if it is 0,
+ * what fits is sent: ESHM_ERROR_BUFFER_FULL if that is not all. `sent` may be NULL; it is set in any case:
+ * beside an error, to how many were sent before it.
  */
 ESHM_API int eshm_send_batch(ESHMHandle* handle, const ESHMBuffer* messages, size_t count, size_t* sent,
                              uint32_t timeout_ms);

@@ -3,7 +3,7 @@
 use std::ffi::{c_int, c_void};
 use std::time::{Duration, Instant};
 
-use eshm::{BatchError, Error, PeerState, Wait};
+use eshm::{Error, PeerState, Wait};
 
 use crate::abi::{Buffer, TIMEOUT_INFINITE};
 use crate::boundary::{self, Room, call};
@@ -334,29 +334,35 @@ pub unsafe extern "C" fn eshm_send_batch(
     })
 }
 
+/// Sends a batch within one time for all of it; `done` counts the messages that were sent.
 fn send_batch(handle: *mut ESHMHandle, batch: &[Checked], done: &mut usize, timeout_ms: u32) -> Result<()> {
     let handle = Handle::find(handle)?;
-    while *done < batch.len() {
-        {
-            let mut sending = handle.sending()?;
-            sending.check_free()?;
-            match sending.sender.try_send_many(&batch[*done..]) {
-                Ok(()) => *done = batch.len(),
-                Err(BatchError { sent, source }) => {
-                    *done += sent;
-                    // Otherwise there is something to wait for.
-                    if !source.is_transient() {
-                        return Err(source.into());
-                    }
-                }
-            }
+    in_time(&handle, timeout_ms, |sending, wait| match wait {
+        None => sending.send_some(batch, done).map(|()| Some(())),
+        Some(wait) => sending.send_more(batch, done, wait),
+    })
+}
+
+impl Sending {
+    /// Sends what there is room for of the rest of a batch, and says why that is not all.
+    fn send_some(&mut self, batch: &[Checked], done: &mut usize) -> eshm::Result<()> {
+        let outcome = self.sender.try_send_many(&batch[*done..]);
+        *done = outcome.as_ref().map_or_else(|error| *done + error.sent, |()| batch.len());
+        outcome.map_err(|error| error.source)
+    }
+
+    /// Waits a part of the time for room for the next message of a batch, and sends it and what fits behind it.
+    /// `Ok(None)`: some are left.
+    fn send_more(&mut self, batch: &[Checked], done: &mut usize, wait: &Wait) -> eshm::Result<Option<()>> {
+        if *done < batch.len() && !self.sender.send_part(batch[*done].as_ref(), wait, PART)? {
+            return Ok(None);
         }
-        if let Some(first) = batch.get(*done) {
-            send(&handle, first.as_ref(), timeout_ms)?;
-            *done += 1;
+        *done = batch.len().min(*done + 1);
+        match self.send_some(batch, done) {
+            Err(error) if !error.is_transient() => Err(error),
+            _ => Ok((*done == batch.len()).then_some(())),
         }
     }
-    Ok(())
 }
 
 /// The messages of a batch, checked.

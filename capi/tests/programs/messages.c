@@ -2,6 +2,8 @@
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 
+#include <pthread.h>
+
 #include "check.h"
 
 static ESHMHandle *master, *slave;
@@ -207,6 +209,43 @@ static void batches(void) {
     CHECK_IS(eshm_send_batch(master, out, 4, &sent, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
     CHECK_IS(sent, 2);
     CHECK_IS(eshm_send_batch(master, NULL, 0, NULL, 0), ESHM_SUCCESS);
+    close_pair();
+}
+
+/* Receives a message every 50 ms, until none comes any more. */
+static void* receive_slowly(void* count) {
+    char in[2000];
+    int code;
+    while ((code = eshm_recv(slave, in, sizeof in, NULL, 1000)) == ESHM_SUCCESS) {
+        ++*(size_t*)count;
+        pause_ms(50);
+    }
+    CHECK_IS(code, ESHM_ERROR_TIMEOUT);
+    return NULL;
+}
+
+static void batch_in_time(void) {
+    enum { COUNT = 40 };
+    static char bytes[2000];
+    ESHMBuffer out[COUNT];
+    size_t i, sent = 99, received = 0;
+    pthread_t receiver;
+    for (i = 0; i < COUNT; i++) {
+        out[i].data = bytes;
+        out[i].size = sizeof bytes;
+    }
+    open_pair(0, 4096);
+    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 0), ESHM_ERROR_BUFFER_FULL);
+    CHECK(sent > 0 && sent < COUNT);
+    for (i = 0; i < sent; i++)
+        CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_ERROR_NO_DATA);
+    /* Room for each message comes within the timeout, room for all of them after two seconds. */
+    CHECK_IS(pthread_create(&receiver, NULL, receive_slowly, &received), 0);
+    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 300), ESHM_ERROR_TIMEOUT);
+    CHECK_IS(pthread_join(receiver, NULL), 0);
+    CHECK(sent > 0 && sent < COUNT);
+    CHECK_IS(received, sent);
     close_pair();
 }
 
@@ -435,6 +474,7 @@ int main(void) {
         {"messages are built in place, with and without a queue", loan},
         {"a loan waits for room within its time", loan_waits},
         {"batches", batches},
+        {"a batch has one time, and says how many of its messages were sent", batch_in_time},
         {"sizes that were configured", sizes},
         {"what is known of peer and segment", information},
         {"messages, bytes, depths and waits are counted", counts},
