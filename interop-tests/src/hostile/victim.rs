@@ -90,7 +90,8 @@ fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
-/// The C peer under [`FLAGS`]; the library in it is not, but what it writes into the peer's heap is checked by that.
+/// The C peer under [`FLAGS`]; the library in it is not, but what it copies to the peer goes through a `memcpy` that is
+/// checked.
 fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     // Installs the library, too.
     toolchain::c(workshop)?;
