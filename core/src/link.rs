@@ -527,37 +527,46 @@ impl Link {
 
     /// Closes the endpoint, once. In a forked child it does nothing: the endpoint is the parent's.
     pub(crate) fn close(&self) {
-        if let Some(unlinked) = self.close_silently() {
-            let unreceived = self.unreceived();
-            tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
-            if let Err(error) = unlinked {
-                tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
-            }
+        if self.is_forked() {
+            return;
+        }
+        let Some(unlinked) = self.leave(&mut self.state(), &mut self.carry()) else { return };
+        monitor::forget(self);
+        let unreceived = self.unreceived();
+        tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
+        if let Err(error) = unlinked {
+            tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
         }
     }
 
-    /// As `close`, without a word: loggers may be gone when the process exits. `None`: it was closed already.
-    pub(crate) fn close_silently(&self) -> Option<std::io::Result<()>> {
+    /// As `close`, when the process exits: without a word, for loggers may be gone, and without waiting for what this
+    /// thread may hold itself.
+    pub(crate) fn close_at_exit(&self) {
         if self.is_forked() {
+            return;
+        }
+        let Some(mut state) = process::lock_at_exit(&self.state) else { return };
+        if let Some(mut carry) = process::lock_at_exit(&self.carry) {
+            // Whether the name could be removed interests nobody any more.
+            let _ = self.leave(&mut state, &mut carry);
+        }
+    }
+
+    /// `None`: it was closed already.
+    fn leave(&self, state: &mut State, carry: &mut Carry) -> Option<std::io::Result<()>> {
+        if self.is_closed() {
             return None;
         }
-        let unlinked = {
-            let mut state = self.state();
-            if self.is_closed() {
-                return None;
-            }
-            self.pump(&mut self.carry(), WHOLE);
-            self.unreceived_at_close.store(self.count_unreceived(&state), Ordering::Relaxed);
-            self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
-            let mut unlinked = Ok(());
-            if let Some(stand_in) = state.stand_in.take() {
-                unlinked = stand_in.leave(&self.name, self.config.auto_cleanup);
-            }
-            let left = state.attachment.leave(&self.name, self.config.auto_cleanup);
-            self.wake_own_threads(&state.attachment);
-            unlinked.and(left)
-        };
-        monitor::forget(self);
-        Some(unlinked)
+        self.pump(carry, WHOLE);
+        let unreceived = state.attachment.outgoing_depth() + carry.unreceived();
+        self.unreceived_at_close.store(unreceived, Ordering::Relaxed);
+        self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
+        let mut unlinked = Ok(());
+        if let Some(stand_in) = state.stand_in.take() {
+            unlinked = stand_in.leave(&self.name, self.config.auto_cleanup);
+        }
+        let left = state.attachment.leave(&self.name, self.config.auto_cleanup);
+        self.wake_own_threads(&state.attachment);
+        Some(unlinked.and(left))
     }
 }

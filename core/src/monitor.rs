@@ -6,6 +6,7 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::link::Link;
+use crate::process;
 
 static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { links: Vec::new(), arrivals: 0, running: false });
 static ARRIVAL: Condvar = Condvar::new();
@@ -62,12 +63,13 @@ pub(crate) fn publish_reads() {
     links.iter().for_each(|link| link.publish_reads());
 }
 
-/// Closes every endpoint of this process that nobody has closed.
-pub(crate) fn close_all() {
-    let links: Vec<_> = monitor().links.iter().filter_map(Weak::upgrade).collect();
-    for link in links {
-        // Whether the name could be removed interests nobody any more.
-        let _ = link.close_silently();
+/// Closes every endpoint of this process that nobody has closed, when it exits.
+pub(crate) fn close_all_at_exit() {
+    let Some(monitor) = process::lock_at_exit(&MONITOR) else { return };
+    for link in monitor.links.iter().filter_map(Weak::upgrade) {
+        link.close_at_exit();
+        // Dropping the last reference would take other locks.
+        std::mem::forget(link);
     }
 }
 

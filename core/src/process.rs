@@ -7,7 +7,8 @@
 use std::fs::File;
 use std::ops::Deref;
 use std::os::fd::{AsRawFd, OwnedFd, RawFd};
-use std::sync::{Mutex, MutexGuard, Once, PoisonError};
+use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
+use std::time::{Duration, Instant};
 
 use crate::sync::{AtomicU32, Ordering};
 
@@ -16,6 +17,8 @@ static FORKS: AtomicU32 = AtomicU32::new(0);
 /// The descriptors that hold locks.
 static LOCK_FDS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 static HOOKS: Once = Once::new();
+/// How long the exit hook waits for a lock: other threads hold one for the length of a few system calls.
+const EXIT_PATIENCE: Duration = Duration::from_millis(50);
 
 /// A stamp of this process: it differs in a forked child.
 #[inline]
@@ -137,5 +140,19 @@ extern "C" fn after_fork_in_child() {
 
 extern "C" fn at_exit() {
     // A panic must not meet the C library's frames, and there is nobody left to tell of it.
-    let _ = std::panic::catch_unwind(crate::monitor::close_all);
+    let _ = std::panic::catch_unwind(crate::monitor::close_all_at_exit);
+}
+
+/// Takes a lock while the process exits. `None`: it was not free in time. The thread that exits may hold it itself,
+/// below a signal handler that called `exit`; what is not said then, the kernel says by freeing the seat's lock.
+pub(crate) fn lock_at_exit<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
+    let until = Instant::now() + EXIT_PATIENCE;
+    loop {
+        match mutex.try_lock() {
+            Ok(guard) => return Some(guard),
+            Err(TryLockError::Poisoned(poisoned)) => return Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) if Instant::now() >= until => return None,
+            Err(TryLockError::WouldBlock) => std::thread::yield_now(),
+        }
+    }
 }
