@@ -5,7 +5,7 @@
 use std::process::ExitCode;
 
 use interop_tests::language::{Language, Pairing};
-use interop_tests::life::{Plan, hunt};
+use interop_tests::life::{Plan, hunt, pairings};
 use interop_tests::toolchain::Peers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -14,13 +14,13 @@ fn main() -> ExitCode {
     // A hunt has workers of its own.
     arguments.test_threads.get_or_insert(1);
     let languages: Vec<&Language> =
-        Pairing::ours().iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
+        pairings().iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
     let peers: &Peers = Box::leak(Box::new(if arguments.list {
         Peers::default()
     } else {
         Peers::prepare(&languages).expect("peers are built")
     }));
-    let trials = Pairing::ours().into_iter().map(|pairing| trial(peers, pairing)).collect();
+    let trials = pairings().into_iter().map(|pairing| trial(peers, pairing)).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 

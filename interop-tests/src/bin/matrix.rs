@@ -116,9 +116,9 @@ impl Life {
 
 /// Runs the life test; success is that something was played and nothing failed.
 fn live(arguments: &Arguments) -> Result<ExitCode> {
-    let mut pairings = arguments.pairings(Pairing::ours().into_iter());
-    if let Some(old) = pairings.iter().find(|pairing| pairing.is_legacy()) {
-        return Ok(refuse(&format!("{old}: the life test is not for ESHM 1.x")));
+    let mut pairings = arguments.pairings(life::pairings().into_iter());
+    if let Some(other) = pairings.iter().find(|pairing| !life::plays(pairing)) {
+        return Ok(refuse(&format!("{other}: the life test is neither for ESHM 1.x nor for C")));
     }
     let missing =
         |pairing: &Pairing| [pairing.master, pairing.slave].into_iter().find(|one| !toolchain::present(one));

@@ -44,7 +44,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { pairings: Pairing::ours(), seed: 1, steps: None, programs: 84, seconds: None, replay: None }
+        Plan { pairings: super::pairings(), seed: 1, steps: None, programs: 84, seconds: None, replay: None }
     }
 }
 

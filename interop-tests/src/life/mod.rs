@@ -27,6 +27,7 @@ use std::time::Duration;
 
 use anyhow::{Result, bail};
 
+use crate::language::Pairing;
 use crate::scenario::Stage;
 
 /// How long what is owed at a program's end may take. Generous: it is there to tell late from never.
@@ -34,6 +35,16 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 
 /// How many programs of how many steps a matrix plays per pairing, when nothing else is asked for.
 const PROGRAMS: u64 = 20;
+
+/// Whether a pairing has what the life test asks of it: the C peer has none of its commands, and ESHM 1.x no messages.
+pub fn plays(pairing: &Pairing) -> bool {
+    !pairing.is_legacy() && [pairing.master, pairing.slave].iter().all(|language| language.name != "c")
+}
+
+/// Every pairing that plays.
+pub fn pairings() -> Vec<Pairing> {
+    Pairing::ours().into_iter().filter(plays).collect()
+}
 
 /// The scenario `life` of the matrix: the corpus and a few programs with one pairing.
 ///
