@@ -116,11 +116,13 @@ impl Board<'_> {
         }
         state.next += 1;
         let index = (number % pairings) as usize;
-        let Some(round) = (number / pairings).checked_sub(1) else {
+        let Some(drawn) = number.checked_sub(pairings) else {
             return Some((index, Shift::Given(first.to_vec())));
         };
+        let round = drawn / pairings;
         let left = if self.plan.seconds.is_some() { SHIFT } else { self.plan.programs - round * SHIFT };
-        let seed = self.plan.seed.wrapping_add(round * SHIFT);
+        // No two pairings play the same programs.
+        let seed = self.plan.seed.wrapping_add(drawn * SHIFT);
         Some((index, Shift::Drawn { seed, count: left.min(SHIFT) }))
     }
 
