@@ -378,7 +378,9 @@ impl Model {
             _ => {
                 let little = verb.longest().is_some_and(|longest| longest <= 300);
                 let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
-                let room = little && queued && way.taken.is_empty() && way.pending.len() < 4;
+                let waiting = way.pending.iter().map(|message| way.texts[message.number].len() / 2);
+                let few = way.pending.len() < 4 && waiting.sum::<usize>() < 1000;
+                let room = little && queued && way.taken.is_empty() && few;
                 way.loan.is_none() && (gone || room)
             }
         }
