@@ -272,13 +272,19 @@ impl Model {
         if !seat.may_hold.contains(&to) {
             seat.may_hold.push(to);
         }
+        // What only the receiver holds stays with it.
+        let own = [&seat.holds[..], &seat.may_hold[..]].concat();
+        let carried = |message: &&mut Message| match message.home {
+            Home::In(id) => own.contains(&id),
+            Home::Moving => true,
+        };
         let way = &mut self.ways[side as usize];
-        for message in &mut way.pending {
+        for message in way.pending.iter_mut().filter(carried) {
             message.home = Home::Moving;
             message.sure &= way.texts[message.number].len() as u64 / 2 <= limit;
         }
-        for taken in way.taken.iter_mut().chain(&mut way.value) {
-            taken.home = Home::Moving;
+        for other in way.taken.iter_mut().chain(&mut way.value).filter(carried) {
+            other.home = Home::Moving;
         }
     }
 

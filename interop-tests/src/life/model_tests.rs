@@ -130,6 +130,19 @@ fn a_removed_name_is_no_loss_while_one_end_lives() {
 }
 
 #[test]
+fn a_master_carries_over_only_what_lies_where_it_was() {
+    let mut model = open();
+    send(&mut model, Master);
+    model.ended(Master, End::Close);
+    model.opened(Master, Opening::default());
+    let text = send(&mut model, Slave);
+    comes(&mut model, Master, &text).expect("so the slave has moved");
+    model.unlinked();
+    model.ended(Slave, End::Close);
+    assert_eq!(model.owed(Master), None, "only the slave had the first master's message");
+}
+
+#[test]
 fn a_refusal_needs_a_reason() {
     let mut model = open();
     let refused = |model: &mut Model, code| {
