@@ -90,15 +90,13 @@ func (e *Endpoint) attach(replaced *link) error {
 		return err
 	}
 	first := e.link
-	if replaced != nil {
-		// What a broken segment holds cannot be found.
-		if _, err := replaced.outQueue.resume(); err == nil {
-			first = replaced
-			e.link.epoch = first.epoch + 1
-			first.retain()
-			e.send.leave(first)
-			e.moved.Store(true)
-		}
+	// What a broken segment holds cannot be found.
+	if replaced != nil && replaced.outQueueIsSound() {
+		first = replaced
+		e.link.epoch = first.epoch + 1
+		first.retain()
+		e.send.leave(first)
+		e.moved.Store(true)
 	}
 	first.retain()
 	e.recv.attach(first)

@@ -190,6 +190,15 @@ func (l *link) messageInMailbox() bool {
 	return l.holdsMessage.Load() && !l.peerWasLegacy() && !l.out.free()
 }
 
+// outQueueIsSound tells whether the outgoing queue, if there is one, can be resumed.
+func (l *link) outQueueIsSound() bool {
+	if !l.hasQueues() {
+		return true
+	}
+	_, err := l.outQueue.resume()
+	return err == nil
+}
+
 // outgoingDepth is how many messages of the outgoing direction were not released.
 func (l *link) outgoingDepth() uint64 {
 	depth := uint64(0)

@@ -38,12 +38,10 @@ func (e *Endpoint) reconnect() {
 // moveTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
 // false for a segment whose queue is broken: then nothing has changed. mu is held.
 func (e *Endpoint) moveTo(next *link) bool {
-	if next.hasQueues() {
-		if _, err := next.outQueue.resume(); err != nil {
-			_ = next.leave(false)
-			next.release()
-			return false
-		}
+	if !next.outQueueIsSound() {
+		_ = next.leave(false)
+		next.release()
+		return false
 	}
 	old := e.link
 	_ = old.leave(false) // it removes no name

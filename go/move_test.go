@@ -189,6 +189,18 @@ func TestMasterThatReplacesMovesWhatBothEndsLeft(t *testing.T) {
 	mustRecv(t, second, "answer")
 }
 
+func TestMasterReplacesASegmentWithoutQueues(t *testing.T) {
+	name := freshName(t)
+	first := open(t, name, Master, WithQueueCapacity(0), WithKeep())
+	mustSend(t, first, "to the next slave")
+	_ = first.Close()
+	second := open(t, name, Master, WithQueueCapacity(8192))
+	mustSend(t, second, "and this")
+	slave := open(t, name, Slave)
+	mustRecv(t, slave, "to the next slave")
+	mustRecv(t, slave, "and this")
+}
+
 func TestSlaveFindsAMasterAfterItsPatience(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)

@@ -177,6 +177,9 @@ impl<H: Lender> Half<H> {
             None => self.wait_for_slot(py)?,
         };
         if slot.lease.is_some() {
+            if self.is_forked() {
+                return Err(self.forked());
+            }
             self.end_lease_for_use(&mut slot)?;
         }
         match slot.half {
