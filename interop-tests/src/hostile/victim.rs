@@ -148,7 +148,10 @@ impl<'a> Victim<'a> {
         ensure!(took < limit + ALLOWANCE, "{call:.40} took {took:?}, and was to take {limit:?}");
         if let Observation::Error { code, message } = &answer {
             // Not: a name or a setting of ours (-1), a closed or a forked endpoint (-14, -18), a panic (-99).
-            ensure!(matches!(code, -3..=-2 | -13..=-10 | -17..=-15 | -19), "{call:.40}: error {code}, {message}");
+            ensure!(
+                matches!(code, -3..=-2 | -13..=-10 | -17..=-15 | -19),
+                "{call:.40}: error {code}, {message}"
+            );
         }
         Ok(answer)
     }
