@@ -85,6 +85,10 @@ fn send_records<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> 
     let records = Records::of(&array)?;
     let mut sent = 0;
     for start in (0..records.count()).step_by(CHUNK) {
+        // A chunk that fits at once does not look at the time.
+        if start > 0 && limit.timeout != Some(Duration::ZERO) {
+            limit.check(endpoint).map_err(|failure| tell_sent(slf.py(), failure, sent))?;
+        }
         let end = records.count().min(start + CHUNK);
         let messages: Vec<_> = (start..end).map(|index| records.get(index)).collect();
         let settle = |message: &&[u8]| Cow::Owned(message.to_vec());
