@@ -17,6 +17,8 @@ use crate::wait::{Deadline, Fences, Wait};
 
 /// Hints between two looks for room.
 const LOOK_PAUSES: u32 = 8;
+/// How many messages of a batch with a time-out go between two looks at the time.
+const CHUNK: usize = 1024;
 /// How often a sender looks that waits for the carry-over: for room in a segment that is not its own yet.
 const CARRY_POLL: Duration = Duration::from_millis(1);
 
@@ -175,8 +177,13 @@ impl Sender {
         let mut sent = 0;
         while sent < messages.len() {
             // What stands in the way of the next one is found below, where it is waited for as by `send`.
-            sent += self.send_some(&messages[sent..]).unwrap_or(0);
+            sent += self.send_some(&messages[sent..messages.len().min(sent + CHUNK)]).unwrap_or(0);
             let Some(next) = messages.get(sent) else { break };
+            if sent > 0 && deadline.left().is_none() {
+                // Room that keeps coming does not prolong the time.
+                let source = self.side.timeout("room for the whole batch", deadline);
+                return Err(BatchError { sent, source });
+            }
             let left = timeout.map(|_| deadline.left().unwrap_or_default());
             match self.send_until(next.as_ref(), left) {
                 Ok(()) => sent += 1,

@@ -313,6 +313,26 @@ fn a_batch_has_one_deadline_and_says_how_many_went() {
 }
 
 #[test]
+fn room_that_keeps_coming_does_not_prolong_a_batch() {
+    let segment = Name::new("moves-batch-time");
+    let mut master = open(&segment, Role::Master);
+    let mut slave = open(&segment, Role::Slave);
+    let drain = std::thread::spawn(move || {
+        let (mut received, mut ended) = (0, false);
+        while !ended {
+            received += slave.recv_many(1000, |bytes| ended |= bytes.is_empty()).unwrap();
+        }
+        received
+    });
+    // Far more than can go in that time.
+    let batch = vec![[1u8; 8]; 8_000_000];
+    let error = master.send_many_timeout(&batch, Duration::from_millis(20)).unwrap_err();
+    assert_eq!(error.source.code(), -10);
+    master.send(b"").unwrap();
+    assert_eq!(drain.join().unwrap(), error.sent + 1);
+}
+
+#[test]
 fn statistics_see_messages() {
     let segment = Name::new("moves-stats");
     let mut master = open(&segment, Role::Master);
