@@ -144,6 +144,8 @@ def test_the_umask_decides_who_may_open_the_segment(name: str, spawn: Spawn) -> 
     )
     for mode in ("0o644", "0o666", "0o600"):
         expect_line(child, mode)
+    # Its last close comes after its last line.
+    assert child.wait(PATIENCE) == 0
 
 
 def test_the_heartbeat_does_not_slow_down(name: str) -> None:
