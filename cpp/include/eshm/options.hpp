@@ -50,7 +50,8 @@ enum class PeerState : std::uint8_t {
 [[nodiscard]] ESHM_CPP_API std::string_view to_string(PeerState state) noexcept;
 
 /// A length of time, made from any `std::chrono::duration`: `5ms`, `std::chrono::duration<double>{0.005}`.
-/// What does not fit 64 bits of nanoseconds (292 years) becomes `forever` instead of overflowing.
+/// What does not fit 64 bits of nanoseconds (292 years) becomes `forever` instead of overflowing;
+/// not-a-number is less than every time.
 class Duration {
   public:
     template <class Rep, class Period>
@@ -66,10 +67,12 @@ class Duration {
     static constexpr std::chrono::nanoseconds saturated(std::chrono::duration<Rep, Period> time) noexcept {
         using std::chrono::nanoseconds;
         using Wide = std::chrono::duration<double, std::nano>;
-        if (Wide{time} >= Wide{nanoseconds::max()}) {
+        const double wide = Wide{time}.count();
+        if (wide >= Wide{nanoseconds::max()}.count()) {
             return nanoseconds::max();
         }
-        if (Wide{time} <= Wide{nanoseconds::min()}) {
+        // Also false for not-a-number, which no integer can hold.
+        if (!(wide > Wide{nanoseconds::min()}.count())) {
             return nanoseconds::min();
         }
         return std::chrono::duration_cast<nanoseconds>(time);
