@@ -1,12 +1,13 @@
 //! ESHM for C: the functions of `include/eshm.h`.
 //!
 //! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]); the
-//! second is what 1.x has not ([`endpoint`], [`messages`], [`text`]). This crate converts, checks what C hands over, and shares an endpoint
-//! among threads ([`ESHMHandle`]); everything else is the core's.
+//! second is what 1.x has not ([`endpoint`], [`messages`], [`batch`], [`text`]). This crate converts, checks what C hands
+//! over, and shares an endpoint among threads ([`ESHMHandle`]); everything else is the core's.
 //!
 //! Rust programs use the crate `eshm`.
 
 pub mod abi;
+pub mod batch;
 mod boundary;
 mod config;
 pub mod endpoint;

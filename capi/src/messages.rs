@@ -1,11 +1,11 @@
-//! Messages that are not lost, loans and batches: what ESHM 1.x has not.
+//! Messages that are not lost, and loans: what ESHM 1.x has not.
 
 use std::ffi::{c_int, c_void};
 use std::time::{Duration, Instant};
 
 use eshm::{Error, PeerState, Wait};
 
-use crate::abi::{Buffer, TIMEOUT_INFINITE};
+use crate::abi::TIMEOUT_INFINITE;
 use crate::boundary::{self, Room, call};
 use crate::error::{Failure, NO_DATA, Result};
 use crate::handle::{ESHMHandle, Handle, Held, PART, Receiving, Sending, limit};
@@ -49,7 +49,7 @@ fn send(handle: &Handle, bytes: &[u8], timeout_ms: u32) -> Result<()> {
 }
 
 /// Does something that needs room, within a time, or says why not.
-fn in_time<T>(
+pub(crate) fn in_time<T>(
     handle: &Handle,
     timeout_ms: u32,
     mut attempt: impl FnMut(&mut Sending, Option<&Wait>) -> eshm::Result<Option<T>>,
@@ -179,7 +179,7 @@ pub extern "C" fn eshm_release(handle: *mut ESHMHandle) -> c_int {
 }
 
 /// Receives within a time, or says why not.
-fn received<T>(
+pub(crate) fn received<T>(
     handle: &Handle,
     timeout_ms: u32,
     attempt: impl FnMut(&mut Receiving, Option<&Wait>) -> Result<Option<T>>,
@@ -190,7 +190,7 @@ fn received<T>(
 
 /// What became of a message that was to be copied.
 #[derive(Clone, Copy)]
-enum Copied {
+pub(crate) enum Copied {
     /// It was, and has this size.
     Whole(usize),
     /// It stays, and needs this much.
@@ -198,13 +198,13 @@ enum Copied {
 }
 
 impl Copied {
-    fn size(self) -> usize {
+    pub(crate) fn size(self) -> usize {
         match self {
             Copied::Whole(size) | Copied::TooLong(size) => size,
         }
     }
 
-    fn fits(self, room: Room) -> Result<usize> {
+    pub(crate) fn fits(self, room: Room) -> Result<usize> {
         match self {
             Copied::Whole(size) => Ok(size),
             Copied::TooLong(size) => Err(too_small(size, room.size)),
@@ -229,7 +229,7 @@ impl Receiving {
     }
 
     /// Copies the next message and releases it, if it fits.
-    fn copy_next(&mut self, room: Room, wait: Option<&Wait>) -> Result<Option<Copied>> {
+    pub(crate) fn copy_next(&mut self, room: Room, wait: Option<&Wait>) -> Result<Option<Copied>> {
         self.end_borrow();
         let Some(bytes) = self.next(wait)? else { return Ok(None) };
         let size = bytes.len();
@@ -291,148 +291,6 @@ pub extern "C" fn eshm_loan_drop(handle: *mut ESHMHandle) -> c_int {
         let mut sending = handle.sending()?;
         sending.end_loan()?;
         sending.sender.forget_loan();
-        Ok(())
-    })
-}
-
-/// A message of a batch, which was checked.
-#[repr(transparent)]
-struct Checked(Buffer);
-
-impl AsRef<[u8]> for Checked {
-    fn as_ref(&self) -> &[u8] {
-        if self.0.size == 0 {
-            return &[];
-        }
-        // SAFETY: it is to `size` bytes, as the caller of `eshm_send_batch` promises; that it is not NULL, and the
-        // size possible, was checked there.
-        unsafe { std::slice::from_raw_parts(self.0.data.cast(), self.0.size) }
-    }
-}
-
-/// `eshm_send_batch`.
-///
-/// # Safety
-/// If `count` is not 0, `messages` is NULL or to `count` aligned `ESHMBuffer`s, each with `data` as for
-/// [`eshm_send_ex`]; `sent` is NULL or to a `size_t`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eshm_send_batch(
-    handle: *mut ESHMHandle,
-    messages: *const Buffer,
-    count: usize,
-    sent: *mut usize,
-    timeout_ms: u32,
-) -> c_int {
-    call(|| {
-        let mut done = 0;
-        // SAFETY: as promised.
-        let batch = unsafe { batch(messages, count) };
-        let outcome = batch.and_then(|batch| send_batch(handle, batch, &mut done, timeout_ms));
-        // SAFETY: as promised.
-        unsafe { boundary::put(sent, done) };
-        outcome
-    })
-}
-
-/// Sends a batch within one time for all of it; `done` counts the messages that were sent.
-fn send_batch(handle: *mut ESHMHandle, batch: &[Checked], done: &mut usize, timeout_ms: u32) -> Result<()> {
-    let handle = Handle::find(handle)?;
-    in_time(&handle, timeout_ms, |sending, wait| match wait {
-        None => sending.send_some(batch, done).map(|()| Some(())),
-        Some(wait) => sending.send_more(batch, done, wait),
-    })
-}
-
-impl Sending {
-    /// Sends what there is room for of the rest of a batch, and says why that is not all.
-    fn send_some(&mut self, batch: &[Checked], done: &mut usize) -> eshm::Result<()> {
-        let outcome = self.sender.try_send_many(&batch[*done..]);
-        *done = outcome.as_ref().map_or_else(|error| *done + error.sent, |()| batch.len());
-        outcome.map_err(|error| error.source)
-    }
-
-    /// Waits a part of the time for room for the next message of a batch, and sends it and what fits behind it.
-    /// `Ok(None)`: some are left.
-    fn send_more(&mut self, batch: &[Checked], done: &mut usize, wait: &Wait) -> eshm::Result<Option<()>> {
-        if *done < batch.len() && !self.sender.send_part(batch[*done].as_ref(), wait, PART)? {
-            return Ok(None);
-        }
-        *done = batch.len().min(*done + 1);
-        match self.send_some(batch, done) {
-            Err(error) if !error.is_transient() => Err(error),
-            _ => Ok((*done == batch.len()).then_some(())),
-        }
-    }
-}
-
-/// The messages of a batch, checked.
-///
-/// # Safety
-/// As [`eshm_send_batch`], for as long as the result is used.
-unsafe fn batch<'a>(messages: *const Buffer, count: usize) -> Result<&'a [Checked]> {
-    if count == 0 {
-        return Ok(&[]);
-    }
-    boundary::not_null(messages, "messages")?;
-    boundary::check_size(count.saturating_mul(size_of::<Buffer>()), "messages")?;
-    if !messages.is_aligned() {
-        return Err(Failure::invalid("messages is not aligned as an array of ESHMBuffer is"));
-    }
-    // SAFETY: `count` buffers, the caller promises; `Checked` is a `Buffer`.
-    let batch = unsafe { std::slice::from_raw_parts(messages.cast::<Checked>(), count) };
-    for Checked(message) in batch {
-        if message.size > 0 {
-            boundary::not_null(message.data, "messages[].data")?;
-            boundary::check_size(message.size, "messages[].data")?;
-        }
-    }
-    Ok(batch)
-}
-
-/// `eshm_recv_batch`.
-///
-/// # Safety
-/// If `capacity` is not 0, `buffer` is NULL or to `capacity` bytes; if `most` is not 0, `sizes` is NULL or to `most`
-/// `size_t`s; `count` is NULL or to a `size_t`.
-#[unsafe(no_mangle)]
-pub unsafe extern "C" fn eshm_recv_batch(
-    handle: *mut ESHMHandle,
-    buffer: *mut c_void,
-    capacity: usize,
-    sizes: *mut usize,
-    most: usize,
-    count: *mut usize,
-    timeout_ms: u32,
-) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(count, "count")?;
-        // SAFETY: as promised.
-        unsafe { boundary::put(count, 0) };
-        if most == 0 {
-            return Ok(());
-        }
-        boundary::not_null(sizes, "sizes")?;
-        // SAFETY: as promised.
-        let room = unsafe { Room::new(buffer, capacity, "buffer") }?;
-        // SAFETY: `index` is less than `most`, wherever this is called.
-        let put_size = |index: usize, size| unsafe { boundary::put(sizes.wrapping_add(index), size) };
-
-        let first = received(&handle, timeout_ms, |receiving, wait| receiving.copy_next(room, wait))?;
-        put_size(0, first.size());
-        let mut used = first.fits(room)?;
-        let mut copied = 1;
-        let mut receiving = handle.receiving()?;
-        // A failure here concerns a message of a later call, which will tell.
-        while copied < most
-            && let Ok(Some(Copied::Whole(size))) = receiving.copy_next(room.rest(used), None)
-        {
-            put_size(copied, size);
-            used += size;
-            copied += 1;
-        }
-        // SAFETY: as promised.
-        unsafe { boundary::put(count, copied) };
         Ok(())
     })
 }

@@ -249,6 +249,29 @@ static void batch_in_time(void) {
     close_pair();
 }
 
+static void batch_with_room(void) {
+    /* All of them fit, so there is room at each look; to put them there takes far longer than the time. */
+    enum { COUNT = 65536, SIZE = 200 };
+    static char bytes[SIZE], in[SIZE];
+    ESHMBuffer* out = malloc(COUNT * sizeof *out);
+    size_t i, sent = 0, rest = 0;
+    CHECK(out != NULL);
+    for (i = 0; i < COUNT; i++) {
+        out[i].data = bytes;
+        out[i].size = sizeof bytes;
+    }
+    open_pair(0, (size_t)16 << 20);
+    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 1), ESHM_ERROR_TIMEOUT);
+    CHECK(sent > 0 && sent < COUNT);
+    CHECK_IS(eshm_send_batch(master, out + sent, COUNT - sent, &rest, ESHM_TIMEOUT_INFINITE), ESHM_SUCCESS);
+    CHECK_IS(sent + rest, COUNT);
+    for (i = 0; i < COUNT; i++)
+        CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 0), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 0), ESHM_ERROR_NO_DATA);
+    close_pair();
+    free(out);
+}
+
 static void sizes(void) {
     char* value = malloc(100000);
     char* in = malloc(100000);
@@ -475,6 +498,7 @@ int main(void) {
         {"a loan waits for room within its time", loan_waits},
         {"batches", batches},
         {"a batch has one time, and says how many of its messages were sent", batch_in_time},
+        {"room for all of a batch does not prolong its time", batch_with_room},
         {"sizes that were configured", sizes},
         {"what is known of peer and segment", information},
         {"messages, bytes, depths and waits are counted", counts},
