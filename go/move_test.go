@@ -319,6 +319,22 @@ func TestBatchSaysHowManyWent(t *testing.T) {
 	}
 }
 
+func TestRoomDoesNotProlongABatch(t *testing.T) {
+	master, _ := pair(t, WithQueueCapacity(1<<20))
+	// All of them fit, and the time is over.
+	batch := make([][]byte, 4096)
+	over, cancel := context.WithDeadline(context.Background(), time.Now())
+	defer cancel()
+	sent, err := master.SendMany(over, batch)
+	if sent != batchChunk {
+		t.Errorf("%d were sent, expected %d", sent, batchChunk)
+	}
+	expectKind(t, "SendMany", err, ErrTimeout)
+	if rest, err := master.SendMany(context.Background(), batch[sent:]); sent+rest != len(batch) || err != nil {
+		t.Error(rest, err)
+	}
+}
+
 func TestStatisticsSeeMessages(t *testing.T) {
 	master, slave := pair(t)
 	for range 5 {

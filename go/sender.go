@@ -21,6 +21,9 @@ const (
 
 const waitForRoom = "room for a message, or the reading of the one before,"
 
+// batchChunk is how many messages of a batch go between two looks at its context.
+const batchChunk = 1024
+
 // sender is the sending half of an endpoint. Its mutex is held for moments only, never while waiting.
 type sender struct {
 	endpoint                *Endpoint
@@ -94,13 +97,20 @@ func (e *Endpoint) Send(ctx context.Context, message []byte) error {
 }
 
 // SendMany sends messages in order, waiting as [Endpoint.Send] does, and returns how many were sent, also beside an
-// error. The context's deadline is that of the whole batch: when it has passed, what fits is sent all the same. When the
-// process is killed meanwhile, the messages sent before are received, and no part of another.
+// error. The context is that of the whole batch: room that keeps coming does not prolong its time. If that has passed
+// before, the first messages are sent if they fit. When the process is killed meanwhile, the messages sent before are
+// received, and no part of another.
 func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error) {
-	sent := 0
+	sent, since := 0, time.Now()
 	err := e.send.await(ctx, func(s *sender) (bool, error) {
 		for sent < len(messages) {
-			if short := s.directMany(messages[sent:]); short > 0 {
+			if sent > 0 {
+				deadline, _ := ctx.Deadline()
+				if err := e.overdue(ctx, deadline, waitForRoom, since); err != nil {
+					return false, err
+				}
+			}
+			if short := s.directMany(messages[sent:min(sent+batchChunk, len(messages))]); short > 0 {
 				sent += short
 				continue
 			}

@@ -134,6 +134,15 @@ func (e *Endpoint) wake(word *atomic.Uint32) {
 	e.counts.wakeups.Add(1)
 }
 
+// overdue says so when a call's time is over; the zero deadline is none.
+func (e *Endpoint) overdue(ctx context.Context, deadline time.Time, what string, since time.Time) error {
+	if ctx.Err() == nil && (deadline.IsZero() || time.Now().Before(deadline)) {
+		return nil
+	}
+	e.counts.timeouts.Add(1)
+	return failContext(ctx, e.name, what, since)
+}
+
 // futile says why it is not worth waiting any longer, if it is not. A call with a deadline waits until then, whatever
 // becomes of the peer, for a peer may come back.
 func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string, since time.Time) error {
@@ -141,9 +150,8 @@ func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string,
 	if !timed && limit > 0 {
 		deadline, timed = since.Add(limit), true
 	}
-	if ctx.Err() != nil || timed && !time.Now().Before(deadline) {
-		e.counts.timeouts.Add(1)
-		return failContext(ctx, e.name, what, since)
+	if err := e.overdue(ctx, deadline, what, since); err != nil {
+		return err
 	}
 	switch state, gaveUp := e.examinePeer(); {
 	case timed:
