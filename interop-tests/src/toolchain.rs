@@ -236,9 +236,9 @@ pub fn python_asyncio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
 pub(crate) const CPP_PEER: [&str; 9] =
     ["main", "commands", "flood", "journal", "ledger", "life", "observe", "payload", "traffic"];
 
-/// Those of the C peer, which the life test does not know.
-const C_PEER: [&str; 9] =
-    ["main", "bytes", "commands", "flood", "journal", "ledger", "observe", "payload", "traffic"];
+/// Those of the C peer.
+const C_PEER: [&str; 10] =
+    ["main", "bytes", "commands", "flood", "journal", "ledger", "life", "observe", "payload", "traffic"];
 
 /// The C++ peer, compiled as an outside user would: against the installed prefix, with nothing of the source
 /// tree on the include path.

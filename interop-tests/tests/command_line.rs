@@ -121,9 +121,10 @@ fn the_life_test_refuses_what_it_does_not_know() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("dance.life");
     std::fs::write(&program, "master open\nslave dance\n").unwrap();
-    let wrong: [(&[&str], &str); 4] = [
+    let wrong: [(&[&str], &str); 5] = [
         (&["--seed", "seven"], "'seven'"),
         (&["--pairing", "rust:cobol"], "cobol"),
+        (&["--pairing", "rust:legacy-1.2"], "the life test is not for ESHM 1.x"),
         (&["--replay", program.to_str().unwrap()], "line 2: there is no step \"dance\""),
         (&["--replay", "no-such-file"], "no-such-file"),
     ];

@@ -4,35 +4,20 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "life.h"
 #include "observe.h"
 #include "payload.h"
 
-// A command and what belongs to it.
-typedef struct Words {
-    size_t count;
-    const char* at[4];
-} Words;
+bool is(const Words* words, const char* verb) { return strcmp(words->at[0], verb) == 0; }
 
-static Words split(char* line) {
-    Words words = {0};
-    char* rest = NULL;
-    for (char* word = strtok_r(line, " \n", &rest); word && words.count < sizeof words.at / sizeof *words.at;
-         word = strtok_r(NULL, " \n", &rest)) {
-        words.at[words.count++] = word;
-    }
-    return words;
-}
-
-static bool is(const Words* words, const char* verb) { return strcmp(words->at[0], verb) == 0; }
-
-static const char* word(const Words* words, size_t index) {
+const char* word(const Words* words, size_t index) {
     if (index >= words->count) {
         broken("%.80s: a word is missing", words->at[0]);
     }
     return words->at[index];
 }
 
-static uint64_t number(const Words* words, size_t index) {
+uint64_t number(const Words* words, size_t index) {
     uint64_t number = 0;
     if (!parse_number(word(words, index), &number)) {
         broken("%.80s is no number", words->at[index]);
@@ -40,37 +25,74 @@ static uint64_t number(const Words* words, size_t index) {
     return number;
 }
 
-static unsigned char digit(const Words* words, size_t index, char digit) {
+static unsigned char digit(const char* word, char digit) {
     static const char digits[] = "0123456789abcdef";
     const char* found = strchr(digits, digit);
     if (digit == '\0' || !found) {
-        broken("%.80s is not hexadecimal", words->at[index]);
+        broken("%.80s is not hexadecimal", word);
     }
     return (unsigned char)(found - digits);
 }
 
-// Hexadecimal; `-` stands for no bytes at all. To be discarded.
-static Bytes bytes(const Words* words, size_t index) {
+Bytes bytes(const Words* words, size_t index) { return decode(word(words, index)); }
+
+Bytes decode(const char* hexadecimal) {
     Bytes result = {0};
     append_string(&result, "");
-    for (const char* at = word(words, index); *at != '-' && *at; at += 2) {
+    for (const char* at = hexadecimal; *at != '-' && *at; at += 2) {
         const unsigned char byte =
-            (unsigned char)(digit(words, index, at[0]) << 4 | digit(words, index, at[1]));
+            (unsigned char)(digit(hexadecimal, at[0]) << 4 | digit(hexadecimal, at[1]));
         append_bytes(&result, &byte, 1);
     }
     return result;
 }
 
-static void with_hex(Bytes* line, const void* message, size_t size) {
+Bytes hex(const void* message, size_t size) {
     const char digits[] = "0123456789abcdef";
     const unsigned char* bytes = message;
-    Bytes hex = {0};
-    append_string(&hex, "");
+    Bytes result = {0};
+    append_string(&result, "");
     for (size_t index = 0; index < size; ++index) {
-        append_bytes(&hex, (const char[]){digits[bytes[index] >> 4], digits[bytes[index] & 15]}, 2);
+        append_bytes(&result, (const char[]){digits[bytes[index] >> 4], digits[bytes[index] & 15]}, 2);
     }
-    with_text(line, "hex", hex.data);
-    discard(&hex);
+    return result;
+}
+
+bool is_name(const Bytes* name) {
+    if (name->data && strlen(name->data) == name->size) {
+        return true;
+    }
+    // No C string: what the library would be given is another name.
+    Bytes line = observation("error");
+    with_code(&line, "code", ESHM_ERROR_INVALID_PARAM);
+    with_text(&line, "message", "a name contains a NUL");
+    say(&line);
+    return false;
+}
+
+void observe_opened(ESHMHandle** endpoint, ESHMHandle* opened) {
+    if (*endpoint) {
+        must(eshm_destroy(*endpoint));
+    }
+    *endpoint = opened;
+    Bytes line = observation("opened");
+    with_text(&line, "role", role_name(role(opened)));
+    with_number(&line, "data_size", info(opened).data_size);
+    say(&line);
+}
+
+static void with_hex(Bytes* line, const void* message, size_t size) {
+    Bytes text = hex(message, size);
+    with_text(line, "hex", text.data);
+    discard(&text);
+}
+
+void observe_content(const void* message, size_t size, uint64_t skipped, uint64_t generation) {
+    Bytes line = observation("message");
+    with_hex(&line, message, size);
+    with_number(&line, "skipped", skipped);
+    with_number(&line, "generation", generation);
+    say(&line);
 }
 
 // A command's time-out, or none at all when the command names none.
@@ -78,8 +100,7 @@ static uint32_t timeout(const Words* words, size_t index) {
     return index < words->count ? (uint32_t)number(words, index) : ESHM_TIMEOUT_INFINITE;
 }
 
-// Says what became of a call that brings nothing.
-static void observe_result(int code) {
+void observe_result(int code) {
     if (code == ESHM_SUCCESS) {
         observe("ok");
     } else {
@@ -87,8 +108,7 @@ static void observe_result(int code) {
     }
 }
 
-// Says what became of a call that was to bring a message, and brought none.
-static void observe_absence(int code) {
+void observe_absence(int code) {
     if (code == ESHM_ERROR_NO_DATA || code == ESHM_ERROR_TIMEOUT) {
         observe("nothing");
     } else {
@@ -108,24 +128,11 @@ static void answer_open(const Words* words, ESHMHandle** endpoint, const Argumen
         arguments.has_size = words->count > 3;
         arguments.size = arguments.has_size ? number(words, 3) : 0;
     }
-    if (name.data && strlen(name.data) < name.size) {
-        // No C string: what the library would be given is another name.
-        Bytes line = observation("error");
-        with_code(&line, "code", ESHM_ERROR_INVALID_PARAM);
-        with_text(&line, "message", "a name contains a NUL");
-        say(&line);
-    } else {
+    if (words->count == 1 || is_name(&name)) {
         ESHMHandle* opened = NULL;
         const int code = open_endpoint(&arguments, &opened);
         if (code == ESHM_SUCCESS) {
-            if (*endpoint) {
-                must(eshm_destroy(*endpoint));
-            }
-            *endpoint = opened;
-            Bytes line = observation("opened");
-            with_text(&line, "role", role_name(role(opened)));
-            with_number(&line, "data_size", info(opened).data_size);
-            say(&line);
+            observe_opened(endpoint, opened);
         } else {
             observe_error(code);
         }
@@ -180,20 +187,12 @@ static bool put(const Words* words, ESHMHandle* endpoint) {
     return true;
 }
 
-static void observe_message(const Bytes* message, uint64_t skipped, uint64_t generation) {
-    Bytes line = observation("message");
-    with_hex(&line, message->data, message->size);
-    with_number(&line, "skipped", skipped);
-    with_number(&line, "generation", generation);
-    say(&line);
-}
-
 static void answer_read(ESHMHandle* endpoint, uint32_t timeout) {
     Bytes value = {0};
     uint64_t skipped = 0;
     const int code = read_value(endpoint, timeout, &value, &skipped);
     if (code == ESHM_SUCCESS) {
-        observe_message(&value, skipped, info(endpoint).generation);
+        observe_content(value.data, value.size, skipped, info(endpoint).generation);
     } else {
         observe_absence(code);
     }
@@ -214,7 +213,7 @@ static void answer_recv(ESHMHandle* endpoint, uint32_t timeout) {
     const ESHMInfo found = info(endpoint);
     // Released before it is told of: who hears of it finds the segment without it.
     must(eshm_release(endpoint));
-    observe_message(&message, found.skipped - skipped, found.generation);
+    observe_content(message.data, message.size, found.skipped - skipped, found.generation);
     discard(&message);
 }
 
@@ -249,7 +248,8 @@ static bool get(const Words* words, ESHMHandle* endpoint) {
         answer_read(endpoint, timeout(words, 1));
     } else if (is(words, "try-recv")) {
         answer_recv(endpoint, 0);
-    } else if (is(words, "recv")) {
+    } else if (is(words, "recv") || is(words, "cancel-recv")) {
+        // A call ends by its time, or with its endpoint.
         answer_recv(endpoint, timeout(words, 1));
     } else if (is(words, "recv-text")) {
         answer_recv_text(endpoint);
@@ -264,7 +264,10 @@ static void answer_close(ESHMHandle** endpoint) {
     *endpoint = NULL;
 }
 
-static void answer(const Words* words, ESHMHandle** endpoint, const Arguments* arguments) {
+static void answer(const Words* words, ESHMHandle** endpoint, Hands* hands, const Arguments* arguments) {
+    if (answer_life(hands, words, endpoint)) {
+        return;
+    }
     if (is(words, "open")) {
         answer_open(words, endpoint, arguments);
     } else if (is(words, "close")) {
@@ -280,17 +283,34 @@ static void answer(const Words* words, ESHMHandle** endpoint, const Arguments* a
     }
 }
 
+// Appends the words of a line, and returns them.
+static Words split(char* line, Bytes* list) {
+    Words words = {0};
+    char* rest = NULL;
+    cut(list, 0);
+    for (const char* word = strtok_r(line, " \n", &rest); word; word = strtok_r(NULL, " \n", &rest)) {
+        append_bytes(list, &word, sizeof word);
+        ++words.count;
+    }
+    words.at = (const char**)(void*)list->data;
+    return words;
+}
+
 void commands(const Arguments* arguments) {
     ESHMHandle* endpoint = NULL;
+    Hands hands = {0};
     char* line = NULL;
     size_t capacity = 0;
+    Bytes list = {0};
+    append_string(&list, "");
     while (getline(&line, &capacity, stdin) > 0) {
-        const Words words = split(line);
+        const Words words = split(line, &list);
         if (words.count == 0) {
             broken("a line without a command");
         }
-        answer(&words, &endpoint, arguments);
+        answer(&words, &endpoint, &hands, arguments);
     }
+    discard(&list);
     free(line);
     if (endpoint) {
         must(eshm_destroy(endpoint));

@@ -3,5 +3,38 @@
 
 #include "main.h"
 
+// A command and what belongs to it: pointers into its line.
+typedef struct Words {
+    size_t count;
+    const char** at;
+} Words;
+
 // Answers commands until stdin ends, then closes the endpoint.
 void commands(const Arguments* arguments);
+
+// Whether the command is this one.
+bool is(const Words* words, const char* verb);
+
+// A word, which may be missing from a line that is no command: that ends the process, as the next ones do.
+const char* word(const Words* words, size_t index);
+uint64_t number(const Words* words, size_t index);
+
+// Hexadecimal; `-` stands for no bytes at all. To be discarded.
+Bytes bytes(const Words* words, size_t index);
+Bytes decode(const char* hexadecimal);
+Bytes hex(const void* message, size_t size);
+
+// Whether bytes are a C string; if not, says that no segment has such a name.
+bool is_name(const Bytes* name);
+
+// Replaces what is open, and observes what was opened.
+void observe_opened(ESHMHandle** endpoint, ESHMHandle* opened);
+
+// Observes a message that stays what and where it is.
+void observe_content(const void* message, size_t size, uint64_t skipped, uint64_t generation);
+
+// Says what became of a call that brings nothing.
+void observe_result(int code);
+
+// Says what became of a call that was to bring a message, and brought none.
+void observe_absence(int code);

@@ -76,6 +76,16 @@ void with_text(Bytes* line, const char* key, const char* text) {
     append_quoted(line, text);
 }
 
+void with_texts(Bytes* line, const char* key, const Bytes* texts, size_t count) {
+    append_key(line, key);
+    append_string(line, "[");
+    for (size_t index = 0; index < count; ++index) {
+        append_string(line, index > 0 ? "," : "");
+        append_quoted(line, texts[index].data);
+    }
+    append_string(line, "]");
+}
+
 void say(Bytes* line) {
     append_string(line, "}");
     say_line(line);

@@ -19,6 +19,7 @@ Bytes observation(const char* observed);
 void with_number(Bytes* line, const char* key, uint64_t number);
 void with_code(Bytes* line, const char* key, int code);
 void with_text(Bytes* line, const char* key, const char* text);
+void with_texts(Bytes* line, const char* key, const Bytes* texts, size_t count);
 void say(Bytes* line);
 
 // Says an observation that has no other keys.

@@ -118,7 +118,7 @@ impl Life {
 fn live(arguments: &Arguments) -> Result<ExitCode> {
     let mut pairings = arguments.pairings(life::pairings().into_iter());
     if let Some(other) = pairings.iter().find(|pairing| !life::plays(pairing)) {
-        return Ok(refuse(&format!("{other}: the life test is neither for ESHM 1.x nor for C")));
+        return Ok(refuse(&format!("{other}: the life test is not for ESHM 1.x")));
     }
     let missing =
         |pairing: &Pairing| [pairing.master, pairing.slave].into_iter().find(|one| !toolchain::present(one));

@@ -2,8 +2,10 @@
 
 use super::program::{Act, Verb};
 
-/// Languages and the words of [`Act`]s that their peers answer with `unsupported`.
+/// Languages, the words of [`Act`]s that their peers answer with `unsupported`, and what else they cannot do.
 const LACKS: &[(&str, &[&str])] = &[
+    // The library has no observer, and releases what is held before it looks for more.
+    ("c", &["observe", "look-while-holding"]),
     // A Go program cannot fork; its package has no observer.
     ("go", &["fork", "observe"]),
     // The face has no batch of its own that waits, and a wait of it that is cancelled may not have looked yet.
@@ -35,6 +37,11 @@ impl Abilities {
             event => event.event().unwrap_or_default(),
         };
         !self.lacks.contains(&word)
+    }
+
+    /// Whether a message stays held while its receiver looks for another, or for a value, or is refused.
+    pub fn holds_on(&self) -> bool {
+        !self.lacks.contains(&"look-while-holding")
     }
 
     /// Whether a call finds what is there, however short its time is.

@@ -56,6 +56,9 @@ impl Model {
     pub fn answers(&mut self, side: Side, verb: Verb, said: &Observation, late: bool) -> Result<()> {
         self.seat(side).busy = None;
         let from = side.other();
+        if self.ways[from as usize].lets_go && verb.looks() {
+            self.ways[from as usize].taken.clear();
+        }
         let lent = !self.ways[from as usize].taken.is_empty() || self.ways[side as usize].loan.is_some();
         match (verb, said) {
             (_, Observation::Unsupported) if lent => self.sent(side, verb, 0),
@@ -350,7 +353,7 @@ impl Model {
 
 /// Whether the call receives one message.
 fn receives(verb: Verb) -> bool {
-    matches!(verb, Verb::Recv { .. } | Verb::TryRecv | Verb::CancelRecv { .. } | Verb::Hold { .. })
+    verb.receives() && !matches!(verb, Verb::RecvMany { .. })
 }
 
 /// The number of a message, after comparing all of it with what was offered.

@@ -36,14 +36,14 @@ pub const LIMIT: Duration = Duration::from_secs(5);
 /// How many programs of how many steps a matrix plays per pairing, when nothing else is asked for.
 const PROGRAMS: u64 = 20;
 
-/// Whether a pairing has what the life test asks of it: the C peer has none of its commands, and ESHM 1.x no messages.
+/// Whether a pairing has what the life test asks of it: ESHM 1.x has no messages.
 pub fn plays(pairing: &Pairing) -> bool {
-    !pairing.is_legacy() && [pairing.master, pairing.slave].iter().all(|language| language.name != "c")
+    !pairing.is_legacy()
 }
 
 /// Every pairing that plays.
 pub fn pairings() -> Vec<Pairing> {
-    Pairing::ours().into_iter().filter(plays).collect()
+    Pairing::ours()
 }
 
 /// The scenario `life` of the matrix: the corpus and a few programs with one pairing.

@@ -76,6 +76,8 @@ pub(super) struct Way {
     pub pending: VecDeque<Message>,
     /// Received and not released: received again after a kill.
     pub taken: Vec<Message>,
+    /// Whether the receiver releases what it holds whenever it looks for a message or a value.
+    pub lets_go: bool,
     /// The number of a message that is being built in place.
     pub loan: Option<usize>,
     /// The numbers of all messages that came.
@@ -114,6 +116,13 @@ pub struct Model {
 }
 
 impl Model {
+    /// A model in which the master, and the slave, let what they hold go whenever they look for more.
+    pub fn of(lets_go: [bool; 2]) -> Model {
+        let way = |lets_go| Way { lets_go, ..Way::default() };
+        // Each direction is named by its sender.
+        Model { ways: [way(lets_go[1]), way(lets_go[0])], ..Model::default() }
+    }
+
     pub(super) fn seat(&mut self, side: Side) -> &mut Seat {
         &mut self.seats[side as usize]
     }
@@ -172,7 +181,7 @@ impl Model {
         let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
         let incoming = &mut self.ways[side.other() as usize];
         let again = std::mem::take(&mut incoming.taken);
-        let alone = again.len() == 1 && end == End::Kill && queued && !may_release(busy);
+        let alone = again.len() == 1 && end == End::Kill && queued && !may_release(busy, incoming.lets_go);
         if end != End::Close {
             again.iter().for_each(|message| {
                 incoming.came.remove(&message.number);
@@ -352,9 +361,9 @@ impl Model {
                 settled && (self.stand_in || seat.sends_to == self.named)
             }
             Act::Finish => running && seat.busy.is_some(),
-            Act::Begin(verb) => running && self.fits(side, verb) && is_bounded(verb),
+            Act::Begin(verb) => running && self.fits(side, verb) && verb.is_bounded(),
             Act::Call(verb) => {
-                running && self.fits(side, verb) && (is_bounded(verb) || self.ends(side, verb))
+                running && self.fits(side, verb) && (verb.is_bounded() || self.ends(side, verb))
             }
         }
     }
@@ -377,8 +386,9 @@ impl Model {
         let gone = seat.peer_ended && !peer.open;
         match verb {
             Verb::Recv { .. } => {
-                let lent = !self.ways[side.other() as usize].taken.is_empty();
-                !lent && (gone || self.is_visible(side.other(), self.first_sure(side.other())))
+                let incoming = &self.ways[side.other() as usize];
+                let free = incoming.taken.is_empty() || incoming.lets_go;
+                free && (gone || self.is_visible(side.other(), self.first_sure(side.other())))
             }
             // Little enough to find room, whatever the sizes are.
             _ => {
@@ -411,18 +421,8 @@ fn taken_at_most(busy: Option<Verb>, end: End, queued: bool) -> u64 {
 }
 
 /// Whether a call that the end has interrupted may have released what was held.
-fn may_release(busy: Option<Verb>) -> bool {
-    matches!(
-        busy,
-        Some(
-            Verb::Release
-                | Verb::Recv { .. }
-                | Verb::TryRecv
-                | Verb::CancelRecv { .. }
-                | Verb::RecvMany { .. }
-                | Verb::Hold { .. }
-        )
-    )
+fn may_release(busy: Option<Verb>, lets_go: bool) -> bool {
+    busy.is_some_and(|verb| verb == Verb::Release || verb.receives() || lets_go && verb.looks())
 }
 
 /// So many of the messages that are certain may be gone, in their order.
@@ -434,12 +434,4 @@ fn doubt(pending: &mut VecDeque<Message>, mut most: u64) {
         most -= 1;
         message.sure = false;
     }
-}
-
-/// Whether a call ends by itself, whatever happens.
-fn is_bounded(verb: Verb) -> bool {
-    !matches!(
-        verb,
-        Verb::Send { wait: None, .. } | Verb::SendMany { wait: None, .. } | Verb::Recv { wait: None }
-    )
 }

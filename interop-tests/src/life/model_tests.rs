@@ -99,14 +99,34 @@ fn a_killed_masters_segment_keeps_everything() {
 fn what_was_held_at_a_kill_comes_again() {
     let mut model = open();
     let text = send(&mut model, Master);
-    let hold = Verb::Hold { wait: 1 };
-    model.begins(Slave, hold);
-    let said = Observation::Message { hex: text.clone(), skipped: 0, generation: 1 };
-    model.answers(Slave, hold, &said, false).unwrap();
+    hold(&mut model, &text);
     model.ended(Slave, End::Kill);
     model.opened(Slave, Opening::default());
     assert!(nothing(&mut model.clone(), Slave).is_err());
     comes(&mut model, Slave, &text).unwrap();
+}
+
+/// The slave receives this message in place, and keeps it.
+fn hold(model: &mut Model, hex: &str) {
+    let hold = Verb::Hold { wait: 1 };
+    model.begins(Slave, hold);
+    let said = Observation::Message { hex: hex.to_owned(), skipped: 0, generation: 1 };
+    model.answers(Slave, hold, &said, false).unwrap();
+}
+
+#[test]
+fn what_was_held_is_released_by_a_look_where_the_library_does_so() {
+    for lets_go in [false, true] {
+        let mut model = Model::of([false, lets_go]);
+        model.opened(Master, Opening::default());
+        model.opened(Slave, Opening::default());
+        let text = send(&mut model, Master);
+        hold(&mut model, &text);
+        nothing(&mut model, Slave).unwrap();
+        model.ended(Slave, End::Kill);
+        model.opened(Slave, Opening::default());
+        assert_eq!(comes(&mut model, Slave, &text).is_err(), lets_go);
+    }
 }
 
 #[test]

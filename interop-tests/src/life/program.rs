@@ -127,6 +127,31 @@ impl Verb {
         }
     }
 
+    /// Whether it receives messages.
+    pub fn receives(self) -> bool {
+        matches!(
+            self,
+            Verb::Recv { .. }
+                | Verb::TryRecv
+                | Verb::CancelRecv { .. }
+                | Verb::RecvMany { .. }
+                | Verb::Hold { .. }
+        )
+    }
+
+    /// Whether it looks for messages, or for a value.
+    pub fn looks(self) -> bool {
+        self.receives() || matches!(self, Verb::TryRead | Verb::Read { .. })
+    }
+
+    /// Whether it ends by itself, whatever happens.
+    pub fn is_bounded(self) -> bool {
+        !matches!(
+            self,
+            Verb::Send { wait: None, .. } | Verb::SendMany { wait: None, .. } | Verb::Recv { wait: None }
+        )
+    }
+
     fn parse(words: &[&str]) -> Result<Verb> {
         Ok(match *words {
             ["write", longest] => Verb::Write { longest: number(longest)? },

@@ -61,7 +61,7 @@ impl<'a> Troupe<'a> {
     /// What the model does not allow, or a peer that ended, hung, or said nonsense.
     pub fn play(&mut self, program: &Program, coverage: &mut Coverage) -> Result<usize, Failure> {
         let segment = Segment::fresh("life");
-        let model = Model::default();
+        let model = Model::of(self.abilities().map(|abilities| !abilities.holds_on()));
         let mut play = Play { troupe: self, segment: &segment, model, since: Instant::now(), repeats: false };
         let played = play.program(program, coverage).and_then(|steps| {
             play.finale()?;

@@ -60,11 +60,8 @@ impl Scenario {
         SCENARIOS.iter().chain(legacy::SCENARIOS)
     }
 
-    /// Whether this is one that a pairing can play: ESHM 1.x has its own, and C has no life yet.
+    /// Whether this is one that a pairing can play: ESHM 1.x has its own.
     pub fn suits(&self, pairing: &Pairing) -> bool {
-        if self.name == "life" && !life::plays(pairing) {
-            return false;
-        }
         pairing.is_legacy() == legacy::SCENARIOS.iter().any(|scenario| scenario.name == self.name)
     }
 

@@ -1,0 +1,342 @@
+#include "life.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "observe.h"
+
+// Takes one setting over. False if there is none of this name, or its value is none.
+static bool set_option(ESHMConfigEx* config, const char* key, const char* word) {
+    if (strcmp(key, "role") == 0) {
+        ESHMRole role;
+        const bool known = parse_role(word, &role);
+        config->base.role = known ? role : config->base.role;
+        return known;
+    }
+    uint64_t value = 0;
+    if (!parse_number(word, &value)) {
+        return false;
+    }
+    if (strcmp(key, "data_size") == 0) {
+        config->data_size = value;
+    } else if (strcmp(key, "queue_capacity") == 0) {
+        config->queue_capacity = value > 0 ? value : ESHM_NO_QUEUE;
+    } else if (strcmp(key, "stale_ms") == 0) {
+        config->base.stale_threshold_ms = (uint32_t)value;
+    } else if (strcmp(key, "patience_ms") == 0) {
+        config->base.reconnect_wait_ms = (uint32_t)value;
+    } else if (strcmp(key, "reconnect_ms") == 0) {
+        config->base.reconnect_retry_interval_ms = (uint32_t)value;
+    } else if (strcmp(key, "connect_ms") == 0) {
+        config->connect_timeout_ms = (uint32_t)value;
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// Opens an endpoint with settings, `key=value` each.
+static void open_with(const Words* words, ESHMHandle** endpoint) {
+    Bytes name = {0};
+    ESHMConfigEx config = eshm_default_config_ex("");
+    config.base.max_reconnect_attempts = 0;
+    for (size_t index = 1; index < words->count; ++index) {
+        const char* setting = words->at[index];
+        const char* equals = strchr(setting, '=');
+        Bytes key = {0};
+        append_bytes(&key, setting, equals ? (size_t)(equals - setting) : strlen(setting));
+        const char* value = equals ? equals + 1 : "";
+        if (strcmp(key.data, "name") == 0) {
+            discard(&name);
+            name = decode(value);
+        } else if (!set_option(&config, key.data, value)) {
+            broken("%.80s is no setting", setting);
+        }
+        discard(&key);
+    }
+    observe("opening");
+    if (is_name(&name)) {
+        config.base.shm_name = name.data;
+        ESHMHandle* opened = NULL;
+        const int code = eshm_init_ex(&config, &opened);
+        if (code == ESHM_SUCCESS) {
+            ready();
+            observe_opened(endpoint, opened);
+        } else {
+            observe_error(code);
+        }
+    }
+    discard(&name);
+}
+
+// Gives everything back, before the endpoint is closed.
+static void drop(Hands* hands, ESHMHandle* endpoint) {
+    if (hands->held) {
+        must(eshm_release(endpoint));
+    }
+    if (hands->loan) {
+        must(eshm_loan_drop(endpoint));
+    }
+    *hands = (Hands){0};
+}
+
+static void leave(Hands* hands, ESHMHandle** endpoint) {
+    uint64_t unreceived = 0;
+    int code = ESHM_SUCCESS;
+    if (*endpoint) {
+        drop(hands, *endpoint);
+        code = eshm_close(*endpoint, &unreceived);
+        *endpoint = NULL;
+    }
+    if (code == ESHM_SUCCESS) {
+        Bytes line = observation("closed");
+        with_number(&line, "unreceived", unreceived);
+        say(&line);
+    } else {
+        observe_error(code);
+    }
+}
+
+// Room for so many elements, zero-initialised. To be freed.
+static void* elements(size_t count, size_t size) {
+    void* room = calloc(count + 1, size);
+    if (!room) {
+        broken("there is no memory for %zu elements", count);
+    }
+    return room;
+}
+
+// Frees an array of bytes, and what they are.
+static void discard_all(Bytes* all, size_t count) {
+    for (size_t index = 0; index < count; ++index) {
+        discard(&all[index]);
+    }
+    free(all);
+}
+
+// Sends messages at once: what there is room for in time; `-` waits without limit.
+static void send_many(const Words* words, ESHMHandle* endpoint) {
+    const uint32_t wait =
+        strcmp(word(words, 1), "-") == 0 ? ESHM_TIMEOUT_INFINITE : (uint32_t)number(words, 1);
+    const size_t count = words->count - 2;
+    Bytes* contents = elements(count, sizeof *contents);
+    ESHMBuffer* messages = elements(count, sizeof *messages);
+    for (size_t index = 0; index < count; ++index) {
+        contents[index] = bytes(words, index + 2);
+        messages[index] = (ESHMBuffer){contents[index].data, contents[index].size};
+    }
+    size_t sent = 0;
+    const int code = eshm_send_batch(endpoint, messages, count, &sent, wait);
+    Bytes line = observation("count");
+    with_number(&line, "count", sent);
+    with_code(&line, "code", code);
+    with_text(&line, "message", code == ESHM_SUCCESS ? "" : eshm_last_error());
+    say(&line);
+    free(messages);
+    discard_all(contents, count);
+}
+
+// Says which messages came: they lie one behind the other.
+static void observe_messages(const char* buffer, const size_t* sizes, size_t count) {
+    Bytes* texts = elements(count, sizeof *texts);
+    for (size_t index = 0; index < count; ++index) {
+        texts[index] = hex(buffer, sizes[index]);
+        buffer += sizes[index];
+    }
+    Bytes line = observation("messages");
+    with_texts(&line, "hex", texts, count);
+    say(&line);
+    discard_all(texts, count);
+}
+
+static void recv_many(const Words* words, ESHMHandle* endpoint) {
+    const size_t most = number(words, 1);
+    const uint32_t wait = (uint32_t)number(words, 2);
+    size_t* sizes = elements(most, sizeof *sizes);
+    Bytes buffer = {0};
+    size_t capacity = most * info(endpoint).max_message;
+    size_t count = 0;
+    int code = ESHM_ERROR_BUFFER_TOO_SMALL;
+    while (code == ESHM_ERROR_BUFFER_TOO_SMALL) {
+        void* room = reserve(&buffer, capacity);
+        code = eshm_recv_batch(endpoint, room, capacity, sizes, most, &count, wait);
+        // A segment that it moves to meanwhile may have longer messages: the first one stays if it does not
+        // fit.
+        capacity = most * sizes[0];
+    }
+    if (code == ESHM_SUCCESS || code == ESHM_ERROR_NO_DATA || code == ESHM_ERROR_TIMEOUT) {
+        observe_messages(buffer.data, sizes, count);
+    } else {
+        observe_error(code);
+    }
+    discard(&buffer);
+    free(sizes);
+}
+
+// Borrows room for a message, and fills it.
+static void lend(Hands* hands, const Words* words, ESHMHandle* endpoint) {
+    Bytes content = bytes(words, 1);
+    void* room = NULL;
+    const int code = eshm_loan(endpoint, content.size, &room, (uint32_t)number(words, 2));
+    if (code == ESHM_SUCCESS) {
+        memcpy(room, content.data, content.size);
+        hands->loan = true;
+    }
+    observe_result(code);
+    discard(&content);
+}
+
+// The held message: it must not have changed.
+static void show(const Hands* hands) {
+    if (hands->held) {
+        observe_content(hands->held, hands->size, 0, 0);
+    } else {
+        observe("nothing");
+    }
+}
+
+// Receives a message where it lies, and keeps it there.
+static void hold(Hands* hands, const Words* words, ESHMHandle* endpoint) {
+    const int code = eshm_recv_borrow(endpoint, &hands->held, &hands->size, (uint32_t)number(words, 1));
+    if (code == ESHM_SUCCESS) {
+        show(hands);
+    } else {
+        hands->held = NULL;
+        observe_absence(code);
+    }
+}
+
+static void let_go(Hands* hands, ESHMHandle* endpoint) {
+    const int code = hands->held ? eshm_release(endpoint) : ESHM_SUCCESS;
+    hands->held = NULL;
+    observe_result(code);
+}
+
+// Forks, and says with which error the child's use of the endpoint failed.
+static void use_in_child(ESHMHandle* endpoint) {
+    const pid_t child = fork();
+    if (child == 0) {
+        exit(-eshm_recv(endpoint, NULL, 0, NULL, 0));
+    }
+    int status = 0;
+    if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {
+        broken("the child did not exit");
+    }
+    Bytes line = observation("forked");
+    with_code(&line, "code", -WEXITSTATUS(status));
+    say(&line);
+}
+
+// An endpoint, and whether a thread has begun to use it.
+typedef struct Busy {
+    ESHMHandle* endpoint;
+    pthread_mutex_t lock;
+    pthread_cond_t changed;
+    bool begun;
+} Busy;
+
+static void pause_for(time_t seconds, long nanoseconds) {
+    const struct timespec time = {seconds, nanoseconds};
+    nanosleep(&time, NULL);
+}
+
+static void* receive(void* argument) {
+    Busy* busy = argument;
+    pthread_mutex_lock(&busy->lock);
+    busy->begun = true;
+    pthread_cond_signal(&busy->changed);
+    pthread_mutex_unlock(&busy->lock);
+    const void* message;
+    size_t size;
+    // Whether a message came before the exit is nobody's business: the model takes either.
+    (void)eshm_recv_borrow(busy->endpoint, &message, &size, ESHM_TIMEOUT_INFINITE);
+    pause_for(3600, 0);
+    return NULL;
+}
+
+// Leaves the process while one of its threads waits for a message.
+static noreturn void exit_busy(ESHMHandle* endpoint) {
+    // Static: the thread uses it until the process has ended.
+    static Busy busy = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
+    busy.endpoint = endpoint;
+    pthread_t thread;
+    if (pthread_create(&thread, NULL, receive, &busy) != 0) {
+        broken("no thread begins");
+    }
+    pthread_mutex_lock(&busy.lock);
+    while (!busy.begun) {
+        pthread_cond_wait(&busy.changed, &busy.lock);
+    }
+    pthread_mutex_unlock(&busy.lock);
+    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    pause_for(0, 3000000);
+    observe("ok");
+    exit(0);
+}
+
+// What ends a loan, whether it succeeds or not.
+static void end_loan(Hands* hands, int code) {
+    hands->loan = false;
+    observe_result(code);
+}
+
+static bool call(Hands* hands, const Words* words, ESHMHandle* endpoint) {
+    if (is(words, "send-many")) {
+        send_many(words, endpoint);
+    } else if (is(words, "recv-many")) {
+        recv_many(words, endpoint);
+    } else if (is(words, "loan")) {
+        lend(hands, words, endpoint);
+    } else if (is(words, "loan-send")) {
+        end_loan(hands, eshm_loan_send(endpoint));
+    } else if (is(words, "loan-drop")) {
+        end_loan(hands, eshm_loan_drop(endpoint));
+    } else if (is(words, "hold")) {
+        hold(hands, words, endpoint);
+    } else if (is(words, "held")) {
+        show(hands);
+    } else if (is(words, "release")) {
+        let_go(hands, endpoint);
+    } else if (is(words, "fork")) {
+        use_in_child(endpoint);
+    } else if (is(words, "exit-busy")) {
+        exit_busy(endpoint);
+    } else {
+        return false;
+    }
+    return true;
+}
+
+// Whether a call takes the place of the message that is held.
+static bool receives(const Words* words) {
+    static const char* const verbs[] = {"read",      "try-read",    "recv", "try-recv",
+                                        "recv-many", "cancel-recv", "hold"};
+    for (size_t index = 0; index < sizeof verbs / sizeof *verbs; ++index) {
+        if (is(words, verbs[index])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+bool answer_life(Hands* hands, const Words* words, ESHMHandle** endpoint) {
+    if (is(words, "open-with")) {
+        open_with(words, endpoint);
+    } else if (is(words, "leave")) {
+        leave(hands, endpoint);
+    } else if (is(words, "observe")) {
+        // The library has no observer.
+        observe("unsupported");
+    } else {
+        if (hands->held && receives(words)) {
+            // The library releases what is held before it looks for more.
+            hands->held = NULL;
+        }
+        return *endpoint && call(hands, words, *endpoint);
+    }
+    return true;
+}
