@@ -20,16 +20,19 @@ fn main() -> ExitCode {
     } else {
         Peers::prepare(&languages).expect("peers are built")
     }));
-    let trials = pairings().into_iter().map(|pairing| trial(peers, pairing)).collect();
+    let trials =
+        pairings().into_iter().zip(0..).map(|(pairing, number)| trial(peers, pairing, number)).collect();
     libtest_mimic::run(&arguments, trials).exit_code()
 }
 
-fn trial(peers: &'static Peers, pairing: Pairing) -> Trial {
+fn trial(peers: &'static Peers, pairing: Pairing, number: u64) -> Trial {
     let missing =
         [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
     let test = move || {
-        let report =
-            hunt(&Plan { pairings: vec![pairing], ..Plan::default() }, peers, |line| eprintln!("{line}"));
+        // No two pairings play the same programs.
+        let seed = 1 + 1000 * number;
+        let plan = Plan { pairings: vec![pairing], seed, ..Plan::default() };
+        let report = hunt(&plan, peers, |line| eprintln!("{line}"));
         let found = report.map_err(|error| Failed::from(format!("{error:#}")))?.found;
         let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         if texts.is_empty() { Ok(()) } else { Err(Failed::from(texts.join("\n"))) }

@@ -15,7 +15,7 @@ use crate::language::Pairing;
 use crate::toolchain::{Peers, Workshop};
 
 /// How many programs a worker plays with the same two processes, before it looks for another pairing.
-const SHIFT: u64 = 25;
+const SHIFT: u64 = 15;
 /// How long a failure is shrunk, and how long what is owed at a program's end may take meanwhile.
 const SHRINKING: Duration = Duration::from_secs(60);
 const SHRINKING_LIMIT: Duration = Duration::from_secs(2);
@@ -44,7 +44,7 @@ pub struct Plan {
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { pairings: super::pairings(), seed: 1, steps: None, programs: 84, seconds: None, replay: None }
+        Plan { pairings: super::pairings(), seed: 1, steps: None, programs: 60, seconds: None, replay: None }
     }
 }
 
