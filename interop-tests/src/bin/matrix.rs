@@ -54,6 +54,12 @@ struct Life {
     /// Play only the program in this file
     #[arg(long, value_name = "FILE")]
     replay: Option<PathBuf>,
+    /// Play random programs alone, without the corpus
+    #[arg(long)]
+    no_corpus: bool,
+    /// Stop after so many programs that fail [default: 5]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
+    stop_after: Option<u64>,
 }
 
 /// The exit status of a wrong command line.
@@ -94,7 +100,8 @@ impl Arguments {
 impl Life {
     fn is_given(&self) -> bool {
         let numbers = [self.seed, self.programs, self.seconds];
-        numbers.iter().any(Option::is_some) || self.steps.is_some() || self.replay.is_some()
+        let others = self.steps.is_some() || self.replay.is_some() || self.stop_after.is_some();
+        numbers.iter().any(Option::is_some) || others || self.no_corpus
     }
 
     fn plan(&self, pairings: Vec<Pairing>) -> Result<Plan> {
@@ -110,6 +117,8 @@ impl Life {
             programs: self.programs.unwrap_or(usual.programs),
             seconds: self.seconds,
             replay,
+            corpus: !self.no_corpus,
+            enough: self.stop_after.map_or(usual.enough, |most| most as usize),
         })
     }
 }
@@ -152,7 +161,7 @@ fn show(arguments: &Arguments) -> Result<ExitCode> {
     }
     if arguments.life.is_given() {
         return Ok(refuse(
-            "--seed, --steps, --programs, --seconds and --replay are for `--scenario life` alone",
+            "--seed, --steps, --programs, --seconds, --replay, --no-corpus and --stop-after are for `--scenario life` alone",
         ));
     }
     let outcomes = run(arguments)?;

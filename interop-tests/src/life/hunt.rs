@@ -19,7 +19,7 @@ const SHIFT: u64 = 15;
 /// How long a failure is shrunk, and how long what is owed at a program's end may take meanwhile.
 const SHRINKING: Duration = Duration::from_secs(60);
 const SHRINKING_LIMIT: Duration = Duration::from_secs(2);
-/// After so many failures a hunt ends: they are to be read.
+/// After so many failures a hunt ends, when nothing else is asked for: they are to be read.
 const ENOUGH: usize = 5;
 /// How often the state is told.
 const PROGRESS: Duration = Duration::from_secs(5);
@@ -40,11 +40,24 @@ pub struct Plan {
     pub seconds: Option<u64>,
     /// Only this program, instead of the corpus and random ones: its name, and itself.
     pub replay: Option<(String, Program)>,
+    /// Whether the corpus is played first.
+    pub corpus: bool,
+    /// After so many failures nothing else is begun.
+    pub enough: usize,
 }
 
 impl Default for Plan {
     fn default() -> Plan {
-        Plan { pairings: super::pairings(), seed: 1, steps: None, programs: 60, seconds: None, replay: None }
+        Plan {
+            pairings: super::pairings(),
+            seed: 1,
+            steps: None,
+            programs: 60,
+            seconds: None,
+            replay: None,
+            corpus: true,
+            enough: ENOUGH,
+        }
     }
 }
 
@@ -64,6 +77,8 @@ struct Board<'a> {
 
 struct State {
     next: u64,
+    /// How many programs have failed. The report has them once they are shrunk.
+    failed: usize,
     report: Report,
 }
 
@@ -74,11 +89,13 @@ struct State {
 pub fn hunt(plan: &Plan, peers: &Peers, progress: impl Fn(&str)) -> Result<Report> {
     let first = match &plan.replay {
         Some(named) => vec![named.clone()],
-        None => corpus::programs()?,
+        None if plan.corpus => corpus::programs()?,
+        None => Vec::new(),
     };
     let report =
         Report { pairings: plan.pairings.iter().copied().map(Row::new).collect(), ..Report::default() };
-    let board = Board { plan, peers, since: Instant::now(), state: Mutex::new(State { next: 0, report }) };
+    let board =
+        Board { plan, peers, since: Instant::now(), state: Mutex::new(State { next: 0, failed: 0, report }) };
     let workers = thread::available_parallelism().map_or(1, usize::from) * WORKERS_PER_CORE;
     thread::scope(|scope| {
         let workers: Vec<_> = (0..workers).map(|_| scope.spawn(|| board.work(&first))).collect();
@@ -111,7 +128,7 @@ impl Board<'_> {
             (false, Some(seconds)) => number >= pairings && self.since.elapsed().as_secs() >= seconds,
             (false, None) => number >= pairings * (1 + self.plan.programs.div_ceil(SHIFT)),
         };
-        if done || state.report.found.len() >= ENOUGH {
+        if done || state.failed >= self.plan.enough {
             return None;
         }
         state.next += 1;
@@ -133,6 +150,9 @@ impl Board<'_> {
         match shift {
             Shift::Given(programs) => {
                 for (name, program) in programs {
+                    if self.lock().failed >= self.plan.enough {
+                        break;
+                    }
                     let file = corpus::folder().join(&name).with_extension("life");
                     let file =
                         if file.exists() { format!("interop-tests/corpus/life/{name}.life") } else { name };
@@ -162,7 +182,7 @@ impl Board<'_> {
 
     fn is_over(&self) -> bool {
         let late = self.plan.seconds.is_some_and(|seconds| self.since.elapsed().as_secs() >= seconds);
-        late || self.lock().report.found.len() >= ENOUGH
+        late || self.lock().failed >= self.plan.enough
     }
 
     fn one(
@@ -177,7 +197,10 @@ impl Board<'_> {
         let outcome = troupe.play(program, &mut coverage);
         let seconds = since.elapsed().as_secs_f64();
         let steps = *outcome.as_ref().unwrap_or(&program.steps.len()) as u64;
-        let found = outcome.err().map(|failure| self.shrunk(index, program, failure, (origin, replay)));
+        let found = outcome.err().map(|failure| {
+            self.lock().failed += 1;
+            self.shrunk(index, program, failure, (origin, replay))
+        });
         let mut state = self.lock();
         let report = &mut state.report;
         report.programs += 1;
