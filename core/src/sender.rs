@@ -506,8 +506,9 @@ impl Sender {
         Err(Error::TooLarge { segment: self.side.link.segment(), size, capacity })
     }
 
-    /// Sends if there is room.
+    /// Sends if there is room. That ends a loan, as in the queue.
     fn attempt(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.drafted = None;
         let fences = self.fences();
         let sent = self.outlet.attempt(bytes, fences).map_err(|broken| self.side.broken(broken))?;
         if let Some(woke) = sent {

@@ -40,6 +40,17 @@ fn a_send_ends_a_loan_that_was_taken_apart() {
 }
 
 #[test]
+fn a_send_ends_a_loan_without_queues_too() {
+    let name = Name::new("sound-draft");
+    let mut master = Endpoint::builder(&name).role(Role::Master).queue_capacity(0).open().unwrap();
+    let mut slave = Endpoint::slave(&name).unwrap();
+    let _ = master.loan(5).unwrap().into_raw();
+    master.send(b"first").unwrap();
+    assert_eq!(master.split().0.send_loaned().unwrap_err().code(), -14);
+    assert_eq!(&*slave.recv().unwrap(), b"first");
+}
+
+#[test]
 fn a_batch_ends_though_the_peer_goes_on_writing_marks() {
     let name = Name::new("sound-marks");
     let mut master = Endpoint::builder(&name).role(Role::Master).queue_capacity(4096).open().unwrap();

@@ -76,9 +76,8 @@ impl Hands {
     }
 
     fn is_in_the_way(&self, verb: &str) -> bool {
-        let sends = ["write", "send", "try-send", "send-many", "loan"];
         let receives = ["read", "try-read", "recv", "try-recv", "recv-many", "cancel-recv", "hold"];
-        (self.loan && sends.contains(&verb)) || (self.held.is_some() && receives.contains(&verb))
+        self.held.is_some() && receives.contains(&verb)
     }
 
     fn leave(&mut self, endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
