@@ -101,6 +101,16 @@ impl Segment {
         fs::read(self.path()).with_context(|| format!("{} cannot be read", self.path().display()))
     }
 
+    /// A word of it.
+    ///
+    /// # Errors
+    /// When the system refuses, or it is not that long.
+    pub fn word(&self, offset: u64) -> Result<u32> {
+        let mut word = [0; 4];
+        File::open(self.path())?.read_exact_at(&mut word, offset)?;
+        Ok(u32::from_ne_bytes(word))
+    }
+
     /// Overwrites a word, as a broken peer might.
     ///
     /// # Errors
@@ -185,6 +195,26 @@ impl Map {
     pub fn channel(&self, from: Side) -> u64 {
         let size = ((8 + self.data_size).next_multiple_of(8) + 80).next_multiple_of(64);
         HEADER + second(from) * size
+    }
+
+    /// Offset of the count of readers that are parked where this side writes its values.
+    pub fn parked_readers(&self, from: Side) -> u64 {
+        self.channel(from) + (8 + self.data_size).next_multiple_of(8) + 20
+    }
+
+    /// Offset of the count of writers that are parked there.
+    pub fn parked_writers(&self, from: Side) -> u64 {
+        self.parked_readers(from) + 40
+    }
+
+    /// Offset of the count of receivers that are parked at the queue that this side fills.
+    pub fn parked_receivers(&self, from: Side) -> u64 {
+        self.queue(from) + 128
+    }
+
+    /// Offset of the count of senders that are parked there.
+    pub fn parked_senders(&self, from: Side) -> u64 {
+        self.queue(from) + 256
     }
 
     /// Offset of the queue that this side fills.

@@ -1,7 +1,8 @@
 //! The life test: random programs of everything that can happen to two endpoints, judged by a model of the protocol.
 //!
 //! `program.rs` is what happens, `generate.rs` draws it, `model.rs` is the promise, `judge.rs` holds the answers against
-//! it, `run.rs` drives the peers, `shrink.rs` makes a failure short, `hunt.rs` does all of this for all pairings.
+//! it, `run.rs` drives the peers, `wake.rs` sees whether they wake each other, `shrink.rs` makes a failure short, `hunt.rs` does
+//! all of this for all pairings.
 
 mod ability;
 mod actor;
@@ -17,6 +18,7 @@ mod program;
 mod report;
 mod run;
 mod shrink;
+mod wake;
 
 pub use coverage::Coverage;
 pub use hunt::{Plan, hunt};

@@ -80,10 +80,10 @@ impl<'a> Troupe<'a> {
 }
 
 /// One performance of a program.
-struct Play<'a, 'b> {
+pub(super) struct Play<'a, 'b> {
     troupe: &'a mut Troupe<'b>,
-    segment: &'a Segment,
-    model: Model,
+    pub(super) segment: &'a Segment,
+    pub(super) model: Model,
     since: Instant,
     /// Whether the same is tried until it succeeds, so that its repetitions say nothing.
     repeats: bool,
@@ -274,19 +274,19 @@ impl Play<'_, '_> {
         Ok(())
     }
 
-    fn call(&mut self, side: Side, verb: Verb) -> Result<()> {
+    pub(super) fn call(&mut self, side: Side, verb: Verb) -> Result<()> {
         self.begin(side, verb)?;
         let said = self.hear(side)?;
         let late = !self.troupe.actors[side as usize].abilities.finds_at_once(verb);
         self.model.answers(side, verb, &said, late)
     }
 
-    fn begin(&mut self, side: Side, verb: Verb) -> Result<()> {
+    pub(super) fn begin(&mut self, side: Side, verb: Verb) -> Result<()> {
         let drafts = self.model.begins(side, verb);
         self.tell(side, &command(verb, &drafts))
     }
 
-    fn finish(&mut self, side: Side) -> Result<()> {
+    pub(super) fn finish(&mut self, side: Side) -> Result<()> {
         let verb = self.model.busy(side).context("no call is under way")?;
         let said = self.hear(side)?;
         self.model.answers(side, verb, &said, true).with_context(|| format!("{verb}, begun before"))
@@ -309,6 +309,7 @@ impl Play<'_, '_> {
             self.drain(side).with_context(|| format!("at the end, what the {} sent is due", side.word()))?;
         }
         self.repeats = false;
+        self.wakes_whom_it_shall().context("at the end, nothing is under way")?;
         for side in [Side::Slave, Side::Master] {
             self.close(side).context("at the end, both are closed")?;
         }
