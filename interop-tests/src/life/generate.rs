@@ -13,6 +13,9 @@ const SIZES: [(Option<u64>, Option<u64>); 4] =
 /// Longest messages: in a slot, in the arena, and longer than some segments admit.
 const LENGTHS: [u64; 6] = [40, 56, 56, 300, 1500, 5000];
 
+/// More messages than the smaller queues have room for.
+const FULL: u64 = 80;
+
 /// What the generator believes of a side, without running anything.
 #[derive(Clone, Copy, Default)]
 struct Belief {
@@ -122,7 +125,10 @@ impl Generator<'_> {
             12..15 => Verb::TrySend { longest },
             15..18 => {
                 let wait = [Some(0), Some(20), None][self.rng.usize(..3)];
-                Verb::SendMany { count: self.rng.u64(1..6), longest, wait }
+                let few = self.rng.u64(1..6);
+                // Now and then all that a small queue holds. Not without limit: that may have no end.
+                let many = few == 5 && longest <= 300 && wait.is_some();
+                Verb::SendMany { count: if many { FULL } else { few }, longest, wait }
             }
             18..20 => Verb::Loan { longest, wait },
             20..22 => Verb::LoanSend,
