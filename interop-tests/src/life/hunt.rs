@@ -18,7 +18,7 @@ use crate::toolchain::{Peers, Workshop};
 const SHIFT: u64 = 15;
 /// How long a failure is shrunk, and how long what is owed at a program's end may take meanwhile.
 const SHRINKING: Duration = Duration::from_secs(60);
-const SHRINKING_LIMIT: Duration = Duration::from_secs(2);
+const SHRINKING_LIMIT: Duration = Duration::from_secs(1);
 /// After so many failures a hunt ends, when nothing else is asked for: they are to be read.
 const ENOUGH: usize = 5;
 /// How often the state is told.
