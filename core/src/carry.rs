@@ -45,10 +45,18 @@ pub(crate) struct Carry {
     sources: VecDeque<Source>,
     /// Into the segment that has the name now, and that one's epoch: set iff there are sources.
     outlet: Option<(Outlet, u32)>,
-    /// Messages, ever, that the new segment cannot hold.
-    misfits: u64,
     /// What was put before an ESHM 1.x reader so far, and since when there has been no more.
     shown: Option<(u64, Instant)>,
+    losses: Losses,
+}
+
+/// What is not carried over.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Messages, ever, that the new segment cannot hold, or that cannot be found any more.
+    misfits: u64,
+    /// How the queue of a segment that was left turned out to be broken, until somebody asks.
+    broken: Option<Broken>,
 }
 
 /// The receiving end of what this endpoint itself sent into a segment that it has left. It holds the peer's seat there.
@@ -84,8 +92,8 @@ impl Carry {
     fn pump_sources(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
         let Some((outlet, _)) = &mut self.outlet else { return Ok(Progress::Nothing) };
         while let Some(source) = self.sources.front_mut() {
-            if source.pump_queue(outlet, &mut budget, &mut self.misfits)? == Progress::More
-                || source.pump_mailbox(outlet, &mut self.misfits)? == Progress::More
+            if source.pump_queue(outlet, &mut budget, &mut self.losses)? == Progress::More
+                || source.pump_mailbox(outlet, &mut self.losses)? == Progress::More
             {
                 return Ok(Progress::More);
             }
@@ -139,9 +147,14 @@ impl Carry {
         Some(Ok(outlet.put(bytes, Content::Value, Fences::Symmetric)))
     }
 
+    /// Returns, once, how the queue of a segment that was left turned out to be broken.
+    pub(crate) fn take_broken(&mut self) -> Option<Broken> {
+        self.losses.broken.take()
+    }
+
     /// Returns how many messages are left, and how many did not fit.
     pub(crate) fn unreceived(&self) -> u64 {
-        self.sources.iter().map(Source::left).sum::<u64>() + self.misfits
+        self.sources.iter().map(Source::left).sum::<u64>() + self.losses.misfits
     }
 }
 
@@ -161,7 +174,7 @@ impl Source {
         &mut self,
         outlet: &mut Outlet,
         budget: &mut Budget,
-        misfits: &mut u64,
+        losses: &mut Losses,
     ) -> Result<Progress, Broken> {
         let Some(queue) = &mut self.queue else { return Ok(Progress::Nothing) };
         loop {
@@ -170,8 +183,8 @@ impl Source {
                 Ok(None) => return Ok(Progress::Nothing),
                 Err(broken) => {
                     // The old peer overwrote what we had sent: what follows cannot be found any more.
-                    tracing::warn!(?broken, "the queue of the segment that was left is broken");
-                    *misfits += u64::from(queue.depth());
+                    losses.broken = Some(broken);
+                    losses.misfits += u64::from(queue.depth());
                     self.queue = None;
                     return Ok(Progress::Nothing);
                 }
@@ -182,7 +195,7 @@ impl Source {
             budget.bytes = budget.bytes.saturating_sub(lent.len);
             budget.messages -= 1;
             if lent.len > outlet.limit() {
-                *misfits += 1;
+                losses.misfits += 1;
             } else {
                 // SAFETY: a message of the queue, which is released only below; this is its one receiver.
                 let bytes = unsafe { lent.bytes() };
@@ -197,7 +210,7 @@ impl Source {
     }
 
     /// Carries the mailbox's content over: a message that was not taken, or the latest value.
-    fn pump_mailbox(&mut self, outlet: &mut Outlet, misfits: &mut u64) -> Result<Progress, Broken> {
+    fn pump_mailbox(&mut self, outlet: &mut Outlet, losses: &mut Losses) -> Result<Progress, Broken> {
         self.look_into_mailbox();
         let Some((bytes, content)) = self.pending.take() else { return Ok(Progress::Nothing) };
         let fits = match content {
@@ -205,7 +218,7 @@ impl Source {
             Content::Value => bytes.len() <= outlet.attachment.data_size(),
         };
         if !fits {
-            *misfits += u64::from(content == Content::Message);
+            losses.misfits += u64::from(content == Content::Message);
             return Ok(Progress::Nothing);
         }
         let sent = match content {

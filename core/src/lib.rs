@@ -20,6 +20,13 @@
 //! }
 //! # Ok::<(), eshm::Error>(())
 //! ```
+//!
+//! # Events
+//!
+//! What happens to an endpoint is told through [`tracing`](https://docs.rs/tracing): a peer that comes, freezes, dies or
+//! closes, a move to another segment, a name that was removed. No event is emitted under a lock of this crate, so a subscriber may use any
+//! endpoint, open others, and fork. Most events come on the background thread: a subscriber that is slow
+//! there holds up the heartbeats of the whole process. When the process exits, nothing is told.
 #![cfg_attr(loom, allow(dead_code, reason = "the models use the handshakes, not the endpoint around them"))]
 
 #[macro_use]
@@ -53,6 +60,8 @@ mod memory;
 mod monitor;
 #[cfg(not(loom))]
 mod name;
+#[cfg(not(loom))]
+mod notice;
 #[cfg(not(loom))]
 mod observer;
 #[cfg(not(loom))]

@@ -2,6 +2,7 @@
 
 mod account;
 mod guard;
+mod locked;
 mod moving;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,6 +16,7 @@ use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
 use crate::monitor;
 use crate::name::SegmentName;
+use crate::notice::{Notice, Notices};
 use crate::outlet::Outlet;
 use crate::process;
 use crate::stats::Counters;
@@ -95,6 +97,8 @@ struct State {
     missed: Option<Missed>,
     /// The heartbeats (master's, slave's) when statistics were last asked for.
     last_stats: (u64, u64),
+    /// What is to be emitted once the lock is released.
+    notices: Notices,
 }
 
 #[derive(Debug)]
@@ -161,6 +165,7 @@ impl Link {
             traffic: (0, now),
             missed: None,
             last_stats: (0, 0),
+            notices: Notices::default(),
             trail: Trail::default(),
             stand_in: None,
             next_name_check: now + guard::INTERVAL,
@@ -183,7 +188,8 @@ impl Link {
         }
     }
 
-    fn state(&self) -> MutexGuard<'_, State> {
+    /// The state's plain guard: nothing is emitted when it is dropped.
+    fn plain_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
@@ -364,19 +370,17 @@ impl Link {
             // Without the monitor nobody signals: look again soon.
             let slice =
                 if self.config.background { crate::patience::SLICE } else { self.config.heartbeat_interval };
-            state = match self.changed.wait_timeout(state, left.min(slice)) {
-                Ok((state, _)) => state,
-                Err(poisoned) => poisoned.into_inner().0,
-            };
+            state = state.wait(&self.changed, left.min(slice));
             if !self.config.background && !self.is_closed() {
                 self.look(&mut state, Instant::now());
             }
         }
     }
 
-    /// The monitor's visit: beats, looks at the peer. Returns when to come again, or `None`: never.
-    pub(crate) fn keep(&self, now: Instant) -> Option<Instant> {
-        let mut state = self.state();
+    /// The monitor's visit: beats, looks at the peer. Returns when to come again, or `None`: never. The events go to
+    /// `notices`, since the monitor holds a lock of its own meanwhile.
+    pub(crate) fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
+        let mut state = self.plain_state();
         if self.is_closed() || !self.config.background {
             return None;
         }
@@ -393,7 +397,8 @@ impl Link {
         }
         self.look(&mut state, now);
         self.guard_name(&mut state, now);
-        self.continue_carry();
+        self.continue_carry(&mut state.notices);
+        notices.append(&mut state.notices);
         Some(state.next_beat)
     }
 
@@ -418,7 +423,7 @@ impl Link {
         self.check()?;
         state.attachment.beat();
         self.look(&mut state, Instant::now());
-        self.continue_carry();
+        self.continue_carry(&mut state.notices);
         Ok(())
     }
 
@@ -437,7 +442,8 @@ impl Link {
             state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
         self.note_identity(state, &attachment, pulse.pid);
         if verdict != before {
-            tracing::debug!(segment = self.name.as_str(), peer = %self.role.peer(), from = %before, to = %verdict);
+            let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
+            state.notices.push(self.name.as_str(), notice);
             self.note_verdict(state, verdict, now);
         }
 
@@ -557,7 +563,7 @@ impl Link {
         if self.is_closed() {
             return None;
         }
-        self.pump(carry, WHOLE);
+        self.pump(&mut state.notices, carry, WHOLE);
         let unreceived = state.attachment.outgoing_depth() + carry.unreceived();
         self.unreceived_at_close.store(unreceived, Ordering::Relaxed);
         self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);

@@ -6,6 +6,7 @@ use std::time::Instant;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::link::Link;
+use crate::notice::Notices;
 use crate::process;
 
 static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { links: Vec::new(), arrivals: 0, running: false });
@@ -104,15 +105,21 @@ fn spawn() -> std::io::Result<()> {
 }
 
 /// A panic over one link must not end the heartbeats of the others. It does end this one's: its peer will see it.
-fn keep(link: &Link, now: Instant) -> Option<Instant> {
-    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now)));
+fn keep(link: &Link, now: Instant, notices: &mut Notices) -> Option<Instant> {
+    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, notices)));
     kept.unwrap_or_else(|_| {
         forget(link);
         None
     })
 }
 
+/// Emits what was noticed during a round, with no lock held. A subscriber that panics ends no heartbeats.
+fn emit(notices: Notices) {
+    let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| notices.emit()));
+}
+
 fn run() {
+    let stamp = process::stamp();
     let mut links: Vec<Arc<Link>> = Vec::new();
     loop {
         let now = Instant::now();
@@ -122,10 +129,18 @@ fn run() {
             links.extend(monitor.links.iter().filter_map(Weak::upgrade));
             monitor.arrivals
         };
+        let mut notices = Notices::default();
         let next = {
             let _round = pause();
-            links.drain(..).filter_map(|link| keep(&link, now)).min()
+            links.drain(..).filter_map(|link| keep(&link, now, &mut notices)).min()
         };
+        if !notices.is_empty() {
+            emit(notices);
+            if process::stamp() != stamp {
+                // A subscriber forked: in the child this thread has nothing to look after.
+                return;
+            }
+        }
         let monitor = monitor();
         if monitor.arrivals != arrivals {
             continue;

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::{DISPLACED, Link, State};
 use crate::attach;
+use crate::notice::Notice;
 use crate::region::NameLeads;
 use crate::role::Role;
 use crate::sync::Ordering;
@@ -36,7 +37,7 @@ impl Link {
         match named.trace_name(&self.name) {
             NameLeads::Here => {}
             NameLeads::Elsewhere => {
-                tracing::error!(segment, "another segment has the name: this endpoint is displaced");
+                state.notices.push(segment, Notice::Displaced);
                 state.stand_in = None;
                 // Written under `state`. Release: pairs with the Acquire load in `epoch`.
                 let attention = self.attention.load(Ordering::Relaxed);
@@ -46,13 +47,11 @@ impl Link {
             NameLeads::Nowhere => match attach::stand_in(&self.name, &self.config, &state.attachment) {
                 Ok(made) => {
                     crash_point!("guard.made");
-                    tracing::warn!(segment, "the segment's file was removed: another one takes its name");
+                    state.notices.push(segment, Notice::StandIn);
                     // A stand-in that was removed, too, ends here. `None`: another process was faster, as the next check finds.
                     state.stand_in = made;
                 }
-                Err(error) => {
-                    tracing::warn!(segment, %error, "the segment's file was removed, and cannot be replaced");
-                }
+                Err(error) => state.notices.push(segment, Notice::NoStandIn(error)),
             },
         }
     }

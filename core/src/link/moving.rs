@@ -10,6 +10,7 @@ use crate::attachment::Attachment;
 use crate::carry::{Budget, Carry, VISIT};
 use crate::error::{Error, Result};
 use crate::heartbeat::{PeerState, Watch};
+use crate::notice::{Notice, Notices};
 use crate::outlet::Outlet;
 use crate::queue::Broken;
 use crate::role::Role;
@@ -79,12 +80,12 @@ impl Link {
             Ok(Some(new)) => {
                 crash_point!("reconnect.attached");
                 if self.move_to(state, Arc::new(new), now) {
-                    tracing::debug!(segment = self.name.as_str(), "attached to the new segment of that name");
+                    state.notices.push(self.name.as_str(), Notice::Moved);
                     return;
                 }
             }
             Ok(None) => {}
-            Err(error) => tracing::debug!(segment = self.name.as_str(), %error, "cannot reconnect yet"),
+            Err(error) => state.notices.push(self.name.as_str(), Notice::CannotMove(error)),
         }
         old.free_peer_seat();
     }
@@ -95,7 +96,7 @@ impl Link {
         let outlet = match Outlet::open(Arc::clone(&new)) {
             Ok(outlet) => outlet,
             Err(broken) => {
-                tracing::warn!(segment = self.name.as_str(), ?broken, "the new segment is broken");
+                state.notices.push(self.name.as_str(), Notice::CannotMoveInto(broken));
                 let _ = new.leave(&self.name, false);
                 return false;
             }
@@ -110,7 +111,7 @@ impl Link {
         self.note_move(state, &old, &new, now);
         crash_point!("reconnect.moved");
         self.wake_own_threads(&old);
-        self.continue_carry();
+        self.continue_carry(&mut state.notices);
         true
     }
 
@@ -153,16 +154,19 @@ impl Link {
     }
 
     /// Carries over some of what is left, unless the sender is just doing so.
-    pub(super) fn continue_carry(&self) {
+    pub(super) fn continue_carry(&self, notices: &mut Notices) {
         if let Ok(mut carry) = self.carry.try_lock() {
-            self.pump(&mut carry, VISIT);
+            self.pump(notices, &mut carry, VISIT);
         }
     }
 
-    pub(super) fn pump(&self, carry: &mut Carry, budget: Budget) {
+    pub(super) fn pump(&self, notices: &mut Notices, carry: &mut Carry, budget: Budget) {
+        let segment = self.name.as_str();
         if let Err(broken) = carry.pump(budget) {
-            // The sender finds it, too, with its next call, and reports it.
-            tracing::debug!(segment = self.name.as_str(), ?broken, "the new segment is broken");
+            notices.push(segment, Notice::NewQueueBroken(broken));
+        }
+        if let Some(broken) = carry.take_broken() {
+            notices.push(segment, Notice::OldQueueBroken(broken));
         }
     }
 
@@ -172,7 +176,17 @@ impl Link {
     /// # Errors
     /// [`Broken`] when the peer broke the new segment's queue.
     pub(crate) fn end_carry(&self) -> std::result::Result<Option<(Outlet, u32)>, Broken> {
-        self.carry().finish()
+        let mut notices = Notices::default();
+        let end = {
+            let mut carry = self.carry();
+            let end = carry.finish();
+            if let Some(broken) = carry.take_broken() {
+                notices.push(self.name.as_str(), Notice::OldQueueBroken(broken));
+            }
+            end
+        };
+        notices.emit();
+        end
     }
 
     /// Writes a value into the present segment while messages are still to be carried over. `None`: there are none any more.
