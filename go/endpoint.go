@@ -3,6 +3,7 @@ package eshm
 import (
 	"context"
 	"errors"
+	"log/slog"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -49,6 +50,7 @@ type Endpoint struct {
 	nextAttempt   time.Time // to find another master
 	nextNameCheck time.Time
 	urgent        int // ticks for which all sleepers are woken
+	notices       []notice
 }
 
 // Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching
@@ -136,6 +138,7 @@ func (e *Endpoint) Close() error {
 	e.trail = nil
 	e.mu.Unlock()
 	l.release()
+	e.tell()
 	e.settings.logger.Info("eshm: closed", "segment", e.name, "role", e.role)
 	if err != nil {
 		return fail(ErrAttach, e.name, err, "closed, but %s cannot be removed: %v", path(e.name), err)
@@ -267,7 +270,7 @@ func (e *Endpoint) examine(now time.Time) {
 		e.peer = one
 	}
 	if state != before {
-		e.settings.logger.Info("eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
+		e.note(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		// Twice, for those who were just about to sleep.
 		e.urgent = 2
 	}
@@ -309,6 +312,7 @@ func (e *Endpoint) tick(now time.Time, period time.Duration) {
 	if e.moved.Load() && e.send.tend() {
 		e.moved.Store(false)
 	}
+	e.tell()
 }
 
 // keep is the part of the visit that the endpoint's own state is for.

@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"errors"
+	"log/slog"
 	"slices"
 	"time"
 
@@ -27,12 +28,12 @@ func (e *Endpoint) reconnect() {
 	}
 	if err != nil {
 		e.link.freePeerSeat()
-		e.settings.logger.Warn("eshm: cannot attach to the new segment", "segment", e.name, "error", err)
+		e.note(slog.LevelWarn, "eshm: cannot attach to the new segment", "segment", e.name, "error", err)
 		return
 	}
 	e.counts.reconnects.Add(1)
 	e.peer = next.peerLife()
-	e.settings.logger.Info("eshm: moved to the new segment", "segment", e.name)
+	e.note(slog.LevelInfo, "eshm: moved to the new segment", "segment", e.name)
 }
 
 // moveTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
@@ -137,7 +138,7 @@ func (e *Endpoint) checkName() {
 	found, err := shm.Stat(path(e.name))
 	switch {
 	case err == nil && found.ID != named.id:
-		e.settings.logger.Error("eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
+		e.note(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
 		e.dropStandIn()
 		e.displaced.Store(true)
 		e.urgent = 2
@@ -145,10 +146,10 @@ func (e *Endpoint) checkName() {
 		opener := opener{name: e.name, settings: &e.settings}
 		made, err := opener.standIn(e.link)
 		if err != nil {
-			e.settings.logger.Warn("eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
+			e.note(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
 			return
 		}
-		e.settings.logger.Warn("eshm: the segment's file was removed: another one takes its name", "segment", e.name)
+		e.note(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name", "segment", e.name)
 		e.dropStandIn() // one that was removed, too
 		e.standIn = made
 	}

@@ -111,6 +111,9 @@ func WithKeep() Option {
 }
 
 // WithLogger sets who is told of peers that come and go. By default nobody is.
+//
+// The logger is called while no lock of this package is held, so its handler may use any endpoint, open others and close this
+// one. It is called by the goroutine that beats the hearts of all endpoints of the process: one that is slow holds them up.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(s *settings) { s.logger = logger })
 }
