@@ -287,17 +287,24 @@ impl Attachment {
         }
     }
 
-    /// Says goodbye. A master that is to clean up removes the name first, so that nobody attaches in between; the
-    /// result says whether it could.
+    /// Closes: says so, and gives the seat up. As [`Attachment::say_closed`] otherwise.
     pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
+        let unlinked = self.say_closed(name, cleanup);
+        self.region.unlock(self.role);
+        crash_point!("leave.unlocked");
+        unlinked
+    }
+
+    /// Says in the header that this endpoint is closed, and keeps its seat: other threads of this process may be in calls.
+    /// A master that is to clean up removes the name first, so that nobody attaches in between; the result says
+    /// whether it could.
+    pub(crate) fn say_closed(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
         self.publish_reads();
         crash_point!("leave.counted");
         let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
         crash_point!("leave.unlinked");
         self.header().seat(self.role).leave();
         crash_point!("leave.absent");
-        self.region.unlock(self.role);
-        crash_point!("leave.unlocked");
         unlinked
     }
 

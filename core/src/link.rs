@@ -536,7 +536,14 @@ impl Link {
         if self.is_forked() {
             return;
         }
-        let Some(unlinked) = self.leave(&mut self.state(), &mut self.carry()) else { return };
+        let unlinked = {
+            let mut state = self.state();
+            let unlinked = self.leave(&mut state, &mut self.carry(), Attachment::leave);
+            // Closing its file frees both of its seats.
+            state.stand_in = None;
+            unlinked
+        };
+        let Some(unlinked) = unlinked else { return };
         monitor::forget(self);
         let unreceived = self.unreceived();
         tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
@@ -546,7 +553,8 @@ impl Link {
     }
 
     /// As `close`, when the process exits: without a word, for loggers may be gone, and without waiting for what this
-    /// thread may hold itself.
+    /// thread may hold itself. The seats stay locked until the kernel ends the process, since other threads may be
+    /// in calls, and use the segment until then.
     pub(crate) fn close_at_exit(&self) {
         if self.is_forked() {
             return;
@@ -554,12 +562,17 @@ impl Link {
         let Some(mut state) = process::lock_at_exit(&self.state) else { return };
         if let Some(mut carry) = process::lock_at_exit(&self.carry) {
             // Whether the name could be removed interests nobody any more.
-            let _ = self.leave(&mut state, &mut carry);
+            let _ = self.leave(&mut state, &mut carry, Attachment::say_closed);
         }
     }
 
-    /// `None`: it was closed already.
-    fn leave(&self, state: &mut State, carry: &mut Carry) -> Option<std::io::Result<()>> {
+    /// Closes the endpoint; `part` is what each of its segments is left by. `None`: it was closed already.
+    fn leave(
+        &self,
+        state: &mut State,
+        carry: &mut Carry,
+        part: fn(&Attachment, &SegmentName, bool) -> std::io::Result<()>,
+    ) -> Option<std::io::Result<()>> {
         if self.is_closed() {
             return None;
         }
@@ -567,11 +580,9 @@ impl Link {
         let unreceived = state.attachment.outgoing_depth() + carry.unreceived();
         self.unreceived_at_close.store(unreceived, Ordering::Relaxed);
         self.attention.store(self.attention.load(Ordering::Relaxed) | CLOSED, Ordering::Release);
-        let mut unlinked = Ok(());
-        if let Some(stand_in) = state.stand_in.take() {
-            unlinked = stand_in.leave(&self.name, self.config.auto_cleanup);
-        }
-        let left = state.attachment.leave(&self.name, self.config.auto_cleanup);
+        let leave = |attachment: &Attachment| part(attachment, &self.name, self.config.auto_cleanup);
+        let unlinked = state.stand_in.as_ref().map_or(Ok(()), leave);
+        let left = leave(&state.attachment);
         self.wake_own_threads(&state.attachment);
         Some(unlinked.and(left))
     }

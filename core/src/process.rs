@@ -10,13 +10,15 @@ use std::os::fd::{AsRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, Once, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
-use crate::sync::{AtomicU32, Ordering};
+use crate::sync::{AtomicBool, AtomicU32, Ordering};
 
 /// How many forks lie between this process and the first.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 /// The descriptors that hold locks.
 static LOCK_FDS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 static HOOKS: Once = Once::new();
+/// Whether the exit hook has begun: from then on no lock is waited for without limit.
+static EXITING: AtomicBool = AtomicBool::new(false);
 /// How long the exit hook waits for a lock: other threads hold one for the length of a few system calls.
 const EXIT_PATIENCE: Duration = Duration::from_millis(50);
 
@@ -65,7 +67,10 @@ impl Deref for SegmentFile {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        let mut fds = lock_fds();
+        // Relaxed: what matters is whether this very thread is in the exit hook.
+        let exiting = EXITING.load(Ordering::Relaxed);
+        let fds = if exiting { lock_at_exit(&LOCK_FDS) } else { Some(lock_fds()) };
+        let Some(mut fds) = fds else { return };
         if let Some(at) = fds.iter().position(|fd| *fd == self.0) {
             fds.swap_remove(at);
         }
@@ -139,6 +144,7 @@ extern "C" fn after_fork_in_child() {
 }
 
 extern "C" fn at_exit() {
+    EXITING.store(true, Ordering::Relaxed);
     // A panic must not meet the C library's frames, and there is nobody left to tell of it.
     let _ = std::panic::catch_unwind(crate::monitor::close_all_at_exit);
 }
