@@ -1,16 +1,29 @@
 #!/usr/bin/env bash
-# Makes sure that the tools which the build and the tests need are there: see --help.
+# Makes sure that the tools which the build and the tests need are there, and new enough: see --help.
 set -euo pipefail
 
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+# The oldest version of each tool, from where it is declared.
+rust_needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
+python_needed=$(sed -n 's/^requires-python = ">=\(.*\)"$/\1/p' py/pyproject.toml)
+go_needed=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*$/\1/p' go/go.mod)
+cmake_needed=$(sed -n 's/^cmake_minimum_required(VERSION \(.*\))$/\1/p' cpp/tests/CMakeLists.txt)
+# The first ones with all that the facade and its tests use of C++17.
+gcc_needed=9
+clang_needed=10
+
 usage() {
-    cat <<'TEXT'
+    cat <<TEXT
 Usage: setup.sh
 
 Looks for the tools that building and testing all languages needs, and installs what is missing with apt-get where that
-is at hand and allowed; otherwise it names what is missing and how to install it, and fails.
+is at hand and allowed; otherwise it names what is missing and how to install it, and fails. For a tool that is too old it
+names the version found, where it was found, and the one needed.
 
-Rust (cargo 1.88 or newer, with rustfmt and clippy), Python (3.9 or newer, with venv), a C++17 compiler, CMake,
-GoogleTest, clang-format, binutils, pkg-config, curl, Go (1.24 or newer).
+Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
+(GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils, pkg-config,
+curl, Go ($go_needed or newer).
 TEXT
 }
 
@@ -38,7 +51,71 @@ need pkg-config pkg-config
 need curl curl
 need python3 python3
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)
-python3 -c 'import ensurepip, venv' 2>/dev/null || missing+=(python3-venv)
+
+# The first words of what a tool says of itself; empty if it says nothing.
+describe() { # describe COMMAND ARGUMENT
+    "$@" 2>&1 | head -n 1 || true
+}
+
+problems=()
+at_least() { # at_least COMMAND FOUND NEEDED HOW: FOUND is what the command says of itself
+    local command=$1 found=$2 needed=$3 how=$4 version=
+    # What follows the word "version", or else the last version on the line: compilers name the distribution's first.
+    if [[ $found =~ version\ (go)?([0-9]+(\.[0-9]+)*) ]]; then
+        version=${BASH_REMATCH[2]}
+    elif [[ $found =~ ^.*[^0-9.]([0-9]+(\.[0-9]+)+) ]]; then
+        version=${BASH_REMATCH[1]}
+    fi
+    if [[ -z $version ]]; then
+        problems+=("$command does not tell its version, but '$found'; $needed or newer is needed: $how")
+    elif ! printf '%s\n' "$needed" "$version" | sort --version-sort --check=silent; then
+        problems+=("$command is $version ($(command -v "$command")), $needed or newer is needed: $how")
+    fi
+}
+
+check_versions() {
+    local how
+    how="install it with rustup, or put the newer one first in PATH"
+    for command in cargo rustc; do
+        if command -v "$command" >/dev/null; then
+            at_least "$command" "$(describe "$command" --version)" "$rust_needed" "$how"
+        else
+            problems+=("$command is missing, $rust_needed or newer is needed: install Rust with rustup, with its default components")
+        fi
+    done
+    how="go.dev/dl, or a recent golang package; or put the newer one first in PATH"
+    if command -v go >/dev/null; then
+        # In the module: a Go that fetches a newer toolchain by itself tells that one's version.
+        at_least go "$(cd go && describe go version)" "$go_needed" "$how"
+    else
+        problems+=("go is missing, $go_needed or newer is needed: $how")
+    fi
+    how="install a newer one, or put it first in PATH"
+    if command -v python3 >/dev/null; then
+        at_least python3 "$(describe python3 --version)" "$python_needed" "$how"
+    fi
+    if command -v cmake >/dev/null; then
+        at_least cmake "$(describe cmake --version)" "$cmake_needed" "$how"
+    fi
+    if command -v c++ >/dev/null; then
+        local compiler
+        compiler=$(describe c++ --version)
+        case $compiler in
+        *clang*) at_least c++ "$compiler" "$clang_needed" "$how" ;;
+        *) at_least c++ "$compiler" "$gcc_needed" "$how" ;;
+        esac
+    fi
+}
+
+# Before anything is installed: an old tool that comes first in PATH stays the first.
+check_versions
+if ((${#problems[@]})); then
+    printf 'setup.sh: %s\n' "${problems[@]}" >&2
+    exit 1
+fi
+if command -v python3 >/dev/null && ! python3 -c 'import ensurepip, venv' 2>/dev/null; then
+    missing+=(python3-venv)
+fi
 
 if ((${#missing[@]})); then
     echo "==> missing: ${missing[*]}" >&2
@@ -46,20 +123,18 @@ if ((${#missing[@]})); then
         echo "==> apt-get install ${missing[*]}" >&2
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
+        # What was installed may be too old, too.
+        check_versions
+        if ((${#problems[@]})); then
+            printf 'setup.sh: %s\n' "${problems[@]}" >&2
+            exit 1
+        fi
     else
         echo "setup.sh: install them first: sudo apt-get install ${missing[*]}" >&2
         exit 1
     fi
 fi
 
-if ! command -v cargo >/dev/null; then
-    echo "setup.sh: cargo is missing: install Rust 1.88 or newer (rustup, with its default components)" >&2
-    exit 1
-fi
-if ! command -v go >/dev/null; then
-    echo "setup.sh: go is missing: install Go 1.24 or newer (go.dev/dl, or a recent golang package)" >&2
-    exit 1
-fi
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     echo "setup.sh: rustfmt or clippy is missing: rustup component add rustfmt clippy" >&2
     exit 1

@@ -14,6 +14,7 @@ TEXT
 }
 
 about=(
+    setup "what scripts/setup.sh says of tools that are too old"
     format "rustfmt over every crate"
     lint "clippy over every crate and target, warnings denied"
     core "the core: unit, property and process tests, models under loom"
@@ -27,6 +28,7 @@ about=(
     faults "kills at every step, storms: the short form of scripts/test_faults.sh"
 )
 
+step_setup() { scripts/test_setup.sh; }
 step_format() { cargo fmt --all --check; }
 step_lint() {
     cargo clippy --quiet --workspace --all-targets -- --deny warnings
