@@ -205,10 +205,31 @@ impl Endpoint {
     }
 }
 
-/// Answers questions about an endpoint, from any thread, while others send and receive. Made by
+/// Answers questions about an endpoint, and stops it, from any thread, while others send and receive. Made by
 /// [`Endpoint::inspector`]; outlives the endpoint, which is not kept open by it.
 #[derive(Clone, Debug)]
 pub struct Inspector(Arc<Link>);
+
+impl Inspector {
+    /// Ends every call of the endpoint that waits, in any thread, with [`Error::Closed`]: at once as a rule, within 50 ms
+    /// at the latest. Every later call of the endpoint and its halves fails so, too; questions are still answered.
+    ///
+    /// The endpoint keeps its seat, and its heartbeat, until both of its halves are dropped, so the thread that waited
+    /// has the last word. No message is lost by it: one that was not received stays in the queue for a successor. Stopping
+    /// again, or what is closed, does nothing; so does a forked child, whose parent the endpoint belongs to.
+    ///
+    /// ```
+    /// let mut master = eshm::Endpoint::master("doc-stop")?;
+    /// let inspector = master.inspector();
+    /// let receiver = std::thread::spawn(move || master.recv().map(drop));
+    /// inspector.stop();
+    /// assert!(matches!(receiver.join().unwrap(), Err(eshm::Error::Closed { .. })));
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
+    pub fn stop(&self) {
+        self.0.stop();
+    }
+}
 
 /// What can be asked of an endpoint, of either half, and of an inspector.
 macro_rules! inspection {

@@ -40,8 +40,10 @@ const LEISURE: u32 = 5;
 const BEATS: u32 = 20;
 /// A bit of [`Link::attention`]: another segment has this one's name.
 const DISPLACED: u32 = 8;
+/// A bit of [`Link::attention`]: the endpoint was stopped, and is still to be closed.
+const STOPPED: u32 = 16;
 /// What [`Link::attention`] grows by when the attachment is replaced.
-const EPOCH: u32 = 16;
+const EPOCH: u32 = 32;
 
 /// See the module.
 #[derive(Debug)]
@@ -214,6 +216,18 @@ impl Link {
         Ok(())
     }
 
+    /// As [`Link::check`], and checks that the endpoint was not stopped: for the calls that [`Link::stop`] ends.
+    ///
+    /// # Errors
+    /// [`Error::Forked`], [`Error::Closed`].
+    pub(crate) fn check_running(&self) -> Result<()> {
+        self.check()?;
+        if self.attention.load(Ordering::Relaxed) & STOPPED != 0 {
+            return Err(Error::Closed { segment: self.segment() });
+        }
+        Ok(())
+    }
+
     fn is_closed(&self) -> bool {
         self.attention.load(Ordering::Relaxed) & CLOSED != 0
     }
@@ -352,14 +366,14 @@ impl Link {
 
     /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
-        self.check()?;
+        self.check_running()?;
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
-        self.check()?;
+        self.check_running()?;
         // What the monitor knows may be a heartbeat old.
         self.look(&mut state, Instant::now());
         loop {
-            self.check()?;
+            self.check_running()?;
             if self.peer.load(Ordering::Relaxed) == PeerState::Alive as u32 {
                 return Ok(true);
             }
@@ -529,6 +543,18 @@ impl Link {
         if let Some(queue) = attachment.outgoing_queue() {
             futex_wake(queue.room().word);
         }
+    }
+
+    /// Ends the calls of the endpoint that wait, and all later ones; it keeps its seat until it is closed. In a forked
+    /// child it does nothing: the endpoint is the parent's.
+    pub(crate) fn stop(&self) {
+        if self.is_forked() {
+            return;
+        }
+        let state = self.state();
+        // Release: as every store to `attention`. A thread that misses the wake-up looks up after a slice.
+        self.attention.store(self.attention.load(Ordering::Relaxed) | STOPPED, Ordering::Release);
+        self.wake_own_threads(&state.attachment);
     }
 
     /// Closes the endpoint, once. In a forked child it does nothing: the endpoint is the parent's.

@@ -452,7 +452,7 @@ impl Receiver {
             return Ok(Some(found));
         }
         self.release();
-        self.side.link.check()?;
+        self.side.link.check_running()?;
         let found = match what {
             What::Value => self.look_for_value()?.map(Found::Copied),
             What::Message => self.look_for_message()?,

@@ -311,7 +311,7 @@ impl Sender {
 
     /// That the segment which the loan lies in is still the one that the peer looks into.
     fn check_loan(&self) -> Result<()> {
-        self.side.link.check()?;
+        self.side.link.check_running()?;
         if self.side.is_left_behind() {
             return Err(Error::Reconnecting { segment: self.side.link.segment() });
         }
@@ -485,7 +485,7 @@ impl Sender {
     /// Checks that the endpoint is usable, and switches to the segment that its link is attached to. `Ok(false)`: not
     /// yet, since messages that were accepted before are still to be carried over.
     fn prepare(&mut self) -> Result<bool> {
-        self.side.link.check()?;
+        self.side.link.check_running()?;
         if !self.side.is_left_behind() {
             return Ok(true);
         }

@@ -347,6 +347,10 @@ impl Inspector {
         self.inner.unreceived()
     }
 
+    pub(crate) fn stop(&self) {
+        self.inner.stop();
+    }
+
     pub(crate) fn stats(&self, counters: &mut ffi::Counters, failure: &mut String) -> i32 {
         told(self.inner.stats().map(|stats| *counters = stats.into()), failure)
     }

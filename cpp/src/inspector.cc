@@ -79,6 +79,12 @@ std::uint64_t Inspector::generation() const { return core().generation(); }
 bool Inspector::peer_is_legacy() const { return core().peer_is_legacy(); }
 std::uint64_t Inspector::unreceived() const { return core().unreceived(); }
 
+void Inspector::stop() const noexcept {
+    if (core_) {
+        core_->stop();
+    }
+}
+
 Result<Stats> Inspector::try_stats() const noexcept {
     detail::Counters counters{};
     const auto done =

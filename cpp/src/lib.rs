@@ -191,6 +191,7 @@ mod ffi {
         fn generation(&self) -> u64;
         fn peer_is_legacy(&self) -> bool;
         fn unreceived(&self) -> u64;
+        fn stop(&self);
         fn stats(&self, counters: &mut Counters, failure: &mut String) -> i32;
         fn wait_for_peer(&self, wait: i64, failure: &mut String) -> i32;
         fn update_heartbeat(&self, failure: &mut String) -> i32;

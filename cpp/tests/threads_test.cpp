@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <cstring>
 #include <thread>
+#include <vector>
 
 namespace {
 
@@ -54,6 +55,99 @@ TEST(Threads, AWaitingReceiverIsWokenByTheGoodbye) {
         [&] { EXPECT_EQ(support::thrown([&] { (void)pair.slave.recv(); }), eshm::Errc::peer_closed); }};
     pair.master.close();
     receiver.join();
+}
+
+/// Expects that `call`, which waits in a thread of its own, ends when another thread stops the endpoint.
+template <class Call>
+void expect_stopped(eshm::Endpoint& endpoint, Call call) {
+    std::thread waiting{[&] { EXPECT_EQ(support::thrown(call), eshm::Errc::closed); }};
+    endpoint.stop();
+    waiting.join();
+    EXPECT_EQ(support::thrown(call), eshm::Errc::closed) << "every later call fails, too";
+}
+
+TEST(Threads, AStopEndsCallsThatWaitForAMessageOrValue) {
+    {
+        Pair pair;
+        expect_stopped(pair.slave, [&] { (void)pair.slave.recv(); });
+    }
+    {
+        Pair pair;
+        expect_stopped(pair.slave, [&] { (void)pair.slave.recv(support::patience * 2); });
+    }
+    {
+        Pair pair;
+        expect_stopped(pair.slave, [&] { pair.slave.recv_many(8, [](eshm::bytes_view) {}); });
+    }
+    {
+        Pair pair;
+        expect_stopped(pair.slave, [&] { (void)pair.slave.read(); });
+    }
+}
+
+TEST(Threads, AStopEndsCallsThatWaitForRoomOrThePeer) {
+    eshm::Options options;
+    options.queue_capacity = 1024;
+    const std::vector<unsigned char> large(1000);
+    {
+        Pair pair{options};
+        while (pair.master.try_send(large)) {
+        }
+        expect_stopped(pair.master, [&] { pair.master.send(large); });
+    }
+    {
+        Pair pair{options};
+        while (pair.master.try_send(large)) {
+        }
+        expect_stopped(pair.master, [&] { (void)pair.master.loan(large.size()); });
+    }
+    eshm::Endpoint alone{support::unique_name(), eshm::Role::master};
+    expect_stopped(alone, [&] { alone.wait_for_peer(support::patience * 2); });
+}
+
+TEST(Threads, AStopEndsBothDirectionsAndTheOwnerCloses) {
+    eshm::Options options;
+    options.queue_capacity = 1024;
+    Pair pair{options};
+    pair.master.send("for whoever comes");
+    const std::vector<unsigned char> large(1000);
+    std::thread threads[] = {
+        std::thread{[&] {
+            while (pair.slave.try_send(large, eshm::forever)) {
+            }
+        }},
+        std::thread{[&] {
+            while (pair.slave.try_recv(eshm::forever)) {
+            }
+        }},
+        std::thread{[inspector = pair.slave.inspector()] { inspector.stop(); }},
+    };
+    for (auto& thread : threads) {
+        thread.join();
+    }
+    EXPECT_TRUE(pair.slave.is_open());
+    EXPECT_EQ(pair.slave.try_recv().error().code(), eshm::Errc::closed);
+    EXPECT_EQ(support::thrown([&] { pair.slave.write("x"); }), eshm::Errc::closed);
+    pair.slave.close();
+    EXPECT_FALSE(pair.slave.is_open());
+    pair.slave.stop();
+}
+
+TEST(Threads, AMessageSurvivesAStopAndALoanCannotBeSent) {
+    Pair pair;
+    pair.master.send("first");
+    pair.master.send("second");
+    auto message = pair.slave.recv();
+    auto loan = pair.slave.loan(3);
+    pair.slave.stop();
+    EXPECT_EQ(message.text(), "first");
+    EXPECT_EQ(support::thrown([&] { loan.send(); }), eshm::Errc::closed);
+    message.release();
+    pair.slave.close();
+    eshm::Endpoint successor{pair.name, eshm::Role::slave};
+    const auto second = successor.recv(support::patience);
+    ASSERT_TRUE(second);
+    EXPECT_EQ(second->text(), "second") << "what was not received before the stop";
 }
 
 TEST(Threads, EndpointsMoveBetweenThreads) {

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::{LEGACY, Link, State};
+use super::{EPOCH, LEGACY, Link, STOPPED, State};
 use crate::attach;
 use crate::attachment::Attachment;
 use crate::carry::{Budget, Carry, VISIT};
@@ -136,7 +136,8 @@ impl Link {
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
         self.lost.store(false, Ordering::Release);
         let bits = if new.peer_is_legacy() { LEGACY } else { 0 };
-        let next = self.epoch().wrapping_add(1).wrapping_mul(super::EPOCH);
+        let next = self.epoch().wrapping_add(1).wrapping_mul(EPOCH);
+        let bits = bits | self.attention.load(Ordering::Relaxed) & STOPPED;
         // Release, both: who sees them finds the carry-over begun, and the trail complete.
         self.attention.store(next | bits, Ordering::Release);
         self.peer.store(verdict as u32, Ordering::Release);

@@ -34,7 +34,7 @@ impl Receiver {
     fn wait_ready(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<bool> {
         let timed = !deadline.is_endless();
         loop {
-            self.side.link.check()?;
+            self.side.link.check_running()?;
             // Asked before the look: what came before the goodbye is still found.
             let hopeless = self.side.link.hopeless(timed);
             let sample = match self.arrivals(what) {

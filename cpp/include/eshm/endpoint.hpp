@@ -73,8 +73,27 @@ struct ESHM_CPP_API Leave {
 ///
 /// One thread at a time per direction: one thread may send, write and loan while another receives and reads.
 /// Opening, closing, moving and destroying need the endpoint to themselves. Inspection (`peer_state()`,
-/// `stats()` …) and `update_heartbeat()` may be called by any thread in between; `inspector()` gives a handle
-/// for them that does not depend on the endpoint's life. Different endpoints are independent.
+/// `stats()` …), `update_heartbeat()` and `stop()` may be called by any thread in between; `inspector()`
+/// gives a handle for them that does not depend on the endpoint's life. Different endpoints are independent.
+///
+/// A thread that waits in a call is ended by `stop()` from another:
+///
+/// ```cpp
+/// #include <eshm/eshm.hpp>
+/// #include <thread>
+///
+/// eshm::Endpoint robot{"robot"};
+/// std::thread receiver{[&robot] {
+///     for (;;) {
+///         auto message = robot.try_recv(eshm::forever);
+///         if (!message) {
+///             return; // message.error().code() == eshm::Errc::closed: stopped
+///         }
+///     }
+/// }};
+/// robot.stop();
+/// receiver.join();
+/// ```
 ///
 /// ### Lifetime
 ///
@@ -121,7 +140,17 @@ class ESHM_CPP_API Endpoint {
     /// there they are lost. Closing again does nothing, and returns the same number.
     std::uint64_t close() noexcept;
 
-    /// Whether it was neither closed nor moved from.
+    /// Ends every call of this endpoint that waits, in any thread, with `Errc::closed`: at once as a rule,
+    /// within 50 ms at the latest. Every later call that sends, receives or waits fails so, too; questions
+    /// are still answered. Any thread may call it, but not a signal handler.
+    ///
+    /// The endpoint keeps its seat until it is closed or destroyed, which needs it to itself: first stop it,
+    /// then join the threads that used it, then close. No message is lost by it: one that was not received
+    /// stays in the queue for a successor; a `Message` that was received stays valid, a `Loan` can no longer
+    /// be sent. Stopping again does nothing.
+    void stop() const noexcept { inspector_.stop(); }
+
+    /// Whether it was neither closed nor moved from. Also of a stopped endpoint.
     [[nodiscard]] bool is_open() const noexcept { return outgoing_ != nullptr; }
 
     /// Makes `bytes`, 0 … `data_size()` of them, the mailbox's latest value. Never waits.

@@ -30,7 +30,7 @@ enum class Errc : int {
     peer_stale = -11,  ///< The peer gives no sign of life, and the configured patience is used up.
     full = -12,        ///< The queue is full, and the call was not to wait.
     too_large = -13,   ///< Longer than `Endpoint::max_message()`, or a value than `Endpoint::data_size()`.
-    closed = -14,      ///< This endpoint was closed or moved from.
+    closed = -14,      ///< This endpoint was closed, stopped or moved from.
     seat_taken = -15,  ///< A live process already is the master, or the slave, of the segment.
     peer_closed = -16, ///< The peer left with a clean close, and everything it sent was received.
     corrupt = -17,     ///< The peer wrote something that the protocol forbids.

@@ -1,5 +1,5 @@
 /// @file
-/// `eshm::Inspector`: questions about an endpoint, from any thread.
+/// `eshm::Inspector`: questions about an endpoint, and its end, from any thread.
 #ifndef ESHM_INSPECTOR_HPP
 #define ESHM_INSPECTOR_HPP
 
@@ -18,10 +18,11 @@ namespace detail {
 struct Inspector; // of the core; in the library
 }
 
-/// Answers questions about an endpoint, from any thread, whatever others do with the endpoint meanwhile. Made
-/// by `Endpoint::inspector()`, cheap to copy. It outlives the endpoint, and does not keep it open.
+/// Answers questions about an endpoint, and stops it, from any thread, whatever others do with the endpoint
+/// meanwhile. Made by `Endpoint::inspector()`, cheap to copy. It outlives the endpoint, and does not keep it
+/// open.
 ///
-/// Every function throws `Errc::closed`, or returns it, when this was moved from.
+/// Every function but `name()` and `stop()` throws `Errc::closed`, or returns it, when this was moved from.
 class ESHM_CPP_API Inspector {
   public:
     /// The segment's name, as it was given; empty if moved from.
@@ -42,6 +43,9 @@ class ESHM_CPP_API Inspector {
     /// How many messages that the endpoint sent were not received: no receiver has released them. After the
     /// close: how many that were then.
     [[nodiscard]] std::uint64_t unreceived() const;
+
+    /// Stops the endpoint: see `Endpoint::stop()`. Does nothing when it is closed, or this was moved from.
+    void stop() const noexcept;
 
     /// What was counted. @throws Error `Errc::closed` when the endpoint is.
     [[nodiscard]] Stats stats() const { return try_stats().value(); }
