@@ -14,7 +14,7 @@ use crate::layout::{self, Geometry, QueueGeometry};
 use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::plan::Plan;
-use crate::region::{Opened, Region};
+use crate::region::{self, Opened, Region};
 use crate::sync::Ordering;
 
 /// How often a slave looks for a segment that does not exist yet.
@@ -114,7 +114,8 @@ impl Start<'_> {
                 // Nobody goes on making it, and it is not ours to remove.
                 return Err(self.foreign("its state", found.to_owned(), "a finished segment".to_owned()));
             }
-            return Err(Error::NotFound { segment: self.name.as_str().to_owned(), found, waited });
+            let (segment, path) = (self.name.as_str().to_owned(), self.name.shown_path());
+            return Err(Error::NotFound { segment, path, found, waited });
         }
         std::thread::sleep(LOOK.min(self.config.connect_timeout - waited));
         Ok(None)
@@ -138,7 +139,8 @@ impl Start<'_> {
             .filter(|capacity| *capacity > 0)
             .map(|capacity| QueueGeometry::new(geometry.total(), capacity));
         let len = queues.map_or(geometry.total(), QueueGeometry::end);
-        let region = Arc::new(Region::create(self.name, len, self.config.mode, self.config.group)?);
+        let (region, unpublished) = Region::create(self.name, len, self.config.mode, self.config.group)?;
+        let region = Arc::new(region);
         crash_point!("create.reserved");
         self.lock(&region, Role::Master)?;
         crash_point!("create.locked");
@@ -158,15 +160,16 @@ impl Start<'_> {
             return Ok(None);
         }
         if let Some(old) = old {
-            old.unlink(self.name).map_err(|source| Error::Create {
-                segment: self.name.as_str().to_owned(),
-                action: "removing the segment that it replaces",
-                source,
-                hint: "see the system's message",
+            old.unlink(self.name).map_err(|error| {
+                region::create_error(
+                    self.name,
+                    "removing the segment that it replaces",
+                    region::errno(&error),
+                )
             })?;
             crash_point!("create.unlinked");
         }
-        let published = attachment.publish(self.name)?;
+        let published = attachment.publish(self.name, unpublished)?;
         crash_point!("create.linked");
         Ok(published.then_some(attachment))
     }
@@ -287,12 +290,7 @@ impl Start<'_> {
     }
 
     fn lock(&self, region: &Region, seat: Role) -> Result<bool> {
-        region.lock(seat).map_err(|error| Error::Attach {
-            segment: self.name.as_str().to_owned(),
-            action: "locking its seat",
-            source: error.into(),
-            hint: "see the system's message",
-        })
+        region.lock(seat).map_err(|error| region::attach_error(self.name, "locking its seat", error))
     }
 
     fn master_lives(&self, region: &Region) -> bool {
@@ -339,6 +337,7 @@ impl Start<'_> {
     }
 
     fn foreign(&self, what: &'static str, found: String, expected: String) -> Error {
-        Error::Foreign { segment: self.name.as_str().to_owned(), what, found, expected }
+        let (segment, path) = (self.name.as_str().to_owned(), self.name.shown_path());
+        Error::Foreign { segment, path, what, found, expected }
     }
 }

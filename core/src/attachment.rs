@@ -12,7 +12,7 @@ use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::plan::Plan;
 use crate::queue::QueueMemory;
-use crate::region::{NameLeads, Region};
+use crate::region::{NameLeads, Region, Unpublished};
 use crate::stats::Counter;
 use crate::sync::{AtomicBool, Ordering};
 
@@ -187,8 +187,8 @@ impl Attachment {
     ///
     /// # Errors
     /// [`Error::Create`](crate::Error::Create).
-    pub(crate) fn publish(&self, name: &SegmentName) -> Result<bool> {
-        self.region.publish(name)
+    pub(crate) fn publish(&self, name: &SegmentName, unpublished: Unpublished) -> Result<bool> {
+        self.region.publish(name, unpublished)
     }
 
     /// Whether the name still leads to this segment.

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use crate::domain::Domain;
 use crate::endpoint::Endpoint;
 use crate::error::{Error, Result};
 use crate::name::SegmentName;
@@ -57,6 +58,8 @@ pub enum Disconnect {
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct Builder {
     pub(crate) name: String,
+    /// `None`: that of the environment when it is opened.
+    pub(crate) domain: Option<Domain>,
     pub(crate) role: Role,
     pub(crate) data_size: Option<usize>,
     pub(crate) queue_capacity: Option<usize>,
@@ -82,6 +85,7 @@ impl Builder {
     pub(crate) fn new(name: &str) -> Self {
         Builder {
             name: name.to_owned(),
+            domain: None,
             role: Role::Auto,
             data_size: None,
             queue_capacity: None,
@@ -101,6 +105,13 @@ impl Builder {
             group: None,
             any_owner: false,
         }
+    }
+
+    /// Where the segment's file is: by default where the environment says when the endpoint is opened, see
+    /// [`Domain::from_env`].
+    pub fn domain(mut self, domain: Domain) -> Self {
+        self.domain = Some(domain);
+        self
     }
 
     /// Master, slave, or auto (the default).
@@ -232,23 +243,27 @@ impl Builder {
     /// Opens the endpoint.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidConfig`]; [`Error::Create`] when the segment cannot be made;
+    /// [`Error::InvalidName`], [`Error::InvalidDomain`], [`Error::InvalidConfig`]; [`Error::Create`] when the segment cannot be made;
     /// [`Error::NotFound`] when a slave finds none in time; [`Error::Attach`], [`Error::Foreign`] when what
     /// it finds is not usable; [`Error::SeatTaken`] when a live process has this role already.
     pub fn open(self) -> Result<Endpoint> {
-        let name = SegmentName::new(&self.name)?;
+        let name = self.segment_name()?;
         self.check()?;
         Endpoint::open(name, self)
     }
 
-    /// Looks at the segment without taking part: see [`Observer`]. Of the settings, `any_owner` counts, and `data_size` for
-    /// a segment of ESHM 1.x whose data size is no multiple of 64. Never waits.
+    /// Looks at the segment without taking part: see [`Observer`]. Of the settings, `domain` and `any_owner` count, and
+    /// `data_size` for a segment of ESHM 1.x whose data size is no multiple of 64. Never waits.
     ///
     /// # Errors
-    /// [`Error::InvalidName`]; [`Error::NotFound`] when there is no finished segment; [`Error::Attach`],
+    /// [`Error::InvalidName`], [`Error::InvalidDomain`]; [`Error::NotFound`] when there is no finished segment; [`Error::Attach`],
     /// [`Error::Foreign`] when what there is cannot be read or understood.
     pub fn observe(self) -> Result<Observer> {
-        Observer::new(SegmentName::new(&self.name)?, &self)
+        Observer::new(self.segment_name()?, &self)
+    }
+
+    fn segment_name(&self) -> Result<SegmentName> {
+        SegmentName::new(&self.name, self.domain.clone().map_or_else(Domain::from_env, Ok)?)
     }
 
     /// Whether the search for a master ends when the patience does.

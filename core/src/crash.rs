@@ -18,7 +18,7 @@ macro_rules! crash_point {
 #[cfg(feature = "crash-points")]
 pub use enabled::POINTS;
 #[cfg(feature = "crash-points")]
-pub(crate) use enabled::{index, pass};
+pub(crate) use enabled::{index, is_ordered, pass};
 
 #[cfg(feature = "crash-points")]
 mod enabled {
@@ -34,8 +34,8 @@ mod enabled {
     #[rustfmt::skip]
     pub const POINTS: &[&str] = &[
         // A master makes a segment.
-        "create.reserved", "create.locked", "create.numbered", "create.described", "create.occupied", "create.finished",
-        "create.unlinked", "create.linked",
+        "create.temporary", "create.reserved", "create.locked", "create.numbered", "create.described", "create.occupied", "create.finished",
+        "create.unlinked", "create.doubled", "create.linked",
         // A slave attaches.
         "attach.opened", "attach.claimed", "attach.verified",
         // A master takes a dead one's segment over.
@@ -111,10 +111,19 @@ mod enabled {
         }
     }
 
+    fn order() -> Option<&'static Order> {
+        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
+        ORDER.get_or_init(Order::from_environment).as_ref()
+    }
+
+    /// Whether this process is to die at one of these points, which are on a way that it would not go by itself.
+    pub(crate) fn is_ordered(points: &[&str]) -> bool {
+        order().is_some_and(|order| points.contains(&POINTS[order.point]))
+    }
+
     /// Ends the process if this is where it is to die.
     pub(crate) fn pass(point: usize) {
-        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
-        let Some(order) = ORDER.get_or_init(Order::from_environment) else { return };
+        let Some(order) = order() else { return };
         if order.point != point || order.when.as_ref().is_some_and(|file| !file.exists()) {
             return;
         }

@@ -21,12 +21,24 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[non_exhaustive]
 pub enum Error {
     /// The name cannot name a segment. Code −1.
-    #[error("segment name {name:?}: {reason}; expected 1 to 250 bytes without '/', '..' or NUL")]
+    #[error("segment name {name:?}: {reason}; expected 1 to {limit} bytes without '/', '..' or NUL")]
     InvalidName {
         /// The name as it was given.
         name: String,
         /// What is wrong with it.
         reason: &'static str,
+        /// The longest name that the domain admits, in bytes.
+        limit: usize,
+    },
+    /// A directory or a prefix cannot be that of a [`Domain`](crate::Domain). Code −1.
+    #[error("domain: {what} is {found}; expected {expected}")]
+    InvalidDomain {
+        /// What was given: the directory or the prefix, or the environment variable for it.
+        what: &'static str,
+        /// The value that was given, quoted.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
     },
     /// A setting is out of its range. Code −1.
     #[error("segment '{segment}': {setting} is {found}; expected {expected}")]
@@ -49,47 +61,57 @@ pub enum Error {
         at: usize,
     },
     /// The segment could not be made. Code −2.
-    #[error("segment '{segment}': cannot create it ({action}: {source}); {hint}")]
+    #[error("segment '{segment}': cannot create {path} ({action}: {source}); {hint}")]
     Create {
         /// The segment's name.
         segment: String,
+        /// The segment's file.
+        path: String,
         /// The step that failed.
         action: &'static str,
         /// What the system said.
         source: io::Error,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// There is no segment of that name, or nobody had finished making it in time. Code −3.
-    #[error("segment '{segment}': {found} after waiting {waited:?}; start its master, or check the name")]
+    #[error(
+        "segment '{segment}': {found} after waiting {waited:?} for {path}; start its master, or check the name"
+    )]
     NotFound {
         /// The segment's name.
         segment: String,
+        /// The segment's file.
+        path: String,
         /// What is there instead.
         found: &'static str,
         /// How long was waited (`connect_timeout`).
         waited: Duration,
     },
     /// The segment exists but could not be opened or mapped. Code −3.
-    #[error("segment '{segment}': cannot attach to it ({action}: {source}); {hint}")]
+    #[error("segment '{segment}': cannot attach to {path} ({action}: {source}); {hint}")]
     Attach {
         /// The segment's name.
         segment: String,
+        /// The segment's file.
+        path: String,
         /// The step that failed.
         action: &'static str,
         /// What the system said.
         source: io::Error,
         /// What to do.
-        hint: &'static str,
+        hint: String,
     },
     /// What lies under the name is no usable ESHM segment. Code −3.
     #[error(
         "segment '{segment}': {what} is {found}, expected {expected}; it was left untouched: if no process \
-         needs /dev/shm/eshm_{segment}, remove it"
+         needs {path}, remove it"
     )]
     Foreign {
         /// The segment's name.
         segment: String,
+        /// The file.
+        path: String,
         /// The part that does not fit.
         what: &'static str,
         /// The value found there.
@@ -210,7 +232,10 @@ impl Error {
     /// The number that stands for this error in every binding, −1 … −19.
     pub fn code(&self) -> i32 {
         match self {
-            Error::InvalidName { .. } | Error::InvalidConfig { .. } | Error::InvalidText { .. } => -1,
+            Error::InvalidName { .. }
+            | Error::InvalidDomain { .. }
+            | Error::InvalidConfig { .. }
+            | Error::InvalidText { .. } => -1,
             Error::Create { .. } => -2,
             Error::NotFound { .. } | Error::Attach { .. } | Error::Foreign { .. } => -3,
             Error::Timeout { .. } | Error::Reconnecting { .. } => -10,

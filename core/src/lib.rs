@@ -43,6 +43,8 @@ mod carry;
 #[cfg(not(loom))]
 mod config;
 #[cfg(not(loom))]
+mod domain;
+#[cfg(not(loom))]
 mod endpoint;
 #[cfg(not(loom))]
 mod error;
@@ -100,6 +102,7 @@ pub use {
         Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
         Role, WaitStrategy,
     },
+    domain::Domain,
     endpoint::{Endpoint, Inspector},
     error::{Error, Result},
     heartbeat::PeerState,

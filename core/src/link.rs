@@ -146,10 +146,12 @@ impl Link {
             monitor::watch(&link).map_err(|source| {
                 link.close();
                 Error::Attach {
-                    segment: link.name.as_str().to_owned(),
+                    segment: link.segment(),
+                    path: link.name.shown_path(),
                     action: "starting the heartbeat thread",
                     source,
-                    hint: "raise the limit on threads (ulimit -u), or open it with `background(false)`",
+                    hint: "raise the limit on threads (ulimit -u), or open it with `background(false)`"
+                        .to_owned(),
                 }
             })?;
         } else {

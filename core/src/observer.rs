@@ -95,8 +95,9 @@ impl Observer {
     }
 
     pub(crate) fn new(name: SegmentName, config: &Builder) -> Result<Observer> {
+        let (segment, path) = (|| name.as_str().to_owned(), || name.shown_path());
         let missing =
-            |found| Err(Error::NotFound { segment: name.as_str().to_owned(), found, waited: Duration::ZERO });
+            |found| Err(Error::NotFound { segment: segment(), path: path(), found, waited: Duration::ZERO });
         let region = match Region::observe(&name, config.any_owner)? {
             Opened::Missing => return missing("there is no such segment"),
             Opened::Empty => return missing("its file is empty, as if somebody had begun to make it"),
@@ -106,7 +107,7 @@ impl Observer {
             Ok(Some(plan)) => plan,
             Ok(None) => return missing("its header is empty, as if somebody had begun to make it"),
             Err(Misfit { what, found, expected }) => {
-                return Err(Error::Foreign { segment: name.as_str().to_owned(), what, found, expected });
+                return Err(Error::Foreign { segment: segment(), path: path(), what, found, expected });
             }
         };
         let watch = |role| Watch::new(region.header().seat(role).pulse(), Instant::now());

@@ -1,20 +1,24 @@
 //! The only door to a segment's file and mapping: creating, opening, locking, unlinking, and typed access.
+//! `region/making.rs` makes new files, `region/failure.rs` says what to do when the system refuses.
 //!
 //! A segment appears under its name complete or not at all: it is made without a name, reserved, filled in and
 //! locked, and then linked. Attaching is therefore never too early, and two creators cannot both succeed.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
 
+mod failure;
+mod making;
+
 use std::fs::File;
 use std::io;
-use std::os::fd::{AsFd, AsRawFd};
+use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
+use std::path::Path;
 use std::ptr::NonNull;
 
 use memmap2::{MmapOptions, MmapRaw};
-use nix::fcntl::{AtFlags, FcntlArg, OFlag};
+use nix::fcntl::{FcntlArg, OFlag};
 use nix::sys::resource::{Resource, getrlimit};
-use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::stat::Mode;
 use nix::unistd::Gid;
 
@@ -25,8 +29,8 @@ use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::process::SegmentFile;
 
-/// Where glibc's and musl's `shm_open` put a shared memory object.
-const DIRECTORY: &str = "/dev/shm";
+pub(crate) use failure::{attach_error, create_error, errno};
+pub(crate) use making::Unpublished;
 
 /// A mapped segment.
 #[derive(Debug)]
@@ -67,48 +71,35 @@ impl Region {
         len: usize,
         mode: Option<u32>,
         group: Option<u32>,
-    ) -> Result<Region> {
+    ) -> Result<(Region, Unpublished)> {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
-        let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-        let wanted = Mode::from_bits_truncate(mode.unwrap_or(0o666));
-        let file = SegmentFile::open(|| nix::fcntl::open(DIRECTORY, flags, wanted))
-            .map_err(failed("making a file in /dev/shm"))?;
+        let (file, unpublished) = making::make_file(name, mode).map_err(failed("making its file"))?;
         if let Some(group) = group {
             nix::unistd::fchown(&*file, None, Some(Gid::from_raw(group)))
                 .map_err(failed("giving it to its group"))?;
         }
-        if mode.is_some() {
-            // The umask took its part above.
-            nix::sys::stat::fchmod(&*file, wanted).map_err(failed("setting its permissions"))?;
+        if let Some(mode) = mode {
+            // The file was made with fewer, and the umask took its part.
+            nix::sys::stat::fchmod(&*file, Mode::from_bits_truncate(mode))
+                .map_err(failed("setting its permissions"))?;
         }
         // The kernel would answer a file over this limit with a signal that ends the process.
         let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(failed("reading the file size limit"))?;
         if len as u64 > limit {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
         }
-        reserve(&file, len).map_err(failed("reserving its memory"))?;
+        making::reserve(&file, len).map_err(failed("reserving its memory"))?;
         let map = MmapOptions::new().len(len).map_raw(&*file);
         let map = map.map_err(|error| create_error(name, "mapping it", errno(&error)))?;
-        Ok(Region { map, file })
+        Ok((Region { map, file }, unpublished))
     }
 
     /// Gives a new segment its name. `Ok(false)`: the name exists already.
     ///
     /// # Errors
     /// [`Error::Create`].
-    pub(crate) fn publish(&self, name: &SegmentName) -> Result<bool> {
-        let link = nix::unistd::linkat(
-            nix::fcntl::AT_FDCWD,
-            format!("/proc/self/fd/{}", self.file.as_raw_fd()).as_str(),
-            nix::fcntl::AT_FDCWD,
-            path(name).as_str(),
-            AtFlags::AT_SYMLINK_FOLLOW,
-        );
-        match link {
-            Ok(()) => Ok(true),
-            Err(nix::Error::EEXIST) => Ok(false),
-            Err(error) => Err(create_error(name, "giving it its name", error)),
-        }
+    pub(crate) fn publish(&self, name: &SegmentName, unpublished: Unpublished) -> Result<bool> {
+        unpublished.publish(&self.file, name)
     }
 
     /// Opens and maps what lies under the name, if it is a regular file of a trusted owner.
@@ -132,14 +123,15 @@ impl Region {
         let failed = |action| move |error: nix::Error| attach_error(name, action, error);
         let foreign = |what, found: String, expected: &str| Error::Foreign {
             segment: name.as_str().to_owned(),
+            path: name.shown_path(),
             what,
             found,
             expected: expected.to_owned(),
         };
         // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
-        let object = format!("/{}", name.file_name());
-        let open = || nix::sys::mman::shm_open(object.as_str(), flags, Mode::empty());
+        let path = name.path();
+        let open = || nix::fcntl::open(&path, flags, Mode::empty());
         let opened =
             if access == OFlag::O_RDONLY { SegmentFile::open_shared(open) } else { SegmentFile::open(open) };
         let file = match opened {
@@ -148,8 +140,7 @@ impl Region {
             Err(nix::Error::ELOOP) => {
                 return Err(foreign("the file", "a symbolic link".into(), "a regular file"));
             }
-            // glibc makes EINVAL of a directory's EISDIR.
-            Err(_) if std::fs::symlink_metadata(path(name)).is_ok_and(|meta| meta.is_dir()) => {
+            Err(nix::Error::EISDIR) => {
                 return Err(foreign("the file", "a directory".into(), "a regular file"));
             }
             Err(error) => return Err(failed("opening it")(error)),
@@ -185,11 +176,7 @@ impl Region {
     /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
     /// and in whatever PID namespace. `Ok(false)`: another has it.
     pub(crate) fn lock(&self, seat: Role) -> Result<bool, nix::Error> {
-        match nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
-            Ok(_) => Ok(true),
-            Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
-            Err(error) => Err(error),
-        }
+        lock(&self.file, seat)
     }
 
     /// Gives a seat up.
@@ -208,17 +195,13 @@ impl Region {
 
     /// Whether the name still leads to this file.
     pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
-        let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
-        match (self.file.metadata(), std::fs::symlink_metadata(path(name))) {
-            (Ok(mine), Ok(named)) => id(mine) == id(named),
-            _ => false,
-        }
+        leads_to(&name.path(), &self.file)
     }
 
     /// Where the name leads. What the system does not tell counts as [`NameLeads::Here`]: nothing is done about it.
     pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
         let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
-        match (std::fs::symlink_metadata(path(name)), self.file.metadata()) {
+        match (std::fs::symlink_metadata(name.path()), self.file.metadata()) {
             (Ok(named), Ok(mine)) if id(&named) != id(&mine) => NameLeads::Elsewhere,
             (Err(error), _) if error.kind() == io::ErrorKind::NotFound => NameLeads::Nowhere,
             _ => NameLeads::Here,
@@ -230,7 +213,7 @@ impl Region {
         if !self.is_named(name) {
             return Ok(());
         }
-        Ok(nix::unistd::unlink(path(name).as_str())?)
+        Ok(nix::unistd::unlink(&name.path())?)
     }
 
     /// Reserves the file's memory where that was not done.
@@ -238,7 +221,8 @@ impl Region {
     /// # Errors
     /// [`Error::Attach`].
     pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
-        reserve(&self.file, self.map.len()).map_err(|error| attach_error(name, "reserving its memory", error))
+        making::reserve(&self.file, self.map.len())
+            .map_err(|error| attach_error(name, "reserving its memory", error))
     }
 
     /// Gives the file exactly these permissions, and this group, those that are given, if they differ.
@@ -278,65 +262,20 @@ fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
     }
 }
 
-fn path(name: &SegmentName) -> String {
-    format!("{DIRECTORY}/{}", name.file_name())
-}
-
-/// How much memory is reserved at a time: about 10 ms' worth.
-const PIECE: usize = 16 << 20;
-
-/// Has the system set the memory aside now, so that it cannot be missing when it is used.
-///
-/// tmpfs undoes a reservation that a signal interrupts. A profiler's timer would have it start again for ever, so it is
-/// done in pieces, with signals blocked during each.
-fn reserve(file: &File, len: usize) -> nix::Result<()> {
-    for start in (0..len).step_by(PIECE) {
-        let piece = PIECE.min(len - start);
-        with_signals_blocked(|| nix::fcntl::posix_fallocate(file, start as i64, piece as i64))?;
+/// Takes a seat's lock on a file: see [`Region::lock`].
+fn lock(file: &File, seat: Role) -> nix::Result<bool> {
+    match nix::fcntl::fcntl(file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
+        Ok(_) => Ok(true),
+        Err(nix::Error::EAGAIN | nix::Error::EACCES) => Ok(false),
+        Err(error) => Err(error),
     }
-    Ok(())
 }
 
-fn with_signals_blocked<T>(call: impl FnOnce() -> nix::Result<T>) -> nix::Result<T> {
-    let mut before = SigSet::empty();
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    let done = call();
-    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    done
-}
-
-fn attach_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
-    Error::Attach { segment: name.as_str().to_owned(), action, source: error.into(), hint: hint(error) }
-}
-
-fn create_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
-    Error::Create { segment: name.as_str().to_owned(), action, source: error.into(), hint: hint(error) }
-}
-
-fn errno(error: &io::Error) -> nix::Error {
-    nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
-}
-
-/// What a user can do about a system error.
-fn hint(error: nix::Error) -> &'static str {
-    use nix::Error;
-    match error {
-        Error::ENOSPC | Error::ENOMEM => {
-            "/dev/shm is full: remove segments that nobody uses, choose a smaller data size, or mount it larger \
-             (containers: --shm-size)"
-        }
-        Error::EACCES | Error::EPERM => {
-            "it belongs to another user, or to a group that this one is not in, or its permissions do not let this one \
-             in: open it as its owner, or have the master create it with a wider `mode` or another `group`"
-        }
-        Error::EFBIG => {
-            "the file size limit of this process (ulimit -f) is smaller than the segment: raise it"
-        }
-        Error::EMFILE | Error::ENFILE => {
-            "no file descriptors are left: close some, or raise the limit (ulimit -n)"
-        }
-        Error::EROFS => "/dev/shm is mounted read-only: mount it writable",
-        Error::ENOENT => "/dev/shm is missing: mount a tmpfs there",
-        _ => "see the system's message",
+/// Whether a path leads to this file.
+fn leads_to(path: &Path, file: &File) -> bool {
+    let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
+    match (file.metadata(), std::fs::symlink_metadata(path)) {
+        (Ok(file), Ok(named)) => id(file) == id(named),
+        _ => false,
     }
 }

@@ -43,6 +43,7 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
     let name = str::from_utf8(name).map_err(|_| eshm::Error::InvalidName {
         name: String::from_utf8_lossy(name).chars().take(64).collect(),
         reason: "is not UTF-8",
+        limit: eshm::Domain::default().max_name(),
     })?;
     let invalid = |setting, found: String, expected| eshm::Error::InvalidConfig {
         segment: name.to_owned(),

@@ -13,6 +13,7 @@ pub(crate) fn observe(name: &[u8], any_owner: bool) -> Box<Observing> {
     let utf8 = str::from_utf8(name).map_err(|_| Error::InvalidName {
         name: String::from_utf8_lossy(name).chars().take(64).collect(),
         reason: "is not UTF-8",
+        limit: eshm::Domain::default().max_name(),
     });
     let opened = utf8.and_then(|name| eshm::Endpoint::builder(name).any_owner(any_owner).observe());
     let failure = opened.as_ref().err().map(ToString::to_string).unwrap_or_default();

@@ -256,10 +256,10 @@ fn open(py: Python<'_>, builder: &Builder, timeout: Duration) -> Result<eshm::En
     loop {
         let attempt = builder.clone().connect_timeout(patience.slice());
         match py.detach(|| attempt.open()) {
-            Err(Error::NotFound { segment, found, .. }) => {
+            Err(Error::NotFound { segment, path, found, .. }) => {
                 py.check_signals()?;
                 if patience.is_over() {
-                    return Err(Error::NotFound { segment, found, waited: timeout }.into());
+                    return Err(Error::NotFound { segment, path, found, waited: timeout }.into());
                 }
             }
             result => return Ok(result?),

@@ -31,13 +31,23 @@ fn kind(error: &Error) -> usize {
         Error::Forked { .. } => 15,
         Error::Closed { .. } => 16,
         Error::Displaced { .. } => 17,
+        Error::InvalidDomain { .. } => 18,
     }
 }
-const KINDS: usize = 18;
+const KINDS: usize = 19;
+
+fn path() -> String {
+    "/dev/shm/eshm_robot".to_owned()
+}
 
 fn of_opening() -> Vec<Error> {
     vec![
-        Error::InvalidName { name: "a/b".to_owned(), reason: "contains '/'" },
+        Error::InvalidName { name: "a/b".to_owned(), reason: "contains '/'", limit: 250 },
+        Error::InvalidDomain {
+            what: "ESHM_DIRECTORY",
+            found: "\"shm\"".to_owned(),
+            expected: "an absolute path without NUL",
+        },
         Error::InvalidConfig {
             segment: segment(),
             setting: "mode",
@@ -46,23 +56,27 @@ fn of_opening() -> Vec<Error> {
         },
         Error::Create {
             segment: segment(),
+            path: path(),
             action: "reserving its memory",
             source: io::Error::from_raw_os_error(libc::ENOSPC),
-            hint: "/dev/shm is full: remove segments that nobody uses",
+            hint: "/dev/shm is full: remove segments that nobody uses".to_owned(),
         },
         Error::NotFound {
             segment: segment(),
+            path: path(),
             found: "there is no such segment",
             waited: Duration::from_secs(5),
         },
         Error::Attach {
             segment: segment(),
+            path: path(),
             action: "opening it",
             source: io::Error::from_raw_os_error(libc::EACCES),
-            hint: "open it as its owner",
+            hint: "open it as its owner".to_owned(),
         },
         Error::Foreign {
             segment: segment(),
+            path: path(),
             what: "the magic",
             found: "0x00000001".to_owned(),
             expected: "0x4553484d".to_owned(),

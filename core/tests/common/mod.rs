@@ -101,9 +101,15 @@ fn this_program() -> Command {
 
 impl Child {
     pub fn start(scenario: &str, segment: &str) -> Child {
+        Child::start_with(scenario, segment, &[])
+    }
+
+    /// As `start`, with these environment variables too.
+    pub fn start_with(scenario: &str, segment: &str, variables: &[(&str, &str)]) -> Child {
         let mut process = this_program()
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
             .envs([(SCENARIO, scenario), (SEGMENT, segment)])
+            .envs(variables.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

@@ -1,5 +1,6 @@
 //! The suite `kill`: a process dies at each crash point of the core, in each role and language, and comes back.
 
+use std::fs;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
@@ -151,8 +152,14 @@ impl<'a> Drills<'a> {
             }
             _ => {}
         }
-        self.duel.start(self.victim, Some(crash))?.dies(crash)?;
-        if moment == Moment::Creates && crash.point != "create.linked" {
+        let victim = self.duel.start(self.victim, Some(crash))?;
+        let temporary = format!("/dev/shm/eshm_.eshm-tmp-{}-", victim.peer.pid());
+        victim.dies(crash)?;
+        // Made with a temporary name, for want of anything better, which `remove_dead` would remove.
+        let left = remove_files(&temporary)?;
+        let expected = usize::from(matches!(crash.point, "create.temporary" | "create.doubled"));
+        ensure!(left == expected, "{left} files begin with {temporary}, expected {expected}");
+        if moment == Moment::Creates && !matches!(crash.point, "create.doubled" | "create.linked") {
             ensure!(!self.duel.segment.exists(), "a half-made segment is left behind");
         }
         Ok(())
@@ -376,6 +383,19 @@ impl Campaign<'_> {
         }
         bail!("it took {slowest:?} to notice, or to be of service, {TRIES} times more than {SERVICE:?}");
     }
+}
+
+/// Removes the files whose paths begin so. Returns how many there were.
+fn remove_files(beginning: &str) -> Result<usize> {
+    let mut removed = 0;
+    for entry in fs::read_dir("/dev/shm")? {
+        let path = entry?.path();
+        if path.to_str().is_some_and(|path| path.starts_with(beginning)) {
+            fs::remove_file(path)?;
+            removed += 1;
+        }
+    }
+    Ok(removed)
 }
 
 fn settle(drills: Drills<'_>, account: &mut Account, row: &mut Row) {

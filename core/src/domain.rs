@@ -1,0 +1,212 @@
+//! Where the files of segments are: a directory and a prefix.
+
+use std::ffi::{OsStr, OsString};
+use std::os::unix::ffi::OsStrExt;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+
+/// Where glibc's and musl's `shm_open` put a shared memory object, and ESHM 1.x its segments.
+const DIRECTORY: &str = "/dev/shm";
+/// How the file of every segment begins by default, in every version.
+const PREFIX: &str = "eshm_";
+/// The environment variables that choose the default domain of a process.
+const DIRECTORY_VARIABLE: &str = "ESHM_DIRECTORY";
+const PREFIX_VARIABLE: &str = "ESHM_PREFIX";
+/// The longest prefix, in bytes.
+const MAX_PREFIX: usize = 64;
+/// `NAME_MAX`: the longest file name, in bytes.
+const MAX_FILE_NAME: usize = 255;
+
+/// A place for segments: the segment `name` is the file `directory/prefix` + `name`.
+///
+/// Two endpoints meet if they have the same domain and the same name. Two users with a prefix of their own can both have a
+/// segment `robot`, and a sandbox that admits only certain names or directories can be given one that it admits.
+///
+/// Endpoints and observers that are given no domain use the one of the environment: see [`Domain::from_env`]. The default
+/// is `/dev/shm` and `eshm_`, which is the only domain that ESHM 1.x knows.
+///
+/// The directory should be on a tmpfs. On a disk the system writes the segments out from time to time; on a network file
+/// system machines do not share memory.
+///
+/// ```
+/// use eshm::{Domain, Endpoint};
+///
+/// let mine = Domain::new("/dev/shm", "doc-domain_")?;
+/// let mut master = Endpoint::builder("robot").domain(mine.clone()).open()?;
+/// let mut slave = Endpoint::builder("robot").domain(mine).open()?;
+/// master.send(b"pose 1 2 3")?;
+/// assert_eq!(&*slave.recv()?, b"pose 1 2 3");
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+pub struct Domain {
+    directory: PathBuf,
+    prefix: String,
+}
+
+impl Default for Domain {
+    /// `/dev/shm` and `eshm_`, whatever the environment says.
+    fn default() -> Self {
+        Domain { directory: DIRECTORY.into(), prefix: PREFIX.to_owned() }
+    }
+}
+
+impl Domain {
+    /// Returns the domain of this directory and prefix. `directory` is absolute, and need not exist yet; `prefix` has 0 to 64
+    /// bytes, without `/`, `..` or NUL.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDomain`].
+    pub fn new(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Result<Domain> {
+        let directory = checked_directory("the directory", directory.into())?;
+        Ok(Domain { directory, prefix: checked_prefix("the prefix", prefix.into())? })
+    }
+
+    /// Returns the domain that the environment chooses: `ESHM_DIRECTORY` is the directory, `ESHM_PREFIX` the prefix. One that
+    /// is not set, or empty, is the default's.
+    ///
+    /// The variables are read each time. As with every use of the environment, no other thread may change it meanwhile by
+    /// means of C's `setenv`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidDomain`] when a variable has a value that [`Domain::new`] refuses.
+    pub fn from_env() -> Result<Domain> {
+        Domain::from_variables(variable(DIRECTORY_VARIABLE), variable(PREFIX_VARIABLE))
+    }
+
+    fn from_variables(directory: Option<OsString>, prefix: Option<OsString>) -> Result<Domain> {
+        let mut domain = Domain::default();
+        if let Some(directory) = directory {
+            domain.directory = checked_directory("ESHM_DIRECTORY", directory.into())?;
+        }
+        if let Some(prefix) = prefix {
+            let prefix = prefix.into_string().map_err(|prefix| bad_prefix("ESHM_PREFIX", &prefix))?;
+            domain.prefix = checked_prefix("ESHM_PREFIX", prefix)?;
+        }
+        Ok(domain)
+    }
+
+    /// Returns this domain with another directory: as [`Domain::new`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidDomain`].
+    pub fn with_directory(self, directory: impl Into<PathBuf>) -> Result<Domain> {
+        Domain::new(directory, self.prefix)
+    }
+
+    /// Returns this domain with another prefix: as [`Domain::new`].
+    ///
+    /// # Errors
+    /// [`Error::InvalidDomain`].
+    pub fn with_prefix(self, prefix: impl Into<String>) -> Result<Domain> {
+        Domain::new(self.directory, prefix)
+    }
+
+    /// The directory.
+    pub fn directory(&self) -> &Path {
+        &self.directory
+    }
+
+    /// How the names of the files begin.
+    pub fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    /// The longest name that a segment can have here, in bytes.
+    pub fn max_name(&self) -> usize {
+        MAX_FILE_NAME - self.prefix.len()
+    }
+}
+
+/// A variable's value; `None` if it is not set, or empty.
+fn variable(name: &str) -> Option<OsString> {
+    std::env::var_os(name).filter(|value| !value.is_empty())
+}
+
+fn checked_directory(what: &'static str, directory: PathBuf) -> Result<PathBuf> {
+    if directory.is_absolute() && !directory.as_os_str().as_bytes().contains(&0) {
+        return Ok(directory);
+    }
+    let expected = "an absolute path without NUL";
+    Err(Error::InvalidDomain { what, found: shown(directory.as_os_str()), expected })
+}
+
+fn checked_prefix(what: &'static str, prefix: String) -> Result<String> {
+    let is_good = prefix.len() <= MAX_PREFIX && !prefix.contains(['/', '\0']) && !prefix.contains("..");
+    if is_good { Ok(prefix) } else { Err(bad_prefix(what, prefix.as_ref())) }
+}
+
+fn bad_prefix(what: &'static str, found: &OsStr) -> Error {
+    let expected = "0 to 64 bytes of UTF-8 without '/', '..' or NUL";
+    Error::InvalidDomain { what, found: shown(found), expected }
+}
+
+/// As much of it as an error shows.
+fn shown(found: &OsStr) -> String {
+    let quoted = format!("{:?}", found.to_string_lossy());
+    match quoted.char_indices().nth(200) {
+        Some((end, _)) => format!("{}…\"", &quoted[..end]),
+        None => quoted,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt;
+
+    use super::*;
+
+    #[track_caller]
+    fn assert_refused(domain: Result<Domain>, parts: [&str; 3]) {
+        let error = domain.unwrap_err();
+        assert_eq!(error.code(), -1);
+        let text = error.to_string();
+        assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} not in {text:?}");
+    }
+
+    #[test]
+    fn a_directory_is_absolute() {
+        for directory in ["/", "/tmp", "/dev/shm/", "/größe/a b", "/a/../b"] {
+            assert_eq!(Domain::new(directory, "p").unwrap().directory(), Path::new(directory));
+        }
+        for directory in ["", "shm", "./shm", "../shm", "~/shm"] {
+            let quoted = format!("{directory:?}");
+            assert_refused(
+                Domain::new(directory, "p"),
+                ["the directory", &quoted, "expected an absolute path"],
+            );
+        }
+        assert_refused(Domain::new("/a\0b", "p"), ["the directory", "\\0", "without NUL"]);
+    }
+
+    #[test]
+    fn a_prefix_is_a_short_part_of_a_file_name() {
+        let longest = "p".repeat(64);
+        for prefix in ["", ".", "eshm_", "snap.robot.", "größe ", &longest] {
+            let domain = Domain::new("/tmp", prefix).unwrap();
+            assert_eq!((domain.prefix(), domain.max_name()), (prefix, 255 - prefix.len()));
+        }
+        for prefix in ["a/", "/", "..", "a..b", "a\0", &format!("{longest}p")] {
+            let quoted = format!("{prefix:?}");
+            assert_refused(Domain::new("/tmp", prefix), ["the prefix", &quoted, "expected 0 to 64 bytes"]);
+        }
+        assert_refused(Domain::new("/tmp", "p".repeat(1 << 20)), ["the prefix", "ppp…\"", "expected"]);
+    }
+
+    #[test]
+    fn variables_choose_the_parts_that_they_name() {
+        let domain = |directory: Option<&str>, prefix: Option<&str>| {
+            Domain::from_variables(directory.map(OsString::from), prefix.map(OsString::from)).unwrap()
+        };
+        assert_eq!(domain(None, None), Domain::new("/dev/shm", "eshm_").unwrap());
+        assert_eq!(domain(Some("/tmp"), None), Domain::new("/tmp", "eshm_").unwrap());
+        assert_eq!(domain(None, Some("mine_")), Domain::new("/dev/shm", "mine_").unwrap());
+        let bad = |directory: Option<&str>, prefix: Option<Vec<u8>>| {
+            Domain::from_variables(directory.map(OsString::from), prefix.map(OsString::from_vec))
+        };
+        assert_refused(bad(Some("shm"), None), ["ESHM_DIRECTORY", "\"shm\"", "expected an absolute path"]);
+        assert_refused(bad(None, Some(b"a/b".into())), ["ESHM_PREFIX", "\"a/b\"", "expected 0 to 64"]);
+        assert_refused(bad(None, Some(vec![0xff])), ["ESHM_PREFIX", "\u{fffd}", "UTF-8"]);
+    }
+}

@@ -1,0 +1,64 @@
+//! What to do when the system refuses.
+
+use std::io;
+
+use crate::error::Error;
+use crate::name::SegmentName;
+
+pub(crate) fn attach_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
+    let (segment, path, hint) = (name.as_str().to_owned(), name.shown_path(), hint(name, error));
+    Error::Attach { segment, path, action, source: error.into(), hint }
+}
+
+pub(crate) fn create_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
+    let (segment, path, hint) = (name.as_str().to_owned(), name.shown_path(), hint(name, error));
+    Error::Create { segment, path, action, source: error.into(), hint }
+}
+
+/// The file system knows neither files without a name nor a second name for a file.
+pub(super) fn without_links(name: &SegmentName) -> Error {
+    let directory = name.domain().directory().display();
+    Error::Create {
+        segment: name.as_str().to_owned(),
+        path: name.shown_path(),
+        action: "giving it its name",
+        source: nix::Error::EOPNOTSUPP.into(),
+        hint: format!(
+            "the file system of {directory} has no hard links: choose a directory on another, such as a tmpfs"
+        ),
+    }
+}
+
+pub(crate) fn errno(error: &io::Error) -> nix::Error {
+    nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
+}
+
+/// What a user can do about a system error.
+fn hint(name: &SegmentName, error: nix::Error) -> String {
+    use nix::Error;
+    let directory = name.domain().directory();
+    let shown = directory.display();
+    match error {
+        Error::ENOSPC | Error::ENOMEM => format!(
+            "{shown} is full: remove segments that nobody uses, choose a smaller data size, or mount it larger \
+             (containers: --shm-size)"
+        ),
+        Error::EACCES | Error::EPERM => {
+            "it belongs to another user, or to a group that this one is not in, or its permissions do not let this one \
+             in: open it as its owner, or have the master create it with a wider `mode` or another `group`"
+                .to_owned()
+        }
+        Error::EFBIG => {
+            "the file size limit of this process (ulimit -f) is smaller than the segment: raise it".to_owned()
+        }
+        Error::EMFILE | Error::ENFILE => {
+            "no file descriptors are left: close some, or raise the limit (ulimit -n)".to_owned()
+        }
+        Error::EROFS => format!("{shown} is mounted read-only: mount it writable"),
+        Error::ENOTDIR => format!("{shown} is no directory: choose another"),
+        Error::ENOENT if !directory.exists() => {
+            format!("{shown} is missing: mount a tmpfs there, or choose another directory")
+        }
+        _ => "see the system's message".to_owned(),
+    }
+}
