@@ -100,7 +100,9 @@ typedef enum ESHMError ESHMError;
  * open, unless ESHMConfigEx.give_up is set.
  */
 typedef struct ESHMConfig {
-    const char* shm_name; /* 1 to 250 bytes of UTF-8 without ".."; '/' becomes '_', but not in eshm_init_ex */
+    /* 1 to 250 bytes of UTF-8 without ".."; '/' becomes '_', but not in eshm_init_ex. With another prefix
+     * than eshm_, as many bytes as it leaves of 255. */
+    const char* shm_name;
     enum ESHMRole role;
     enum ESHMDisconnectBehavior disconnect_behavior;
     uint32_t stale_threshold_ms;          /* up to an hour; 0: an hour */
@@ -237,10 +239,15 @@ typedef struct ESHMConfigEx {
         group; /* the group that a segment which this endpoint creates is given, by its number; -1: its own */
     bool give_up; /* a slave stops searching when reconnect_wait_ms or max_reconnect_attempts is used up, as
                      in ESHM 1.x: calls with a timeout fail then, too, and a later master is not found */
+    /* Where the segment's file is: directory/prefix + shm_name. NULL: as the environment variable
+     * ESHM_DIRECTORY or ESHM_PREFIX says when the endpoint is opened; if that is not set, or empty, /dev/shm
+     * or eshm_. The directory is absolute; the prefix has 0 to 64 bytes of UTF-8 without '/' or "..". */
+    const char* directory;
+    const char* prefix;
 } ESHMConfigEx;
 
 /* eshm_default_config, and: the sizes that are there, 5 s to connect, 1 ms, SPIN_THEN_PARK, 0600, its own
- * group, no other owner, a search without end. */
+ * group, no other owner, a search without end, the environment's domain. */
 static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     ESHMConfigEx config;
     config.struct_size = sizeof config;
@@ -254,6 +261,8 @@ static inline ESHMConfigEx eshm_default_config_ex(const char* shm_name) {
     config.any_owner = false;
     config.group = -1;
     config.give_up = false;
+    config.directory = NULL;
+    config.prefix = NULL;
     return config;
 }
 

@@ -54,6 +54,8 @@ pub struct ConfigEx {
     pub any_owner: u8,
     pub group: i64,
     pub give_up: u8,
+    pub directory: *const c_char,
+    pub prefix: *const c_char,
 }
 
 /// `ESHMStats`.

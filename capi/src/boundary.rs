@@ -1,13 +1,16 @@
 //! What comes in from C and goes out to it: pointers that may be anything, and panics that must not leave.
 
 use std::any::Any;
-use std::ffi::{c_char, c_int, c_void};
+use std::ffi::{CStr, c_char, c_int, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use eshm::Domain;
 
 use crate::error::{Failure, INTERNAL, Result, SUCCESS};
 
 /// The longest name, in bytes, and how far a pointer to a name is followed.
-const LONGEST_NAME: usize = 250;
+/// What the prefix does not leave of it, the core refuses.
+const LONGEST_NAME: usize = 255;
 
 /// Runs the body of an exported function: no panic leaves, and a failure becomes the thread's last one.
 pub(crate) fn call(body: impl FnOnce() -> Result<()>) -> c_int {
@@ -134,18 +137,19 @@ impl Room {
 /// A segment's name. A name without an end is followed only as far as a name can be long.
 ///
 /// # Safety
-/// If not NULL, `pointer` is to bytes up to a NUL, or to 251 bytes.
+/// If not NULL, `pointer` is to bytes up to a NUL, or to 256 bytes.
 pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
     not_null(pointer, "config.shm_name")?;
     let mut name = Vec::new();
     loop {
         if name.len() > LONGEST_NAME {
             return Err(Failure::invalid(format!(
-                "config.shm_name has no NUL within {} bytes, expected a name of 1 to {LONGEST_NAME} bytes and a NUL",
-                LONGEST_NAME + 1
+                "config.shm_name has no NUL within {} bytes, expected a name of 1 to {} bytes and a NUL",
+                LONGEST_NAME + 1,
+                Domain::default().max_name()
             )));
         }
-        // SAFETY: no byte before this one was the NUL, and it is among the first 251.
+        // SAFETY: no byte before this one was the NUL, and it is among the first 256.
         match unsafe { pointer.wrapping_add(name.len()).cast::<u8>().read() } {
             0 => break,
             byte => name.push(byte),
@@ -157,9 +161,17 @@ pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
     })
 }
 
+/// A C string; `None` for NULL.
+///
+/// # Safety
+/// If not NULL, `pointer` is to a C string, which nobody changes during `'a`.
+pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
+    // SAFETY: a C string, the caller promises.
+    (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
+}
+
 #[cfg(test)]
 mod tests {
-    use std::ffi::CStr;
 
     use super::*;
     use crate::error;

@@ -1,9 +1,12 @@
 //! From the structures of C to the settings of the core.
 
+use std::ffi::OsStr;
 use std::mem::offset_of;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
-use eshm::{Builder, Disconnect, Endpoint, Role, WaitStrategy};
+use eshm::{Builder, Disconnect, Domain, Endpoint, Role, WaitStrategy};
 
 use crate::abi::{Config, ConfigEx, NO_QUEUE, ROLE_AUTO, ROLE_MASTER, ROLE_SLAVE};
 use crate::boundary;
@@ -51,7 +54,8 @@ fn named(name: &str, config: &Config) -> Result<Builder> {
 /// The settings of a program that knows this version.
 ///
 /// # Safety
-/// If not NULL, `config` is to a `ConfigEx` of its `struct_size`; its name is as for [`boundary::name`].
+/// If not NULL, `config` is to a `ConfigEx` of its `struct_size`; its name is as for [`boundary::name`], and its `directory`
+/// and `prefix` are NULL or C strings.
 pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
     // SAFETY: every version of the structure begins with its size.
     let size = unsafe { boundary::get(config.cast::<usize>(), "config") }?;
@@ -68,6 +72,10 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .any_owner(config.any_owner != 0)
         .steady_heartbeat(false)
         .give_up(config.give_up != 0);
+    // SAFETY: as promised.
+    if let Some(domain) = unsafe { domain(&config) }? {
+        builder = builder.domain(domain);
+    }
     if config.group != -1 {
         let group = u32::try_from(config.group).map_err(|_| {
             Failure::invalid(format!("group is {}; expected the number of a group, or -1", config.group))
@@ -83,6 +91,26 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         bytes => builder.queue_capacity(bytes),
     };
     Ok(builder)
+}
+
+/// The domain that the program chooses, if it does.
+///
+/// # Safety
+/// If not NULL, `config.directory` and `config.prefix` are C strings.
+unsafe fn domain(config: &ConfigEx) -> Result<Option<Domain>> {
+    if config.directory.is_null() && config.prefix.is_null() {
+        return Ok(None);
+    }
+    // SAFETY: as promised, also below.
+    let directory = unsafe { boundary::text(config.directory) };
+    let directory = directory.map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)));
+    // SAFETY: as above.
+    let prefix =
+        unsafe { boundary::text(config.prefix) }.map(str::from_utf8).transpose().map_err(|error| {
+            let at = error.valid_up_to();
+            Failure::invalid(format!("config.prefix is not UTF-8 at byte {at}, expected UTF-8"))
+        })?;
+    Ok(Some(Domain::from_parts(directory, prefix.map(str::to_owned))?))
 }
 
 /// That a structure is of this version. A later one will be longer, and have fields that must not be ignored.

@@ -30,6 +30,8 @@ static void arguments(void) {
     FIELD(ESHMConfigEx, any_owner);
     FIELD(ESHMConfigEx, group);
     FIELD(ESHMConfigEx, give_up);
+    FIELD(ESHMConfigEx, directory);
+    FIELD(ESHMConfigEx, prefix);
     SIZE(ESHMStats);
     FIELD(ESHMStats, master_heartbeat);
     FIELD(ESHMStats, slave_heartbeat);

@@ -51,7 +51,7 @@ fn assumed() -> Numbers {
     structure!(numbers, "ESHMConfig", Config: shm_name role disconnect_behavior stale_threshold_ms
         reconnect_wait_ms reconnect_retry_interval_ms max_reconnect_attempts auto_cleanup use_threads);
     structure!(numbers, "ESHMConfigEx", ConfigEx: struct_size base data_size queue_capacity connect_timeout_ms
-        heartbeat_interval_ms wait_strategy mode any_owner group give_up);
+        heartbeat_interval_ms wait_strategy mode any_owner group give_up directory prefix);
     structure!(numbers, "ESHMStats", Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive
         slave_alive stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count
         s2m_write_count s2m_read_count);

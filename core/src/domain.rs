@@ -72,35 +72,23 @@ impl Domain {
     /// # Errors
     /// [`Error::InvalidDomain`] when a variable has a value that [`Domain::new`] refuses.
     pub fn from_env() -> Result<Domain> {
-        Domain::from_variables(variable(DIRECTORY_VARIABLE), variable(PREFIX_VARIABLE))
+        Domain::from_parts(None, None)
     }
 
-    fn from_variables(directory: Option<OsString>, prefix: Option<OsString>) -> Result<Domain> {
-        let mut domain = Domain::default();
-        if let Some(directory) = directory {
-            domain.directory = checked_directory("ESHM_DIRECTORY", directory.into())?;
-        }
-        if let Some(prefix) = prefix {
-            let prefix = prefix.into_string().map_err(|prefix| bad_prefix("ESHM_PREFIX", &prefix))?;
-            domain.prefix = checked_prefix("ESHM_PREFIX", prefix)?;
-        }
-        Ok(domain)
-    }
-
-    /// Returns this domain with another directory: as [`Domain::new`].
+    /// Returns the domain of these parts: as [`Domain::new`], and as [`Domain::from_env`] for one that is `None`.
     ///
     /// # Errors
     /// [`Error::InvalidDomain`].
-    pub fn with_directory(self, directory: impl Into<PathBuf>) -> Result<Domain> {
-        Domain::new(directory, self.prefix)
-    }
-
-    /// Returns this domain with another prefix: as [`Domain::new`].
-    ///
-    /// # Errors
-    /// [`Error::InvalidDomain`].
-    pub fn with_prefix(self, prefix: impl Into<String>) -> Result<Domain> {
-        Domain::new(self.directory, prefix)
+    pub fn from_parts(directory: Option<PathBuf>, prefix: Option<String>) -> Result<Domain> {
+        let directory = match directory {
+            Some(directory) => checked_directory("the directory", directory)?,
+            None => directory_of(variable(DIRECTORY_VARIABLE))?,
+        };
+        let prefix = match prefix {
+            Some(prefix) => checked_prefix("the prefix", prefix)?,
+            None => prefix_of(variable(PREFIX_VARIABLE))?,
+        };
+        Ok(Domain { directory, prefix })
     }
 
     /// The directory.
@@ -117,6 +105,16 @@ impl Domain {
     pub fn max_name(&self) -> usize {
         MAX_FILE_NAME - self.prefix.len()
     }
+}
+
+fn directory_of(variable: Option<OsString>) -> Result<PathBuf> {
+    variable.map_or_else(|| Ok(DIRECTORY.into()), |value| checked_directory(DIRECTORY_VARIABLE, value.into()))
+}
+
+fn prefix_of(variable: Option<OsString>) -> Result<String> {
+    let Some(value) = variable else { return Ok(PREFIX.to_owned()) };
+    let prefix = value.into_string().map_err(|value| bad_prefix(PREFIX_VARIABLE, &value))?;
+    checked_prefix(PREFIX_VARIABLE, prefix)
 }
 
 /// A variable's value; `None` if it is not set, or empty.
@@ -196,17 +194,15 @@ mod tests {
 
     #[test]
     fn variables_choose_the_parts_that_they_name() {
-        let domain = |directory: Option<&str>, prefix: Option<&str>| {
-            Domain::from_variables(directory.map(OsString::from), prefix.map(OsString::from)).unwrap()
+        let domain = |directory: Option<&str>, prefix: Option<Vec<u8>>| {
+            let directory = directory_of(directory.map(OsString::from))?;
+            Ok(Domain { directory, prefix: prefix_of(prefix.map(OsString::from_vec))? })
         };
-        assert_eq!(domain(None, None), Domain::new("/dev/shm", "eshm_").unwrap());
-        assert_eq!(domain(Some("/tmp"), None), Domain::new("/tmp", "eshm_").unwrap());
-        assert_eq!(domain(None, Some("mine_")), Domain::new("/dev/shm", "mine_").unwrap());
-        let bad = |directory: Option<&str>, prefix: Option<Vec<u8>>| {
-            Domain::from_variables(directory.map(OsString::from), prefix.map(OsString::from_vec))
-        };
-        assert_refused(bad(Some("shm"), None), ["ESHM_DIRECTORY", "\"shm\"", "expected an absolute path"]);
-        assert_refused(bad(None, Some(b"a/b".into())), ["ESHM_PREFIX", "\"a/b\"", "expected 0 to 64"]);
-        assert_refused(bad(None, Some(vec![0xff])), ["ESHM_PREFIX", "\u{fffd}", "UTF-8"]);
+        assert_eq!(domain(None, None).unwrap(), Domain::new("/dev/shm", "eshm_").unwrap());
+        assert_eq!(domain(Some("/tmp"), None).unwrap(), Domain::new("/tmp", "eshm_").unwrap());
+        assert_eq!(domain(None, Some("m_".into())).unwrap(), Domain::new("/dev/shm", "m_").unwrap());
+        assert_refused(domain(Some("shm"), None), ["ESHM_DIRECTORY", "\"shm\"", "expected an absolute path"]);
+        assert_refused(domain(None, Some(b"a/b".into())), ["ESHM_PREFIX", "\"a/b\"", "expected 0 to 64"]);
+        assert_refused(domain(None, Some(vec![0xff])), ["ESHM_PREFIX", "\u{fffd}", "UTF-8"]);
     }
 }

@@ -57,8 +57,11 @@ fn assert_exchange(master: &mut Endpoint, slave: &mut Endpoint, text: &[u8]) {
 #[test]
 fn one_name_in_two_domains_is_two_segments() {
     let (directory, here) = own_directory("a_");
-    let domains =
-        [here.clone(), here.clone().with_prefix("b_").unwrap(), here.clone().with_prefix("").unwrap()];
+    let domains = [
+        here.clone(),
+        Domain::new(here.directory(), "b_").unwrap(),
+        Domain::new(here.directory(), "").unwrap(),
+    ];
     let (_other, there) = own_directory("a_");
     let mut pairs: Vec<(Endpoint, Endpoint)> = domains
         .iter()
@@ -174,7 +177,7 @@ fn errors_name_the_real_path() {
     says(open(&domain, Role::Auto), &["the size is 8 bytes", &format!("needs {path}, remove it")]);
     fs::remove_file(&path).unwrap();
 
-    let missing = domain.clone().with_directory(directory.path().join("missing")).unwrap();
+    let missing = Domain::new(directory.path().join("missing"), "mine_").unwrap();
     let shown = missing.directory().display().to_string();
     says(open(&missing, Role::Master), &["cannot create", &format!("{shown} is missing")]);
     fs::write(missing.directory(), "a file").unwrap();
@@ -293,7 +296,7 @@ fn segments_are_made_without_what_a_sandbox_lacks() {
 fn names_of_temporary_files_are_refused() {
     let (_directory, domain) = own_directory("");
     for prefix in ["", "mine_"] {
-        let domain = domain.clone().with_prefix(prefix).unwrap();
+        let domain = Domain::new(domain.directory(), prefix).unwrap();
         match builder(".eshm-tmp-1", &domain).open() {
             Err(error @ Error::InvalidName { .. }) => {
                 assert!(error.to_string().contains("temporary"), "{error}")

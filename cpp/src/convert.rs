@@ -1,5 +1,8 @@
 //! Values of the facade to values of the core, and back.
 
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use crate::ffi;
@@ -38,13 +41,30 @@ impl From<i64> for Wait {
     }
 }
 
-/// The builder that `settings` describe, unless the facade holds a value that the core's types cannot.
-pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<eshm::Builder> {
-    let name = str::from_utf8(name).map_err(|_| eshm::Error::InvalidName {
+/// The domain that the facade's describes.
+pub(crate) fn domain(place: &ffi::Place<'_>) -> eshm::Result<eshm::Domain> {
+    let directory = place.has_directory.then(|| PathBuf::from(OsStr::from_bytes(place.directory)));
+    let prefix = place.has_prefix.then(|| str::from_utf8(place.prefix)).transpose();
+    let prefix = prefix.map_err(|_| eshm::Error::InvalidDomain {
+        what: "the prefix",
+        found: format!("{:?}", String::from_utf8_lossy(place.prefix)),
+        expected: "UTF-8",
+    })?;
+    eshm::Domain::from_parts(directory, prefix.map(str::to_owned))
+}
+
+pub(crate) fn name<'a>(name: &'a [u8], domain: &eshm::Domain) -> eshm::Result<&'a str> {
+    str::from_utf8(name).map_err(|_| eshm::Error::InvalidName {
         name: String::from_utf8_lossy(name).chars().take(64).collect(),
         reason: "is not UTF-8",
-        limit: eshm::Domain::default().max_name(),
-    })?;
+        limit: domain.max_name(),
+    })
+}
+
+/// The builder that `settings` describe, unless the facade holds a value that the core's types cannot.
+pub(crate) fn builder(name: &[u8], settings: &ffi::Settings<'_>) -> eshm::Result<eshm::Builder> {
+    let domain = domain(&settings.place)?;
+    let name = self::name(name, &domain)?;
     let invalid = |setting, found: String, expected| eshm::Error::InvalidConfig {
         segment: name.to_owned(),
         setting,
@@ -90,7 +110,8 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings) -> eshm::Result<esh
         .auto_cleanup(settings.auto_cleanup)
         .background(settings.background)
         .mode(settings.mode)
-        .any_owner(settings.any_owner);
+        .any_owner(settings.any_owner)
+        .domain(domain);
     if settings.has_data_size {
         builder = builder.data_size(settings.data_size);
     }

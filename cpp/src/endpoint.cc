@@ -4,6 +4,7 @@
 #include <string>
 
 #include "direction.h"
+#include "place.h"
 
 namespace eshm {
 
@@ -15,6 +16,7 @@ namespace {
 
 constexpr auto closed = static_cast<std::int32_t>(Errc::closed);
 
+/// Borrows from `options`.
 detail::Settings settings(const Options& options) {
     return {
         options.role,
@@ -37,6 +39,7 @@ detail::Settings settings(const Options& options) {
         options.group.has_value(),
         options.group.value_or(0),
         options.any_owner,
+        detail::place(options.domain),
     };
 }
 

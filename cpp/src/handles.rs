@@ -46,7 +46,7 @@ pub(crate) struct Opening {
     receiver: Option<eshm::Receiver>,
 }
 
-pub(crate) fn open(name: &[u8], settings: &ffi::Settings) -> Box<Opening> {
+pub(crate) fn open(name: &[u8], settings: &ffi::Settings<'_>) -> Box<Opening> {
     let mut opening =
         Opening { failure: LastFailure::default(), inspector: None, sender: None, receiver: None };
     match builder(name, settings).and_then(eshm::Builder::open) {

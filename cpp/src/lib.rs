@@ -61,8 +61,16 @@ mod ffi {
         Closed,
     }
 
+    /// `eshm::Domain` of the facade.
+    struct Place<'a> {
+        has_directory: bool,
+        directory: &'a [u8],
+        has_prefix: bool,
+        prefix: &'a [u8],
+    }
+
     /// `eshm::Options` of the facade; times in nanoseconds.
-    struct Settings {
+    struct Settings<'a> {
         role: Role,
         has_data_size: bool,
         data_size: usize,
@@ -83,6 +91,7 @@ mod ffi {
         has_group: bool,
         group: u32,
         any_owner: bool,
+        place: Place<'a>,
     }
 
     /// `eshm::Stats` of the facade; times in nanoseconds.
@@ -214,7 +223,7 @@ mod ffi {
     }
 
     extern "Rust" {
-        fn observe(name: &[u8], any_owner: bool) -> Box<Observing>;
+        fn observe(name: &[u8], any_owner: bool, place: &Place) -> Box<Observing>;
         fn open(name: &[u8], settings: &Settings) -> Box<Opening>;
         fn encode(text: &[u8], encoded: &mut Vec<u8>, failure: &mut String) -> i32;
         fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32;

@@ -1,7 +1,6 @@
 #include "eshm/observer.hpp"
 
-#include "bridge.h"
-#include "eshm-cpp/src/lib.rs.h"
+#include "place.h"
 
 namespace eshm {
 
@@ -21,8 +20,9 @@ void detail::EndObserver::operator()(Observer* observer) const noexcept {
     rust::Box<Observer>::from_raw(observer);
 }
 
-Result<Observer> Observer::try_open(std::string_view name, bool any_owner) noexcept {
-    auto observing = detail::observe(detail::slice(name.data(), name.size()), any_owner);
+Result<Observer> Observer::try_open(std::string_view name, bool any_owner, const Domain& domain) noexcept {
+    auto observing =
+        detail::observe(detail::slice(name.data(), name.size()), any_owner, detail::place(domain));
     if (const auto code = observing->code()) {
         return detail::failure(code, observing->failure());
     }

@@ -2,20 +2,18 @@
 
 use eshm::Error;
 
-use crate::ffi;
+use crate::{convert, ffi};
 
 /// The outcome of opening one: an observer until the facade takes it, or a failure.
 pub(crate) struct Observing(Result<Option<Box<Observer>>, Error>, String);
 
 pub(crate) struct Observer(eshm::Observer);
 
-pub(crate) fn observe(name: &[u8], any_owner: bool) -> Box<Observing> {
-    let utf8 = str::from_utf8(name).map_err(|_| Error::InvalidName {
-        name: String::from_utf8_lossy(name).chars().take(64).collect(),
-        reason: "is not UTF-8",
-        limit: eshm::Domain::default().max_name(),
+pub(crate) fn observe(name: &[u8], any_owner: bool, place: &ffi::Place<'_>) -> Box<Observing> {
+    let opened = convert::domain(place).and_then(|domain| {
+        let name = convert::name(name, &domain)?;
+        eshm::Endpoint::builder(name).domain(domain).any_owner(any_owner).observe()
     });
-    let opened = utf8.and_then(|name| eshm::Endpoint::builder(name).any_owner(any_owner).observe());
     let failure = opened.as_ref().err().map(ToString::to_string).unwrap_or_default();
     Box::new(Observing(opened.map(|inner| Some(Box::new(Observer(inner)))), failure))
 }

@@ -8,6 +8,7 @@ use pyo3::types::{PyBytes, PyTuple};
 
 use crate::calls;
 use crate::convert;
+use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
 use crate::half::{Half, Patience};
 
@@ -42,6 +43,7 @@ use crate::half::{Half, Patience};
 /// mode: the file permissions of a segment that this endpoint creates; None: 0o666 less what the umask takes.
 /// group: the number of the group that a created segment is given, for a mode such as 0o660.
 /// any_owner: whether a segment of another user is accepted.
+/// domain: where the segment's file is, by default where the environment says when the endpoint is opened.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
     pub(crate) inspector: Inspector,
@@ -59,12 +61,12 @@ impl Endpoint {
         connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
         reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
         auto_cleanup = true, background = true, mode = Some(0o600), group = None, any_owner = false,
-        steady_heartbeat = false, give_up = false
+        steady_heartbeat = false, give_up = false, domain = None
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
         auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False, \
-        give_up=False)")]
+        give_up=False, domain=None)")]
     #[expect(clippy::too_many_arguments, reason = "keyword arguments, all of them optional")]
     fn new(
         py: Python<'_>,
@@ -87,6 +89,7 @@ impl Endpoint {
         any_owner: bool,
         steady_heartbeat: bool,
         give_up: bool,
+        domain: Option<&Domain>,
     ) -> Result<Self> {
         let seconds = |setting, value| convert::seconds(name, setting, value);
         let reconnect_timeout =
@@ -107,7 +110,8 @@ impl Endpoint {
             .background(background)
             .any_owner(any_owner)
             .steady_heartbeat(steady_heartbeat)
-            .give_up(give_up);
+            .give_up(give_up)
+            .domain(domain::chosen(domain)?);
         builder = match mode {
             Some(mode) => builder.mode(convert::whole(name, "mode", mode)?),
             None => builder.mode_by_umask(),

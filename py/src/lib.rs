@@ -7,6 +7,7 @@ mod batch;
 mod buffer;
 mod calls;
 mod convert;
+mod domain;
 mod endpoint;
 mod error;
 mod half;
@@ -23,6 +24,8 @@ mod _eshm {
     use pyo3::prelude::*;
     use pyo3::types::{IntoPyDict, PyCFunction};
 
+    #[pymodule_export]
+    use crate::domain::Domain;
     #[pymodule_export]
     use crate::endpoint::Endpoint;
     #[pymodule_export]

@@ -5,11 +5,13 @@ use std::sync::{Mutex, PoisonError};
 use pyo3::prelude::*;
 
 use crate::convert;
+use crate::domain::{self, Domain};
 use crate::error::Result;
 
 /// Looks at a segment, for monitoring, and can change nothing of it: the permission to read it suffices.
 ///
-/// any_owner: whether a segment of another user is accepted. Raises NotFoundError when there is no segment: it does not
+/// any_owner: whether a segment of another user is accepted. domain: where its file is, by default where the environment
+/// says. Raises NotFoundError when there is no segment: it does not
 /// wait for one.
 #[pyclass(module = "eshm", frozen)]
 pub struct Observer(Mutex<eshm::Observer>);
@@ -23,9 +25,10 @@ impl Observer {
 #[pymethods]
 impl Observer {
     #[new]
-    #[pyo3(signature = (name, *, any_owner = false))]
-    fn new(name: &str, any_owner: bool) -> Result<Self> {
-        let observer = eshm::Endpoint::builder(name).any_owner(any_owner).observe()?;
+    #[pyo3(signature = (name, *, any_owner = false, domain = None))]
+    fn new(name: &str, any_owner: bool, domain: Option<&Domain>) -> Result<Self> {
+        let builder = eshm::Endpoint::builder(name).any_owner(any_owner).domain(domain::chosen(domain)?);
+        let observer = builder.observe()?;
         Ok(Observer(Mutex::new(observer)))
     }
 

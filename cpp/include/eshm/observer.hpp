@@ -64,11 +64,13 @@ struct View {
 /// Every function throws `Errc::closed` when this was moved from.
 class ESHM_CPP_API Observer {
   public:
-    /// Looks at the segment of this name; `any_owner`: also if it is another user's. Does not wait for one.
+    /// Looks at the segment of this name; `any_owner`: also if it is another user's; `domain`: where its file
+    /// is. Does not wait for one.
     /// @throws Error `Errc::invalid`; `Errc::attach` when there is none, or what there is cannot be used.
-    explicit Observer(std::string_view name, bool any_owner = false)
-        : Observer{try_open(name, any_owner).value()} {}
-    static Result<Observer> try_open(std::string_view name, bool any_owner = false) noexcept;
+    explicit Observer(std::string_view name, bool any_owner = false, const Domain& domain = {})
+        : Observer{try_open(name, any_owner, domain).value()} {}
+    static Result<Observer> try_open(std::string_view name, bool any_owner = false,
+                                     const Domain& domain = {}) noexcept;
 
     /// What there is to be seen now.
     [[nodiscard]] View look();

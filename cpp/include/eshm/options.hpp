@@ -7,6 +7,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <string_view>
 
 #include "eshm/error.hpp"
@@ -84,6 +85,22 @@ class Duration {
 /// A wait without a limit: it ends when there is a result, or when the peer can no longer come.
 inline constexpr Duration forever{std::chrono::nanoseconds::max()};
 
+/// Where the files of segments are: the segment `name` is the file `directory/prefix` + `name`. Two endpoints
+/// meet if they have the same domain and the same name.
+///
+/// A part that is unset is the one that the environment variable `ESHM_DIRECTORY` or `ESHM_PREFIX` says when
+/// the endpoint is opened; if that is not set, or empty, `/dev/shm` or `eshm_`.
+///
+/// ```cpp
+/// eshm::Endpoint robot{"robot", {.domain = {.prefix = "alice_"}}}; // C++20: /dev/shm/alice_robot
+/// ```
+struct Domain {
+    /// An absolute path, of a tmpfs for choice.
+    std::optional<std::string> directory = std::nullopt;
+    /// 0 to 64 bytes of UTF-8, without `/`, `..` or NUL. It takes its part of the 255 bytes of a file's name.
+    std::optional<std::string> prefix = std::nullopt;
+};
+
 /// The settings of an endpoint; the defaults are those of ESHM in every language.
 ///
 /// ```cpp
@@ -137,6 +154,8 @@ struct Options {
     /// Whether a segment that belongs to neither this user nor root is accepted. Its owner could have
     /// planted it.
     bool any_owner = false;
+    /// Where the segment's file is.
+    Domain domain = {};
 };
 
 /// What was counted: by both processes since the segment was made (`m2s_`: master to slave), and, from

@@ -32,7 +32,7 @@ from eshm._errors import (
     TimeoutError,  # noqa: A004 - used as eshm.TimeoutError
     TooLargeError,
 )
-from eshm._eshm import Borrowed, Endpoint, Loan, Message, Observer, decode_text, encode_text
+from eshm._eshm import Borrowed, Domain, Endpoint, Loan, Message, Observer, decode_text, encode_text
 from eshm._types import DirectionView, Disconnect, PeerState, Role, SeatView, Stats, View, Wait
 
 if TYPE_CHECKING:
@@ -49,6 +49,7 @@ __all__ = [
     "DirectionView",
     "Disconnect",
     "DisplacedError",
+    "Domain",
     "ESHMDisconnectBehavior",
     "ESHMError",
     "ESHMRole",

@@ -1,3 +1,4 @@
+import os
 from collections.abc import Iterable
 from types import TracebackType
 from typing import Any, Literal, Protocol, final
@@ -6,7 +7,7 @@ from typing_extensions import Buffer, Self, TypeAlias
 
 from eshm._types import Disconnect, PeerState, Role, Stats, View, Wait
 
-__all__ = ["Borrowed", "Endpoint", "Loan", "Message", "Observer", "decode_text", "encode_text"]
+__all__ = ["Borrowed", "Domain", "Endpoint", "Loan", "Message", "Observer", "decode_text", "encode_text"]
 
 # A NumPy array, which is known to be a Buffer only from Python 3.12 on.
 class _Array(Protocol):
@@ -14,6 +15,16 @@ class _Array(Protocol):
     def __array_interface__(self) -> dict[str, Any]: ...
 
 _Buffer: TypeAlias = Buffer | _Array
+
+@final
+class Domain:
+    def __new__(cls, directory: str | os.PathLike[str] | None = None, prefix: str | None = None) -> Self: ...
+    @property
+    def directory(self) -> str: ...
+    @property
+    def prefix(self) -> str: ...
+    def __eq__(self, other: object, /) -> bool: ...
+    def __hash__(self) -> int: ...
 
 @final
 class Endpoint:
@@ -39,6 +50,7 @@ class Endpoint:
         any_owner: bool = False,
         steady_heartbeat: bool = False,
         give_up: bool = False,
+        domain: Domain | None = None,
     ) -> Self: ...
     @property
     def name(self) -> str: ...
@@ -120,7 +132,7 @@ class Borrowed:
 
 @final
 class Observer:
-    def __new__(cls, name: str, *, any_owner: bool = False) -> Self: ...
+    def __new__(cls, name: str, *, any_owner: bool = False, domain: Domain | None = None) -> Self: ...
     def look(self) -> View: ...
     @property
     def name(self) -> str: ...
