@@ -1,0 +1,59 @@
+package eshm
+
+import (
+	"time"
+
+	"eshm/internal/shm"
+)
+
+// take takes the seat of a link, for as long as its file is open, if the segment still has the name.
+func (o *opener) take(l *link, eager bool) error {
+	taken, err := o.claim(l, eager)
+	if err != nil {
+		return fail(ErrAttach, o.name, err, "cannot attach to it (%v); see the system's message", err)
+	}
+	free := taken && o.quiet(l)
+	// A seat that is taken may be so by a master that has just replaced this segment.
+	if found, err := shm.Stat(path(o.name)); err != nil || found.ID != l.id {
+		return errRaced
+	}
+	if !free {
+		return failSeatTaken(o.name, l.role, l.self.pid.Load())
+	}
+	return nil
+}
+
+// claim locks the seat. An eager claimant has enough when it sees that the one who has the seat lives.
+func (o *opener) claim(l *link, eager bool) (bool, error) {
+	first := l.self.pulse()
+	for since := time.Now(); ; time.Sleep(glance) {
+		taken, err := l.file.TryLock(seatStart(l.role), seatLength)
+		if taken || err != nil || !o.patient || time.Since(since) >= seatPatience {
+			return taken, err
+		}
+		if eager && l.self.pulse() != first {
+			return false, nil
+		}
+	}
+}
+
+// quiet tells whether no ESHM 1.x process, which holds no lock, has the seat: then its pulse would move.
+func (o *opener) quiet(l *link) bool {
+	first := l.self.pulse()
+	if first.alive == 0 {
+		return true
+	}
+	watch := o.settings.staleThreshold
+	if l.self.ours(first.pid) {
+		// Killed, most likely. But one of 1.x with the same pid, of another PID namespace, looks just so.
+		watch = samePIDWatch
+	} else if !o.patient {
+		return false
+	}
+	for since := time.Now(); time.Since(since) < watch; time.Sleep(glance) {
+		if l.self.pulse() != first {
+			return false
+		}
+	}
+	return true
+}

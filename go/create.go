@@ -1,0 +1,103 @@
+package eshm
+
+import (
+	"errors"
+	"io/fs"
+	"math"
+
+	"eshm/internal/shm"
+)
+
+// create makes the segment. Nobody can see it before it is complete, for it has no name until then.
+func (o *opener) create(generation uint32) (*link, error) {
+	l, err := o.prepared(generation, o.settings.geometry())
+	if err != nil {
+		return nil, err
+	}
+	if err := o.publish(l); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+// standIn makes a segment like this one under the name, and takes both of its seats.
+func (o *opener) standIn(like *link) (*link, error) {
+	l, err := o.prepared(like.self.generation.Load(), like.geometry)
+	if err != nil {
+		return nil, err
+	}
+	l.peer.capabilities.Store(like.peer.capabilities.Load())
+	l.peer.signature.Store(like.peer.signature.Load())
+	l.peer.pid.Store(like.peer.pid.Load())
+	l.peer.generation.Store(like.peer.generation.Load())
+	if !l.takePeerSeat() {
+		return nil, abandon(l.file, errRaced)
+	}
+	if err := o.publish(l); err != nil {
+		return nil, err
+	}
+	return l, nil
+}
+
+func (o *opener) refuseToCreate(err error) error {
+	return fail(ErrCreate, o.name, err, "cannot create it (%v); see the system's message", err)
+}
+
+// prepared makes a segment that has no name yet.
+func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
+	file, err := shm.Create(folder, o.settings.mode, g.segmentSize())
+	if err != nil {
+		return nil, o.refuseToCreate(err)
+	}
+	l, err := o.prepare(file, g, generation)
+	if err != nil {
+		return nil, abandon(file, o.refuseToCreate(err))
+	}
+	return l, nil
+}
+
+// publish gives a segment its name. If that fails, the segment is gone.
+func (o *opener) publish(l *link) error {
+	switch err := l.file.Link(path(o.name)); {
+	case errors.Is(err, fs.ErrExist):
+		return abandon(l.file, errRaced)
+	case err != nil:
+		return abandon(l.file, o.refuseToCreate(err))
+	}
+	return nil
+}
+
+func (o *opener) prepare(file *shm.File, g geometry, generation uint32) (*link, error) {
+	info, err := file.Stat()
+	if err != nil {
+		return nil, err
+	}
+	memory, err := file.Map(g.segmentSize())
+	if err != nil {
+		return nil, err
+	}
+	l := newLink(o.name, Master, file, info.ID, memory, g)
+	// Nobody else can have the seat of a file without a name.
+	if _, err := file.TryLock(seatStart(Master), seatLength); err != nil {
+		return nil, err
+	}
+	l.header.masterGeneration.Store(generation)
+	o.fill(l)
+	l.occupy()
+	l.header.magic.Store(magic)
+	return l, nil
+}
+
+// fill writes the master's and the creator's part of the header, but for the magic.
+func (o *opener) fill(l *link) {
+	h, g := l.header, l.geometry
+	h.version.Store(version)
+	h.staleThreshold.Store(uint32(min(o.settings.staleThreshold.Milliseconds(), math.MaxUint32)))
+	h.features.Store(featureWakes)
+	h.layoutSize.Store(uint32(g.layoutSize()))
+	h.dataSize.Store(uint32(g.dataSize))
+	h.queueSlots.Store(uint32(g.queueSlots))
+	h.queueOffset.Store(g.queueOffset)
+	h.queueCapacity.Store(g.queueCapacity)
+	h.extension.Store(extensionValid)
+}

@@ -1,0 +1,295 @@
+package eshm
+
+import (
+	"bytes"
+	"context"
+)
+
+// Recv receives the next message, waiting for it. The message belongs to the caller.
+//
+// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may
+// still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
+// not look at the context. Any number of goroutines may receive at once; each message goes to one of them.
+func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
+	message, ok, err := e.recv.watch(own)
+	if !ok && err == nil {
+		message, err = e.recv.awaitMessage(ctx, own)
+	}
+	return message, err
+}
+
+// Borrow receives the next message where it lies, without a copy, and waits as [Endpoint.Recv] does.
+//
+// Its bytes stay as they are until it is released, or the endpoint is closed. Until then no other message can be received:
+// calls fail with [ErrBorrowed]. A process that is killed before the release is followed by one that receives the message
+// again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
+func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
+	message, ok, err := e.recv.watch(borrowed)
+	if !ok && err == nil {
+		message, err = e.recv.awaitMessage(ctx, borrowed)
+	}
+	return message, err
+}
+
+// holding is how a message is handed out.
+type holding bool
+
+const (
+	own      holding = false // copied, and released
+	borrowed holding = true  // lent
+)
+
+// watch takes the next message of the queue as soon as it is there, for the time of an answer.
+func (r *receiver) watch(how holding) (message Message, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if ok, err = r.watchFor(&message); ok {
+		r.hand(&message, how)
+	}
+	return message, ok, err
+}
+
+func (r *receiver) watchFor(message *Message) (bool, error) {
+	if err := r.ready(); err != nil {
+		return false, err
+	}
+	if !r.link.hasQueues() {
+		return false, nil
+	}
+	if r.endpoint.settings.spin > 0 {
+		r.pace.hold(r.endpoint.sent.Load())
+		if r.queue.arrived() {
+			r.pace.wasNotEarly()
+		} else if !r.watchMark() {
+			return false, nil
+		}
+	}
+	return r.take(message)
+}
+
+// hand makes a message that was taken the caller's own, unless it is to be lent.
+func (r *receiver) hand(message *Message, how holding) {
+	if how == borrowed && message.lease != nil {
+		return
+	}
+	message.bytes = bytes.Clone(message.bytes)
+	if message.lease != nil {
+		message.lease = nil
+		r.releaseTo(r.queue.next)
+	}
+}
+
+// watchMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
+func (r *receiver) watchMark() bool {
+	r.pace.wasEarly()
+	for range looks {
+		if r.queue.arrived() {
+			r.pace.hasCome()
+			return true
+		}
+	}
+	r.pace.wasInVain()
+	return false
+}
+
+func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, error) {
+	var message Message
+	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		return r.receive(&message, how)
+	})
+	return message, err
+}
+
+// receive takes the next message if it is there, and hands it out.
+func (r *receiver) receive(message *Message, how holding) (bool, error) {
+	ok, err := r.attempt(message)
+	if ok {
+		r.hand(message, how)
+	}
+	return ok, err
+}
+
+// TryRecv receives the next message if it is there: see [Endpoint.Recv].
+func (e *Endpoint) TryRecv() (message Message, ok bool, err error) { return e.recv.try(own) }
+
+// TryBorrow receives the next message where it lies, if it is there: see [Endpoint.Borrow].
+func (e *Endpoint) TryBorrow() (message Message, ok bool, err error) { return e.recv.try(borrowed) }
+
+func (r *receiver) try(how holding) (message Message, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	ok, err = r.receive(&message, how)
+	return message, ok, err
+}
+
+// RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer: it allocates nothing where that has
+// room.
+func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
+	buffer, ok, err := e.recv.watchAppend(buffer)
+	if ok || err != nil {
+		return buffer, err
+	}
+	err = e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		var message Message
+		ok, err := r.attempt(&message)
+		if ok {
+			buffer = r.appendAndRelease(buffer, &message)
+		}
+		return ok, err
+	})
+	return buffer, err
+}
+
+// watchAppend is watch for RecvAppend.
+func (r *receiver) watchAppend(buffer []byte) (_ []byte, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var message Message
+	if ok, err = r.watchFor(&message); ok {
+		buffer = r.appendAndRelease(buffer, &message)
+	}
+	return buffer, ok, err
+}
+
+func (r *receiver) appendAndRelease(buffer []byte, message *Message) []byte {
+	buffer = append(buffer, message.bytes...)
+	if message.lease != nil {
+		r.releaseTo(r.queue.next)
+	}
+	return buffer
+}
+
+// RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many
+// these are. They belong to the caller.
+func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error) {
+	return e.recv.awaitMany(ctx, messages, own)
+}
+
+// BorrowMany is [Endpoint.RecvMany] without copies: see [Endpoint.Borrow]. To release one message releases those before
+// it.
+func (e *Endpoint) BorrowMany(ctx context.Context, messages []Message) (int, error) {
+	return e.recv.awaitMany(ctx, messages, borrowed)
+}
+
+func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holding) (int, error) {
+	if len(messages) == 0 {
+		return 0, nil
+	}
+	count := 0
+	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+		if ok, err := r.attempt(&messages[0]); !ok {
+			return false, err
+		}
+		count = 1
+		if messages[0].lease == nil {
+			r.hand(&messages[0], how)
+			return true, nil
+		}
+		count += r.more(messages[1:])
+		if how == own {
+			for i := range messages[:count] {
+				messages[i].bytes, messages[i].lease = bytes.Clone(messages[i].bytes), nil
+			}
+			r.releaseTo(r.queue.next)
+		}
+		return true, nil
+	})
+	return count, err
+}
+
+// attempt takes the next message if it is there.
+func (r *receiver) attempt(message *Message) (bool, error) {
+	for {
+		// Asked before the look: what came before the endpoint moved is still found.
+		left := r.endpoint.current.Load() != r.link
+		if r.link.hasQueues() {
+			if ok, err := r.take(message); ok || err != nil {
+				return ok, err
+			}
+		}
+		if r.notePeer(); r.usesBox && r.messagesInBox() {
+			if ok, err := r.takeBox(message, true); ok || err != nil {
+				return ok, err
+			}
+		}
+		if !left || !r.move() {
+			return false, r.whyNothing()
+		}
+	}
+}
+
+// messagesInBox tells whether the mailbox may hold the next message. It is that of the segment where messages are received:
+// values that are unread in older ones are out of date then.
+func (r *receiver) messagesInBox() bool {
+	if r.boxLink.epoch < r.link.epoch {
+		r.boxLink.release()
+		r.link.retain()
+		r.attachBox(r.link)
+		r.endpoint.noteValues(r.link.epoch)
+	}
+	// Values that are ahead have read this segment's mailbox out.
+	return r.boxLink == r.link
+}
+
+// take takes the next message of the queue if it is there.
+func (r *receiver) take(message *Message) (bool, error) {
+	bytes, ok, err := r.queue.take()
+	if err != nil {
+		return false, failCorrupt(r.endpoint.name, err)
+	}
+	if ok {
+		r.notePeer()
+		r.lentBytes += len(bytes)
+		*message = Message{bytes: bytes, Generation: r.generation, lease: r.lease, next: r.queue.next}
+	}
+	return ok, nil
+}
+
+// more takes what further messages of the queue are there, and returns how many. What is wrong with one, if
+// something is, the next call tells.
+func (r *receiver) more(messages []Message) int {
+	for count := range messages {
+		if ok, err := r.take(&messages[count]); !ok || err != nil {
+			return count
+		}
+	}
+	return len(messages)
+}
+
+// releaseTo releases the messages before this number.
+func (r *receiver) releaseTo(next uint32) {
+	r.countReleased(next)
+	r.released = next
+	r.queue.release(next)
+	control := r.queue.control
+	r.endpoint.ring(&control.sender.parked, &control.consumed)
+}
+
+// countReleased counts the messages that are about to be released.
+func (r *receiver) countReleased(next uint32) {
+	messages := next - r.released
+	bytes := r.lentBytes
+	if next != r.queue.next {
+		// A part of what is lent: as many bytes as these messages have.
+		bytes = 0
+		for number := r.released; number != next; number++ {
+			bytes += r.queue.length(number)
+		}
+	}
+	r.lentBytes -= bytes
+	r.count(int(messages), bytes)
+}
+
+// spot is where to wait for a message.
+func (r *receiver) spot() spot {
+	if r.usesBox || !r.link.hasQueues() {
+		return r.boxSpot()
+	}
+	control := r.queue.control
+	at := r.link.watch(&r.queue.slot(r.queue.next).mark, &control.receiversParked)
+	at.queue, at.number = control, r.queue.next
+	return at
+}

@@ -1,0 +1,148 @@
+package eshm
+
+import (
+	"bytes"
+	"context"
+)
+
+// Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current
+// value, if there is any. It belongs to the caller. Otherwise it is as [Endpoint.Recv].
+func (e *Endpoint) Read(ctx context.Context) (Message, error) {
+	if value, ok, err := e.recv.watchBox(); ok || err != nil {
+		return value, err
+	}
+	return e.recv.awaitValue(ctx)
+}
+
+// watchBox takes the latest value as soon as it is there, for the time of an answer.
+func (r *receiver) watchBox() (value Message, ok bool, err error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	if r.endpoint.settings.spin > 0 {
+		for left := looks; left > 0 && !r.box.arrived(); left-- {
+		}
+	}
+	ok, err = r.readValue(&value)
+	return value, ok, err
+}
+
+// readValue takes the latest value if it is new, and makes it the caller's own.
+func (r *receiver) readValue(value *Message) (bool, error) {
+	ok, err := r.attemptBox(value)
+	value.bytes = bytes.Clone(value.bytes)
+	return ok, err
+}
+
+// ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer: it allocates nothing where that has
+// room.
+func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
+	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+		var value Message
+		ok, err := r.attemptBox(&value)
+		buffer = append(buffer, value.bytes...)
+		return ok, err
+	})
+	return buffer, err
+}
+
+func (r *receiver) awaitValue(ctx context.Context) (Message, error) {
+	var value Message
+	err := r.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+		return r.readValue(&value)
+	})
+	return value, err
+}
+
+// TryRead reads the latest value if it is newer than the last one read: see [Endpoint.Read].
+func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
+	r := &e.recv
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if err := r.ready(); err != nil {
+		return Message{}, false, err
+	}
+	ok, err = r.readValue(&value)
+	return value, ok, err
+}
+
+// attemptBox takes the latest value if it is new.
+func (r *receiver) attemptBox(value *Message) (bool, error) {
+	for {
+		// Asked before the look, as above.
+		left := r.endpoint.current.Load() != r.boxLink
+		if ok, err := r.takeBox(value, false); ok || err != nil {
+			return ok, err
+		}
+		if !left || !r.moveBox() {
+			return false, r.whyNothing()
+		}
+	}
+}
+
+// takeBox takes what is in the mailbox if it is new.
+func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
+	found, ok, err := r.box.take(lossless, r.endpoint.clock.Load())
+	if err != nil {
+		return false, failCorrupt(r.endpoint.name, err)
+	}
+	r.notePeer()
+	if !ok {
+		return false, nil
+	}
+	tail := r.boxLink.in.tail
+	r.endpoint.ring(&tail.takenWaiters, &tail.taken)
+	if found.skipped > 0 {
+		r.endpoint.counts.skipped.Add(found.skipped)
+	}
+	*message = Message{bytes: found.bytes, Skipped: found.skipped, Generation: r.boxGeneration()}
+	if lossless {
+		r.count(1, len(found.bytes))
+	}
+	return true, nil
+}
+
+// boxGeneration is the generation of who wrote a value: values may be ahead of messages by a segment, or behind.
+func (r *receiver) boxGeneration() uint64 {
+	if r.boxLink == r.link {
+		return r.generation
+	}
+	return r.endpoint.noteGeneration(r.boxLink)
+}
+
+func (r *receiver) moveBox() bool {
+	e := r.endpoint
+	if e.current.Load() == r.boxLink {
+		return false
+	}
+	next := e.retainNext(r.boxLink.epoch, &e.valuesAt)
+	if next == nil {
+		return false
+	}
+	r.boxLink.release()
+	r.attachBox(next)
+	return true
+}
+
+func (r *receiver) attachBox(next *link) {
+	r.boxLink = next
+	r.box = newMailboxReader(next.in, &next.reads)
+}
+
+// boxSpot is where to wait for a value.
+func (r *receiver) boxSpot() spot {
+	l := r.boxLink
+	tail := l.in.tail
+	if r.rings.legacy && !r.rings.seen {
+		r.rings.seen = tail.wakeSeq.Load() != r.rings.wakeSeq
+		if !r.rings.seen {
+			return spot{link: l, nap: legacyNap}
+		}
+	}
+	// The value's own cache line tells, and brings it along; the one of wakeSeq is the writer's, until it is parked on.
+	at := l.watch(&l.in.head.sequence, &tail.waiters)
+	at.word = &tail.wakeSeq
+	return at
+}
