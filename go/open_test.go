@@ -36,22 +36,6 @@ func TestBadNames(t *testing.T) {
 	_ = open(t, longest, Master)
 }
 
-func TestBadOptions(t *testing.T) {
-	name := freshName(t)
-	for _, option := range []Option{
-		WithDataSize(0), WithDataSize(-1), WithDataSize(maxDataSize + 1),
-		WithQueueCapacity(-1), WithQueueCapacity(maxQueueCapacity + 1),
-		WithHeartbeatInterval(0), WithStaleThreshold(0), WithReconnectInterval(0),
-		WithPatience(-1), WithSpin(-1), WithConnectTimeout(-1), WithMode(fs.ModeDir | 0o600), WithLogger(nil),
-	} {
-		_, err := Open(within(t, soon), name, Master, option)
-		expectKind(t, "option", err, ErrInvalidOption)
-	}
-	if _, err := os.Stat(path(name)); err == nil {
-		t.Error("a segment was made")
-	}
-}
-
 func TestModeIsExact(t *testing.T) {
 	old := syscall.Umask(0o077)
 	defer syscall.Umask(old)

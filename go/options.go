@@ -1,6 +1,7 @@
 package eshm
 
 import (
+	"fmt"
 	"io/fs"
 	"log/slog"
 	"math"
@@ -66,13 +67,13 @@ func WithConnectTimeout(timeout time.Duration) Option {
 	return option(func(s *settings) { s.connectTimeout = timeout })
 }
 
-// WithHeartbeatInterval sets how often the endpoint shows that it lives: every millisecond by default.
+// WithHeartbeatInterval sets how often the endpoint shows that it lives: every millisecond by default, 1 ms to 1 s.
 func WithHeartbeatInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.heartbeatInterval = interval })
 }
 
 // WithStaleThreshold sets for how long the peer's heartbeat may stand still before the peer counts as [Frozen]: 100 ms
-// by default. A peer whose process has ended is [Dead] after a quarter of it.
+// by default, 1 ms to 1 h. A peer whose process has ended is [Dead] after a quarter of it.
 func WithStaleThreshold(threshold time.Duration) Option {
 	return option(func(s *settings) { s.staleThreshold = threshold })
 }
@@ -83,7 +84,8 @@ func WithPatience(patience time.Duration) Option {
 	return option(func(s *settings) { s.patience = patience })
 }
 
-// WithReconnectInterval sets how often a slave without a master looks for another one: every 100 ms by default.
+// WithReconnectInterval sets how often a slave without a master looks for another one: every 100 ms by default, 1 ms to
+// 1 h.
 func WithReconnectInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.reconnectInterval = interval })
 }
@@ -94,7 +96,8 @@ func WithSpin(spin time.Duration) Option {
 	return option(func(s *settings) { s.spin = spin })
 }
 
-// WithMode sets the permissions of a segment that is made, whatever the umask: 0600 by default.
+// WithMode sets the permissions of a segment that is made, whatever the umask: 0600 by default. The owner must be able
+// to read and write it.
 func WithMode(mode fs.FileMode) Option {
 	return option(func(s *settings) { s.mode = mode })
 }
@@ -129,46 +132,65 @@ func newSettings(name string, options []Option) (settings, error) {
 		mode:              0o600,
 		logger:            slog.New(slog.DiscardHandler),
 	}
-	for _, option := range options {
+	if err := checkName(name); err != nil {
+		return s, err
+	}
+	for at, option := range options {
+		if option == nil {
+			return s, failOption(name, fmt.Sprintf("option %d", at), "nil", "a role, or what a With function returns")
+		}
 		option.apply(&s)
 	}
 	return s, s.check(name)
 }
 
+// durations is the range of each option that is a duration: those of the Rust core, where it has the option.
+var durations = []struct {
+	name        string
+	value       func(s *settings) time.Duration
+	least, most time.Duration
+	expected    string
+}{
+	{"connect_timeout", func(s *settings) time.Duration { return s.connectTimeout }, 0, Forever, "0 or more"},
+	{"heartbeat_interval", func(s *settings) time.Duration { return s.heartbeatInterval },
+		time.Millisecond, time.Second, "1 ms to 1 s"},
+	{"stale_threshold", func(s *settings) time.Duration { return s.staleThreshold },
+		time.Millisecond, time.Hour, "1 ms to 1 h"},
+	{"patience", func(s *settings) time.Duration { return s.patience }, 0, Forever, "0 or more"},
+	{"reconnect_interval", func(s *settings) time.Duration { return s.reconnectInterval },
+		time.Millisecond, time.Hour, "1 ms to 1 h"},
+	{"spin", func(s *settings) time.Duration { return s.spin }, 0, Forever, "0 or more"},
+}
+
+// check refuses a setting that is out of its range.
 func (s *settings) check(name string) error {
-	if err := checkName(name); err != nil {
-		return err
+	if s.role < Auto || s.role > Slave {
+		return failOption(name, "role", s.role, "Auto, Master or Slave")
 	}
-	if s.dataSizeSet && (s.dataSize < 1 || s.dataSize > maxDataSize) {
-		return fail(ErrInvalidOption, name, nil, "data_size is %d bytes; expected 1 to %d bytes (64 MiB)", s.dataSize, maxDataSize)
-	}
-	if s.queueCapacity < 0 || s.queueCapacity > maxQueueCapacity {
-		return fail(ErrInvalidOption, name, nil, "queue_capacity is %d bytes; expected 0 to %d bytes (64 GiB)",
-			s.queueCapacity, maxQueueCapacity)
-	}
-	for _, one := range []struct {
-		name    string
-		value   time.Duration
-		minimum time.Duration
-	}{
-		{"connect timeout", s.connectTimeout, 0},
-		{"heartbeat interval", s.heartbeatInterval, time.Microsecond},
-		{"stale threshold", s.staleThreshold, time.Millisecond},
-		{"patience", s.patience, 0},
-		{"reconnect interval", s.reconnectInterval, time.Millisecond},
-		{"spin", s.spin, 0},
-	} {
-		if one.value < one.minimum {
-			return fail(ErrInvalidOption, name, nil, "the %s is %v; expected %v or more", one.name, one.value, one.minimum)
+	for _, one := range durations {
+		if value := one.value(s); value < one.least || value > one.most {
+			return failOption(name, one.name, value, one.expected)
 		}
 	}
-	if s.mode&^fs.ModePerm != 0 {
-		return fail(ErrInvalidOption, name, nil, "the mode is %v; expected permissions only", s.mode)
+	if s.dataSizeSet && (s.dataSize < 1 || s.dataSize > maxDataSize) {
+		return failOption(name, "data_size", fmt.Sprintf("%d bytes", s.dataSize), "1 to 67108864 bytes (64 MiB)")
+	}
+	if s.queueCapacity < 0 || uint64(s.queueCapacity) > maxQueueCapacity {
+		return failOption(name, "queue_capacity", fmt.Sprintf("%d bytes", s.queueCapacity),
+			"0 (no queues) to 68719476736 bytes (64 GiB)")
+	}
+	if s.mode&^fs.ModePerm != 0 || s.mode&0o600 != 0o600 {
+		return failOption(name, "mode", fmt.Sprintf("%#o", uint32(s.mode)),
+			"permission bits that let the owner read and write, such as 0600 or 0660")
 	}
 	if s.logger == nil {
-		return fail(ErrInvalidOption, name, nil, "the logger is nil; leave the option out for silence")
+		return failOption(name, "logger", "nil", "a logger; leave the option out for silence")
 	}
 	return nil
+}
+
+func failOption(segment, option string, found any, expected string) error {
+	return fail(ErrInvalidOption, segment, nil, "%s is %v; expected %s", option, found, expected)
 }
 
 // geometry is that of a segment that is to be made.

@@ -1,5 +1,7 @@
 package eshm
 
+import "fmt"
+
 // Role is an endpoint's part in a segment. It is an option of [Open].
 type Role int
 
@@ -12,15 +14,17 @@ const (
 	Slave
 )
 
-// String returns "auto", "master" or "slave".
+// String returns "auto", "master" or "slave", and for any other number "Role(N)".
 func (r Role) String() string {
 	switch r {
+	case Auto:
+		return "auto"
 	case Master:
 		return "master"
 	case Slave:
 		return "slave"
 	default:
-		return "auto"
+		return fmt.Sprintf("Role(%d)", int(r))
 	}
 }
 
@@ -59,9 +63,13 @@ const (
 	Closed
 )
 
-// String returns "absent", "alive", "frozen", "dead" or "closed".
+// String returns "absent", "alive", "frozen", "dead" or "closed", and for any other number "PeerState(N)".
 func (s PeerState) String() string {
-	return [...]string{"absent", "alive", "frozen", "dead", "closed"}[s]
+	names := [...]string{"absent", "alive", "frozen", "dead", "closed"}
+	if s < 0 || int(s) >= len(names) {
+		return fmt.Sprintf("PeerState(%d)", int(s))
+	}
+	return names[s]
 }
 
 // MarshalText is [PeerState.String], for logs and JSON.

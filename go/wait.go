@@ -11,6 +11,8 @@ import (
 const (
 	// slice is the longest sleep at a time, for what nobody rings: a killed peer, a replaced segment.
 	slice = 50 * time.Millisecond
+	// stint is for how long a call spins before it looks whether to wait is still worth while.
+	stint = 200 * time.Microsecond
 	// unfenced is the longest sleep where the system has no barrier to make a ring certain.
 	unfenced = time.Millisecond
 	// legacyNap is the sleep where the peer is an ESHM 1.x process that rings nobody.
@@ -56,11 +58,12 @@ func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since t
 			at.link.release()
 			return since, verdict
 		}
-		if !at.spin(e.settings.spin) {
+		if !at.spin(min(e.settings.spin, stint)) {
 			if since.IsZero() {
 				since = time.Now()
 			}
-			if verdict = e.futile(ctx, at.limit, what, since); verdict == nil {
+			verdict = e.futile(ctx, at.limit, what, since)
+			if verdict == nil && time.Since(since) >= e.settings.spin-stint {
 				e.park(ctx, at)
 			}
 		}
