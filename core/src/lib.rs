@@ -29,6 +29,10 @@
 //! there holds up the heartbeats of the whole process. When the process exits, nothing is told.
 #![cfg_attr(loom, allow(dead_code, reason = "the models use the handshakes, not the endpoint around them"))]
 
+// A queue may have 2³⁶ bytes, file offsets have 64 bits, and the layout of a descriptor assumes that of a u64.
+#[cfg(not(target_pointer_width = "64"))]
+compile_error!("eshm needs a 64-bit target: segments can be larger than a 32-bit address space");
+
 #[macro_use]
 mod crash;
 
