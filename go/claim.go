@@ -10,11 +10,11 @@ import (
 func (o *opener) take(l *link, eager bool) error {
 	taken, err := o.claim(l, eager)
 	if err != nil {
-		return fail(ErrAttach, o.name, err, "cannot attach to it (%v); see the system's message", err)
+		return failAttach(o.address, err)
 	}
 	free := taken && o.quiet(l)
 	// A seat that is taken may be so by a master that has just replaced this segment.
-	if found, err := shm.Stat(path(o.name)); err != nil || found.ID != l.id {
+	if found, err := shm.Stat(o.path); err != nil || found.ID != l.id {
 		return errRaced
 	}
 	if !free {

@@ -40,14 +40,21 @@ func (o *opener) standIn(like *link) (*link, error) {
 }
 
 func (o *opener) refuseToCreate(err error) error {
-	return fail(ErrCreate, o.name, err, "cannot create it (%v); see the system's message", err)
+	if ended := o.ctx.Err(); ended != nil && errors.Is(err, ended) {
+		return failContext(o.ctx, o.name, "the reservation of its memory", o.since)
+	}
+	return fail(ErrCreate, o.name, err, "cannot create %s (%v); %s", o.path, err, shm.Hint(o.domain.Directory, err))
 }
 
-// prepared makes a segment that has no name yet.
+// prepared makes a segment that has no name yet, and whose master's seat is locked.
 func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
-	file, err := shm.Create(folder, o.settings.mode, g.segmentSize())
+	directory := o.domain.Directory
+	file, err := shm.Create(directory, o.domain.Prefix, o.settings.mode, seatStart(Master), seatLength)
 	if err != nil {
 		return nil, o.refuseToCreate(err)
+	}
+	if err := file.Reserve(o.ctx, directory, g.segmentSize()); err != nil {
+		return nil, abandon(file, o.refuseToCreate(err))
 	}
 	l, err := o.prepare(file, g, generation)
 	if err != nil {
@@ -58,7 +65,7 @@ func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
 
 // publish gives a segment its name. If that fails, the segment is gone.
 func (o *opener) publish(l *link) error {
-	switch err := l.file.Link(path(o.name)); {
+	switch err := l.file.Link(o.path); {
 	case errors.Is(err, fs.ErrExist):
 		return abandon(l.file, errRaced)
 	case err != nil:
@@ -76,11 +83,7 @@ func (o *opener) prepare(file *shm.File, g geometry, generation uint32) (*link, 
 	if err != nil {
 		return nil, err
 	}
-	l := newLink(o.name, Master, file, info.ID, memory, g)
-	// Nobody else can have the seat of a file without a name.
-	if _, err := file.TryLock(seatStart(Master), seatLength); err != nil {
-		return nil, err
-	}
+	l := newLink(o.address, Master, file, info.ID, memory, g)
 	l.header.masterGeneration.Store(generation)
 	o.fill(l)
 	l.occupy()

@@ -13,7 +13,7 @@ import (
 
 // Endpoint is one end of a segment. All of its methods may be called from any number of goroutines.
 type Endpoint struct {
-	name     string
+	address
 	role     Role
 	settings settings
 	send     sender
@@ -58,17 +58,17 @@ type Endpoint struct {
 //
 // The endpoint must be closed: until then it shows its peer, by its heartbeat, that this process lives.
 func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error) {
-	settings, err := newSettings(name, options)
+	settings, at, err := newSettings(name, options)
 	if err != nil {
 		return nil, err
 	}
 	shm.Register()
-	opener := opener{name: name, settings: &settings, patient: true}
-	l, err := opener.open(ctx, settings.role)
+	opener := opener{address: at, ctx: ctx, since: time.Now(), settings: &settings, patient: true}
+	l, err := opener.open(settings.role)
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{name: name, role: l.role, settings: settings, link: l, nextNameCheck: time.Now().Add(nameInterval)}
+	e := &Endpoint{address: at, role: l.role, settings: settings, link: l, nextNameCheck: time.Now().Add(nameInterval)}
 	e.send.endpoint, e.recv.endpoint = e, e
 	e.current.Store(l)
 	err = e.attach(opener.replaced)
@@ -141,7 +141,7 @@ func (e *Endpoint) Close() error {
 	e.tell()
 	e.settings.logger.Info("eshm: closed", "segment", e.name, "role", e.role)
 	if err != nil {
-		return fail(ErrAttach, e.name, err, "closed, but %s cannot be removed: %v", path(e.name), err)
+		return fail(ErrAttach, e.name, err, "closed, but its file stays (%v); %s", err, shm.Hint(e.domain.Directory, err))
 	}
 	return nil
 }

@@ -5,6 +5,8 @@ import (
 	"errors"
 	"fmt"
 	"time"
+
+	"eshm/internal/shm"
 )
 
 // A kind is one way to fail, with its number in the protocol.
@@ -20,6 +22,8 @@ func (k *kind) Error() string { return "eshm: " + k.text }
 var (
 	// ErrInvalidName is a segment name that cannot be one.
 	ErrInvalidName error = &kind{-1, "invalid segment name"}
+	// ErrInvalidDomain is a directory or a prefix that cannot be that of a [Domain].
+	ErrInvalidDomain error = &kind{-1, "invalid domain"}
 	// ErrInvalidOption is an option out of its range.
 	ErrInvalidOption error = &kind{-1, "invalid option"}
 	// ErrInvalidText is text with a NUL before its end, or that is not UTF-8.
@@ -129,8 +133,8 @@ func failReconnecting(segment string) error {
 	return fail(ErrReconnecting, segment, nil, "reconnecting, its master gives no sign of life; try again")
 }
 
-func failCorrupt(segment string, why error) error {
-	return fail(ErrCorrupt, segment, nil, "corrupt: %v; stop both processes and remove %s", why, path(segment))
+func failCorrupt(at address, why error) error {
+	return fail(ErrCorrupt, at.name, nil, "corrupt: %v; stop both processes and remove %s", why, at.path)
 }
 
 func failPeerClosed(segment string, peer Role, unreceived uint64) error {
@@ -160,10 +164,15 @@ func failSeatTaken(segment string, role Role, pid int32) error {
 		"use another name, or stop that process", role, pid)
 }
 
+// failAttach says why the system does not let us at a segment that is there.
+func failAttach(at address, err error) error {
+	return fail(ErrAttach, at.name, err, "cannot attach to %s (%v); %s", at.path, err, shm.Hint(at.domain.Directory, err))
+}
+
 // failForeign says that something of a segment is not as it must be.
-func failForeign(segment, what, found, expected string) error {
-	return fail(ErrForeign, segment, nil, "the %s is %s, expected %s; it was left untouched: "+
-		"if no process needs %s, remove it", what, found, expected, path(segment))
+func failForeign(at address, what, found, expected string) error {
+	return fail(ErrForeign, at.name, nil, "the %s is %s, expected %s; it was left untouched: "+
+		"if no process needs %s, remove it", what, found, expected, at.path)
 }
 
 // failContext says why a wait ended before what it waited for: by its deadline, or because it was cancelled.

@@ -14,14 +14,16 @@ import (
 
 // examine opens what has the name, and maps it if it is a segment that this endpoint can use.
 func (o *opener) examine(role Role) (*link, error) {
-	file, err := shm.Open(path(o.name))
+	file, err := shm.Open(o.path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, errMissing
 	case errors.Is(err, shm.ErrSymlink):
-		return nil, failForeign(o.name, "file", "a symbolic link", "a regular file")
+		return nil, failForeign(o.address, "file", "a symbolic link", "a regular file")
+	case errors.Is(err, shm.ErrDirectory):
+		return nil, failForeign(o.address, "file", "a directory", "a regular file")
 	case err != nil:
-		return nil, fail(ErrAttach, o.name, err, "cannot attach to it (%v); see the system's message", err)
+		return nil, failAttach(o.address, err)
 	}
 	l, err := o.overlay(file, role)
 	if err != nil {
@@ -32,7 +34,7 @@ func (o *opener) examine(role Role) (*link, error) {
 
 func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 	refuse := func(err error) error {
-		return fail(ErrAttach, o.name, err, "cannot attach to it (%v); see the system's message", err)
+		return failAttach(o.address, err)
 	}
 	info, err := file.Stat()
 	if err != nil {
@@ -42,7 +44,7 @@ func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 		return nil, err
 	}
 	var head [headerSize]byte
-	if err := file.ReadHead(head[:]); err != nil {
+	if err := file.ReadAt(head[:], 0); err != nil {
 		return nil, refuse(err)
 	}
 	g, err := o.checkHead(&head, info.Size)
@@ -54,7 +56,7 @@ func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 	}
 	if binary.NativeEndian.Uint32(head[56:]) != extensionValid {
 		// ESHM 1.x does not: a page that finds no memory is a SIGBUS.
-		if err := file.Reserve(g.segmentSize()); err != nil {
+		if err := file.Reserve(o.ctx, o.domain.Directory, g.segmentSize()); err != nil {
 			return nil, refuse(err)
 		}
 	}
@@ -62,21 +64,21 @@ func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
-	return newLink(o.name, role, file, info.ID, memory, g), nil
+	return newLink(o.address, role, file, info.ID, memory, g), nil
 }
 
 func (o *opener) checkFile(info shm.Info) error {
 	user := os.Geteuid()
 	switch {
-	case !info.Regular:
-		return failForeign(o.name, "file", "something else", "a regular file")
+	case info.Kind != shm.RegularFile:
+		return failForeign(o.address, "file", "a "+info.Kind, "a regular file")
 	case info.Owner != user && info.Owner != 0 && !o.settings.anyOwner:
-		return failForeign(o.name, "owner", fmt.Sprintf("user %d", info.Owner),
+		return failForeign(o.address, "owner", fmt.Sprintf("user %d", info.Owner),
 			fmt.Sprintf("user %d (this one) or root; `any_owner` accepts others", user))
 	case info.Size == 0:
-		return errAgain("its file is empty, as if somebody had begun to make it")
+		return errEmpty
 	case info.Size < smallest:
-		return failForeign(o.name, "size", inBytes(info.Size), fmt.Sprintf("at least %d bytes", smallest))
+		return failForeign(o.address, "size", inBytes(info.Size), fmt.Sprintf("at least %d bytes", smallest))
 	}
 	return nil
 }
@@ -87,10 +89,10 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(head[offset:]) }
 	foundMagic, foundVersion := word(0), word(4)
 	if foundMagic == 0 && foundVersion == 0 {
-		return geometry{}, errAgain("its header is empty, as if somebody had begun to make it")
+		return geometry{}, errUnfinished
 	}
 	if foundMagic != magic {
-		return geometry{}, failForeign(o.name, "magic", fmt.Sprintf("%#08x", foundMagic), fmt.Sprintf("%#08x", magic))
+		return geometry{}, failForeign(o.address, "magic", fmt.Sprintf("%#08x", foundMagic), fmt.Sprintf("%#08x", magic))
 	}
 	layout := uint64(word(52))
 	switch foundVersion {
@@ -98,7 +100,7 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 	case versionPolling:
 		layout = size
 	default:
-		return geometry{}, failForeign(o.name, "version", strconv.Itoa(int(foundVersion)), "2 or 3")
+		return geometry{}, failForeign(o.address, "version", strconv.Itoa(int(foundVersion)), "2 or 3")
 	}
 	g := geometry{dataSize: uint64(word(60))}
 	extension := word(56)
@@ -107,13 +109,13 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 	case 0:
 		g.dataSize = o.legacyDataSize(layout)
 	default:
-		return geometry{}, failForeign(o.name, "extension", strconv.FormatUint(uint64(extension), 10), "0 or 1")
+		return geometry{}, failForeign(o.address, "extension", strconv.FormatUint(uint64(extension), 10), "0 or 1")
 	}
 	if g.dataSize < 1 || g.dataSize > maxDataSize {
-		return geometry{}, failForeign(o.name, "data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize))
+		return geometry{}, failForeign(o.address, "data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize))
 	}
 	if layout != g.layoutSize() {
-		return geometry{}, failForeign(o.name, "layout size", inBytes(layout),
+		return geometry{}, failForeign(o.address, "layout size", inBytes(layout),
 			fmt.Sprintf("%d bytes, for a data size of %d", g.layoutSize(), g.dataSize))
 	}
 	if extension == extensionValid {
@@ -125,7 +127,7 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 		return geometry{}, err
 	}
 	if size < g.segmentSize() {
-		return geometry{}, failForeign(o.name, "size", inBytes(size),
+		return geometry{}, failForeign(o.address, "size", inBytes(size),
 			fmt.Sprintf("at least %d bytes, by its header", g.segmentSize()))
 	}
 	return g, nil
@@ -149,13 +151,13 @@ func (o *opener) checkQueues(g *geometry) error {
 		g.queueOffset, g.queueCapacity = 0, 0
 		return nil
 	case slots > maxQueueSlots || slots&(slots-1) != 0:
-		return failForeign(o.name, "number of queue slots", strconv.FormatUint(slots, 10),
+		return failForeign(o.address, "number of queue slots", strconv.FormatUint(slots, 10),
 			fmt.Sprintf("a power of two up to %d", maxQueueSlots))
 	case offset%128 != 0 || offset < g.layoutSize() || offset > math.MaxInt64/2:
-		return failForeign(o.name, "queue offset", strconv.FormatUint(offset, 10),
+		return failForeign(o.address, "queue offset", strconv.FormatUint(offset, 10),
 			fmt.Sprintf("a multiple of 128 from %d on", g.layoutSize()))
 	case capacity < 1 || capacity > maxQueueCapacity:
-		return failForeign(o.name, "queue capacity", inBytes(capacity), fmt.Sprintf("1 to %d bytes", maxQueueCapacity))
+		return failForeign(o.address, "queue capacity", inBytes(capacity), fmt.Sprintf("1 to %d bytes", maxQueueCapacity))
 	}
 	return nil
 }
@@ -164,10 +166,10 @@ func (o *opener) checkQueues(g *geometry) error {
 func (o *opener) checkSettings(g geometry) error {
 	s := o.settings
 	if s.dataSizeSet && uint64(s.dataSize) != g.dataSize {
-		return failForeign(o.name, "data size", inBytes(g.dataSize), fmt.Sprintf("%d bytes, as configured", s.dataSize))
+		return failForeign(o.address, "data size", inBytes(g.dataSize), fmt.Sprintf("%d bytes, as configured", s.dataSize))
 	}
 	if s.queueCapacitySet && uint64(s.queueCapacity) != g.queueCapacity {
-		return failForeign(o.name, "queue capacity", inBytes(g.queueCapacity),
+		return failForeign(o.address, "queue capacity", inBytes(g.queueCapacity),
 			fmt.Sprintf("%d bytes, as configured", s.queueCapacity))
 	}
 	return nil

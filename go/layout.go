@@ -9,21 +9,22 @@ import (
 
 // Numbers of the protocol; the test compares them, and the structs below, with protocol/layout.json.
 const (
-	magic            = 0x4553484D
-	version          = 3
-	versionPolling   = 2 // of ESHM 1.0, whose writers wake nobody
-	featureWakes     = 1 << 0
-	extensionValid   = 1
-	capabilityTaken  = 1 << 0
-	capabilityQueue  = 1 << 1
-	headerSize       = 128
-	channelTailSize  = 80
-	slotPayload      = 56         // bytes
-	inArena          = 0xFFFFFFFF // a slot's length, when the message lies in the arena
-	arenaGrain       = 64         // bytes; a message in the arena takes a multiple
-	maxDataSize      = 64 << 20
-	maxQueueSlots    = 1 << 20
-	maxQueueCapacity = 1 << 36
+	magic           = 0x4553484D
+	version         = 3
+	versionPolling  = 2 // of ESHM 1.0, whose writers wake nobody
+	featureWakes    = 1 << 0
+	extensionValid  = 1
+	capabilityTaken = 1 << 0
+	capabilityQueue = 1 << 1
+	headerSize      = 128
+	channelTailSize = 80
+	slotPayload     = 56         // bytes
+	inArena         = 0xFFFFFFFF // a slot's length, when the message lies in the arena
+	arenaGrain      = 64         // bytes; a message in the arena takes a multiple
+	maxDataSize     = 64 << 20
+	maxQueueSlots   = 1 << 20
+
+	maxQueueCapacity uint64 = 1 << 36 // more than an int has on a 32-bit machine
 )
 
 // header is the first part of a segment. Each field names who writes it; both read.

@@ -234,11 +234,11 @@ func TestAbandonedLegacySegmentIsReplaced(t *testing.T) {
 }
 
 func TestLegacyDataSizes(t *testing.T) {
-	settings, err := newSettings("x", []Option{WithDataSize(1000)})
+	settings, at, err := newSettings("x", []Option{WithDataSize(1000)})
 	if err != nil {
 		t.Fatal(err)
 	}
-	opener := &opener{name: "x", settings: &settings}
+	opener := &opener{address: at, settings: &settings}
 	for _, one := range []struct{ layout, dataSize uint64 }{
 		{geometry{dataSize: 1000}.layoutSize(), 1000}, // as configured
 		{geometry{dataSize: 4096}.layoutSize(), 4096},

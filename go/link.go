@@ -11,7 +11,7 @@ import (
 // link is one endpoint's attachment to one segment file. An endpoint has one, and for a while two when a slave moves
 // from a segment to the one that replaces it.
 type link struct {
-	name     string
+	address
 	role     Role
 	file     *shm.File
 	id       shm.ID
@@ -54,10 +54,10 @@ func (l *link) peerLife() life {
 }
 
 // newLink overlays a mapped segment.
-func newLink(name string, role Role, file *shm.File, id shm.ID, memory shm.Memory, g geometry) *link {
+func newLink(at address, role Role, file *shm.File, id shm.ID, memory shm.Memory, g geometry) *link {
 	header := shm.At[header](memory, 0)
 	l := &link{
-		name:     name,
+		address:  at,
 		role:     role,
 		file:     file,
 		id:       id,
@@ -221,8 +221,8 @@ func (l *link) publishReads() {
 // leave is the clean close: of the seat, and of the segment's name if it is to go and still is this segment's.
 func (l *link) leave(unlink bool) error {
 	var err error
-	if found, missing := shm.Stat(path(l.name)); unlink && missing == nil && found.ID == l.id {
-		err = shm.Unlink(path(l.name))
+	if found, missing := shm.Stat(l.path); unlink && missing == nil && found.ID == l.id {
+		err = shm.Unlink(l.path)
 	}
 	l.publishReads()
 	// Release: whoever sees the close sees what was sent before it.

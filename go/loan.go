@@ -44,7 +44,7 @@ func (s *sender) lend(length int) (*Loan, error) {
 	if inPlace {
 		var err error
 		if room, ok, err = s.queue.reserve(length); err != nil {
-			return nil, failCorrupt(s.endpoint.name, err)
+			return nil, failCorrupt(s.endpoint.address, err)
 		}
 	} else {
 		room.bytes = make([]byte, length)

@@ -238,7 +238,7 @@ func (r *receiver) messagesInBox() bool {
 func (r *receiver) take(message *Message) (bool, error) {
 	bytes, ok, err := r.queue.take()
 	if err != nil {
-		return false, failCorrupt(r.endpoint.name, err)
+		return false, failCorrupt(r.endpoint.address, err)
 	}
 	if ok {
 		r.notePeer()

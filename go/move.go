@@ -1,6 +1,7 @@
 package eshm
 
 import (
+	"context"
 	"errors"
 	"log/slog"
 	"slices"
@@ -17,11 +18,11 @@ const nameInterval = 100 * time.Millisecond
 // reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
 // a seat that is not free is tried again at the next attempt.
 func (e *Endpoint) reconnect() {
-	found, err := shm.Stat(path(e.name))
+	found, err := shm.Stat(e.path)
 	if err != nil || found.ID == e.link.id || !e.link.takePeerSeat() {
 		return
 	}
-	opener := opener{name: e.name, settings: &e.settings}
+	opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 	next, err := opener.slave()
 	if err == nil && !e.moveTo(next) {
 		err = errors.New("its queue is broken")
@@ -135,7 +136,7 @@ func (e *Endpoint) checkName() {
 	if e.standIn != nil {
 		named = e.standIn
 	}
-	found, err := shm.Stat(path(e.name))
+	found, err := shm.Stat(e.path)
 	switch {
 	case err == nil && found.ID != named.id:
 		e.note(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
@@ -143,7 +144,7 @@ func (e *Endpoint) checkName() {
 		e.displaced.Store(true)
 		e.urgent = 2
 	case errors.Is(err, shm.ErrMissing):
-		opener := opener{name: e.name, settings: &e.settings}
+		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 		made, err := opener.standIn(e.link)
 		if err != nil {
 			e.note(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)

@@ -1,31 +1,45 @@
 package eshm
 
-import "strings"
+import (
+	"fmt"
+	"strings"
 
-const (
-	folder     = "/dev/shm"
-	longest    = 250 // bytes of a name: with the prefix it is a file name
-	nameExpect = "expected 1 to 250 bytes without '/', '..' or NUL"
+	"eshm/internal/shm"
 )
 
-// path is the file behind a segment's name.
-func path(name string) string { return folder + "/eshm_" + name }
+// longestFileName is NAME_MAX, in bytes.
+const longestFileName = 255
 
-func checkName(name string) error {
+// address is a segment's name, and where its file is.
+type address struct {
+	name   string
+	path   string
+	domain Domain
+}
+
+// addressOf checks a name: 1 byte or more, as many as the prefix leaves of 255, without '/', '..' or NUL.
+func addressOf(domain Domain, name string) (address, error) {
+	file, limit := domain.Prefix+name, longestFileName-len(domain.Prefix)
 	wrong := ""
 	switch {
 	case name == "":
 		wrong = "is empty"
-	case len(name) > longest:
-		wrong = "is longer than 250 bytes"
-	case strings.Contains(name, "/"):
-		wrong = "contains '/'"
-	case strings.Contains(name, ".."):
-		wrong = "contains '..'"
+	case len(name) > limit:
+		wrong = "is too long"
 	case strings.Contains(name, "\x00"):
 		wrong = "contains a NUL"
+	case strings.Contains(name, "/"):
+		wrong = "contains '/'"
+	case strings.Contains(file, ".."):
+		wrong = "contains '..'"
+	case file == ".":
+		wrong = "is that of the directory"
+	case strings.HasPrefix(name, shm.Temporary) || strings.HasPrefix(file, shm.Temporary):
+		wrong = "is one of those for temporary files (" + shm.Temporary + "…)"
 	default:
-		return nil
+		return address{name, strings.TrimSuffix(domain.Directory, "/") + "/" + file, domain}, nil
 	}
-	return fail(ErrInvalidName, "", nil, "segment name %q: %s; %s", name, wrong, nameExpect)
+	// An over-long name is quoted only by its beginning.
+	return address{}, fail(ErrInvalidName, "", nil, "segment name %q: %s; expected 1 to %d bytes without '/', '..' or NUL",
+		fmt.Sprintf("%.64s", name), wrong, limit)
 }

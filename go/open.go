@@ -22,7 +22,9 @@ const (
 
 // opener attaches one endpoint.
 type opener struct {
-	name     string
+	address
+	ctx      context.Context // ends the reservation of memory
+	since    time.Time
 	settings *settings
 	patient  bool  // may wait for seats
 	replaced *link // the segment that a master has replaced, both of whose seats it holds; retained
@@ -34,8 +36,10 @@ type errAgain string
 func (e errAgain) Error() string { return string(e) }
 
 const (
-	errMissing = errAgain("there is no such segment")
-	errRaced   = errAgain("it keeps being replaced")
+	errMissing    = errAgain("there is no such segment")
+	errRaced      = errAgain("it keeps being replaced")
+	errEmpty      = errAgain("its file is empty, as if somebody had begun to make it")
+	errUnfinished = errAgain("its header is empty, as if somebody had begun to make it")
 )
 
 // abandon closes a file that is of no use, and returns why.
@@ -45,21 +49,29 @@ func abandon(file *shm.File, why error) error {
 }
 
 // open attaches, looking again until the connect timeout is over.
-func (o *opener) open(ctx context.Context, role Role) (*link, error) {
-	since := time.Now()
+func (o *opener) open(role Role) (*link, error) {
 	for {
 		l, err := o.attach(role)
 		var again errAgain
 		if !errors.As(err, &again) {
 			return l, err
 		}
-		waited := time.Since(since)
-		if ctx.Err() != nil || waited >= o.settings.connectTimeout {
-			return nil, fail(ErrNotFound, o.name, ctx.Err(),
-				"%v after waiting %v; start its master, or check the name", again, waited)
+		waited := time.Since(o.since)
+		if o.ctx.Err() != nil || waited >= o.settings.connectTimeout {
+			return nil, o.giveUp(role, again, waited)
 		}
-		pause(ctx, glance)
+		pause(o.ctx, glance)
 	}
+}
+
+// giveUp says what was waited for in vain.
+func (o *opener) giveUp(role Role, seen errAgain, waited time.Duration) error {
+	if role != Slave && (seen == errEmpty || seen == errUnfinished) {
+		// Nobody goes on making it, and it is not ours to remove.
+		return failForeign(o.address, "state", string(seen), "a finished segment")
+	}
+	return fail(ErrNotFound, o.name, o.ctx.Err(), "%v after waiting %v for %s; start its master, or check the name",
+		seen, waited, o.path)
 }
 
 // pause waits for a time, or for the end of a context.
@@ -112,6 +124,9 @@ func (o *opener) master(eager bool) (*link, error) {
 		return nil, abandon(l.file, err)
 	}
 	if !o.replaces(l) {
+		if err := l.file.SetMode(o.settings.mode); err != nil {
+			o.settings.logger.Warn("eshm: the permissions of the segment stay as they are", "segment", o.name, "error", err)
+		}
 		o.fill(l)
 		l.occupy()
 		return l, nil
@@ -127,9 +142,9 @@ func (o *opener) replace(old *link) (*link, error) {
 	if err != nil {
 		return nil, abandon(old.file, err)
 	}
-	if err := shm.Unlink(path(o.name)); err != nil {
+	if err := shm.Unlink(o.path); err != nil {
 		_ = next.file.Close()
-		return nil, abandon(old.file, fail(ErrCreate, o.name, err, "cannot replace it (%v); see the system's message", err))
+		return nil, abandon(old.file, o.refuseToCreate(err))
 	}
 	if err := o.publish(next); err != nil {
 		return nil, abandon(old.file, err)

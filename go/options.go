@@ -22,8 +22,9 @@ func (o option) apply(s *settings) { o(s) }
 // settings are the options, and their defaults until newSettings has returned. Sizes are in bytes.
 type settings struct {
 	role              Role
-	dataSize          int // 0: what the segment has, or DefaultDataSize
-	queueCapacity     int // 0: what the segment has, or DefaultQueueCapacity; negative: no queues
+	domain            *Domain // nil: the default one
+	dataSize          int     // 0: what the segment has, or DefaultDataSize
+	queueCapacity     int     // 0: what the segment has, or DefaultQueueCapacity; negative: no queues
 	dataSizeSet       bool
 	queueCapacitySet  bool
 	connectTimeout    time.Duration
@@ -47,6 +48,11 @@ const (
 	// DefaultQueueCapacity is the longest message of a queue, in bytes, unless [WithQueueCapacity] says otherwise.
 	DefaultQueueCapacity = 256 << 10
 )
+
+// WithDomain sets where the segment's file is: by default where the environment says, see [DefaultDomain].
+func WithDomain(domain Domain) Option {
+	return option(func(s *settings) { s.domain = &domain })
+}
 
 // WithDataSize sets the longest value of a mailbox, 1 byte to 64 MiB. A master makes the segment with it, replacing one
 // of another size that a dead master has left; a slave refuses a segment that has another.
@@ -121,7 +127,8 @@ func WithLogger(logger *slog.Logger) Option {
 	return option(func(s *settings) { s.logger = logger })
 }
 
-func newSettings(name string, options []Option) (settings, error) {
+// newSettings applies and checks the options, and finds out where the segment is.
+func newSettings(name string, options []Option) (settings, address, error) {
 	s := settings{
 		connectTimeout:    5 * time.Second,
 		heartbeatInterval: time.Millisecond,
@@ -132,16 +139,21 @@ func newSettings(name string, options []Option) (settings, error) {
 		mode:              0o600,
 		logger:            slog.New(slog.DiscardHandler),
 	}
-	if err := checkName(name); err != nil {
-		return s, err
-	}
 	for at, option := range options {
 		if option == nil {
-			return s, failOption(name, fmt.Sprintf("option %d", at), "nil", "a role, or what a With function returns")
+			return s, address{}, failOption(name, fmt.Sprintf("option %d", at), "nil", "a role, or what a With function returns")
 		}
 		option.apply(&s)
 	}
-	return s, s.check(name)
+	domain, err := checked(s.domain)
+	if err != nil {
+		return s, address{}, err
+	}
+	at, err := addressOf(domain, name)
+	if err != nil {
+		return s, address{}, err
+	}
+	return s, at, s.check(name)
 }
 
 // durations is the range of each option that is a duration: those of the Rust core, where it has the option.

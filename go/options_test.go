@@ -67,7 +67,7 @@ func expectOption(t *testing.T, option Option, good bool, parts ...string) {
 	t.Helper()
 	name := freshName(t)
 	if good {
-		if _, err := newSettings(name, []Option{option}); err != nil {
+		if _, _, err := newSettings(name, []Option{option}); err != nil {
 			t.Errorf("%v is refused, and is in its range", err)
 		}
 		return

@@ -251,7 +251,7 @@ func (s *sender) ready() error {
 	}
 	if len(s.sources) > 0 {
 		if _, err := s.carryOver(everything, everything); err != nil {
-			return failCorrupt(e.name, err)
+			return failCorrupt(e.address, err)
 		}
 	}
 	return nil
@@ -284,7 +284,7 @@ func (s *sender) attach(next *link) error {
 	if next.hasQueues() {
 		queue, err := next.outQueue.resume()
 		if err != nil {
-			return failCorrupt(s.endpoint.name, err)
+			return failCorrupt(s.endpoint.address, err)
 		}
 		s.queue = queue
 	}
@@ -322,7 +322,7 @@ func (s *sender) attempt(message []byte) (bool, error) {
 	}
 	room, ok, err := s.queue.reserve(len(message))
 	if err != nil {
-		return false, failCorrupt(s.endpoint.name, err)
+		return false, failCorrupt(s.endpoint.address, err)
 	}
 	if !ok {
 		return false, nil

@@ -15,6 +15,9 @@ import (
 // soon bounds what must happen, so that a test that fails does not hang. Nothing is ever expected to take that long.
 const soon = 20 * time.Second
 
+// path is the file behind a segment's name.
+func path(name string) string { return "/dev/shm/eshm_" + name }
+
 var names atomic.Int64
 
 // freshName is a segment name that nobody else uses; what lies under it is removed after the test.
@@ -114,6 +117,9 @@ const (
 )
 
 func TestMain(m *testing.M) {
+	// The tests know where segments are.
+	_ = os.Unsetenv(directoryVariable)
+	_ = os.Unsetenv(prefixVariable)
 	if role := os.Getenv(childRole); role != "" {
 		if err := beChild(role); err != nil {
 			fmt.Fprintln(os.Stderr, err)

@@ -86,7 +86,7 @@ func (r *receiver) attemptBox(value *Message) (bool, error) {
 func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
 	found, ok, err := r.box.take(lossless, r.endpoint.clock.Load())
 	if err != nil {
-		return false, failCorrupt(r.endpoint.name, err)
+		return false, failCorrupt(r.endpoint.address, err)
 	}
 	r.notePeer()
 	if !ok {

@@ -4,8 +4,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"path/filepath"
-	"strconv"
 
 	"golang.org/x/sys/unix"
 )
@@ -17,11 +15,15 @@ type ID struct {
 
 // Info is what the system knows of a file.
 type Info struct {
-	ID      ID
-	Size    uint64
-	Owner   int
-	Regular bool
+	ID    ID
+	Size  uint64
+	Owner int
+	Mode  fs.FileMode // the permissions
+	Kind  string      // [RegularFile], or what else it is
 }
+
+// RegularFile is the kind of a file that can be a segment.
+const RegularFile = "regular file"
 
 // File is an open shared memory object, its locks, and its mapping once it has one.
 //
@@ -29,57 +31,56 @@ type Info struct {
 type File struct {
 	descriptor int
 	memory     Memory
+	way        way    // how it gets its name, if it was created
+	temporary  string // its path until it has its name, where it needs one
 }
 
 // Open opens an existing file for reading and writing. A symbolic link is not followed: the error is ELOOP.
 func Open(path string) (*File, error) {
-	descriptor, err := unix.Open(path, unix.O_RDWR|unix.O_CLOEXEC|unix.O_NOFOLLOW, 0)
+	return open(path, unix.O_RDWR)
+}
+
+// OpenToRead opens an existing file for reading only: it can be examined, and neither mapped nor locked.
+func OpenToRead(path string) (*File, error) {
+	return open(path, unix.O_RDONLY)
+}
+
+func open(path string, access int) (*File, error) {
+	// O_NONBLOCK: a FIFO must not make us wait for its other end.
+	descriptor, err := openFile(path, access|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
-		return nil, fmt.Errorf("opening it: %w", err)
+		return nil, refused("opening it", err)
 	}
 	return &File{descriptor: descriptor}, nil
 }
 
-// Create makes a file that has no name yet, in the folder, with exactly this mode. Its memory is reserved, so that
-// a full file system is an error here and not a SIGBUS later.
-func Create(folder string, mode fs.FileMode, size uint64) (*File, error) {
-	descriptor, err := unix.Open(folder, unix.O_RDWR|unix.O_CLOEXEC|unix.O_TMPFILE, uint32(mode.Perm()))
-	if err != nil {
-		return nil, fmt.Errorf("making a file in %s: %w", folder, err)
-	}
-	file := &File{descriptor: descriptor}
-	// Open applied the umask.
-	if err := unix.Fchmod(descriptor, uint32(mode.Perm())); err != nil {
-		return nil, errors.Join(fmt.Errorf("setting its mode to %v: %w", mode, err), file.Close())
-	}
-	if err := file.Reserve(size); err != nil {
-		return nil, errors.Join(err, file.Close())
-	}
-	return file, nil
-}
-
-// Reserve makes sure that the first size bytes have memory.
-func (f *File) Reserve(size uint64) error {
-	for {
-		err := unix.Fallocate(f.descriptor, 0, 0, int64(size))
-		switch {
-		case err == nil:
-			return nil
-		case !errors.Is(err, unix.EINTR): // a signal interrupts the reservation of much memory
-			return fmt.Errorf("reserving %d bytes: %w", size, err)
-		}
+func kind(mode uint32) string {
+	switch mode & unix.S_IFMT {
+	case unix.S_IFREG:
+		return RegularFile
+	case unix.S_IFDIR:
+		return "directory"
+	case unix.S_IFLNK:
+		return "symbolic link"
+	case unix.S_IFIFO:
+		return "FIFO"
+	case unix.S_IFSOCK:
+		return "socket"
+	default:
+		return "special file"
 	}
 }
 
-// Link gives a file that has no name this one. It fails with EEXIST if something has the name.
-func (f *File) Link(path string) error {
-	magic := filepath.Join("/proc/self/fd", strconv.Itoa(f.descriptor))
-	return unix.Linkat(unix.AT_FDCWD, magic, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
-}
-
-// Unlink removes a name.
-func Unlink(path string) error {
-	return unix.Unlink(path)
+// SetMode gives the file exactly these permissions, if it has others.
+func (f *File) SetMode(mode fs.FileMode) error {
+	var stat unix.Stat_t
+	if err := unix.Fstat(f.descriptor, &stat); err != nil {
+		return refused("inspecting it", err)
+	}
+	if stat.Mode&0o7777 == uint32(mode.Perm()) {
+		return nil
+	}
+	return refused("setting its permissions", unix.Fchmod(f.descriptor, uint32(mode.Perm())))
 }
 
 // Stat describes what is under a name, without following a symbolic link.
@@ -95,48 +96,41 @@ func Stat(path string) (Info, error) {
 func (f *File) Stat() (Info, error) {
 	var stat unix.Stat_t
 	if err := unix.Fstat(f.descriptor, &stat); err != nil {
-		return Info{}, fmt.Errorf("examining it: %w", err)
+		return Info{}, refused("inspecting it", err)
 	}
 	return info(&stat), nil
 }
 
 func info(stat *unix.Stat_t) Info {
 	return Info{
-		ID:      ID{uint64(stat.Dev), stat.Ino},
-		Size:    uint64(stat.Size),
-		Owner:   int(stat.Uid),
-		Regular: stat.Mode&unix.S_IFMT == unix.S_IFREG,
+		ID:    ID{uint64(stat.Dev), stat.Ino},
+		Size:  uint64(stat.Size),
+		Owner: int(stat.Uid),
+		Mode:  fs.FileMode(stat.Mode & 0o777),
+		Kind:  kind(stat.Mode),
 	}
 }
 
-// ReadHead fills the buffer from the start of the file.
-func (f *File) ReadHead(buffer []byte) error {
+// ReadAt fills the buffer from this offset of the file.
+func (f *File) ReadAt(buffer []byte, offset uint64) error {
 	for filled := 0; filled < len(buffer); {
-		n, err := unix.Pread(f.descriptor, buffer[filled:], int64(filled))
+		n, err := unix.Pread(f.descriptor, buffer[filled:], int64(offset)+int64(filled))
 		switch {
 		case errors.Is(err, unix.EINTR):
 		case err != nil:
-			return fmt.Errorf("reading it: %w", err)
+			return refused("reading it", err)
 		case n == 0:
-			return fmt.Errorf("reading it: %d bytes, expected %d", filled, len(buffer))
+			return refused("reading it", fmt.Errorf("it ends %d bytes too early", len(buffer)-filled))
 		}
 		filled += max(n, 0)
 	}
 	return nil
 }
 
-// Map maps the first size bytes, which the file must have.
-func (f *File) Map(size uint64) (Memory, error) {
-	memory, err := unix.Mmap(f.descriptor, 0, int(size), unix.PROT_READ|unix.PROT_WRITE, unix.MAP_SHARED)
-	if err != nil {
-		return nil, fmt.Errorf("mapping %d bytes: %w", size, err)
-	}
-	f.memory = memory
-	return f.memory, nil
-}
-
-// Close unmaps and closes the file, and with it releases its locks. Nobody may use its memory any more.
+// Close unmaps and closes the file, and with it releases its locks. Nobody may use its memory any more. A file that was
+// created and not linked is gone.
 func (f *File) Close() error {
+	f.dropTemporary()
 	var unmapped error
 	if f.memory != nil {
 		unmapped = unix.Munmap(f.memory)
@@ -153,7 +147,7 @@ func (f *File) TryLock(start, length int64) (bool, error) {
 		return false, nil
 	}
 	if err != nil {
-		return false, fmt.Errorf("locking its seat: %w", err)
+		return false, refused("locking its seat", err)
 	}
 	return true, nil
 }
@@ -167,7 +161,7 @@ func (f *File) Unlock(start, length int64) error {
 func (f *File) Locked(start, length int64) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: start, Len: length}
 	if err := f.lock(unix.F_OFD_GETLK, &lock); err != nil {
-		return false, fmt.Errorf("examining a seat: %w", err)
+		return false, refused("examining a seat", err)
 	}
 	return lock.Type != unix.F_UNLCK, nil
 }
@@ -187,6 +181,9 @@ func ProcessExists(pid int) bool {
 
 // ErrMissing is what [Stat] and [Open] return where there is nothing.
 var ErrMissing error = unix.ENOENT
+
+// ErrDirectory is what [Open] returns for a directory.
+var ErrDirectory error = unix.EISDIR
 
 // ErrSymlink is what [Open] returns for a symbolic link.
 var ErrSymlink error = unix.ELOOP

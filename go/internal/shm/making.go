@@ -1,0 +1,151 @@
+package shm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"strconv"
+
+	"golang.org/x/sys/unix"
+)
+
+// Temporary is how the names begin, behind the prefix, of files that become segments, where the system cannot make a file
+// without a name.
+const Temporary = ".eshm-tmp"
+
+// tries is how many temporary names are tried. One is taken by a chance of 2⁻⁶⁴, and removed by somebody who tidies up just
+// then.
+const tries = 16
+
+// A way is how a new file gets its name.
+type way int
+
+const (
+	byProc       way = iota // by its entry in /proc/self/fd
+	byDescriptor            // for root, and, from Linux 6.10 on, for whoever made it
+	byName                  // by its temporary name
+)
+
+// Create makes an empty file in the directory that has no name yet, or, where the system cannot, a temporary one that begins
+// with the prefix. It has exactly this mode. The seat is locked in it, in bytes of the file: whoever tidies up leaves a
+// temporary name alone then.
+func Create(directory, prefix string, mode fs.FileMode, seat, length int64) (*File, error) {
+	file, err := unnamed(directory)
+	if errors.Is(err, errNoWay) {
+		file, err = temporary(directory, prefix)
+	}
+	if err != nil {
+		return nil, refused("making its file", err)
+	}
+	// Nobody else can have the seat of a file that nobody knows, but for one who tidies up.
+	taken, err := file.TryLock(seat, length)
+	switch {
+	case err != nil:
+	case !taken || file.temporary != "" && !file.named(file.temporary):
+		err = refused("making its file", unix.EAGAIN)
+	default:
+		// The umask took its part before.
+		err = refused("setting its permissions", unix.Fchmod(file.descriptor, uint32(mode.Perm())))
+	}
+	if err != nil {
+		return nil, errors.Join(err, file.Close())
+	}
+	return file, nil
+}
+
+// errNoWay is a file without a name that the system refuses, or that could not get a name.
+var errNoWay = errors.New("files without a name do not work here")
+
+func unnamed(directory string) (*File, error) {
+	descriptor, err := openFile(directory, unix.O_RDWR|unix.O_CLOEXEC|unix.O_TMPFILE, 0o600)
+	switch {
+	case err == nil:
+	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.EINVAL),
+		errors.Is(err, unix.ENOSYS), errors.Is(err, unix.EACCES), errors.Is(err, unix.EPERM):
+		return nil, errNoWay
+	default:
+		return nil, err
+	}
+	file := &File{descriptor: descriptor}
+	for _, file.way = range []way{byProc, byDescriptor} {
+		// The directory exists: that answer says that the way is open.
+		if errors.Is(file.link(directory), unix.EEXIST) {
+			return file, nil
+		}
+	}
+	_ = file.Close()
+	return nil, errNoWay
+}
+
+func temporary(directory, prefix string) (*File, error) {
+	for range tries {
+		path := fmt.Sprintf("%s/%s%s-%d-%016x", directory, prefix, Temporary, os.Getpid(), rand.Uint64())
+		flags := unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_RDWR | unix.O_CLOEXEC
+		descriptor, err := openFile(path, flags, 0o600)
+		if errors.Is(err, unix.EEXIST) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		return &File{descriptor: descriptor, way: byName, temporary: path}, nil
+	}
+	return nil, unix.EEXIST
+}
+
+// Link gives a file that was created this name. It fails with EEXIST if something has the name.
+func (f *File) Link(path string) error {
+	err := f.link(path)
+	if f.way == byName && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP)) {
+		directory := filepath.Dir(path)
+		return &Refusal{"giving it its name", err, "the file system of " + directory +
+			" has no hard links: choose a directory on another, such as a tmpfs"}
+	}
+	if err == nil {
+		f.dropTemporary()
+	}
+	return refused("giving it its name", err)
+}
+
+func (f *File) link(path string) error {
+	switch f.way {
+	case byDescriptor:
+		return unix.Linkat(f.descriptor, "", unix.AT_FDCWD, path, unix.AT_EMPTY_PATH)
+	case byName:
+		return unix.Linkat(unix.AT_FDCWD, f.temporary, unix.AT_FDCWD, path, 0)
+	default:
+		entry := filepath.Join("/proc/self/fd", strconv.Itoa(f.descriptor))
+		return unix.Linkat(unix.AT_FDCWD, entry, unix.AT_FDCWD, path, unix.AT_SYMLINK_FOLLOW)
+	}
+}
+
+// dropTemporary removes the temporary name. It may be gone: whoever tidies up removes one whose file has its real name.
+func (f *File) dropTemporary() {
+	if f.temporary != "" {
+		_ = unix.Unlink(f.temporary)
+		f.temporary = ""
+	}
+}
+
+// named tells whether the path leads to this file.
+func (f *File) named(path string) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	found, err := Stat(path)
+	return err == nil && found.ID == mine.ID
+}
+
+// openFile opens, again if a signal interrupts.
+func openFile(path string, flags int, mode uint32) (int, error) {
+	for {
+		descriptor, err := unix.Open(path, flags, mode)
+		if !errors.Is(err, unix.EINTR) {
+			return descriptor, err
+		}
+	}
+}
