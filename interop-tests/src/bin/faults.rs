@@ -1,4 +1,4 @@
-//! Faults on purpose: processes killed at every step and in storms. `scripts/test_faults.sh` runs this.
+//! Faults on purpose: processes killed at every step, in storms, and in sandboxes. `scripts/test_faults.sh` runs this.
 
 use std::fs;
 use std::path::PathBuf;
@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use interop_tests::faults::{Row, kill, storm, table};
+use interop_tests::faults::{Row, kill, sandbox, storm, table};
 use interop_tests::language::Pairing;
 
 /// Runs one suite, whose rows go to stdout; or makes a table of the rows of several.
@@ -50,6 +50,12 @@ enum Command {
         #[arg(long)]
         seed: Option<u64>,
     },
+    /// Take from processes what a sandbox or an old kernel may lack, and see them live without it, or name it
+    Sandbox {
+        /// Only this language; may be given several times
+        #[arg(long, value_name = "NAME")]
+        language: Vec<String>,
+    },
     /// Print the rows in these files as tables, one per suite, and fail if one of them failed
     Report {
         /// What suites printed: one JSON object per line
@@ -68,6 +74,7 @@ fn main() -> ExitCode {
             let seed = seed.unwrap_or_else(|| fastrand::u64(..=u64::from(u32::MAX)));
             storm::run(&storm::Plan { pairings, length: Duration::from_secs(seconds), seed })
         }
+        Command::Sandbox { language } => sandbox::run(&language),
         Command::Report { files } => report(&files),
     };
     match done {

@@ -4,6 +4,7 @@ mod account;
 mod duel;
 pub mod kill;
 mod row;
+pub mod sandbox;
 pub mod storm;
 mod workshop;
 

@@ -1,0 +1,224 @@
+//! The suite `sandbox`: what is missing or limited is lived without, or named.
+
+mod confine;
+
+use std::path::PathBuf;
+use std::process::Command;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context, Result, bail, ensure};
+
+pub use confine::{Confinement, confine};
+
+use super::row::Row;
+use crate::language::{LANGUAGES, Language};
+use crate::observe::Observation;
+use crate::peer::Peer;
+use crate::segment::{Segment, Side};
+use crate::toolchain::Peers;
+
+/// The most that a message may take which finds its receiver asleep; without this facility a wait looks again and again.
+const SOON: Duration = Duration::from_millis(500);
+
+/// The most that it may take to notice a peer's death. Generous: the stale threshold is 100 ms.
+const NOTICE: Duration = Duration::from_secs(5);
+/// What is sent and written, in hexadecimal.
+const BYTES: &str = "6f6e65";
+
+/// What an endpoint does from which something was taken.
+enum Outcome {
+    /// All that it does elsewhere.
+    Works,
+    /// It does not open; the text of the error has one of these words each.
+    Refuses(&'static [&'static str]),
+}
+
+use Outcome::{Refuses, Works};
+
+/// What is taken, and what comes of it.
+struct Case {
+    confinements: &'static [&'static str],
+    outcome: Outcome,
+}
+
+#[rustfmt::skip]
+const CASES: &[Case] = &[
+    Case { confinements: &["no-membarrier"], outcome: Works },
+    Case { confinements: &["no-shared-futex"], outcome: Works },
+    Case { confinements: &["no-o_tmpfile"], outcome: Works },
+    Case { confinements: &["no-fallocate"], outcome: Works },
+    Case { confinements: &["no-getrandom"], outcome: Works },
+    Case { confinements: &["no-statx"], outcome: Works },
+    Case { confinements: &["no-clone3"], outcome: Works },
+    Case { confinements: &["no-scheduling"], outcome: Works },
+    Case { confinements: &["no-kill"], outcome: Works },
+    Case { confinements: &["no-proc"], outcome: Works },
+    Case { confinements: &["no-proc", "no-o_tmpfile", "no-membarrier"], outcome: Works },
+    Case { confinements: &["no-ofd-locks"], outcome: Refuses(&["lock"]) },
+    Case { confinements: &["no-fchmod"], outcome: Refuses(&["permission"]) },
+    Case { confinements: &["no-shm"], outcome: Refuses(&["/dev/shm", "missing"]) },
+    Case { confinements: &["shm=ro"], outcome: Refuses(&["/dev/shm", "read-only"]) },
+    Case { confinements: &["shm=size=64k"], outcome: Refuses(&["/dev/shm", "full"]) },
+    Case { confinements: &["file-size=65536"], outcome: Refuses(&["ulimit -f"]) },
+];
+
+/// Runs every case with every language, and prints a row for each case. Whether all passed.
+///
+/// # Errors
+/// When the peers cannot be built.
+pub fn run(only: &[String]) -> Result<bool> {
+    let languages: Vec<&Language> = LANGUAGES
+        .iter()
+        .filter(|language| only.is_empty() || only.iter().any(|name| name == language.name))
+        .collect();
+    let peers = Peers::prepare(&languages)?;
+    let mut passed = true;
+    for case in CASES {
+        let row = row(case, &languages, &peers);
+        passed &= row.passed;
+        row.print();
+    }
+    Ok(passed)
+}
+
+fn row(case: &Case, languages: &[&'static Language], peers: &Peers) -> Row {
+    let name = case.confinements.join(" ");
+    let mut row = Row::new("sandbox", &name);
+    if let Err(error) = allowed(case) {
+        row.skipped = true;
+        row.reason = format!("{error:#}");
+        return row;
+    }
+    let mut tried = 0;
+    for language in languages {
+        let Some(_) = peers.command(language) else { continue };
+        tried += 1;
+        let stage = Stage { case, language, peers };
+        let held = match case.outcome {
+            Works => stage.works(),
+            Refuses(words) => stage.refuses(words),
+        };
+        if let Err(error) = held {
+            row.fail(&format!("{}: {error:#}", language.name));
+        }
+    }
+    row.figure("languages", f64::from(tried))
+}
+
+/// Whether this machine lets this be taken from a process.
+fn allowed(case: &Case) -> Result<()> {
+    let tried = cell(case)?.arg("true").output().context("the program `cell`")?;
+    ensure!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr).trim());
+    Ok(())
+}
+
+/// The command that confines what follows it.
+fn cell(case: &Case) -> Result<Command> {
+    let here: PathBuf = std::env::current_exe()?;
+    let mut command = Command::new(here.with_file_name("cell"));
+    command.args(case.confinements).arg("--");
+    Ok(command)
+}
+
+/// One case with one language.
+struct Stage<'a> {
+    case: &'a Case,
+    language: &'static Language,
+    peers: &'a Peers,
+}
+
+impl Stage<'_> {
+    fn start(&self, side: Side, confined: bool) -> Result<Peer> {
+        let plain = self.peers.command(self.language).context("its language is missing")?;
+        let mut command = plain;
+        if confined {
+            let inner = command;
+            command = cell(self.case)?;
+            command.arg(inner.get_program()).args(inner.get_args());
+        }
+        command.args([side.word(), "unused", "commands"]);
+        let place = if confined { "confined" } else { "free" };
+        Peer::start(format!("{} {} ({place})", self.language.name, side.word()), command)
+    }
+
+    /// Both ends, and each of them beside one from which nothing was taken.
+    fn works(&self) -> Result<()> {
+        for (master, slave) in [(true, true), (true, false), (false, true)] {
+            let segment = Segment::fresh("sandbox");
+            let mut master = self.start(Side::Master, master)?;
+            let mut slave = self.start(Side::Slave, slave)?;
+            self.exchange(&segment, &mut master, &mut slave)
+                .with_context(|| format!("between {master} and {slave}"))?;
+            slave.kill()?;
+            notices(&mut master)?;
+            master.expect("close", &Observation::Ok)?;
+            master.finish()?;
+            segment.is_gone()?;
+        }
+        Ok(())
+    }
+
+    /// A message and a value in each direction, to a receiver that waits already.
+    fn exchange(&self, segment: &Segment, master: &mut Peer, slave: &mut Peer) -> Result<()> {
+        for (peer, side) in [(&mut *master, Side::Master), (&mut *slave, Side::Slave)] {
+            let opened = peer.ask(&open(side, segment))?;
+            ensure!(matches!(opened, Observation::Opened { .. }), "{peer}: open: {opened:?}");
+        }
+        for _ in 0..3 {
+            for (give, take) in [("send", "recv"), ("write", "read")] {
+                arrives(master, slave, give, take)?;
+                arrives(slave, master, give, take)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The endpoint does not open, says why, and leaves nothing.
+    fn refuses(&self, words: &[&str]) -> Result<()> {
+        let segment = Segment::fresh("sandbox");
+        let mut master = self.start(Side::Master, true)?;
+        let text = match master.ask(&open(Side::Master, &segment))? {
+            Observation::Error { message, .. } => message,
+            other => bail!("open: {other:?}, expected an error"),
+        };
+        for word in words {
+            ensure!(text.contains(word), "{text:?} does not say {word:?}");
+        }
+        master.finish()?;
+        segment.is_gone()
+    }
+}
+
+/// What `from` gives comes soon to `to`, which waits for it.
+fn arrives(from: &mut Peer, to: &mut Peer, give: &str, take: &str) -> Result<()> {
+    to.tell(&format!("{take} 20000"))?;
+    let since = Instant::now();
+    from.expect(&format!("{give} {BYTES}"), &Observation::Ok)?;
+    match to.answer()? {
+        Observation::Message { hex, .. } if hex == BYTES => {}
+        other => bail!("{to}: {take}: {other:?}, expected {BYTES}"),
+    }
+    let took = since.elapsed();
+    ensure!(took < SOON, "{to}: {take} took {took:?} beside {give}, expected less than {SOON:?}");
+    Ok(())
+}
+
+/// Waits until this peer has noticed that the other was killed.
+fn notices(survivor: &mut Peer) -> Result<()> {
+    let since = Instant::now();
+    loop {
+        match survivor.ask("state")? {
+            Observation::State { peer, .. } if peer == "dead" => return Ok(()),
+            state => {
+                ensure!(since.elapsed() < NOTICE, "{survivor}: {state:?} {NOTICE:?} after its peer's death")
+            }
+        }
+        // Nothing signals it.
+        thread::sleep(Duration::from_millis(5));
+    }
+}
+
+fn open(side: Side, segment: &Segment) -> String {
+    format!("open {} {}", side.word(), hex::encode(segment.name()))
+}
