@@ -170,15 +170,16 @@ impl Model {
         }
         let message = way.pending.drain(..=at).next_back().expect("it is there");
         way.came.insert(number);
+        let home = self.learn(from, message);
+        let way = &mut self.ways[from as usize];
         if keep == Keep::Hold || !way.taken.is_empty() {
-            way.taken.push(message);
+            way.taken.push(Message { home, ..message });
         }
-        self.learn(from, message);
         Ok(())
     }
 
-    /// What a message that came says about where its sender and its receiver are.
-    fn learn(&mut self, from: Side, message: Message) {
+    /// What a message that came says about where its sender and its receiver are, and it itself.
+    fn learn(&mut self, from: Side, message: Message) -> Home {
         let receiver = self.seat(from.other());
         match message.home {
             Home::In(id) if !receiver.holds.contains(&id) => receiver.holds.push(id),
@@ -192,9 +193,11 @@ impl Model {
                     if !sender.holds.contains(&only) {
                         sender.holds.push(only);
                     }
+                    return Home::In(only);
                 }
             }
         }
+        message.home
     }
 
     /// A master sees its slave in the segment that it is in itself.

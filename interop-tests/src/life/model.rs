@@ -206,8 +206,8 @@ impl Model {
         let outgoing = &mut self.ways[side as usize];
         outgoing.loan = None;
         outgoing.pending.iter_mut().chain(&mut outgoing.taken).for_each(|message| message.own = false);
-        // What was being carried over may have got there or not.
-        let carried = outgoing.pending.iter_mut().chain(&mut outgoing.value);
+        // What was being carried over may have got there or not; or the peer holds it in a segment that is gone with both.
+        let carried = outgoing.pending.iter_mut().chain(&mut outgoing.taken).chain(&mut outgoing.value);
         carried.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
         if side == Side::Slave {
             // A slave that lives when a master replaces the segment holds it: what a former master left there goes with it.

@@ -99,19 +99,39 @@ fn a_killed_masters_segment_keeps_everything() {
 fn what_was_held_at_a_kill_comes_again() {
     let mut model = open();
     let text = send(&mut model, Master);
-    hold(&mut model, &text);
+    hold(&mut model, Slave, &text);
     model.ended(Slave, End::Kill);
     model.opened(Slave, Opening::default());
     assert!(nothing(&mut model.clone(), Slave).is_err());
     comes(&mut model, Slave, &text).unwrap();
 }
 
-/// The slave receives this message in place, and keeps it.
-fn hold(model: &mut Model, hex: &str) {
+/// This side receives this message in place, and keeps it.
+fn hold(model: &mut Model, side: Side, hex: &str) {
     let hold = Verb::Hold { wait: 1 };
-    model.begins(Slave, hold);
+    model.begins(side, hold);
     let said = Observation::Message { hex: hex.to_owned(), skipped: 0, generation: 1 };
-    model.answers(Slave, hold, &said, false).unwrap();
+    model.answers(side, hold, &said, false).unwrap();
+}
+
+#[test]
+fn what_was_held_may_be_in_the_segment_that_lost_its_name() {
+    for removed in [false, true] {
+        let mut model = open();
+        let text = send(&mut model, Slave);
+        model.ended(Master, End::Close);
+        model.opened(Master, Opening { data: Some(256), ..Opening::default() });
+        if removed {
+            // The slave moves to where the name led before, or to where it leads now.
+            model.unlinked();
+        }
+        hold(&mut model, Master, &text);
+        model.ended(Slave, End::Kill);
+        model.ended(Master, End::Kill);
+        model.opened(Master, Opening::default());
+        assert_eq!(model.owed(Slave).is_none(), removed);
+        comes(&mut model, Master, &text).unwrap();
+    }
 }
 
 #[test]
@@ -121,7 +141,7 @@ fn what_was_held_is_released_by_a_look_where_the_library_does_so() {
         model.opened(Master, Opening::default());
         model.opened(Slave, Opening::default());
         let text = send(&mut model, Master);
-        hold(&mut model, &text);
+        hold(&mut model, Slave, &text);
         nothing(&mut model, Slave).unwrap();
         model.ended(Slave, End::Kill);
         model.opened(Slave, Opening::default());
