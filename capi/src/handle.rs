@@ -181,7 +181,14 @@ impl Handle {
         timeout_ms: u32,
         mut attempt: impl FnMut(&mut Receiving, Option<&Wait>) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        self.first_or_later(&self.receiver, timeout_ms, limit(timeout_ms), &mut attempt)
+        let mut checked = |receiving: &mut Receiving, wait: Option<&Wait>| {
+            if receiving.message.is_some() && !receiving.borrowed {
+                // A message that did not fit comes from here, not from the core, which would refuse a forked child.
+                self.check_process()?;
+            }
+            attempt(receiving, wait)
+        };
+        self.first_or_later(&self.receiver, timeout_ms, limit(timeout_ms), &mut checked)
     }
 
     /// As [`Handle::receive`], the way of ESHM 1.x: a wait without limit does not end when the peer leaves.

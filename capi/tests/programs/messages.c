@@ -97,6 +97,27 @@ static void small_buffer(void) {
     close_pair();
 }
 
+static void receive_in_child(void) {
+    char in[8];
+    const void* borrowed;
+    size_t size, count;
+    CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 0), ESHM_ERROR_FORKED);
+    CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 0), ESHM_ERROR_FORKED);
+    CHECK_IS(eshm_recv_batch(slave, in, sizeof in, &size, 1, &count, 0), ESHM_ERROR_FORKED);
+}
+
+static void kept_from_a_child(void) {
+    char in[8];
+    size_t size = 0;
+    open_pair(0, 0);
+    CHECK_IS(eshm_send(master, "message", 7), ESHM_SUCCESS);
+    CHECK_IS(eshm_recv(slave, in, 2, &size, 1000), ESHM_ERROR_BUFFER_TOO_SMALL);
+    await_success(start_process(receive_in_child));
+    CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 0), ESHM_SUCCESS);
+    CHECK(size == 7 && memcmp(in, "message", 7) == 0);
+    close_pair();
+}
+
 static void borrow(void) {
     char big[100000], in[8];
     size_t size = 0, i;
@@ -493,6 +514,7 @@ int main(void) {
         {"messages arrive in order, none lost, in both directions", send_and_recv},
         {"a full queue refuses, and loses nothing", full},
         {"a message that does not fit the buffer stays", small_buffer},
+        {"a message that did not fit is not a forked child's", kept_from_a_child},
         {"messages are borrowed in place and released", borrow},
         {"messages are built in place, with and without a queue", loan},
         {"a loan waits for room within its time", loan_waits},
