@@ -6,6 +6,7 @@
 mod closes;
 mod exchanges;
 mod floods;
+mod lives;
 mod restarts;
 mod sends;
 mod upgrades;
@@ -43,6 +44,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "legacy-wake", promise: "with 1.2: a parked reader is woken by the other's write; with 1.0: both poll", run: wakes::run },
     Scenario { name: "legacy-restart", promise: "with 1.x: either end is killed and started again, and both directions work again", run: restarts::run },
     Scenario { name: "legacy-close", promise: "with 1.x: either end leaves and comes back, and both directions work again", run: closes::run },
+    Scenario { name: "legacy-life", promise: "with 1.x: in random lives of both ends, values are whole and in order, and service comes back", run: lives::run },
     Scenario { name: "legacy-upgrade", promise: "two 1.x processes are replaced one after the other, and nothing is lost from then on", run: upgrades::run },
 ];
 
