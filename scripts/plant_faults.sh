@@ -1,0 +1,141 @@
+#!/usr/bin/env bash
+# Plants faults, and has the life test find them: see --help.
+set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: plant_faults.sh [--check] [--no-corpus] [--seed S] [--programs N] [NAME...]
+
+Plants each fault of interop-tests/plants/, or only the ones named, in a copy of the tree, builds the peers, and runs the life
+test with the pairing that the patch names: first the corpus, then random programs until the first that fails, which is shrunk.
+Prints the table of TESTING.md. The exit status is 1 if a fault was not found, 2 for a wrong command line.
+
+  --check        only see that each patch applies, and says what it is; plants nothing
+  --no-corpus    random programs alone
+  --seed S       the first random program's seed; the next ones count on from it (default: 1)
+  --programs N   how many random programs to play per fault (default: 500)
+
+The copy, its builds and what was printed for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults take
+half an hour on two cores.
+TEXT
+}
+
+refuse() { # refuse TEXT
+    echo "plant_faults.sh: $1" >&2
+    exit 2
+}
+
+check=false corpus=true seed=1 programs=500 names=()
+while (($#)); do
+    case $1 in
+    --help | -h)
+        usage
+        exit
+        ;;
+    --check) check=true ;;
+    --no-corpus) corpus=false ;;
+    --seed | --programs)
+        [[ ${2:-} =~ ^[0-9]+$ ]] || refuse "$1 needs a number"
+        if [[ $1 == --seed ]]; then seed=$2; else programs=$2; fi
+        shift
+        ;;
+    -*) refuse "there is no option '$1'; see --help" ;;
+    *) names+=("$1") ;;
+    esac
+    shift
+done
+
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+plants=interop-tests/plants
+if ((${#names[@]} == 0)); then
+    for patch in "$plants"/*.patch; do names+=("$(basename "$patch" .patch)"); done
+fi
+for name in "${names[@]}"; do
+    [[ -f $plants/$name.patch ]] || refuse "there is no fault '$name'; see $plants/"
+done
+
+said() { # said KEY NAME: what a patch says of itself in its first lines
+    sed -n "s/^# $1: //p" "$plants/$2.patch"
+}
+
+for name in "${names[@]}"; do
+    git apply --check "$plants/$name.patch" || refuse "$plants/$name.patch does not apply any more"
+    [[ -n $(said what "$name") && -n $(said row "$name") && $(said pairing "$name") =~ ^[a-z-]+:[a-z-]+$ ]] ||
+        refuse "$plants/$name.patch does not begin with '# what: ', '# row: ' and '# pairing: MASTER:SLAVE'"
+done
+if $check; then
+    echo "${#names[@]} faults can be planted" >&2
+    exit
+fi
+
+# The copy: what git knows, as it is now.
+folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/plants")
+tree=$folder/tree
+export CARGO_TARGET_DIR=$folder/build
+rm -rf "$tree"
+mkdir -p "$tree" "$folder/log"
+state=$(git stash create)
+# With the time of now, so that cargo takes nothing that it built before for it.
+git archive "${state:-HEAD}" | tar -x -m -C "$tree"
+echo "building the matrix …" >&2
+cargo build --quiet --manifest-path "$tree/Cargo.toml" --package interop-tests --bins
+
+apply() { # apply NAME [--reverse]
+    (cd "$tree" && GIT_CEILING_DIRECTORIES=$folder git apply "${@:2}" "$OLDPWD/$plants/$1.patch")
+}
+
+life() { # life LOG PAIRING ARGUMENT...: true if a program failed
+    local log=$1
+    if "$CARGO_TARGET_DIR/debug/matrix" --scenario life --pairing "$2" "${@:3}" >"$log" 2>"$log.progress"; then
+        return 1
+    fi
+    grep -q '^FAILED' "$log" && return 0
+    cat "$log.progress" >&2
+    echo "plant_faults.sh: the life test could not be run" >&2
+    exit 1
+}
+
+scripts() { # scripts LOG: the names of the corpus's programs that failed
+    sed -n 's|^FAILED .*corpus/life/\([^ ]*\)\.life: .*|\1|p' "$1" | sort -u | paste -sd ' '
+}
+
+shrunk() { # shrunk LOG: the first program that failed, in a line
+    awk '/^  shrunk:/ { on = 1; next } on && /^    / { sub(/^ +/, ""); line = line (line ? "; " : "") $0; next } on { exit }
+        END { print line }' "$1"
+}
+
+play() { # play NAME: plants it, and prints its row of the table
+    local name=$1 pairing log=$folder/log/$1 by_corpus=- random='NOT FOUND'
+    pairing=$(said pairing "$name")
+    apply "$name"
+    if [[ :$pairing: == *:rust:* ]]; then
+        # The matrix stays as it is: it looks at segments with the core of before.
+        cargo build --quiet --manifest-path "$tree/Cargo.toml" --package interop-tests --bin peer-rust
+    fi
+    if $corpus && life "$log.corpus" "$pairing" --programs 0 --stop-after 100; then
+        by_corpus=$(scripts "$log.corpus")
+    fi
+    if life "$log.random" "$pairing" --no-corpus --seed "$seed" --programs "$programs" --stop-after 1; then
+        random=$(sed -n 's/^FAILED .*, seed \([0-9]*\): .*/\1/p' "$log.random" | head -n 1)
+        random+=" | $(sed -n 's/^\([0-9]*\) programs, .*/\1/p' "$log.random") | \`$(shrunk "$log.random")\`"
+    else
+        random+=" | $programs | "
+        [[ $by_corpus != - ]] || missed+=("$name")
+    fi
+    apply "$name" --reverse
+    echo "| \`$name\`: $(said what "$name") | $(said row "$name") | $pairing | $by_corpus | $random |"
+}
+
+missed=()
+number=0
+echo "| fault | row | pairing | in the corpus | seed | programs | shrunk program |"
+echo "|---|---|---|---|---|---|---|"
+for name in "${names[@]}"; do
+    number=$((number + 1))
+    echo "$number of ${#names[@]}: $name …" >&2
+    play "$name"
+done
+if ((${#missed[@]})); then
+    echo "NOT FOUND: ${missed[*]}" >&2
+    exit 1
+fi
