@@ -8,9 +8,10 @@ Usage: plant_faults.sh [--check] [--no-corpus] [--seed S] [--programs N] [NAME..
 
 Plants each fault of interop-tests/plants/, or only the ones named, in a copy of the tree, builds the peers, and runs the life
 test with the pairing that the patch names: first the corpus, then random programs until the first that fails, which is shrunk.
-Prints the table of TESTING.md. The exit status is 1 if a fault was not found, 2 for a wrong command line.
+Before that, the same pairings must pass without a fault. Prints the table of TESTING.md. The exit status is 1 if a fault was not
+found, 2 for a wrong command line.
 
-  --check        only see that each patch applies, and says what it is; plants nothing
+  --check        only see that each patch applies, and says what it is; plant nothing
   --no-corpus    random programs alone
   --seed S       the first random program's seed; the next ones count on from it (default: 1)
   --programs N   how many random programs to play per fault (default: 500)
@@ -84,9 +85,14 @@ apply() { # apply NAME [--reverse]
     (cd "$tree" && GIT_CEILING_DIRECTORIES=$folder git apply "${@:2}" "$OLDPWD/$plants/$1.patch")
 }
 
-life() { # life LOG PAIRING ARGUMENT...: true if a program failed
-    local log=$1
-    if "$CARGO_TARGET_DIR/debug/matrix" --scenario life --pairing "$2" "${@:3}" >"$log" 2>"$log.progress"; then
+life() { # life LOG PAIRING... ARGUMENT...: true if a program failed
+    local log=$1 arguments=()
+    shift
+    while [[ ${1:-} == *:* ]]; do
+        arguments+=(--pairing "$1")
+        shift
+    done
+    if "$CARGO_TARGET_DIR/debug/matrix" --scenario life "${arguments[@]}" "$@" >"$log" 2>"$log.progress"; then
         return 1
     fi
     grep -q '^FAILED' "$log" && return 0
@@ -95,13 +101,15 @@ life() { # life LOG PAIRING ARGUMENT...: true if a program failed
     exit 1
 }
 
-scripts() { # scripts LOG: the names of the corpus's programs that failed
-    sed -n 's|^FAILED .*corpus/life/\([^ ]*\)\.life: .*|\1|p' "$1" | sort -u | paste -sd ' '
+scripts() { # scripts LOG: the names of the corpus's programs that failed, or how many it were
+    local failed
+    mapfile -t failed < <(sed -n 's|^FAILED .*corpus/life/\([^ ]*\)\.life: .*|\1|p' "$1" | sort -u)
+    if ((${#failed[@]} > 2)); then echo "${#failed[@]} programs"; else echo "${failed[@]}"; fi
 }
 
-shrunk() { # shrunk LOG: the first program that failed, in a line
+shrunk() { # shrunk LOG: the first program that failed, in a line; of a fault that is always found it has no step
     awk '/^  shrunk:/ { on = 1; next } on && /^    / { sub(/^ +/, ""); line = line (line ? "; " : "") $0; next } on { exit }
-        END { print line }' "$1"
+        END { print line ? "`" line "`" : "(no step)" }' "$1"
 }
 
 play() { # play NAME: plants it, and prints its row of the table
@@ -117,7 +125,7 @@ play() { # play NAME: plants it, and prints its row of the table
     fi
     if life "$log.random" "$pairing" --no-corpus --seed "$seed" --programs "$programs" --stop-after 1; then
         random=$(sed -n 's/^FAILED .*, seed \([0-9]*\): .*/\1/p' "$log.random" | head -n 1)
-        random+=" | $(sed -n 's/^\([0-9]*\) programs, .*/\1/p' "$log.random") | \`$(shrunk "$log.random")\`"
+        random+=" | $(sed -n 's/^\([0-9]*\) programs, .*/\1/p' "$log.random") | $(shrunk "$log.random")"
     else
         random+=" | $programs | "
         [[ $by_corpus != - ]] || missed+=("$name")
@@ -125,6 +133,14 @@ play() { # play NAME: plants it, and prints its row of the table
     apply "$name" --reverse
     echo "| \`$name\`: $(said what "$name") | $(said row "$name") | $pairing | $by_corpus | $random |"
 }
+
+echo "without a fault …" >&2
+mapfile -t pairings < <(for name in "${names[@]}"; do said pairing "$name"; done | sort -u)
+if life "$folder/log/without" "${pairings[0]}" "${pairings[@]:1}" --programs 40; then
+    cat "$folder/log/without" >&2
+    echo "plant_faults.sh: the life test fails without a fault" >&2
+    exit 1
+fi
 
 missed=()
 number=0

@@ -16,7 +16,7 @@ TEXT
 about=(
     setup "what scripts/setup.sh says of tools that are too old"
     format "rustfmt over every crate"
-    lint "clippy over every crate and target, warnings denied"
+    lint "clippy over every crate and target, warnings denied; each planted fault still applies"
     core "the core: unit, property and process tests, models under loom"
     python "the wheel: ruff, mypy, stubtest, pytest"
     cpp "the C++ package, as an outside project uses it; clang-format"
@@ -34,6 +34,7 @@ step_lint() {
     cargo clippy --quiet --workspace --all-targets -- --deny warnings
     cargo clippy --quiet --package eshm --package interop-tests --all-targets --features interop-tests/crash-points \
         -- --deny warnings
+    scripts/plant_faults.sh --check
 }
 step_core() { scripts/test_core.sh; }
 step_python() { scripts/test_python.sh; }

@@ -123,6 +123,7 @@ fn the_life_test_refuses_what_it_does_not_know() {
     std::fs::write(&program, "master open\nslave dance\n").unwrap();
     let wrong: [(&[&str], &str); 5] = [
         (&["--seed", "seven"], "'seven'"),
+        (&["--stop-after", "0"], "'0'"),
         (&["--pairing", "rust:cobol"], "cobol"),
         (&["--pairing", "rust:legacy-1.2"], "the life test is not for ESHM 1.x"),
         (&["--replay", program.to_str().unwrap()], "line 2: there is no step \"dance\""),
