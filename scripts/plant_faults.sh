@@ -73,6 +73,8 @@ fi
 folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/plants")
 tree=$folder/tree
 export CARGO_TARGET_DIR=$folder/build
+# Wheels and libraries that are built for a fault need not be fast.
+export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
 rm -rf "$tree"
 mkdir -p "$tree" "$folder/log"
 state=$(git stash create)
