@@ -154,8 +154,9 @@ impl Board<'_> {
                         break;
                     }
                     let file = corpus::folder().join(&name).with_extension("life");
+                    let of_corpus = self.plan.replay.is_none() && file.exists();
                     let file =
-                        if file.exists() { format!("interop-tests/corpus/life/{name}.life") } else { name };
+                        if of_corpus { format!("interop-tests/corpus/life/{name}.life") } else { name };
                     self.one(
                         index,
                         &mut troupe,
