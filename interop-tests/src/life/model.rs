@@ -132,17 +132,6 @@ impl Model {
         self.seats[side as usize].open
     }
 
-    /// Whether both are known to be in the segment that has the name.
-    pub fn is_settled(&self) -> bool {
-        let there = |seat: &Seat| seat.open && seat.sends_to.is_some() && seat.sends_to == self.named;
-        self.seats.iter().all(there) && !self.stand_in
-    }
-
-    /// Whether values have a place of their own in each segment that there was.
-    pub fn has_queues_throughout(&self) -> bool {
-        self.segments.iter().all(|sizes| sizes.queue > 0)
-    }
-
     /// Whether the process is stopped.
     pub fn is_stopped(&self, side: Side) -> bool {
         self.seats[side as usize].stopped

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
+use super::model::{Model, Seat};
 use super::program::Verb;
 use super::run::Play;
 use crate::segment::{Map, Side};
@@ -81,5 +82,18 @@ impl Play<'_, '_> {
             );
             thread::sleep(Duration::from_millis(1));
         }
+    }
+}
+
+impl Model {
+    /// Whether both are known to be in the segment that has the name.
+    fn is_settled(&self) -> bool {
+        let there = |seat: &Seat| seat.open && seat.sends_to.is_some() && seat.sends_to == self.named;
+        self.seats.iter().all(there) && !self.stand_in
+    }
+
+    /// Whether values have a place of their own in each segment that there was.
+    fn has_queues_throughout(&self) -> bool {
+        self.segments.iter().all(|sizes| sizes.queue > 0)
     }
 }
