@@ -1,11 +1,12 @@
 #!/usr/bin/env bash
 # Builds the wheel, installs it into a virtual environment of its own, and runs everything that tests it:
-# ruff, mypy, stubtest, pytest. Arguments go to pytest.
+# abi3audit, ruff, mypy, stubtest, pytest. Arguments go to pytest.
 set -euo pipefail
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
 venv=$target/venv-py
+wheels=$target/wheels
 python=$venv/bin/python
 
 step() { printf '==> %s\n' "$*"; }
@@ -14,9 +15,16 @@ if [[ ! -x $python ]]; then
     step "making a virtual environment in $venv"
     python3 -m venv "$venv"
 fi
-step "pip install ./py (builds the wheel; the first time takes about a minute)"
-"$python" -m pip install --quiet --disable-pip-version-check --force-reinstall --no-deps "$root/py"
-"$python" -m pip install --quiet --disable-pip-version-check "$root/py[test]"
+pip() { "$python" -m pip --quiet --disable-pip-version-check "$@"; }
+step "pip wheel ./py (the first time takes about a minute)"
+rm -rf "$wheels"
+pip wheel --no-deps --wheel-dir "$wheels" "$root/py"
+wheel=("$wheels"/eshm-*.whl)
+pip install --force-reinstall --no-deps "${wheel[0]}"
+pip install "${wheel[0]}[test]"
+
+step "abi3audit: the wheel uses no more of Python's interface than its tag says"
+"$venv/bin/abi3audit" --strict "${wheel[0]}"
 
 cd "$root/py"
 examples=("$root/examples/simple_master.py" "$root/examples/simple_slave.py")

@@ -49,7 +49,7 @@ scripts/setup.sh
 rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 expect cargo "cargo 1.70.0 (ec8a8a0ca 2023-04-25)" "cargo is 1.70.0 ($old/cargo), $rust or newer is needed"
 expect rustc "rustc 1.9.0 (e4e8b6668 2016-05-18)" "rustc is 1.9.0" "$rust or newer is needed"
-expect python3 "Python 3.8.18" "python3 is 3.8.18 ($old/python3), 3." "or newer is needed"
+expect python3 "Python 3.10.13" "python3 is 3.10.13 ($old/python3), 3." "or newer is needed"
 expect go "go version go1.22.12 linux/amd64" "go is 1.22.12" "1.24 or newer is needed"
 expect go "go: cannot find GOROOT directory" "go does not tell its version, but 'go: cannot find GOROOT"
 expect cmake "cmake version 3.10.2" "cmake is 3.10.2" "3.20 or newer is needed"

@@ -9,32 +9,31 @@ use std::ptr;
 use std::slice;
 
 use pyo3::exceptions::{PyBufferError, PyTypeError, PyValueError};
+use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-use crate::raw::{self, Buffer};
-
-/// `PyBUF_SIMPLE`: contiguous memory, whatever the items in it are; refused by what cannot give that.
-const SIMPLE: c_int = 0;
-/// `PyBUF_WRITABLE`.
-const WRITABLE: c_int = 1;
-/// `PyBUF_ND`: contiguous memory, and its dimensions.
-const DIMENSIONS: c_int = 8;
+/// Contiguous memory, whatever the items in it are; refused by what cannot give that.
+const SIMPLE: c_int = ffi::PyBUF_SIMPLE;
+/// Memory that may be written to.
+const WRITABLE: c_int = ffi::PyBUF_WRITABLE;
+/// Contiguous memory, and its dimensions.
+const DIMENSIONS: c_int = ffi::PyBUF_ND;
 
 /// A view of an object's memory, given back when dropped.
 struct View<'py> {
     /// Boxed, because an exporter may keep pointers into the structure it has filled.
-    raw: Box<Buffer>,
+    raw: Box<ffi::Py_buffer>,
     /// The view is released with the interpreter attached, as it was taken.
     attached: PhantomData<Python<'py>>,
 }
 
 impl<'py> View<'py> {
     fn new(object: &Bound<'py, PyAny>, flags: c_int) -> PyResult<Self> {
-        let mut raw = Box::<Buffer>::new_uninit();
+        let mut raw = Box::<ffi::Py_buffer>::new_uninit();
         // SAFETY: `object` is alive and the interpreter attached for `'py`; `raw` has room for the structure.
         let status =
-            unsafe { raw::PyObject_GetBuffer(object.as_ptr(), MaybeUninit::as_mut_ptr(&mut raw), flags) };
+            unsafe { ffi::PyObject_GetBuffer(object.as_ptr(), MaybeUninit::as_mut_ptr(&mut raw), flags) };
         if status != 0 {
             return Err(PyErr::fetch(object.py()));
         }
@@ -49,17 +48,17 @@ impl Deref for View<'_> {
 
     fn deref(&self) -> &[u8] {
         let Ok(len @ 1..) = usize::try_from(self.raw.len) else { return &[] };
-        // SAFETY: a contiguous view is `len` readable bytes at `start`, which the exporter neither moves nor frees
+        // SAFETY: a contiguous view is `len` readable bytes at `buf`, which the exporter neither moves nor frees
         // before the release. They change only under code that runs meanwhile, and that is none: the
         // interpreter stays attached while the slice is used (`Bytes::settle` copies before it is released).
-        unsafe { slice::from_raw_parts(self.raw.start.cast::<u8>(), len) }
+        unsafe { slice::from_raw_parts(self.raw.buf.cast::<u8>(), len) }
     }
 }
 
 impl Drop for View<'_> {
     fn drop(&mut self) {
         // SAFETY: `raw` was filled by PyObject_GetBuffer, is released once, and the interpreter is attached.
-        unsafe { raw::PyBuffer_Release(&mut *self.raw) }
+        unsafe { ffi::PyBuffer_Release(&mut *self.raw) }
     }
 }
 
@@ -140,7 +139,7 @@ impl<'py> Records<'py> {
 
     fn new(array: &Bound<'py, PyAny>, flags: c_int) -> PyResult<Self> {
         let view = View::new(array, flags).map_err(|error| explain(array, error))?;
-        let count = match view.raw.dimensions {
+        let count = match view.raw.ndim {
             0 => None,
             // SAFETY: a view that was asked for its dimensions has as many of them there.
             _ => usize::try_from(unsafe { *view.raw.shape }).ok(),
@@ -174,7 +173,7 @@ impl<'py> Records<'py> {
     pub fn set(&self, index: usize, record: &[u8]) {
         assert!(index < self.count && record.len() == self.size && self.view.raw.readonly == 0);
         // SAFETY: in bounds, by the assertion.
-        let place = unsafe { self.view.raw.start.cast::<u8>().add(index * self.size) };
+        let place = unsafe { self.view.raw.buf.cast::<u8>().add(index * self.size) };
         // SAFETY: `size` bytes there, writable by the assertion. They do not overlap `record`, which is a message: no
         // writable view of one is to be had.
         unsafe { ptr::copy_nonoverlapping(record.as_ptr(), place, record.len()) };

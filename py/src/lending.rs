@@ -10,7 +10,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::PyType;
 
 use crate::error::Result;
-use crate::raw::{self, Buffer, Method, Plan, enter, slot};
+use crate::raw::{self, Method, Plan, enter, slot};
 
 /// Memory that an object lends out.
 pub struct Memory {
@@ -104,18 +104,22 @@ unsafe fn content_of<'a, T>(object: *mut PyObject) -> &'a T {
     unsafe { &(*object.cast::<Instance<T>>()).content }
 }
 
-unsafe extern "C" fn get_buffer<T: Lending>(object: *mut PyObject, view: *mut Buffer, flags: c_int) -> c_int {
+unsafe extern "C" fn get_buffer<T: Lending>(
+    object: *mut PyObject,
+    view: *mut ffi::Py_buffer,
+    flags: c_int,
+) -> c_int {
     // SAFETY: the interpreter calls this slot.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: a structure to be filled in. An error must leave it without an owner.
-    unsafe { (*view).owner = ptr::null_mut() };
+    unsafe { (*view).obj = ptr::null_mut() };
     enter(py, -1, || {
         // SAFETY: the slot's object, an instance.
         let content = unsafe { content_of::<T>(object) };
         let Memory { start, len, writable } = content.lend(py)?;
         let (len, readonly) = (len as Py_ssize_t, c_int::from(!writable));
         // SAFETY: `len` bytes at `start`, lent until the view is released.
-        if unsafe { raw::PyBuffer_FillInfo(view, object, start.cast(), len, readonly, flags) } == 0 {
+        if unsafe { ffi::PyBuffer_FillInfo(view, object, start.cast(), len, readonly, flags) } == 0 {
             return Ok(0);
         }
         let error = PyErr::fetch(py);
@@ -124,7 +128,7 @@ unsafe extern "C" fn get_buffer<T: Lending>(object: *mut PyObject, view: *mut Bu
     })
 }
 
-unsafe extern "C" fn release_buffer<T: Lending>(object: *mut PyObject, _: *mut Buffer) {
+unsafe extern "C" fn release_buffer<T: Lending>(object: *mut PyObject, _: *mut ffi::Py_buffer) {
     // SAFETY: the interpreter calls this slot.
     let py = unsafe { Python::assume_attached() };
     // SAFETY: the slot's object, an instance.

@@ -19,24 +19,35 @@ mod raw;
 mod ready;
 mod text;
 
-#[pyo3::pymodule]
+// `gil_used`: a free-threaded Python switches its lock on for this module. That one thread at a time runs these modules'
+// code is what keeps the bytes still that `buffer.rs` borrows, and the locks of `half.rs` from waiting for each other.
+#[pyo3::pymodule(gil_used = true)]
 mod _eshm {
+    use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
     use pyo3::types::{IntoPyDict, PyCFunction};
+    use pyo3::wrap_pyfunction;
 
-    #[pymodule_export]
     use crate::domain::Domain;
-    #[pymodule_export]
     use crate::endpoint::Endpoint;
-    #[pymodule_export]
     use crate::observer::Observer;
-    #[pymodule_export]
     use crate::text::{decode_text, encode_text};
     use crate::{batch, calls, half, lease, message, raw, ready};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
+        // Before anything is made: classes are made once per process, and would belong to an interpreter that ends.
+        if !raw::is_main_interpreter(py)? {
+            return Err(PyImportError::new_err(
+                "eshm cannot be used in a sub-interpreter: import it in the main interpreter, or in a process of its own",
+            ));
+        }
+        module.add_class::<Domain>()?;
+        module.add_class::<Endpoint>()?;
+        module.add_class::<Observer>()?;
+        module.add_function(wrap_pyfunction!(encode_text, module)?)?;
+        module.add_function(wrap_pyfunction!(decode_text, module)?)?;
         module.add("Message", message::make_class(py)?)?;
         module.add("Loan", lease::make_loan_class(py)?)?;
         module.add("Borrowed", lease::make_borrowed_class(py)?)?;

@@ -1,13 +1,8 @@
-//! Types and methods made with CPython's C API itself: the only door to it.
-//!
-//! PyO3 makes both for a wheel that serves Python 3.9 and on, but without two things that its limited API declares
-//! only later: buffers (3.11) and calls that need no tuple for their arguments (3.10). Every CPython since 3.9 has
-//! them under the very numbers, structures and signatures that were frozen then, so one wheel can use them all the
-//! same.
+//! Types and methods made with CPython's C API itself: the only door to it. All of it is in the limited API of
+//! Python 3.11, which the wheel is tagged with.
 
 use std::array;
-use std::ffi::{CStr, c_char, c_int, c_void};
-use std::mem;
+use std::ffi::{CStr, c_int, c_void};
 use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 
@@ -18,47 +13,10 @@ use pyo3::types::{PyTuple, PyType};
 
 use crate::error::Result;
 
-/// `Py_buffer` of CPython's `Include/pybuffer.h`.
-#[repr(C)]
-pub struct Buffer {
-    pub start: *mut c_void,
-    pub owner: *mut PyObject,
-    pub len: Py_ssize_t,
-    pub item: Py_ssize_t,
-    pub readonly: c_int,
-    pub dimensions: c_int,
-    pub format: *mut c_char,
-    pub shape: *mut Py_ssize_t,
-    pub strides: *mut Py_ssize_t,
-    pub suboffsets: *mut Py_ssize_t,
-    pub internal: *mut c_void,
-}
-
-// The functions of the buffer protocol, which CPython has exported since 3.0.
-unsafe extern "C" {
-    pub fn PyObject_GetBuffer(object: *mut PyObject, view: *mut Buffer, flags: c_int) -> c_int;
-    pub fn PyBuffer_Release(view: *mut Buffer);
-    pub fn PyBuffer_FillInfo(
-        view: *mut Buffer,
-        owner: *mut PyObject,
-        start: *mut c_void,
-        len: Py_ssize_t,
-        readonly: c_int,
-        flags: c_int,
-    ) -> c_int;
-}
-
-/// `METH_FASTCALL`: arguments come as a C array.
-const METH_FASTCALL: c_int = 0x0080;
-
-/// What a method with `METH_FASTCALL | METH_KEYWORDS` is.
-pub type Call =
-    unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, Py_ssize_t, *mut PyObject) -> *mut PyObject;
-
 /// A method of a class: see [`method!`].
 pub struct Method {
     pub name: &'static CStr,
-    pub call: Call,
+    pub call: ffi::PyCFunctionFastWithKeywords,
     /// Its signature and its docstring, as `__text_signature__` wants them.
     pub doc: &'static CStr,
 }
@@ -256,6 +214,18 @@ pub unsafe fn call_unary<'py>(
     })
 }
 
+/// Whether this is the interpreter that the process began with. PyO3, and the state that this library keeps per process,
+/// work in no other.
+pub fn is_main_interpreter(_: Python<'_>) -> PyResult<bool> {
+    // SAFETY: the interpreter is attached.
+    let interpreter = unsafe { ffi::PyInterpreterState_Get() };
+    // SAFETY: it is the current one, which lives.
+    match unsafe { ffi::PyInterpreterState_GetID(interpreter) } {
+        -1 => Err(PySystemError::new_err("the interpreter has no number")),
+        id => Ok(id == 0),
+    }
+}
+
 /// Python's None, as a result.
 #[inline]
 pub fn none(py: Python<'_>) -> Bound<'_, PyAny> {
@@ -277,12 +247,10 @@ pub fn add_methods(class: &Bound<'_, PyType>, methods: impl IntoIterator<Item = 
 }
 
 fn definition(method: &Method) -> ffi::PyMethodDef {
-    // SAFETY: a function pointer for another; the interpreter goes by the flags, and calls it as what it is.
-    let call = unsafe { mem::transmute::<Call, ffi::PyCFunctionWithKeywords>(method.call) };
     ffi::PyMethodDef {
         ml_name: method.name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunctionWithKeywords: call },
-        ml_flags: METH_FASTCALL | ffi::METH_KEYWORDS,
+        ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: method.call },
+        ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
         ml_doc: method.doc.as_ptr(),
     }
 }

@@ -8,7 +8,7 @@ import mmap
 import pickle
 import time
 from functools import partial
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
@@ -17,6 +17,8 @@ import eshm
 from conftest import PATIENCE, Waiter, fill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     Pair = tuple[eshm.Endpoint, eshm.Endpoint]
 
 SIZES = [0, 1, 21, 27, 4095, 4096]

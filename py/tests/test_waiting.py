@@ -7,7 +7,7 @@ import threading
 import time
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Callable
+from typing import TYPE_CHECKING
 
 import pytest
 
@@ -15,6 +15,8 @@ import eshm
 from conftest import PATIENCE, Waiter, expect_line, fill
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from conftest import Spawn
 
     Pair = tuple[eshm.Endpoint, eshm.Endpoint]

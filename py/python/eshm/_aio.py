@@ -13,7 +13,7 @@ import threading
 import weakref
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, Callable, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eshm._errors import (
     ClosedError,
@@ -25,9 +25,9 @@ from eshm._errors import (
 from eshm._eshm import Endpoint, Message
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from types import TracebackType
-
-    from typing_extensions import Self
+    from typing import Self
 
     from eshm._eshm import _Buffer
 

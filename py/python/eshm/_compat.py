@@ -11,8 +11,9 @@ from eshm._types import Disconnect, Role, Stats
 
 if TYPE_CHECKING:
     from types import TracebackType
+    from typing import Self
 
-    from typing_extensions import Buffer, Self
+    from typing_extensions import Buffer
 
 _DATA_SIZE = 4096
 _DEFAULT_TIMEOUT_MS = 1000

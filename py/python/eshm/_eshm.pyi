@@ -1,9 +1,9 @@
 import os
 from collections.abc import Iterable
 from types import TracebackType
-from typing import Any, Literal, Protocol, final
+from typing import Any, Literal, Protocol, Self, TypeAlias, final
 
-from typing_extensions import Buffer, Self, TypeAlias
+from typing_extensions import Buffer
 
 from eshm._types import Disconnect, PeerState, Role, Stats, View, Wait
 

@@ -6,13 +6,7 @@ import enum
 from typing import NamedTuple
 
 
-class _Word(str, enum.Enum):
-    """A word that is equal to its string, and prints as it."""
-
-    __str__ = str.__str__
-
-
-class Role(_Word):
+class Role(enum.StrEnum):
     """Which end of a segment an endpoint is."""
 
     #: Creates the segment, or takes it over from a dead master.
@@ -23,7 +17,7 @@ class Role(_Word):
     AUTO = "auto"
 
 
-class Disconnect(_Word):
+class Disconnect(enum.StrEnum):
     """What an endpoint does when its peer's heartbeat has stood still for the stale threshold."""
 
     #: Gives the peer up at once.
@@ -34,7 +28,7 @@ class Disconnect(_Word):
     NEVER = "never"
 
 
-class Wait(_Word):
+class Wait(enum.StrEnum):
     """How an endpoint waits for what is not there yet."""
 
     #: Looks again and again, and never leaves its core.
@@ -45,7 +39,7 @@ class Wait(_Word):
     PARK = "park"
 
 
-class PeerState(_Word):
+class PeerState(enum.StrEnum):
     """What is known of the peer."""
 
     #: It was never here.
