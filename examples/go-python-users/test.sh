@@ -9,12 +9,14 @@ step() { printf '==> %s\n' "$*"; }
 "$here/run.sh" --prepare
 build=${CARGO_TARGET_DIR:-$root/target}/go-python-users
 python=$build/venv/bin/python
-"$python" -m pip install --quiet --disable-pip-version-check 'ruff>=0.9' 'mypy>=1.13'
+"$python" -m pip install --quiet --disable-pip-version-check 'ruff>=0.9' 'mypy>=1.13' 'pytest>=8'
 step "ruff, mypy --strict"
 cd "$here"
 "$python" -m ruff check --quiet --cache-dir "$build/ruff" .
 "$python" -m ruff format --quiet --check --cache-dir "$build/ruff" .
 "$python" -m mypy --strict --cache-dir "$build/mypy" python-service/users_service
+step "pytest: the service's ESHM side"
+(cd python-service && "$python" -m pytest --quiet -p no:cacheprovider tests)
 cd "$here/go-api"
 step "gofmt, go vet, staticcheck"
 unformatted=$(gofmt -l .)

@@ -10,6 +10,8 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"sync"
+	"sync/atomic"
+	"time"
 
 	"eshm"
 )
@@ -22,16 +24,27 @@ const headerSize = 16
 // answer repeats. An answer whose number nobody waits for, because its request has failed or was asked of a process
 // that has died since, is dropped; so no request gets another one's answer.
 type exchange struct {
-	endpoint *eshm.Endpoint
-	log      *slog.Logger
-	stop     context.CancelFunc
-	stopped  chan struct{}
-	buffers  buffers
+	open    func(context.Context) (*eshm.Endpoint, error)
+	current atomic.Pointer[attached]
+	log     *slog.Logger
+	stop    context.CancelFunc
+	stopped chan struct{}
+	buffers buffers
 
 	mu      sync.Mutex
 	last    uint64 // number of the last request; the first is a random one, so that a killed API's answers are nobody's
 	pending map[uint64]chan<- outcome
 }
+
+// attached is an endpoint, until its segment turns out to be unusable.
+type attached struct {
+	*eshm.Endpoint
+	receiving context.Context         // of the wait for answers
+	spoil     context.CancelCauseFunc // ends that wait with the reason why the segment is unusable
+}
+
+// retryAfter is how long the exchange rests after an error, so that one that stays costs next to nothing.
+const retryAfter = 100 * time.Millisecond
 
 // outcome is what becomes of a request.
 type outcome struct {
@@ -68,23 +81,27 @@ func (b buffers) put(buffer *bytes.Buffer) {
 
 // newExchange makes the segment. The Python service may come and go.
 func newExchange(ctx context.Context, segment string, capacity int, log *slog.Logger) (*exchange, error) {
-	endpoint, err := eshm.Open(ctx, segment, eshm.Master, eshm.WithQueueCapacity(capacity),
-		eshm.WithPatience(0), // we wait for the service by ourselves
-		eshm.WithSpin(0),     // HTTP needs the processors more than the wait for an answer does
-		eshm.WithLogger(log))
+	open := func(ctx context.Context) (*eshm.Endpoint, error) {
+		return eshm.Open(ctx, segment, eshm.Master, eshm.WithQueueCapacity(capacity),
+			eshm.WithPatience(0), // we wait for the service by ourselves
+			eshm.WithSpin(0),     // HTTP needs the processors more than the wait for an answer does
+			eshm.WithLogger(log))
+	}
+	endpoint, err := open(ctx)
 	if err != nil {
 		return nil, err
 	}
 	receiving, stop := context.WithCancel(context.Background())
 	x := &exchange{
-		endpoint: endpoint,
-		log:      log,
-		stop:     stop,
-		stopped:  make(chan struct{}),
-		buffers:  make(buffers, spareBuffers),
-		last:     rand.Uint64(),
-		pending:  make(map[uint64]chan<- outcome),
+		open:    open,
+		log:     log,
+		stop:    stop,
+		stopped: make(chan struct{}),
+		buffers: make(buffers, spareBuffers),
+		last:    rand.Uint64(),
+		pending: make(map[uint64]chan<- outcome),
 	}
+	x.attach(receiving, endpoint)
 	go x.receive(receiving)
 	return x, nil
 }
@@ -93,29 +110,83 @@ func newExchange(ctx context.Context, segment string, capacity int, log *slog.Lo
 func (x *exchange) Close() error {
 	x.stop()
 	<-x.stopped
-	return x.endpoint.Close()
+	return x.current.Load().Close()
+}
+
+func (x *exchange) attach(ctx context.Context, endpoint *eshm.Endpoint) {
+	receiving, spoil := context.WithCancelCause(ctx)
+	x.current.Store(&attached{endpoint, receiving, spoil})
 }
 
 // PeerState is "alive" if there is a Python service to ask.
-func (x *exchange) PeerState() string { return x.endpoint.PeerState().String() }
+func (x *exchange) PeerState() string { return x.current.Load().PeerState().String() }
 
-// receive hands out answers until the context ends.
+// receive hands out answers until the context ends. Whatever goes wrong, requests that wait are told, the log says why,
+// and it goes on.
 func (x *exchange) receive(ctx context.Context) {
 	defer close(x.stopped)
 	for ctx.Err() == nil {
-		message, err := x.endpoint.Borrow(ctx)
+		a := x.current.Load()
+		message, err := a.Borrow(a.receiving)
 		if err == nil {
 			x.deliver(message.Bytes())
 			message.Release()
 			continue
 		}
-		if gone(x.endpoint.PeerState()) {
-			x.failAll(down(x.endpoint.PeerState()))
+		if ctx.Err() != nil {
+			break
+		}
+		if a.receiving.Err() != nil {
+			err = context.Cause(a.receiving)
+		}
+		if unusable(err) {
+			x.renew(ctx, a, err)
+			continue
+		}
+		state := a.PeerState()
+		x.log.Warn("no answers from the Python service", "state", state.String(), "reason", err)
+		if gone(state) {
+			x.failAll(down(state))
 		}
 		// Or it was only stopped for a while.
-		_ = x.endpoint.WaitForPeer(ctx)
+		if err := a.WaitForPeer(a.receiving); err != nil && ctx.Err() == nil {
+			x.log.Warn("the Python service is not there", "reason", err)
+			pause(ctx)
+		}
 	}
 	x.failAll(down(eshm.Closed))
+}
+
+// unusable tells whether an endpoint that fails so will not work again.
+func unusable(err error) bool {
+	return errors.Is(err, eshm.ErrCorrupt) || errors.Is(err, eshm.ErrDisplaced) || errors.Is(err, eshm.ErrClosed)
+}
+
+// renew leaves a segment that is unusable, and makes a new one, to which the Python service finds its way.
+func (x *exchange) renew(ctx context.Context, a *attached, reason error) {
+	x.log.Error("the segment is unusable: making a new one", "reason", reason)
+	x.failAll(fail(http.StatusBadGateway, "the segment to the Python service is unusable: %v", reason))
+	if err := a.Close(); err != nil {
+		x.log.Warn("the segment was not left cleanly", "reason", err)
+	}
+	for ctx.Err() == nil {
+		pause(ctx)
+		endpoint, err := x.open(ctx)
+		if err == nil {
+			x.attach(ctx, endpoint)
+			return
+		}
+		if ctx.Err() == nil {
+			x.log.Error("no new segment", "reason", err)
+		}
+	}
+}
+
+func pause(ctx context.Context) {
+	select {
+	case <-time.After(retryAfter):
+	case <-ctx.Done():
+	}
 }
 
 // gone tells whether nobody will answer what was asked.
@@ -172,12 +243,16 @@ func (x *exchange) ask(ctx context.Context, q question) (outcome, error) {
 	defer x.take(number)
 	// Nothing is asked of nobody: whoever comes next would answer questions that were given up long ago. A service that
 	// leaves after this look fails what is pending.
-	if state := x.endpoint.PeerState(); gone(state) {
+	a := x.current.Load()
+	if state := a.PeerState(); gone(state) {
 		return outcome{}, down(state)
 	}
 	message := make([]byte, headerSize, headerSize+len(text))
 	binary.LittleEndian.PutUint64(message, number)
-	if err := x.endpoint.Send(ctx, append(message, text...)); err != nil {
+	if err := a.Send(ctx, append(message, text...)); err != nil {
+		if unusable(err) {
+			a.spoil(err)
+		}
 		return outcome{}, sendFailure(err)
 	}
 	select {

@@ -175,8 +175,8 @@ def draw(table: Table, path: Path) -> None:
     plt.switch_backend("svg")
     plt.rcParams["svg.fonttype"] = "none"  # text stays text
     figure, panels = plt.subplots(1, len(table), figsize=(6 * len(table), 4.5), squeeze=False)
-    for panel, (mode, sizes) in zip(panels[0], table.items()):
-        for way, colour in zip(WAYS, ["tab:blue", "tab:orange", "tab:green"]):
+    for panel, (mode, sizes) in zip(panels[0], table.items(), strict=True):
+        for way, colour in zip(WAYS, ["tab:blue", "tab:orange", "tab:green"], strict=True):
             size = [ways[way].bytes for ways in sizes.values()]
             for percent, style in ((50, "-"), (99, "--")):
                 times = [ways[way].percentile(percent) for ways in sizes.values()]

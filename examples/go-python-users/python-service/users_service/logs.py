@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import logging
 import sys
-from datetime import datetime, timezone
+from datetime import UTC, datetime
 
 _KNOWN = set(vars(logging.makeLogRecord({}))) | {"message", "color_message", "taskName"}
 
@@ -13,7 +13,7 @@ _KNOWN = set(vars(logging.makeLogRecord({}))) | {"message", "color_message", "ta
 class _JSONFormatter(logging.Formatter):
     def format(self, record: logging.LogRecord) -> str:
         line = {
-            "time": datetime.fromtimestamp(record.created, timezone.utc).isoformat(timespec="milliseconds"),
+            "time": datetime.fromtimestamp(record.created, UTC).isoformat(timespec="milliseconds"),
             "level": record.levelname,
             "service": "users-python",
             "logger": record.name,

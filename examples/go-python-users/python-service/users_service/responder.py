@@ -16,17 +16,24 @@ import eshm
 from users_service.users import BadRequestError, answer, check
 
 HEADER = struct.Struct("<QII")  # number, status, reserved
-OK, BAD_REQUEST, INTERNAL, TOO_LARGE = 200, 400, 500, 507
+OK, BAD_REQUEST, INTERNAL, NO_ROOM, TOO_LARGE = 200, 400, 500, 503, 507
+
+#: How long the thread rests after an error, in seconds.
+RETRY_AFTER = 0.1
 
 log = logging.getLogger("users.eshm")
 
 
 class Responder(threading.Thread):
-    """Answers until it is stopped, or for ever when the Go API comes and goes."""
+    """Answers until it is stopped, whatever goes wrong, also when the Go API comes and goes.
 
-    def __init__(self, segment: str) -> None:
+    room_timeout: how long an answer waits for room in the segment, in seconds.
+    """
+
+    def __init__(self, segment: str, room_timeout: float = 5) -> None:
         super().__init__(name="eshm", daemon=True)
         self.segment = segment
+        self.room_timeout = room_timeout
         self._stopping = threading.Event()
 
     def run(self) -> None:
@@ -36,7 +43,11 @@ class Responder(threading.Thread):
                 self._serve()
             except eshm.Error as error:
                 log.warning("the segment is lost", extra={"segment": self.segment, "reason": str(error)})
-                self._stopping.wait(0.1)
+                self._stopping.wait(RETRY_AFTER)
+            except Exception:
+                # A thread that ends would leave the service without its fastest side for good.
+                log.exception("the segment is left, and attached to again", extra={"segment": self.segment})
+                self._stopping.wait(RETRY_AFTER)
 
     def stop(self) -> None:
         """End within a tenth of a second."""
@@ -58,14 +69,20 @@ class Responder(threading.Thread):
             log.info("attached", extra={"segment": self.segment, "longest_answer": endpoint.max_message})
             while not self._stopping.is_set():
                 try:
-                    # Released once it is answered: if this process is killed before, the next one receives it again.
-                    with endpoint.borrow(0.1) as request:
-                        self._answer(endpoint, bytes(request))
+                    borrowed = endpoint.borrow(0.1)
                 except eshm.TimeoutError:
                     if endpoint.peer_state == eshm.PeerState.CLOSED:
                         return
+                    continue
+                # Released once it is answered: if this process is killed before, the next one receives it again.
+                with borrowed as request:
+                    self._answer(endpoint, bytes(request))
 
     def _answer(self, endpoint: eshm.Endpoint, request: bytes) -> None:
+        if len(request) < HEADER.size:
+            # Nobody can be told: it has no number.
+            log.error("a request without a header", extra={"bytes": len(request)})
+            return
         number, _, _ = HEADER.unpack_from(request)
         status, parts = respond(request[HEADER.size :])
         size = HEADER.size + sum(map(len, parts))
@@ -73,8 +90,20 @@ class Responder(threading.Thread):
             status = TOO_LARGE
             parts = (error(f"the answer has {size} bytes, the segment carries {endpoint.max_message}"),)
             size = HEADER.size + len(parts[0])
+        try:
+            self._send(endpoint, number, status, parts)
+        except eshm.TimeoutError as full:
+            log.warning("no room for an answer", extra={"number": number, "bytes": size, "reason": str(full)})
+            reason = error(f"the answer has {size} bytes, and there was no room for it in time: {full}")
+            try:
+                # It is short, so there may be room for it.
+                endpoint.try_send(HEADER.pack(number, NO_ROOM, 0) + reason)
+            except (eshm.FullError, eshm.TimeoutError):
+                log.warning("no room to say so either: the request is dropped", extra={"number": number})
+
+    def _send(self, endpoint: eshm.Endpoint, number: int, status: int, parts: tuple[bytes, ...]) -> None:
         # Built in place: each part is copied once, into the segment.
-        with endpoint.loan(size, timeout=5) as loan:
+        with endpoint.loan(HEADER.size + sum(map(len, parts)), timeout=self.room_timeout) as loan:
             memory = memoryview(loan)
             HEADER.pack_into(memory, 0, number, status, 0)
             at = HEADER.size
