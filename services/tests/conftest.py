@@ -6,6 +6,7 @@ import collections
 import contextlib
 import os
 import signal
+import sqlite3
 import uuid
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -16,6 +17,7 @@ from programs import LANGUAGES, TRANSPORTS, CallFailedError, Server, Worker
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
 #: Of the server that most tests share, in bytes.
 MAX_MESSAGE = 1 << 20
@@ -23,6 +25,16 @@ MAX_MESSAGE = 1 << 20
 SEATS = 80
 #: Of the server with one seat, in bytes: for messages beyond gRPC's 4 MB.
 LARGE = 12 << 20
+#: As ../README.md has it.
+USERS_TABLE = """
+CREATE TABLE IF NOT EXISTS users (
+    number     INTEGER PRIMARY KEY AUTOINCREMENT,
+    id         TEXT NOT NULL UNIQUE,
+    name       TEXT NOT NULL,
+    email      TEXT NOT NULL UNIQUE COLLATE NOCASE,
+    created_at TEXT NOT NULL
+) STRICT;
+"""
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,33 @@ def shared(servers: Callable[..., Server]) -> Callable[[str], Server]:
 def one_seat(servers: Callable[..., Server]) -> Callable[[str], Server]:
     """Returns a server with one segment only, and large messages."""
     return lambda language: servers(language, "--eshm-clients", "1", "--eshm-capacity", str(LARGE))
+
+
+@pytest.fixture(scope="session")
+def crowd_of_users(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, list[dict[str, str]]]:
+    """Returns a store with 3000 users, and these: some 400 KB, more than a segment's queue has room for."""
+    path = tmp_path_factory.mktemp("store") / "users.db"
+    users = [
+        {
+            "id": str(uuid.uuid4()),
+            "name": f"User {number}",
+            "email": f"user.{number}.{uuid.uuid4().hex}@example.org",
+            "created_at": "2026-01-31T12:00:00.123456Z",
+        }
+        for number in range(3000)
+    ]
+    with contextlib.closing(sqlite3.connect(path)) as store, store:
+        store.execute(USERS_TABLE)
+        store.executemany(
+            "INSERT INTO users (id, name, email, created_at) VALUES (:id, :name, :email, :created_at)", users
+        )
+    return path, users
+
+
+@pytest.fixture(scope="session")
+def crowded(servers: Callable[..., Server], crowd_of_users: tuple[Path, list[dict[str, str]]]) -> Callable[..., Server]:
+    """Returns a server with 3000 users, started with these options."""
+    return lambda language, *options: servers(language, "--store", str(crowd_of_users[0]), *options)
 
 
 @pytest.fixture(scope="session")

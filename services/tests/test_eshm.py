@@ -11,12 +11,13 @@ import eshm
 import pytest
 from users_service.wire.eshm_pb2 import Code, Frame
 from users_service.wire.items_pb2 import ChatLine, EchoRequest, GetItemRequest, Item, ListItemsRequest
-from users_service.wire.users_pb2 import CreateUserRequest, DeleteUserRequest, User, UserList
+from users_service.wire.users_pb2 import UserList
 
 from programs import PATIENCE
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
+    from pathlib import Path
 
     from google.protobuf.message import Message
 
@@ -36,6 +37,15 @@ class Seat:
             except eshm.SeatTakenError:
                 continue
             return
+
+    def frames(self, call: int) -> list[Frame]:
+        """Return the frames of a call, up to the one that ends it."""
+        frames: list[Frame] = []
+        while not frames or frames[-1].kind != Frame.END:
+            frame = self.receive()
+            if frame.call == call:
+                frames.append(frame)
+        return frames
 
     def request(self, method: str, message: Message | None = None, deadline_ms: int = 0) -> int:
         """Begin a call; return its number."""
@@ -198,18 +208,38 @@ def test_a_deadline_runs_at_the_server(seat: Seat) -> None:
     assert seat.end(call).status.code == Code.DEADLINE_EXCEEDED
 
 
-def test_a_reply_that_does_not_fit_is_an_error_with_both_sizes(seat: Seat) -> None:
-    made = []
-    for number in itertools.count():
-        request = CreateUserRequest(name="x" * 100, email=f"large{number}.{next(_numbers)}@{'y' * 200}.org")
-        frame = seat.end(seat.request("Users.Create", request))
-        assert frame.status.code == Code.OK
-        made.append(frame.body)
-        if sum(map(len, made)) > CAPACITY:
-            break
-    status = seat.end(seat.request("Users.List")).status
-    assert status.code == Code.RESOURCE_EXHAUSTED
-    assert str(CAPACITY) in status.message
-    for body in made:
-        frame = seat.end(seat.request("Users.Delete", DeleteUserRequest(id=User.FromString(body).id)))
-        assert frame.status.code == Code.OK
+def test_a_reply_longer_than_the_queue_comes_in_pieces(
+    server_language: str, crowded: Callable[..., Server], crowd_of_users: tuple[Path, list[dict[str, str]]]
+) -> None:
+    seat = Seat(crowded(server_language).addresses["eshm"])
+    with seat.endpoint:
+        for _ in range(2):
+            frames = seat.frames(seat.request("Users.List"))
+            assert len(frames) > 1
+            assert [frame.kind for frame in frames] == [Frame.MESSAGE] * (len(frames) - 1) + [Frame.END]
+            assert all(len(frame.body) <= CAPACITY // 4 for frame in frames)
+            reply = UserList.FromString(b"".join(frame.body for frame in frames))
+            assert [user.id for user in reply.users] == [user["id"] for user in crowd_of_users[1]]
+
+
+def test_a_client_may_leave_a_long_reply(server_language: str, crowded: Callable[..., Server]) -> None:
+    seat = Seat(crowded(server_language).addresses["eshm"])
+    with seat.endpoint:
+        for _ in range(3):
+            call = seat.request("Users.List")
+            assert seat.receive().kind == Frame.MESSAGE
+            seat.frame(Frame(call=call, kind=Frame.CANCEL))
+            seat.request_when_there_is_room("Items.Get", GetItemRequest(id=1))
+
+
+def test_a_reply_longer_than_the_servers_maximum_is_an_error_with_both_sizes(
+    server_language: str, crowded: Callable[..., Server]
+) -> None:
+    most = 100_000
+    server = crowded(server_language, "--max-message", str(most), "--eshm-clients", "2")
+    seat = Seat(server.addresses["eshm"])
+    with seat.endpoint:
+        status = seat.end(seat.request("Users.List")).status
+        assert status.code == Code.RESOURCE_EXHAUSTED
+        assert str(most) in status.message
+        assert seat.end(seat.request("Items.Get", GetItemRequest(id=1))).status.code == Code.OK

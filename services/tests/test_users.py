@@ -7,9 +7,14 @@ import uuid
 from typing import TYPE_CHECKING
 
 from conftest import email, fails
+from programs import Worker
 
 if TYPE_CHECKING:
-    from programs import Worker
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from conftest import Pairing
+    from programs import Server
 
 
 def test_a_user_is_created_read_changed_and_removed(worker: Worker, other_worker: Worker) -> None:
@@ -35,6 +40,17 @@ def test_lists_are_in_the_order_of_creation(worker: Worker) -> None:
     made = [worker.ask("create", name=name, email=email()) for name in ("Zoë", "Änne", "Bob")]
     listed = [user for user in worker.ask("list")["users"] if user in made]
     assert listed == made
+
+
+def test_a_long_list_is_the_same_on_every_transport(
+    pairing: Pairing, crowded: Callable[..., Server], crowd_of_users: tuple[Path, list[dict[str, str]]]
+) -> None:
+    users = crowd_of_users[1]
+    with Worker(pairing.client, pairing.transport, crowded(pairing.server).addresses[pairing.transport]) as worker:
+        assert worker.ask("list") == {"users": users}
+        assert worker.ask("search", q="@EXAMPLE.org") == {"users": users}
+        assert worker.ask("get", id=users[0]["id"]) == users[0]
+        worker.close()
 
 
 def test_search_finds_parts_of_names_and_addresses(worker: Worker) -> None:

@@ -16,10 +16,14 @@ from users_service.errors import CallError, Code, invalid
 from users_service.wire.eshm_pb2 import Frame, Status
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     import eshm
 
     Bytes = bytes | memoryview
 
+#: What a frame has beside its body, in bytes, at most: its call, its kind, and the length of the body.
+_HEAD_LENGTH = 32
 #: Up to so many bytes a copy costs less than to avoid it.
 _SHORT = 4096
 # Where a frame has its call, if it begins with it: after the field's tag.
@@ -159,8 +163,8 @@ def lone_payload(body: Bytes) -> Bytes | None:
     return body[start:] if start + length == len(body) else None
 
 
-def message(number: int, body: bytes) -> Outgoing:
-    """Return the frame of one message of a stream."""
+def message(number: int, body: Bytes) -> Outgoing:
+    """Return the frame of one message of a stream, or of a piece of a reply."""
     return _frame(_HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.MESSAGE), body)
 
 
@@ -170,6 +174,20 @@ def end(number: int, body: Bytes = b"", error: CallError | None = None) -> Outgo
     if error is not None:
         head += Frame(status=Status(code=error.code.name, message=error.message)).SerializeToString()
     return _frame(head, body)
+
+
+def reply(number: int, body: bytes, max_message: int) -> Iterator[Outgoing]:
+    """Return the frames that end a call well: one, or more if the queue is too small for that."""
+    whole = end(number, body)
+    length = max_message // 4 - _HEAD_LENGTH
+    if len(whole) <= max_message or length <= 0:
+        yield whole
+        return
+    last = (len(body) - 1) // length * length
+    view = memoryview(body)
+    for start in range(0, last, length):
+        yield message(number, view[start : start + length])
+    yield end(number, view[last:])
 
 
 def cancel(number: int) -> bytes:

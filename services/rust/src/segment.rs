@@ -16,6 +16,14 @@ const SLICE: Duration = Duration::from_millis(100);
 /// Frames up to this size, in bytes, are put together first and then copied: that is quicker than a loan.
 const COPIED: usize = 4096;
 
+/// What a frame has beside its body, in bytes, at most: its call, its kind, and the length of the body.
+const HEAD: usize = 32;
+
+/// How long the pieces of a long reply are at most, in bytes; `None`: the queue is too small for any.
+fn piece_len(max_message: usize) -> Option<usize> {
+    (max_message / 4).checked_sub(HEAD).filter(|len| *len > 0)
+}
+
 /// The segment of the `number`-th client.
 fn segment_name(name: &str, number: usize) -> String {
     format!("{name}.{number}")

@@ -119,10 +119,11 @@ class EshmClient:
         return next(self._calls)
 
     def _reply(self, number: int, deadline: Deadline) -> Bytes:
-        """Return the body of the END of call `number`. Raises the server's error."""
+        """Return the reply of call `number`, which may come in pieces. Raises the server's error."""
+        pieces: list[Bytes] = []
         while (incoming := self._receive(number, deadline)).frame.kind != Frame.END:
-            pass
-        return incoming.body
+            pieces.append(incoming.body)
+        return b"".join([*pieces, incoming.body]) if pieces else incoming.body
 
     def _send(self, frame: Outgoing, number: int, deadline: Deadline) -> None:
         """Send a frame; while there is no room for it, take answers in: their sender may be waiting for room, too."""

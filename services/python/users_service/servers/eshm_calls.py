@@ -110,7 +110,7 @@ class ClientCalls:
             return
         reply = self._context.service.handlers[method.name](method.parse(body), call)
         if not method.server_streams:
-            self._end(number, reply.SerializeToString(), call=call)
+            self._reply(number, reply.SerializeToString(), call)
             return
         for message in reply:
             self._send(eshm_frames.message(number, message.SerializeToString()), number, call)
@@ -118,6 +118,18 @@ class ClientCalls:
             if incoming is not None:
                 self._heed(number, self._parse(incoming))
         self._end(number, call=call)
+
+    def _reply(self, number: int, body: bytes, call: Call) -> None:
+        """Send the reply, which ends call `number`; in pieces, if the queue is too small for it."""
+        if len(body) > self._context.max_message:
+            raise too_large(len(body), self._context.max_message, "reply")
+        *pieces, last = eshm_frames.reply(number, body, self._endpoint.max_message)
+        for piece in pieces:
+            self._send(piece, number, call)
+            incoming = self._endpoint.try_recv()
+            if incoming is not None:
+                self._heed(number, self._parse(incoming))
+        self._send(last, number, call)
 
     def _converse(self, number: int, method: Method, call: Call) -> None:
         conversation = self._context.service.conversations[method.name](call)

@@ -6,7 +6,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use eshm::{Endpoint, Error, Inspector, PeerState, Receiver, Role, Sender};
 
-use super::frame::{Body, Echo, Encoded, Frame, Head, Nothing};
+use super::frame::{Body, Echo, Encoded, Frame, Head, Nothing, decode};
 use super::{SLICE, segment_name, send};
 use crate::call::Payload;
 use crate::deadline::Deadline;
@@ -203,6 +203,20 @@ fn said<R: Payload, E: Payload>(frame: &Frame<'_>, each: &mut dyn FnMut(R)) -> O
     Ok(Said::End(frame.message()?))
 }
 
+/// The reply, when its last piece has come.
+fn take_reply<R: Payload>(frame: &Frame<'_>, pieces: &mut Vec<u8>) -> Outcome<Option<R>> {
+    if frame.head.kind == Kind::Message {
+        pieces.extend_from_slice(frame.body);
+        return Ok(None);
+    }
+    frame.outcome()?;
+    if pieces.is_empty() {
+        return frame.message().map(Some);
+    }
+    pieces.extend_from_slice(frame.body);
+    decode(pieces).map(Some)
+}
+
 fn unavailable(error: &Error) -> Status {
     Status::unavailable(error.to_string())
 }
@@ -219,10 +233,13 @@ impl Channel for Client {
     fn unary<Q: Payload, R: Payload>(&mut self, method: &str, request: &Q, deadline: Deadline) -> Outcome<R> {
         self.call(|seat| {
             seat.begin(method, &Encoded(request), deadline)?;
-            seat.receive(deadline, |frame| {
-                frame.outcome()?;
-                frame.message()
-            })
+            let mut pieces = Vec::new();
+            loop {
+                let reply = seat.receive(deadline, |frame| take_reply(&frame, &mut pieces))?;
+                if let Some(reply) = reply {
+                    return Ok(reply);
+                }
+            }
         })
     }
 

@@ -55,6 +55,20 @@ impl<M: Message> Body for Encoded<'_, M> {
     }
 }
 
+/// A part of an encoded message as a body.
+#[derive(Debug)]
+pub struct Piece<'a>(pub &'a [u8]);
+
+impl Body for Piece<'_> {
+    fn size(&self) -> usize {
+        self.0.len()
+    }
+
+    fn put(&self, to: &mut impl BufMut) {
+        to.put_slice(self.0);
+    }
+}
+
 /// No body.
 #[derive(Debug)]
 pub struct Nothing;

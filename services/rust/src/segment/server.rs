@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use eshm::{Disconnect, Endpoint, Inspector, Receiver, Role, Sender};
 
-use super::frame::{Body, Echo, Encoded, Frame, Head, Malformed, Nothing, decode};
-use super::{SLICE, segment_name, send};
+use super::frame::{Body, Echo, Encoded, Frame, Head, Malformed, Nothing, Piece, decode};
+use super::{SLICE, piece_len, segment_name, send};
 use crate::call::{Call, Payload, serve};
 use crate::deadline::Deadline;
 use crate::log;
@@ -34,7 +34,7 @@ pub struct Config {
     pub clients: usize,
     /// Each queue's capacity, in bytes.
     pub capacity: usize,
-    /// The largest frame that is taken, in bytes.
+    /// The largest frame that is taken, and the largest reply, in bytes.
     pub max_message: usize,
 }
 
@@ -198,7 +198,9 @@ impl Desk {
             }
         };
         let visit = Visit { generation, deadline: Deadline::after_ms(frame.head.deadline_ms), looks: 0 };
-        let mut call = Talk { line: &mut self.line, frame: &frame, visit, client_streams: false };
+        let max_message = self.config.max_message;
+        let mut call =
+            Talk { line: &mut self.line, frame: &frame, visit, client_streams: false, max_message };
         let outcome = if message.len() > self.config.max_message {
             Err(Status::too_large(message.len(), self.config.max_message))
         } else {
@@ -255,6 +257,8 @@ struct Talk<'a> {
     frame: &'a Frame<'a>,
     visit: Visit,
     client_streams: bool,
+    /// The largest reply, in bytes.
+    max_message: usize,
 }
 
 /// What came during a call.
@@ -265,6 +269,28 @@ enum Came<M> {
 }
 
 impl Talk<'_> {
+    /// Sends the reply of a call without streams, which ends it: in pieces, if the queue is too small for it.
+    fn reply<M: Payload>(&mut self, message: &M) -> Outcome<()> {
+        let (call, most) = (self.frame.head.call, self.line.sender.max_message());
+        let end = Head::end(call, Ok(()));
+        let size = message.encoded_len();
+        if size > self.max_message {
+            return Err(Status::too_large(size, self.max_message));
+        }
+        let Some(len) = piece_len(most).filter(|_| end.frame_len(&Encoded(message)) > most) else {
+            return self.line.send((&end, &Encoded(message)), &mut self.visit);
+        };
+        let encoded = message.encode_to_vec();
+        let last = (size - 1) / len * len;
+        let head = Head::bare(call, Kind::Message);
+        for piece in encoded[..last].chunks(len) {
+            self.line.send((&head, &Piece(piece)), &mut self.visit)?;
+            // The client has nothing more to say, but that it does not want to hear more.
+            self.look::<ListUsersRequest>(Duration::ZERO)?;
+        }
+        self.line.send((&end, &Piece(&encoded[last..])), &mut self.visit)
+    }
+
     /// Looks at what the client has sent, for at most `time`.
     fn look<M: Payload>(&mut self, time: Duration) -> Outcome<Came<M>> {
         let call = self.frame.head.call;
@@ -341,6 +367,7 @@ impl Call for Talk<'_> {
         self.visit.deadline.check()?;
         let head = Head::end(self.frame.head.call, Ok(()));
         match reply {
+            Some(message) if !self.client_streams => self.reply(message),
             Some(message) => self.line.send((&head, &Encoded(message)), &mut self.visit),
             None => self.line.send((&head, &Nothing), &mut self.visit),
         }
