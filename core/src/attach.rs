@@ -226,7 +226,12 @@ impl Start<'_> {
     /// configured sizes, or if it is one of ESHM 1.x that no slave is attached to.
     fn join_as_master(&self, region: Region, plan: Plan) -> Result<Option<Started>> {
         if !self.claim(&region, Role::Master)? {
-            return Err(self.seat_taken(&region, Role::Master));
+            // By somebody who removes this segment, perhaps.
+            return if region.is_named(self.name) {
+                Err(self.seat_taken(&region, Role::Master))
+            } else {
+                Ok(None)
+            };
         }
         crash_point!("takeover.claimed");
         if !region.is_named(self.name) {

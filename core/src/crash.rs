@@ -64,6 +64,8 @@ mod enabled {
         "carry.copied", "carry.released", "carry.put",
         // The name of a live master's segment was removed.
         "guard.made", "guard.moved",
+        // Somebody removes a segment that nobody uses.
+        "remove.locked", "remove.unlinked",
         // Goodbye.
         "leave.counted", "leave.unlinked", "leave.absent", "leave.unlocked",
     ];

@@ -102,6 +102,16 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// The directory of a domain could not be read. Code −3.
+    #[error(
+        "domain: cannot read the directory {path} ({source}); make it, or choose one that this user may read"
+    )]
+    Directory {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
     /// What lies under the name is no usable ESHM segment. Code −3.
     #[error(
         "segment '{segment}': {what} is {found}, expected {expected}; it was left untouched: if no process \
@@ -237,7 +247,10 @@ impl Error {
             | Error::InvalidConfig { .. }
             | Error::InvalidText { .. } => -1,
             Error::Create { .. } => -2,
-            Error::NotFound { .. } | Error::Attach { .. } | Error::Foreign { .. } => -3,
+            Error::NotFound { .. }
+            | Error::Attach { .. }
+            | Error::Foreign { .. }
+            | Error::Directory { .. } => -3,
             Error::Timeout { .. } | Error::Reconnecting { .. } => -10,
             Error::PeerStale { .. } => -11,
             Error::Full { .. } => -12,

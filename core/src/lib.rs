@@ -87,6 +87,8 @@ mod region;
 mod role;
 mod seat;
 #[cfg(not(loom))]
+mod segments;
+#[cfg(not(loom))]
 mod sender;
 #[cfg(not(loom))]
 mod stats;
@@ -112,6 +114,7 @@ pub use {
     heartbeat::PeerState,
     observer::{DirectionView, Observer, SeatView, View},
     receiver::{Message, Receiver},
+    segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
     sender::{Loan, Sender},
     stats::Stats,
     wait::Wait,

@@ -87,3 +87,23 @@ pub(crate) unsafe trait Memory: Send + Sync + Sized + 'static {
         unsafe { Mapped::new(self.slice_at(offset, count), Arc::clone(self) as Arc<_>) }
     }
 }
+
+/// A copy of a segment's header in this process's own memory.
+pub(crate) struct HeaderCopy(Box<HeaderWords>);
+
+#[repr(C, align(128))]
+struct HeaderWords([AtomicU32; size_of::<Header>() / 4]);
+
+impl HeaderCopy {
+    pub(crate) fn new(bytes: &[u8; size_of::<Header>()]) -> Self {
+        let word = |at: usize| u32::from_ne_bytes([0, 1, 2, 3].map(|byte| bytes[4 * at + byte]));
+        HeaderCopy(Box::new(HeaderWords(std::array::from_fn(|at| AtomicU32::new(word(at))))))
+    }
+}
+
+// SAFETY: the box's content stays where it is, at a multiple of 128, and consists of atomics.
+unsafe impl Memory for HeaderCopy {
+    fn bytes(&self) -> NonNull<[u8]> {
+        NonNull::slice_from_raw_parts(NonNull::from(&*self.0).cast(), size_of::<HeaderWords>())
+    }
+}

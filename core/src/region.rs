@@ -6,6 +6,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
 
+mod entry;
 mod failure;
 mod making;
 
@@ -29,7 +30,8 @@ use crate::memory::Memory;
 use crate::name::SegmentName;
 use crate::process::SegmentFile;
 
-pub(crate) use failure::{attach_error, create_error, errno};
+pub(crate) use entry::Entry;
+pub(crate) use failure::{attach_error, create_error, errno, user_name, why_not_removed};
 pub(crate) use making::Unpublished;
 
 /// A mapped segment.

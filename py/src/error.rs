@@ -62,10 +62,13 @@ fn instance<'py>(py: Python<'py>, class: &str, text: &str) -> PyResult<Bound<'py
 
 fn class_name(error: &Error) -> &'static str {
     match error {
-        Error::InvalidName { .. } | Error::InvalidConfig { .. } | Error::InvalidText { .. } => "InvalidError",
+        Error::InvalidName { .. }
+        | Error::InvalidDomain { .. }
+        | Error::InvalidConfig { .. }
+        | Error::InvalidText { .. } => "InvalidError",
         Error::Create { .. } => "CreateError",
         Error::NotFound { .. } => "NotFoundError",
-        Error::Attach { .. } | Error::Foreign { .. } => "AttachError",
+        Error::Attach { .. } | Error::Foreign { .. } | Error::Directory { .. } => "AttachError",
         Error::SeatTaken { .. } => "SeatTakenError",
         Error::TooLarge { .. } => "TooLargeError",
         Error::Full { .. } => "FullError",

@@ -74,7 +74,7 @@ def test_what_is_no_domain_is_refused(tmp_path: Path) -> None:
     with pytest.raises(eshm.InvalidError, match='the directory is "relative"; expected an absolute path'):
         eshm.Domain("relative")
     for prefix in ["a/b", "..", "a\0", "p" * 65]:
-        with pytest.raises(eshm.InvalidError, match="the prefix is .*; expected 0 to 64 bytes"):
+        with pytest.raises(eshm.InvalidError, match=r"the prefix is .*; expected 0 to 64 bytes"):
             eshm.Domain(tmp_path, prefix)
     longest = eshm.Domain(tmp_path, "p" * 64)
     with pytest.raises(eshm.InvalidError, match="is too long; expected 1 to 191 bytes"):

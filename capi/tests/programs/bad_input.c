@@ -153,7 +153,7 @@ static void names(void) {
     memset(unterminated, 'n', sizeof unterminated);
     config.shm_name = unterminated;
     CHECK(eshm_init(&config) == NULL);
-    said(ESHM_ERROR_INVALID_PARAM, "no NUL within 251 bytes");
+    said(ESHM_ERROR_INVALID_PARAM, "no NUL within 256 bytes");
     config.shm_name = "..";
     CHECK(eshm_init(&config) == NULL);
     said(ESHM_ERROR_INVALID_PARAM, "'..'");

@@ -32,9 +32,10 @@ fn kind(error: &Error) -> usize {
         Error::Closed { .. } => 16,
         Error::Displaced { .. } => 17,
         Error::InvalidDomain { .. } => 18,
+        Error::Directory { .. } => 19,
     }
 }
-const KINDS: usize = 19;
+const KINDS: usize = 20;
 
 fn path() -> String {
     "/dev/shm/eshm_robot".to_owned()
@@ -80,6 +81,10 @@ fn of_opening() -> Vec<Error> {
             what: "the magic",
             found: "0x00000001".to_owned(),
             expected: "0x4553484d".to_owned(),
+        },
+        Error::Directory {
+            path: "/run/robots".to_owned(),
+            source: io::Error::from_raw_os_error(libc::ENOENT),
         },
         Error::SeatTaken { segment: segment(), role: Role::Slave, pid: 4711 },
     ]

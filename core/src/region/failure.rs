@@ -1,6 +1,10 @@
 //! What to do when the system refuses.
 
 use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+
+use nix::unistd::{Uid, User};
 
 use crate::error::Error;
 use crate::name::SegmentName;
@@ -61,4 +65,42 @@ fn hint(name: &SegmentName, error: nix::Error) -> String {
         }
         _ => "see the system's message".to_owned(),
     }
+}
+
+/// A user's name, if the system knows it.
+pub(crate) fn user_name(uid: u32) -> Option<String> {
+    User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
+}
+
+/// A user, for people: by number, and by name if the system knows it.
+fn shown_user(uid: u32) -> String {
+    user_name(uid).map_or_else(|| format!("user {uid}"), |name| format!("user {uid} ({name})"))
+}
+
+/// Why a file's name could not be removed, and who can.
+pub(crate) fn why_not_removed(path: &Path, error: nix::Error) -> String {
+    let reason = format!("cannot remove it: {}", error.desc());
+    match sticky(path) {
+        Some(sticky) if matches!(error, nix::Error::EPERM | nix::Error::EACCES) => {
+            format!("{reason}; {sticky}")
+        }
+        _ => reason,
+    }
+}
+
+/// Whether the sticky bit of its directory keeps this user from removing a file; then, who can.
+fn sticky(path: &Path) -> Option<String> {
+    const STICKY: u32 = 0o1000;
+    let file = path.symlink_metadata().ok()?;
+    let directory = path.parent()?;
+    let meta = directory.metadata().ok()?;
+    let me = nix::unistd::geteuid().as_raw();
+    (meta.mode() & STICKY != 0 && ![file.uid(), meta.uid()].contains(&me)).then(|| {
+        let (owner, directory) = (shown_user(file.uid()), directory.display());
+        format!(
+            "it belongs to {owner}, and {directory} has the sticky bit (mode {:o}), so that only its owner or root can \
+             remove it",
+            meta.mode() & 0o7777
+        )
+    })
 }
