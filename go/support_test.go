@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"os/exec"
 	"sync/atomic"
@@ -120,6 +121,10 @@ func TestMain(m *testing.M) {
 	// The tests know where segments are.
 	_ = os.Unsetenv(directoryVariable)
 	_ = os.Unsetenv(prefixVariable)
+	if scenario := os.Getenv(childScenario); scenario != "" {
+		scenarios[scenario](os.Getenv(childName))
+		return
+	}
 	if role := os.Getenv(childRole); role != "" {
 		if err := beChild(role); err != nil {
 			fmt.Fprintln(os.Stderr, err)
@@ -156,6 +161,7 @@ func beChild(word string) error {
 type child struct {
 	command *exec.Cmd
 	output  *bufio.Reader
+	input   io.Writer // of a scenario
 }
 
 // startChild starts a process that opens the segment, sends a message if it is not empty, and then waits for one.
@@ -171,7 +177,7 @@ func startChild(t testing.TB, name string, role Role, send string) child {
 	if err := command.Start(); err != nil {
 		t.Fatal(err)
 	}
-	c := child{command, bufio.NewReader(output)}
+	c := child{command: command, output: bufio.NewReader(output)}
 	t.Cleanup(c.kill)
 	c.expect(t, "READY")
 	return c

@@ -22,19 +22,26 @@ const reserving = "reserving its memory"
 // Reserve makes sure that the first size bytes have memory, so that a full file system is an error here and not a SIGBUS
 // later. A size that exceeds a limit, for which the system would end the process, is an error that names both numbers.
 //
-// tmpfs undoes a reservation that a signal interrupts, so it is done in pieces, smaller ones if need be, until the context
+// The tmpfs of older kernels undoes a reservation that a signal interrupts, so it is done in pieces, smaller ones if need be, until the context
 // ends. What was reserved before an error goes with the file, if that has no name.
 func (f *File) Reserve(ctx context.Context, directory string, size uint64) error {
 	if err := f.affordable(directory, size); err != nil {
 		return err
 	}
+	return inPieces(ctx, size, func(start, length int64) error {
+		return unix.Fallocate(f.descriptor, 0, start, length)
+	})
+}
+
+// inPieces reserves one piece after the other.
+func inPieces(ctx context.Context, size uint64, reserve func(start, length int64) error) error {
 	length := uint64(piece)
 	for start := uint64(0); start < size; {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
 		part := min(length, size-start)
-		switch err := unix.Fallocate(f.descriptor, 0, int64(start), int64(part)); {
+		switch err := reserve(int64(start), int64(part)); {
 		case err == nil:
 			start += part
 		case errors.Is(err, unix.EINTR):

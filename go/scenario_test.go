@@ -1,0 +1,99 @@
+package eshm
+
+import (
+	"bufio"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// childScenario is set in a process that startScenario has started: it plays the scenario on the segment childName.
+const childScenario = "ESHM_TEST_SCENARIO"
+
+// scenarios are what needs a process of its own: limits, users, mounts. Each says what it sees, a line at a time.
+var scenarios map[string]func(segment string)
+
+func init() {
+	scenarios = map[string]func(string){
+		"umask 0":        func(segment string) { makeUnderUmask(segment, 0) },
+		"umask 077":      func(segment string) { makeUnderUmask(segment, 0o077) },
+		"umask 0777":     func(segment string) { makeUnderUmask(segment, 0o777) },
+		"limited":        makeUnderALimit,
+		"replace":        replaceUnderALimit,
+		"replace small":  replaceInASmallShm,
+		"small shm":      useASmallShm,
+		"read-only shm":  useAReadOnlyShm,
+		"no descriptors": runOutOfDescriptors,
+		"address space":  runOutOfAddressSpace,
+		"no proc":        useNoProc,
+		"timer":          makeUnderATimer,
+		"guest":          openAsGuest,
+		"control group":  makeInAControlGroup,
+	}
+}
+
+// say prints a line for the parent.
+func say(what any) { fmt.Println(strings.ReplaceAll(fmt.Sprint(what), "\n", " ")) }
+
+// must ends a scenario that cannot go on.
+func must(err error) {
+	if err != nil {
+		say(err)
+		os.Exit(1)
+	}
+}
+
+// startScenario starts a process that plays a scenario; in namespaces of its own if there are flags. It skips the test where
+// the system does not permit that.
+func startScenario(t *testing.T, scenario, segment string, flags uintptr) child {
+	t.Helper()
+	command := exec.Command(os.Args[0])
+	command.Env = append(os.Environ(), childScenario+"="+scenario, childName+"="+segment)
+	command.Stderr = os.Stderr
+	command.SysProcAttr = &syscall.SysProcAttr{Unshareflags: flags}
+	output, err := command.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	input, err := command.StdinPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := command.Start(); err != nil {
+		if flags != 0 {
+			t.Skipf("needs namespaces of its own: %v", err)
+		}
+		t.Fatal(err)
+	}
+	c := child{command, bufio.NewReader(output), input}
+	t.Cleanup(c.kill)
+	return c
+}
+
+// says checks that the child's next line contains all of the parts.
+func (c child) says(t *testing.T, parts ...string) {
+	t.Helper()
+	line, err := c.output.ReadString('\n')
+	if err != nil {
+		t.Fatalf("the child said %q, %v; expected %q", line, err, parts)
+	}
+	for _, part := range parts {
+		if !strings.Contains(line, part) {
+			t.Errorf("the child said %q, expected %q", line, part)
+		}
+	}
+}
+
+// ends checks that the child ends well, with nothing more to say.
+func (c child) ends(t *testing.T) {
+	t.Helper()
+	if rest, _ := c.output.ReadString(0); rest != "" {
+		t.Errorf("the child goes on: %q", rest)
+	}
+	if err := c.command.Wait(); err != nil {
+		t.Errorf("the child: %v", err)
+	}
+}
