@@ -34,6 +34,8 @@ var (
 	ErrAttach error = &kind{-3, "cannot attach to the segment"}
 	// ErrNotFound is a segment that did not come to be in time.
 	ErrNotFound error = &kind{-3, "no such segment"}
+	// ErrDirectory is a domain's directory that cannot be read.
+	ErrDirectory error = &kind{-3, "cannot read the directory"}
 	// ErrForeign is a file that is no segment, or not the one that was configured, or somebody else's.
 	ErrForeign error = &kind{-3, "not a usable segment"}
 	// ErrTimeout is a wait that ended by its deadline. Such an error is context.DeadlineExceeded as well.

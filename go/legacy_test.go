@@ -246,7 +246,7 @@ func TestLegacyDataSizes(t *testing.T) {
 		{0, 0},
 		{1 << 40, (1<<40-128)/2 - 128},
 	} {
-		if found := opener.legacyDataSize(one.layout); found != one.dataSize {
+		if found := legacyDataSize(one.layout, settings.geometry()); found != one.dataSize {
 			t.Errorf("layout %d: %d, expected %d", one.layout, found, one.dataSize)
 		}
 	}

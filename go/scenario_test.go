@@ -31,6 +31,7 @@ func init() {
 		"no proc":        useNoProc,
 		"timer":          makeUnderATimer,
 		"guest":          openAsGuest,
+		"guest removes":  removeAsGuest,
 		"control group":  makeInAControlGroup,
 	}
 }

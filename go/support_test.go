@@ -118,9 +118,6 @@ const (
 )
 
 func TestMain(m *testing.M) {
-	// The tests know where segments are.
-	_ = os.Unsetenv(directoryVariable)
-	_ = os.Unsetenv(prefixVariable)
 	if scenario := os.Getenv(childScenario); scenario != "" {
 		scenarios[scenario](os.Getenv(childName))
 		return
@@ -132,6 +129,9 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
+	// The tests know where segments are.
+	_ = os.Unsetenv(directoryVariable)
+	_ = os.Unsetenv(prefixVariable)
 	os.Exit(m.Run())
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -20,6 +21,7 @@ type Info struct {
 	Owner int
 	Mode  fs.FileMode // the permissions
 	Kind  string      // [RegularFile], or what else it is
+	Links uint64      // how many names it has
 }
 
 // RegularFile is the kind of a file that can be a segment.
@@ -52,6 +54,19 @@ func open(path string, access int) (*File, error) {
 		return nil, refused("opening it", err)
 	}
 	return &File{descriptor: descriptor}, nil
+}
+
+// Made is when the file under a name was made; where the file system does not say, when it was last written to by a system
+// call.
+func Made(path string) time.Time {
+	var found unix.Statx_t
+	if unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME|unix.STATX_MTIME, &found) == nil {
+		if found.Mask&unix.STATX_BTIME != 0 {
+			return time.Unix(found.Btime.Sec, int64(found.Btime.Nsec))
+		}
+		return time.Unix(found.Mtime.Sec, int64(found.Mtime.Nsec))
+	}
+	return time.Time{}
 }
 
 func kind(mode uint32) string {
@@ -108,6 +123,7 @@ func info(stat *unix.Stat_t) Info {
 		Owner: int(stat.Uid),
 		Mode:  fs.FileMode(stat.Mode & 0o777),
 		Kind:  kind(stat.Mode),
+		Links: uint64(stat.Nlink),
 	}
 }
 

@@ -44,7 +44,7 @@ func Create(directory, prefix string, mode fs.FileMode, seat, length int64) (*Fi
 	taken, err := file.TryLock(seat, length)
 	switch {
 	case err != nil:
-	case !taken || file.temporary != "" && !file.named(file.temporary):
+	case !taken || file.temporary != "" && !file.Named(file.temporary):
 		err = refused("making its file", unix.EAGAIN)
 	default:
 		// The umask took its part before.
@@ -130,8 +130,8 @@ func (f *File) dropTemporary() {
 	}
 }
 
-// named tells whether the path leads to this file.
-func (f *File) named(path string) bool {
+// Named tells whether the path leads to this file.
+func (f *File) Named(path string) bool {
 	mine, err := f.Stat()
 	if err != nil {
 		return false

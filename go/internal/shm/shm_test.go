@@ -72,14 +72,14 @@ func TestFilesGetTheirNames(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := file.Link(path); err != nil || !file.named(path) || count() != 1 {
+		if err := file.Link(path); err != nil || !file.Named(path) || count() != 1 {
 			t.Errorf("%s: %v, %d files", what, err, count())
 		}
 		other, err := make(directory)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := other.Link(path); !errors.Is(err, unix.EEXIST) || !file.named(path) {
+		if err := other.Link(path); !errors.Is(err, unix.EEXIST) || !file.Named(path) {
 			t.Errorf("%s: a name was given twice: %v", what, err)
 		}
 		if err := errors.Join(other.Close(), file.Close()); err != nil || count() != 1 {

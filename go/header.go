@@ -1,0 +1,99 @@
+package eshm
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+	"strconv"
+)
+
+// misfit is what of a header is not as it must be.
+type misfit struct {
+	what, found, expected string
+}
+
+// Error is as in the errors of [Open].
+func (m *misfit) Error() string {
+	return fmt.Sprintf("the %s is %s, expected %s", m.what, m.found, m.expected)
+}
+
+// inspect derives a segment's geometry from a copy of its header and from its file's size, and checks that they agree: a
+// [misfit] if not. ESHM 1.x does not say its data size; the geometry that was configured, or is the default, decides where
+// several are possible.
+func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry, error) {
+	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(head[offset:]) }
+	foundMagic, foundVersion := word(0), word(4)
+	if foundMagic == 0 && foundVersion == 0 {
+		return geometry{}, errUnfinished
+	}
+	if foundMagic != magic {
+		return geometry{}, &misfit{"magic", fmt.Sprintf("%#08x", foundMagic), fmt.Sprintf("%#08x", magic)}
+	}
+	layout := uint64(word(52))
+	switch foundVersion {
+	case version:
+	case versionPolling:
+		layout = size
+	default:
+		return geometry{}, &misfit{"version", strconv.FormatUint(uint64(foundVersion), 10), "2 or 3"}
+	}
+	g := geometry{dataSize: uint64(word(60))}
+	extension := word(56)
+	switch extension {
+	case extensionValid:
+	case 0:
+		g.dataSize = legacyDataSize(layout, configured)
+	default:
+		return geometry{}, &misfit{"extension", strconv.FormatUint(uint64(extension), 10), "0 or 1"}
+	}
+	if g.dataSize < 1 || g.dataSize > maxDataSize {
+		return geometry{}, &misfit{"data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize)}
+	}
+	if layout != g.layoutSize() {
+		return geometry{}, &misfit{"layout size", inBytes(layout),
+			fmt.Sprintf("%d bytes, for a data size of %d", g.layoutSize(), g.dataSize)}
+	}
+	if extension == extensionValid {
+		g.queueSlots = uint64(word(84))
+		g.queueOffset = binary.NativeEndian.Uint64(head[88:])
+		g.queueCapacity = binary.NativeEndian.Uint64(head[96:])
+	}
+	if err := checkQueues(&g); err != nil {
+		return geometry{}, err
+	}
+	if size < g.segmentSize() {
+		return geometry{}, &misfit{"size", inBytes(size),
+			fmt.Sprintf("at least %d bytes, by its header", g.segmentSize())}
+	}
+	return g, nil
+}
+
+// legacyDataSize is the data size of a segment that ESHM 1.x made, which does not say it.
+func legacyDataSize(layout uint64, configured geometry) uint64 {
+	if configured.layoutSize() == layout {
+		return configured.dataSize
+	}
+	// Right for every multiple of 64, and too small by less than that for the others.
+	channel := (layout - min(layout, headerSize)) / 2
+	return channel - min(channel, 128)
+}
+
+func checkQueues(g *geometry) error {
+	slots, offset, capacity := g.queueSlots, g.queueOffset, g.queueCapacity
+	switch {
+	case slots == 0:
+		g.queueOffset, g.queueCapacity = 0, 0
+		return nil
+	case slots > maxQueueSlots || slots&(slots-1) != 0:
+		return &misfit{"number of queue slots", strconv.FormatUint(slots, 10),
+			fmt.Sprintf("a power of two up to %d", maxQueueSlots)}
+	case offset%128 != 0 || offset < g.layoutSize() || offset > math.MaxInt64/2:
+		return &misfit{"queue offset", strconv.FormatUint(offset, 10),
+			fmt.Sprintf("a multiple of 128 from %d on", g.layoutSize())}
+	case capacity < 1 || capacity > maxQueueCapacity:
+		return &misfit{"queue capacity", inBytes(capacity), fmt.Sprintf("1 to %d bytes", maxQueueCapacity)}
+	}
+	return nil
+}
+
+func inBytes(count uint64) string { return strconv.FormatUint(count, 10) + " bytes" }

@@ -1,0 +1,408 @@
+package eshm
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"reflect"
+	"strings"
+	"sync"
+	"sync/atomic"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// ownDomain is a domain that nobody else uses, on a tmpfs.
+func ownDomain(t *testing.T) Domain {
+	t.Helper()
+	directory, err := os.MkdirTemp("/dev/shm", "gotest-domain-")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = os.RemoveAll(directory) })
+	return Domain{directory, "p_"}
+}
+
+func (d Domain) file(name string) string { return filepath.Join(d.Directory, d.Prefix+name) }
+
+// segment is the one of this name.
+func (d Domain) segment(t *testing.T, name string) Segment {
+	t.Helper()
+	segments, err := d.Segments()
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, one := range segments {
+		if one.Name == name {
+			return one
+		}
+	}
+	t.Fatalf("there is no segment %q among %v", name, segments)
+	return Segment{}
+}
+
+func TestHighWaterOffset(t *testing.T) {
+	field, _ := reflect.TypeFor[queueControl]().FieldByName("sender")
+	if at := uint64(field.Offset) + 4; at != highWaterOffset {
+		t.Errorf("%d, expected %d", highWaterOffset, at)
+	}
+}
+
+func TestSegmentsTellWhatIsThere(t *testing.T) {
+	domain := ownDomain(t)
+	if segments, err := domain.Segments(); err != nil || len(segments) != 0 {
+		t.Fatalf("%v, %v", segments, err)
+	}
+	before := time.Now().Add(-time.Second)
+	master := open(t, "both", Master, WithDomain(domain), WithMode(0o640), WithKeep())
+	slave := open(t, "both", Slave, WithDomain(domain))
+	for range 3 {
+		mustSend(t, master, "waits")
+	}
+	if err := slave.Write([]byte("value")); err != nil {
+		t.Fatal(err)
+	}
+	one := domain.segment(t, "both")
+	if one.Kind != CurrentSegment || one.Reason != "" || one.Path != domain.file("both") || one.Owner != os.Geteuid() ||
+		one.Mode != 0o640 || one.Size != master.link.geometry.segmentSize() || one.View == nil {
+		t.Fatalf("%+v", one)
+	}
+	if one.Since.Before(before) || one.Since.After(time.Now().Add(time.Second)) {
+		t.Errorf("since %v", one.Since)
+	}
+	view := *one.View
+	if m := view.Master; m.State != Alive || m.PID != os.Getpid() || m.Heartbeat == 0 || m.Generation != 1 || m.Legacy {
+		t.Errorf("the master: %+v", m)
+	}
+	if s := view.Slave; s.State != Alive || s.PID != os.Getpid() || s.Legacy {
+		t.Errorf("the slave: %+v", s)
+	}
+	slots := uint32(defaultSlots(DefaultQueueCapacity))
+	if down := view.MasterToSlave; down.Waiting != 3 || down.Slots != slots || down.HighWater > 3 {
+		t.Errorf("down: %+v", down)
+	}
+	if up := view.SlaveToMaster; up != (DirectionView{Written: 1, Slots: slots}) {
+		t.Errorf("up: %+v", up)
+	}
+	_ = slave.Close()
+	_ = master.Close()
+	left := domain.segment(t, "both")
+	if left.View.Master.State != Closed || left.View.Slave.State != Closed || left.View.MasterToSlave.Waiting != 3 {
+		t.Errorf("left behind: %+v", *left.View)
+	}
+}
+
+func TestSegmentsTellTheDeadFromTheLiving(t *testing.T) {
+	domain, err := DefaultDomain()
+	if err != nil {
+		t.Fatal(err)
+	}
+	name := freshName(t)
+	killed := startChild(t, name, Master, "unread")
+	if one := domain.segment(t, name); one.View.Master.State != Alive || one.View.Slave.State != Absent {
+		t.Errorf("%+v", *one.View)
+	}
+	killed.kill()
+	if one := domain.segment(t, name); one.View.Master.State != Dead || one.View.MasterToSlave.Waiting != 1 {
+		t.Errorf("%+v", *one.View)
+	}
+}
+
+// plantFiles puts everything that is no segment of ours into a domain, and returns what their kinds and reasons are.
+func plantFiles(t *testing.T, domain Domain) map[string]string {
+	t.Helper()
+	good := goodSegment(t)
+	err := errors.Join(
+		os.Mkdir(domain.file("directory"), 0o700),
+		os.Symlink("/nowhere", domain.file("link")),
+		syscall.Mkfifo(domain.file("fifo"), 0o600),
+		os.WriteFile(domain.file("empty"), nil, 0o600),
+		os.WriteFile(domain.file("short"), []byte("short"), 0o600),
+		os.WriteFile(domain.file("zeros"), make([]byte, 8576), 0o600),
+		os.WriteFile(domain.file("text"), []byte(strings.Repeat("text ", 1000)), 0o600),
+		os.WriteFile(domain.file("cut"), good[:1000], 0o600),
+		os.WriteFile(filepath.Join(domain.Directory, "elsewhere"), good, 0o600),
+		os.WriteFile(domain.file(".eshm-tmp-1-0"), good, 0o600),
+	)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string]string{
+		"directory": "foreign: it is a directory",
+		"link":      "foreign: it is a symbolic link",
+		"fifo":      "foreign: it is a FIFO",
+		"empty":     "unfinished: its file is empty",
+		"short":     "foreign: the size is 5 bytes, expected at least 384",
+		"zeros":     "unfinished: its header is empty",
+		"text":      "foreign: the magic is",
+		"cut":       "foreign: the size is 1000 bytes",
+	}
+}
+
+func TestWhatIsNoSegmentIsListedAndLeft(t *testing.T) {
+	domain := ownDomain(t)
+	kinds := plantFiles(t, domain)
+	segments, err := domain.Segments()
+	if err != nil || len(segments) != len(kinds) {
+		t.Fatalf("%d of %d, %v: %v", len(segments), len(kinds), err, segments)
+	}
+	for _, one := range segments {
+		if text := one.Kind.String() + ": " + one.Reason; !strings.HasPrefix(text, kinds[one.Name]) || one.View != nil {
+			t.Errorf("%s: %q, expected %q", one.Name, text, kinds[one.Name])
+		}
+	}
+	removal, err := domain.RemoveDead()
+	if err != nil || len(removal.Left) != len(kinds) {
+		t.Fatalf("%+v, %v", removal, err)
+	}
+	for _, one := range removal.Left {
+		if !strings.Contains(kinds[one.Segment.Name], one.Reason[:10]) {
+			t.Errorf("%s was left because %q", one.Segment.Name, one.Reason)
+		}
+		if _, err := os.Lstat(one.Segment.Path); err != nil {
+			t.Error(err)
+		}
+	}
+	// A temporary name that nobody needs any more goes; what does not begin with the prefix is not ours.
+	if len(removal.Removed) != 1 || removal.Removed[0].Name != "p_.eshm-tmp-1-0" {
+		t.Errorf("removed: %+v", removal.Removed)
+	}
+	if _, err := os.Lstat(filepath.Join(domain.Directory, "elsewhere")); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestRemoveDeadRemovesWhatNobodySitsIn(t *testing.T) {
+	domain := ownDomain(t)
+	here := WithDomain(domain)
+	for _, name := range []string{"kept", "unread"} {
+		master := open(t, name, Master, here, WithKeep())
+		mustSend(t, master, "unread")
+		_ = master.Close()
+	}
+	_ = open(t, "master", Master, here)
+	left := open(t, "slave", Master, here, WithKeep())
+	_ = open(t, "slave", Slave, here)
+	_ = left.Close()
+	expect := func(removal Removal, err error, removed ...string) {
+		t.Helper()
+		if err != nil || len(removal.Removed) != len(removed) {
+			t.Fatalf("%+v, %v; expected %q", removal.Removed, err, removed)
+		}
+		for i, one := range removal.Removed {
+			if one.Name != removed[i] || one.View == nil || one.Owner != os.Geteuid() {
+				t.Errorf("%+v, expected %q", one, removed[i])
+			}
+		}
+		for i, reason := range []string{"its master lives", "its slave lives"} {
+			if !strings.HasPrefix(removal.Left[i].Reason, fmt.Sprintf("%s (pid %d)", reason, os.Getpid())) {
+				t.Errorf("%+v, expected %q", removal.Left[i], reason)
+			}
+		}
+	}
+	removal, err := domain.FindDead()
+	expect(removal, err, "kept", "unread")
+	removal, err = domain.RemoveDead()
+	expect(removal, err, "kept", "unread")
+	for _, name := range []string{"kept", "unread"} {
+		if _, err := os.Stat(domain.file(name)); err == nil {
+			t.Errorf("%s is still there", name)
+		}
+	}
+	removal, err = domain.RemoveDead()
+	expect(removal, err)
+}
+
+func TestRemoveDeadAfterAKill(t *testing.T) {
+	name := freshName(t)
+	t.Setenv(prefixVariable, "eshm_"+name+".") // a domain of its own in /dev/shm, also for the child
+	t.Cleanup(func() { _ = os.Remove(path(name + ".killed")) })
+	killed := startChild(t, "killed", Master, "unread")
+	removal, err := RemoveDead()
+	if err != nil || len(removal.Left) != 1 || len(removal.Removed) != 0 {
+		t.Fatalf("%+v, %v", removal, err)
+	}
+	killed.kill()
+	segments, err := Segments()
+	if err != nil || len(segments) != 1 || segments[0].View.Master.State != Dead {
+		t.Fatalf("%+v, %v", segments, err)
+	}
+	removal, err = RemoveDead()
+	if err != nil || len(removal.Removed) != 1 || removal.Removed[0].View.MasterToSlave.Waiting != 1 || exists(name+".killed") {
+		t.Errorf("%+v, %v", removal, err)
+	}
+}
+
+func TestRemoveDeadLeavesLegacyProcessesAlone(t *testing.T) {
+	name := legacySegment(t, 3)
+	// Only this one, whatever else lies in /dev/shm.
+	domain := Domain{"/dev/shm", "eshm_" + name[:len(name)-1]}
+	only := name[len(name)-1:]
+	verdict := func() (removed bool, reason string) {
+		t.Helper()
+		removal, err := domain.RemoveDead()
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, one := range removal.Left {
+			if one.Segment.Name == only {
+				return false, one.Reason
+			}
+		}
+		return true, ""
+	}
+	master := startLegacy(t, name, Master, os.Getpid(), true)
+	if view := domain.segment(t, only); view.Kind != LegacySegment || view.View.Master.State != Alive || !view.View.Master.Legacy {
+		t.Errorf("%+v %+v", view, *view.View)
+	}
+	if removed, reason := verdict(); removed || !strings.Contains(reason, "shows signs of life") {
+		t.Errorf("beating: %v, %q", removed, reason)
+	}
+	master.pause.Store(true)
+	if removed, reason := verdict(); removed || !strings.Contains(reason, "there is a process") {
+		t.Errorf("standing still: %v, %q", removed, reason)
+	}
+	if state := domain.segment(t, only).View.Master.State; state != Frozen {
+		t.Errorf("standing still: %v", state)
+	}
+	master.self.pid.Store(deadPID(t))
+	if state := domain.segment(t, only).View.Master.State; state != Dead {
+		t.Errorf("of no process: %v", state)
+	}
+	if removed, reason := verdict(); !removed {
+		t.Errorf("dead: %q", reason)
+	}
+}
+
+// deadPID is the pid of a process that has ended.
+func deadPID(t *testing.T) int32 {
+	t.Helper()
+	ended := startChild(t, freshName(t), Master, "")
+	ended.kill()
+	return int32(ended.command.Process.Pid)
+}
+
+func TestRemoveDeadNamesTheStickyBit(t *testing.T) {
+	if os.Geteuid() != 0 {
+		t.Skip("only root can be two users")
+	}
+	name := freshName(t)
+	domain := Domain{"/dev/shm", "eshm_" + name + "."}
+	for segment, mode := range map[string]fs.FileMode{"open": 0o666, "private": 0o600} {
+		_ = open(t, segment, Master, WithDomain(domain), WithKeep(), WithMode(mode)).Close()
+		t.Cleanup(func() { _ = os.Remove(domain.file(segment)) })
+		if err := os.Chown(domain.file(segment), 12345, 12345); err != nil {
+			t.Fatal(err)
+		}
+	}
+	child := startScenario(t, "guest removes", name, 0)
+	child.says(t, "open", "current", "user 12345", "sticky bit")
+	child.says(t, "private", "unreadable", "permission denied")
+	child.ends(t)
+}
+
+// removeAsGuest tells what becomes of another user's segments.
+func removeAsGuest(segment string) {
+	must(syscall.Setgroups(nil))
+	must(syscall.Setgid(65534))
+	must(syscall.Setuid(65534))
+	removal, err := Domain{"/dev/shm", "eshm_" + segment + "."}.RemoveDead()
+	must(err)
+	for _, one := range removal.Left {
+		say(fmt.Sprintf("%s was left: %v, %s", one.Segment.Name, one.Segment.Kind, one.Reason))
+	}
+	for _, one := range removal.Removed {
+		say("removed: " + one.Name)
+	}
+}
+
+// Openers and removers at the same time: who has opened a segment finds it under its name, and no message is lost that was
+// accepted while somebody sat there.
+func TestRemoveDeadRacesWithOpeners(t *testing.T) {
+	domain := ownDomain(t)
+	here := WithDomain(domain)
+	rounds := 150
+	if testing.Short() {
+		rounds = 20
+	}
+	var working sync.WaitGroup
+	var ended atomic.Bool
+	var removed atomic.Int64
+	for range 2 {
+		working.Add(1)
+		go func() {
+			defer working.Done()
+			for !ended.Load() {
+				removal, err := domain.RemoveDead()
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				removed.Add(int64(len(removal.Removed)))
+				for _, one := range removal.Left {
+					if !strings.Contains(one.Reason, "lives") && !strings.Contains(one.Reason, "signs of life") &&
+						!strings.Contains(one.Reason, "just") {
+						t.Errorf("left: %q", one.Reason)
+					}
+				}
+			}
+		}()
+	}
+	var opening sync.WaitGroup
+	for worker := range 2 {
+		name := fmt.Sprint("raced-", worker)
+		opening.Add(1)
+		go func() {
+			defer opening.Done()
+			for range rounds {
+				openBesideRemovers(t, name, here)
+			}
+		}()
+	}
+	opening.Wait()
+	ended.Store(true)
+	working.Wait()
+	// The last ones were left behind, perhaps.
+	removal, err := domain.RemoveDead()
+	if err != nil || len(removal.Left) != 0 {
+		t.Errorf("%+v, %v", removal, err)
+	}
+	if removed.Load()+int64(len(removal.Removed)) == 0 {
+		t.Error("nothing was ever removed: this was no race")
+	}
+	if left, _ := filepath.Glob(domain.Directory + "/*"); len(left) > 0 {
+		t.Errorf("%q are left", left)
+	}
+}
+
+func openBesideRemovers(t *testing.T, name string, here Option) {
+	master, err := Open(within(t, soon), name, Master, here, WithKeep())
+	if err != nil {
+		t.Errorf("the master: %v", err)
+		return
+	}
+	defer func() { _ = master.Close() }()
+	slave, err := Open(within(t, soon), name, Slave, here)
+	if err != nil {
+		t.Errorf("the slave: %v", err)
+		return
+	}
+	defer func() { _ = slave.Close() }()
+	text := fmt.Sprint(rand.Uint64())
+	if err := master.Send(within(t, soon), []byte(text)); err != nil {
+		t.Errorf("sending: %v", err)
+		return
+	}
+	if message, err := slave.Recv(within(t, soon)); err != nil || string(message.Bytes()) != text {
+		t.Errorf("received %q, %v; expected %q", message.Bytes(), err, text)
+	}
+	if info, err := os.Stat(master.path); errors.Is(err, fs.ErrNotExist) {
+		t.Error("a segment in use was removed")
+	} else if err != nil || info.Size() == 0 {
+		t.Error(err)
+	}
+}
