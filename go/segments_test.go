@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"errors"
+	"eshm/internal/shm"
 	"fmt"
 	"io/fs"
 	"math/rand/v2"
@@ -320,12 +321,49 @@ func removeAsGuest(segment string) {
 	}
 }
 
+// Who opens a segment while it is being removed does not get it, and gets the next one.
+func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
+	domain := ownDomain(t)
+	here := WithDomain(domain)
+	_ = open(t, "kept", Master, here, WithKeep()).Close()
+	found, err := domain.lookAtAll(shm.Open)
+	if err != nil || len(found) != 1 {
+		t.Fatalf("%v, %v", found, err)
+	}
+	one := found[0]
+	if verdict := lockSeats(one.file); verdict != "" {
+		t.Fatal(verdict)
+	}
+	for _, role := range []Role{Master, Slave} {
+		_, err := Open(within(t, soon), "kept", role, here)
+		expectKind(t, role.String(), err, ErrSeatTaken)
+	}
+	if removal, err := domain.RemoveDead(); err != nil || len(removal.Removed) != 0 || len(removal.Left) != 1 {
+		t.Errorf("another remover: %+v, %v", removal, err)
+	}
+	if verdict := unlink(one.file, one.segment.Path); verdict != "" {
+		t.Error(verdict)
+	}
+	heir := open(t, "kept", Master, here)
+	if heir.link.header.masterGeneration.Load() != 1 {
+		t.Error("it is the old one")
+	}
+	// It has the name now: it is not what was locked.
+	if verdict := unlink(one.file, one.segment.Path); verdict != gone {
+		t.Errorf("%q, expected %q", verdict, gone)
+	}
+	closeAll(found)
+	if found, err := shm.Stat(heir.path); err != nil || found.ID != heir.link.id {
+		t.Errorf("the heir has lost its name: %v", err)
+	}
+}
+
 // Openers and removers at the same time: who has opened a segment finds it under its name, and no message is lost that was
 // accepted while somebody sat there.
 func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
-	rounds := 150
+	rounds := 100
 	if testing.Short() {
 		rounds = 20
 	}
@@ -379,7 +417,19 @@ func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	}
 }
 
+// openBesideRemovers opens what was left a moment ago, again and again, and then talks.
 func openBesideRemovers(t *testing.T, name string, here Option) {
+	for range 15 {
+		master, err := Open(within(t, soon), name, Master, here, WithKeep(), WithQueueCapacity(0))
+		if err != nil {
+			t.Errorf("the master: %v", err)
+			return
+		}
+		if found, err := shm.Stat(master.path); err != nil || found.ID != master.link.id {
+			t.Errorf("a segment in use was removed: %v", err)
+		}
+		_ = master.Close()
+	}
 	master, err := Open(within(t, soon), name, Master, here, WithKeep())
 	if err != nil {
 		t.Errorf("the master: %v", err)
@@ -400,9 +450,7 @@ func openBesideRemovers(t *testing.T, name string, here Option) {
 	if message, err := slave.Recv(within(t, soon)); err != nil || string(message.Bytes()) != text {
 		t.Errorf("received %q, %v; expected %q", message.Bytes(), err, text)
 	}
-	if info, err := os.Stat(master.path); errors.Is(err, fs.ErrNotExist) {
-		t.Error("a segment in use was removed")
-	} else if err != nil || info.Size() == 0 {
-		t.Error(err)
+	if found, err := shm.Stat(master.path); err != nil || found.ID != master.link.id {
+		t.Errorf("a segment in use was removed: %v", err)
 	}
 }

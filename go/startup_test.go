@@ -417,10 +417,13 @@ func runOutOfAddressSpace(segment string) {
 	must(err)
 	pages, err := strconv.ParseUint(strings.Fields(string(status))[0], 10, 64)
 	must(err)
-	for _, size := range []uint64{100 << 20, math.MaxInt64} {
-		room := min(pages*4096+(32<<20), size)
-		limit(syscall.RLIMIT_AS, room)
-		_, err = Open(context.Background(), segment, Master, WithQueueCapacity(100<<20))
+	if pages > 1<<24 {
+		say("no limit") // the race detector's memory exceeds any
+		return
+	}
+	limit(syscall.RLIMIT_AS, pages*4096+(256<<20)) // so much does the program need itself
+	for _, capacity := range []int{1 << 30, 256 << 20} {
+		_, err = Open(context.Background(), segment, Master, WithQueueCapacity(capacity))
 		say(Code(err))
 		say(err)
 		say(exists(segment))
@@ -430,7 +433,13 @@ func runOutOfAddressSpace(segment string) {
 func TestAddressSpaceLimitIsNamed(t *testing.T) {
 	child := startScenario(t, "address space", freshName(t), 0)
 	for range 2 {
-		child.says(t, "-2")
+		line, _ := child.output.ReadString('\n')
+		if line == "no limit\n" {
+			t.Skip("the race detector needs too much address space")
+		}
+		if line != "-2\n" {
+			t.Fatalf("the child said %q, expected -2", line)
+		}
 		child.says(t, "ulimit -v", "are needed")
 		child.says(t, "false")
 	}

@@ -5,7 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"os"
 	"path/filepath"
+	"strconv"
+	"strings"
 
 	"golang.org/x/sys/unix"
 )
@@ -90,7 +93,7 @@ func (f *File) affordable(directory string, size uint64) error {
 		return &Refusal{reserving, unix.EFBIG, fmt.Sprintf("the file size limit of this process (ulimit -f) is %d bytes, and "+
 			"%d are needed: raise it", limit, size)}
 	}
-	if limit, known := limitOf(unix.RLIMIT_AS); known && size > limit {
+	if limit, known := limitOf(unix.RLIMIT_AS); known && size > limit-min(limit, addressSpaceUsed()) {
 		return addressSpaceRefusal(reserving, size, limit)
 	}
 	// Blocks are of 512 bytes, whatever the file system.
@@ -129,9 +132,23 @@ func limitOf(resource int) (limit uint64, known bool) {
 	return found.Cur, true
 }
 
+// addressSpaceUsed is how many bytes this process has mapped, as far as /proc tells.
+func addressSpaceUsed() uint64 {
+	text, err := os.ReadFile("/proc/self/statm")
+	if err != nil {
+		return 0
+	}
+	pages, _, _ := strings.Cut(string(text), " ")
+	used, err := strconv.ParseUint(pages, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return used * uint64(os.Getpagesize())
+}
+
 func addressSpaceRefusal(action string, size, limit uint64) error {
 	return &Refusal{action, unix.ENOMEM, fmt.Sprintf("%d bytes are needed, and the address space limit of this process "+
-		"(ulimit -v) is %d in all: raise it", size, limit)}
+		"(ulimit -v) is %d, of which %d are used: raise it", size, limit, addressSpaceUsed())}
 }
 
 // Map maps the first size bytes, which the file must have.
