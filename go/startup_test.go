@@ -521,6 +521,86 @@ func TestNameNeverLeadsToHalfASegment(t *testing.T) {
 	}
 }
 
+// The twins of the start-ups in core/tests/lifecycle.rs.
+
+// openAtOnce opens the name in two goroutines.
+func openAtOnce(t *testing.T, name string, options ...Option) (opened []*Endpoint, errs []error) {
+	t.Helper()
+	type result struct {
+		endpoint *Endpoint
+		err      error
+	}
+	results := make(chan result)
+	ctx := within(t, soon)
+	for range 2 {
+		go func() {
+			endpoint, err := Open(ctx, name, options...)
+			results <- result{endpoint, err}
+		}()
+	}
+	for range 2 {
+		one := <-results
+		if one.err != nil {
+			errs = append(errs, one.err)
+			continue
+		}
+		t.Cleanup(func() { _ = one.endpoint.Close() })
+		opened = append(opened, one.endpoint)
+	}
+	return opened, errs
+}
+
+func TestTwoAutosAtOnceTakeOverWhatAMasterLeft(t *testing.T) {
+	for range 10 {
+		opened, errs := openAtOnce(t, leftBehind(t), Auto)
+		if len(errs) > 0 {
+			t.Fatal(errs)
+		}
+		master, slave := opened[0], opened[1]
+		if master.Role() == Slave {
+			master, slave = slave, master
+		}
+		if master.Role() != Master || slave.Role() != Slave {
+			t.Fatalf("%v and %v", master.Role(), slave.Role())
+		}
+		mustRecv(t, slave, "unread")
+	}
+}
+
+func TestTwoMastersAtOnceAreOneMasterAndOneRefusal(t *testing.T) {
+	for range 10 {
+		opened, errs := openAtOnce(t, freshName(t), Master)
+		if len(opened) != 1 || len(errs) != 1 {
+			t.Fatalf("%d masters, %v", len(opened), errs)
+		}
+		expectKind(t, "the other", errs[0], ErrSeatTaken)
+	}
+}
+
+func TestLeftSeatIsFreeAtOnce(t *testing.T) {
+	master, slave := pair(t, WithKeep())
+	for range 10 {
+		_ = slave.Close()
+		slave = open(t, master.Name(), Slave)
+	}
+	for range 10 {
+		_ = master.Close()
+		master = open(t, slave.Name(), Master, WithKeep())
+	}
+	mustSend(t, slave, "to the last one")
+	mustRecv(t, master, "to the last one")
+}
+
+func TestSmallestAndOddDataSizes(t *testing.T) {
+	for _, size := range []int{1, 7, 4097} {
+		master, slave := pair(t, WithDataSize(size), WithQueueCapacity(0))
+		longest := strings.Repeat("x", size)
+		mustSend(t, master, longest)
+		mustRecv(t, slave, longest)
+		expectKind(t, "one byte more", master.TrySend(make([]byte, size+1)), ErrTooLarge)
+	}
+}
+
 // openAsGuest closes, and replaces, a segment of another user in a directory with the sticky bit.
 func openAsGuest(segment string) {
 	must(syscall.Setgroups(nil))

@@ -33,6 +33,7 @@ const RegularFile = "regular file"
 type File struct {
 	descriptor int
 	memory     Memory
+	created    bool   // it is new: nobody else can know it
 	way        way    // how it gets its name, if it was created
 	temporary  string // its path until it has its name, where it needs one
 }
@@ -161,6 +162,10 @@ func (f *File) TryLock(start, length int64) (bool, error) {
 	err := f.lock(unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: start, Len: length})
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
 		return false, nil
+	}
+	if errors.Is(err, unix.EINVAL) || errors.Is(err, unix.ENOSYS) || errors.Is(err, unix.ENOLCK) {
+		return false, &Refusal{"locking its seat", err, "this system, sandbox or file system has no open file description locks " +
+			"(F_OFD_SETLK), which hold the seats: choose a directory on a tmpfs, and a kernel that has them (Linux 3.15)"}
 	}
 	if err != nil {
 		return false, refused("locking its seat", err)

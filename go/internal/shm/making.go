@@ -69,7 +69,7 @@ func unnamed(directory string) (*File, error) {
 	default:
 		return nil, err
 	}
-	file := &File{descriptor: descriptor}
+	file := &File{descriptor: descriptor, created: true}
 	for _, file.way = range []way{byProc, byDescriptor} {
 		// The directory exists: that answer says that the way is open.
 		if errors.Is(file.link(directory), unix.EEXIST) {
@@ -91,7 +91,7 @@ func temporary(directory, prefix string) (*File, error) {
 		if err != nil {
 			return nil, err
 		}
-		return &File{descriptor: descriptor, way: byName, temporary: path}, nil
+		return &File{descriptor: descriptor, created: true, way: byName, temporary: path}, nil
 	}
 	return nil, unix.EEXIST
 }

@@ -32,8 +32,26 @@ func (f *File) Reserve(ctx context.Context, directory string, size uint64) error
 		return err
 	}
 	return inPieces(ctx, size, func(start, length int64) error {
-		return unix.Fallocate(f.descriptor, 0, start, length)
+		err := unix.Fallocate(f.descriptor, 0, start, length)
+		if f.created && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)) {
+			// A file system, or a sandbox, without reservations.
+			return f.writeZeros(start, length)
+		}
+		return err
 	})
+}
+
+// writeZeros writes into a part of a file that nobody knows yet.
+func (f *File) writeZeros(start, length int64) error {
+	zeros := make([]byte, min(length, 1<<20))
+	for end := start + length; start < end; {
+		n, err := unix.Pwrite(f.descriptor, zeros[:min(end-start, int64(len(zeros)))], start)
+		if err != nil && !errors.Is(err, unix.EINTR) {
+			return err
+		}
+		start += int64(max(n, 0))
+	}
+	return nil
 }
 
 // inPieces reserves one piece after the other.

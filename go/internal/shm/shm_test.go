@@ -47,6 +47,21 @@ func TestReservationEndsWithItsContext(t *testing.T) {
 	}
 }
 
+func TestZerosReserveWhereNothingElseDoes(t *testing.T) {
+	file, err := temporary(t.TempDir(), "p")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = file.Close() }()
+	const size = 3<<20 + 5
+	if err := inPieces(t.Context(), size, file.writeZeros); err != nil {
+		t.Fatal(err)
+	}
+	if info, err := file.Stat(); err != nil || info.Size != size {
+		t.Errorf("%d bytes, expected %d: %v", info.Size, size, err)
+	}
+}
+
 // A file that was not linked leaves nothing, whichever way it was to get its name.
 func TestFilesGetTheirNames(t *testing.T) {
 	for what, make := range map[string]func(string) (*File, error){
