@@ -2,8 +2,8 @@ package eshm
 
 import "testing"
 
-// BenchmarkSendAndRecv is what the calls themselves take: both ends are in one goroutine, and no call waits.
-func BenchmarkSendAndRecv(b *testing.B) {
+// BenchmarkSendRecvAppend is what the calls themselves take: both ends are in one goroutine, and no call waits.
+func BenchmarkSendRecvAppend(b *testing.B) {
 	master, slave := pair(b)
 	message := make([]byte, slotPayload)
 	buffer := make([]byte, 0, slotPayload)

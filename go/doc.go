@@ -1,6 +1,6 @@
 // Package eshm exchanges messages with another process of the same machine, through shared memory.
 //
-// A segment, /dev/shm/eshm_<name>, joins two endpoints: one [Master], which makes it, and one [Slave]. The other
+// A segment, by default /dev/shm/eshm_<name>, joins two endpoints: one [Master], which makes it, and one [Slave]. The other
 // process may be written in any language that has ESHM: Rust, Python, C++, C, or Go.
 //
 //	robot, err := eshm.Open(ctx, "robot", eshm.Slave)
@@ -28,6 +28,12 @@
 // deadline wait for a peer until then; calls without one fail when the peer has closed its endpoint, or was gone for
 // longer than [WithPatience] says.
 //
+// # Domains
+//
+// A [Domain] says where the files of segments are: by [WithDomain], or by the environment variables ESHM_DIRECTORY and
+// ESHM_PREFIX, see [DefaultDomain]. [Segments] lists those of a domain, with who sits in them and how full their queues are.
+// [RemoveDead] removes what processes have left that were killed, or that kept it.
+//
 // # Errors
 //
 // Each error is an [*Error], and of one of the kinds ErrTimeout, ErrPeerClosed and so on, for errors.Is. Its text
@@ -35,10 +41,10 @@
 //
 // # Cost
 //
-// A call that finds what it needs makes no system call; Recv and Read allocate the copy, the other forms nothing. A call that waits first keeps its
-// processor busy for a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own. One goroutine
-// per process beats the hearts of all its endpoints, every millisecond.
+// A call that finds what it needs makes no system call; Recv and Read allocate the copy, the other forms nothing. A call that
+// waits first keeps its processor busy for a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own.
+// One goroutine per process beats the hearts of all its endpoints, every millisecond.
 //
 // The package is an implementation of protocol/PROTOCOL.md of its own, in Go alone, for Linux. It has been tried on
-// amd64.
+// amd64 and 386.
 package eshm

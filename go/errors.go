@@ -28,7 +28,7 @@ var (
 	ErrInvalidOption error = &kind{-1, "invalid option"}
 	// ErrInvalidText is text with a NUL before its end, or that is not UTF-8.
 	ErrInvalidText error = &kind{-1, "invalid text"}
-	// ErrCreate is a segment that the system would not make, such as when /dev/shm is full.
+	// ErrCreate is a segment that the system would not make, such as when its directory is full.
 	ErrCreate error = &kind{-2, "cannot create the segment"}
 	// ErrAttach is a segment that the system would not open.
 	ErrAttach error = &kind{-3, "cannot attach to the segment"}

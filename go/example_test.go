@@ -138,3 +138,32 @@ func ExampleEncodeText() {
 	// 21 <nil>
 	// text contains a NUL at byte 1; expected UTF-8 with no NUL before its end
 }
+
+// Lists the segments of a domain, and removes those that nobody sits in.
+func ExampleDomain() {
+	ctx := context.Background()
+	mine := eshm.Domain{Directory: "/dev/shm", Prefix: fmt.Sprintf("example-%d-", os.Getpid())}
+	master, err := eshm.Open(ctx, "robot", eshm.Master, eshm.WithDomain(mine), eshm.WithKeep())
+	if err != nil {
+		panic(err)
+	}
+	if err := master.TrySend([]byte("nobody takes this")); err != nil {
+		panic(err)
+	}
+	segments, err := mine.Segments()
+	if err != nil {
+		panic(err)
+	}
+	for _, one := range segments {
+		fmt.Println(one.Name, one.Kind, one.View.Master.State, one.View.MasterToSlave.Waiting)
+	}
+	_ = master.Close()
+	removal, err := mine.RemoveDead()
+	if err != nil {
+		panic(err)
+	}
+	fmt.Println(len(removal.Removed), "removed")
+	// Output:
+	// robot current alive 1
+	// 1 removed
+}
