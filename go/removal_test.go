@@ -1,6 +1,7 @@
 package eshm
 
 import (
+	"errors"
 	"eshm/internal/shm"
 	"fmt"
 	"io/fs"
@@ -12,6 +13,7 @@ import (
 	"sync/atomic"
 	"syscall"
 	"testing"
+	"time"
 )
 
 func TestRemoveDeadRemovesWhatNobodySitsIn(t *testing.T) {
@@ -94,12 +96,21 @@ func TestRemoveDeadLeavesLegacyProcessesAlone(t *testing.T) {
 		return true, ""
 	}
 	master := startLegacy(t, name, Master, os.Getpid(), true)
-	if view := domain.segment(t, only); view.Kind != LegacySegment || view.View.Master.State != Alive || !view.View.Master.Legacy {
-		t.Errorf("%+v %+v", view, *view.View)
-	}
-	if removed, reason := verdict(); removed || !strings.Contains(reason, "shows signs of life") {
-		t.Errorf("beating: %v, %q", removed, reason)
-	}
+	// On a busy machine its heart stands still for a while now and then.
+	until(t, "that it is seen to be alive", func() bool {
+		view := domain.segment(t, only)
+		if view.Kind != LegacySegment || !view.View.Master.Legacy {
+			t.Fatalf("%+v %+v", view, *view.View)
+		}
+		return view.View.Master.State == Alive
+	})
+	until(t, "that it shows signs of life", func() bool {
+		removed, reason := verdict()
+		if removed {
+			t.Fatal("it was removed")
+		}
+		return strings.Contains(reason, "shows signs of life")
+	})
 	master.pause.Store(true)
 	if removed, reason := verdict(); removed || !strings.Contains(reason, "there is a process") {
 		t.Errorf("standing still: %v, %q", removed, reason)
@@ -254,10 +265,20 @@ func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	}
 }
 
+// openBusy opens, again while a remover has the seat: it may be held up for longer than an opener waits.
+func openBusy(t *testing.T, name string, options ...Option) (*Endpoint, error) {
+	for since := time.Now(); ; {
+		endpoint, err := Open(within(t, soon), name, options...)
+		if !errors.Is(err, ErrSeatTaken) || time.Since(since) > soon {
+			return endpoint, err
+		}
+	}
+}
+
 // openBesideRemovers opens what was left a moment ago, again and again, and then talks.
 func openBesideRemovers(t *testing.T, name string, here Option) {
 	for range 15 {
-		master, err := Open(within(t, soon), name, Master, here, WithKeep(), WithQueueCapacity(0))
+		master, err := openBusy(t, name, Master, here, WithKeep(), WithQueueCapacity(0))
 		if err != nil {
 			t.Errorf("the master: %v", err)
 			return
@@ -267,13 +288,13 @@ func openBesideRemovers(t *testing.T, name string, here Option) {
 		}
 		_ = master.Close()
 	}
-	master, err := Open(within(t, soon), name, Master, here, WithKeep())
+	master, err := openBusy(t, name, Master, here, WithKeep())
 	if err != nil {
 		t.Errorf("the master: %v", err)
 		return
 	}
 	defer func() { _ = master.Close() }()
-	slave, err := Open(within(t, soon), name, Slave, here)
+	slave, err := openBusy(t, name, Slave, here)
 	if err != nil {
 		t.Errorf("the slave: %v", err)
 		return
