@@ -64,8 +64,10 @@ pub enum Confinement {
     NoProc,
     /// /dev/shm is a tmpfs of its own, mounted with these options.
     Shm(String),
-    /// /dev/shm is not mounted, and cannot be written.
+    /// There is no /dev/shm.
     NoShm,
+    /// A control group, given by its folder, whose limits hold.
+    Group(String),
 }
 
 impl Confinement {
@@ -73,7 +75,7 @@ impl Confinement {
     pub fn known() -> String {
         let facilities = FACILITIES.iter().map(|facility| format!("no-{}", facility.name));
         let limits = LIMITS.iter().map(|(name, _)| format!("{name}=NUMBER"));
-        let places = ["no-proc", "no-shm", "shm=OPTIONS"].map(str::to_owned);
+        let places = ["no-proc", "no-shm", "shm=OPTIONS", "group=FOLDER"].map(str::to_owned);
         facilities.chain(limits).chain(places).collect::<Vec<_>>().join(", ")
     }
 
@@ -88,8 +90,10 @@ impl FromStr for Confinement {
 
     fn from_str(words: &str) -> Result<Self> {
         if let Some((key, value)) = words.split_once('=') {
-            if key == "shm" {
-                return Ok(Confinement::Shm(value.to_owned()));
+            match key {
+                "shm" => return Ok(Confinement::Shm(value.to_owned())),
+                "group" => return Ok(Confinement::Group(value.to_owned())),
+                _ => {}
             }
             if let Some((name, _)) = LIMITS.iter().find(|(name, _)| *name == key) {
                 let number =
@@ -134,6 +138,10 @@ pub fn confine(all: &[Confinement]) -> Result<()> {
             Confinement::NoShm => {
                 mount(Some("tmpfs"), "/dev", Some("tmpfs"), MsFlags::empty(), None::<&str>)
                     .context("hiding /dev")?;
+            }
+            Confinement::Group(folder) => {
+                std::fs::write(format!("{folder}/cgroup.procs"), "0")
+                    .with_context(|| format!("joining {folder}"))?;
             }
             Confinement::Limit(name, number) => {
                 let (_, resource) = LIMITS.iter().find(|(known, _)| known == name).expect("from the table");

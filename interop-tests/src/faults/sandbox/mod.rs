@@ -1,6 +1,7 @@
 //! The suite `sandbox`: what is missing or limited is lived without, or named.
 
 mod confine;
+mod group;
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -17,6 +18,7 @@ use crate::observe::Observation;
 use crate::peer::Peer;
 use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
+use group::Group;
 
 /// The most that a message may take which finds its receiver asleep; without this facility a wait looks again and again.
 const SOON: Duration = Duration::from_millis(500);
@@ -41,6 +43,10 @@ struct Case {
     confinements: &'static [&'static str],
     outcome: Outcome,
 }
+
+/// The memory, in bytes, that a control group leaves its processes, and a queue capacity of which it cannot hold two.
+const MEMORY: u64 = 80 << 20;
+const LARGE: u64 = 100 << 20;
 
 #[rustfmt::skip]
 const CASES: &[Case] = &[
@@ -75,55 +81,90 @@ pub fn run(only: &[String]) -> Result<bool> {
     let peers = Peers::prepare(&languages)?;
     let mut passed = true;
     for case in CASES {
-        let row = row(case, &languages, &peers);
-        passed &= row.passed;
-        row.print();
+        let confinements: Vec<_> = case.confinements.iter().map(|&one| one.to_owned()).collect();
+        passed &=
+            show(try_all(
+                &case.confinements.join(" "),
+                &confinements,
+                &languages,
+                &peers,
+                |stage| match case.outcome {
+                    Works => stage.works(),
+                    Refuses(words) => stage.refuses("", words),
+                },
+            ));
     }
+    passed &= show(little_memory(&languages, &peers));
     Ok(passed)
 }
 
-fn row(case: &Case, languages: &[&'static Language], peers: &Peers) -> Row {
-    let name = case.confinements.join(" ");
-    let mut row = Row::new("sandbox", &name);
-    if let Err(error) = allowed(case) {
+/// Prints a row. Whether it passed.
+fn show(row: Row) -> bool {
+    row.print();
+    row.passed
+}
+
+/// Tries a case with each language, if this machine lets it be tried.
+fn try_all(
+    name: &str,
+    confinements: &[String],
+    languages: &[&'static Language],
+    peers: &Peers,
+    held: impl Fn(&Stage<'_>) -> Result<()>,
+) -> Row {
+    let mut row = Row::new("sandbox", name);
+    if let Err(error) = allowed(confinements) {
         row.skipped = true;
         row.reason = format!("{error:#}");
         return row;
     }
-    let mut tried = 0;
-    for language in languages {
-        let Some(_) = peers.command(language) else { continue };
-        tried += 1;
-        let stage = Stage { case, language, peers };
-        let held = match case.outcome {
-            Works => stage.works(),
-            Refuses(words) => stage.refuses(words),
-        };
-        if let Err(error) = held {
+    let there: Vec<_> =
+        languages.iter().copied().filter(|language| peers.command(language).is_some()).collect();
+    for language in &there {
+        if let Err(error) = held(&Stage { confinements, language, peers }) {
             row.fail(&format!("{}: {error:#}", language.name));
         }
     }
-    row.figure("languages", f64::from(tried))
+    row.figure("languages", there.len() as f64)
+}
+
+/// In a control group with little memory, a large segment is an error that names both numbers, and not a SIGKILL.
+fn little_memory(languages: &[&'static Language], peers: &Peers) -> Row {
+    let name = "little memory";
+    let group = match Group::with_memory(MEMORY) {
+        Ok(group) => group,
+        Err(error) => {
+            let mut row = Row::new("sandbox", name);
+            row.skipped = true;
+            row.reason = format!("{error:#}");
+            return row;
+        }
+    };
+    let confinement = format!("group={}", group.folder().display());
+    let settings = format!(" queue_capacity={LARGE}");
+    try_all(name, &[confinement], languages, peers, |stage| {
+        stage.refuses(&settings, &["bytes are needed", "control group"])
+    })
 }
 
 /// Whether this machine lets this be taken from a process.
-fn allowed(case: &Case) -> Result<()> {
-    let tried = cell(case)?.arg("true").output().context("the program `cell`")?;
+fn allowed(confinements: &[String]) -> Result<()> {
+    let tried = cell(confinements)?.arg("true").output().context("the program `cell`")?;
     ensure!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr).trim());
     Ok(())
 }
 
 /// The command that confines what follows it.
-fn cell(case: &Case) -> Result<Command> {
+fn cell(confinements: &[String]) -> Result<Command> {
     let here: PathBuf = std::env::current_exe()?;
     let mut command = Command::new(here.with_file_name("cell"));
-    command.args(case.confinements).arg("--");
+    command.args(confinements).arg("--");
     Ok(command)
 }
 
 /// One case with one language.
 struct Stage<'a> {
-    case: &'a Case,
+    confinements: &'a [String],
     language: &'static Language,
     peers: &'a Peers,
 }
@@ -134,7 +175,7 @@ impl Stage<'_> {
         let mut command = plain;
         if confined {
             let inner = command;
-            command = cell(self.case)?;
+            command = cell(self.confinements)?;
             command.arg(inner.get_program()).args(inner.get_args());
         }
         command.args([side.word(), "unused", "commands"]);
@@ -174,11 +215,11 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The endpoint does not open, says why, and leaves nothing.
-    fn refuses(&self, words: &[&str]) -> Result<()> {
+    /// The endpoint does not open with these settings, says why, and leaves nothing.
+    fn refuses(&self, settings: &str, words: &[&str]) -> Result<()> {
         let segment = Segment::fresh("sandbox");
         let mut master = self.start(Side::Master, true)?;
-        let text = match master.ask(&open(Side::Master, &segment))? {
+        let text = match master.ask(&format!("{}{settings}", open(Side::Master, &segment)))? {
             Observation::Error { message, .. } => message,
             other => bail!("open: {other:?}, expected an error"),
         };
@@ -220,5 +261,5 @@ fn notices(survivor: &mut Peer) -> Result<()> {
 }
 
 fn open(side: Side, segment: &Segment) -> String {
-    format!("open {} {}", side.word(), hex::encode(segment.name()))
+    format!("open-with role={} name={}", side.word(), hex::encode(segment.name()))
 }
