@@ -139,21 +139,30 @@ pub(crate) fn ticks() -> u64 {
     return 0;
 }
 
+/// How long to rest between two looks where a shared futex cannot be had: as long as ESHM 1.0 does.
+#[cfg(not(loom))]
+const REST: Duration = Duration::from_micros(100);
+
 /// Parks the calling thread while `*word == expected`, for at most `timeout`.
 ///
 /// Returns on a wake-up, on a time-out, on a signal, or at once when the word differs: the caller looks again
 /// in every case, so the reason is not told. The futex is a shared one: the word lies in memory that several
-/// processes map, at different addresses.
+/// processes map, at different addresses. Where a sandbox does not have such futexes, this is a short rest.
 #[cfg(not(loom))]
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
-    let timeout = libc::timespec {
+    let limit = libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     };
     // SAFETY: FUTEX_WAIT reads four bytes at `word`, which the borrow keeps mapped for the call, and a
     // timespec that lives in this frame. It writes no memory.
-    unsafe {
-        libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAIT, expected, &timeout, 0, 0);
+    let refused = unsafe {
+        libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAIT, expected, &limit, 0, 0) == -1
+    };
+    if refused
+        && !matches!(nix::Error::last(), nix::Error::EAGAIN | nix::Error::EINTR | nix::Error::ETIMEDOUT)
+    {
+        std::thread::sleep(timeout.min(REST));
     }
 }
 

@@ -14,20 +14,30 @@ const (
 	futexWait = 0 // FUTEX_WAIT, not FUTEX_PRIVATE_FLAG: the word is shared between processes
 	futexWake = 1 // FUTEX_WAKE
 
+	// rest is how long to rest between two looks where a shared futex cannot be had: as long as ESHM 1.0 does.
+	rest = 100 * time.Microsecond
+
 	barrierQuery    = 0      // MEMBARRIER_CMD_QUERY
 	barrierGlobal   = 1 << 1 // MEMBARRIER_CMD_GLOBAL_EXPEDITED
 	barrierRegister = 1 << 2 // MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
 )
 
-// Wait sleeps while the word is expected, until it is woken or the time is over. It may return early.
+// Wait sleeps while the word is expected, until it is woken or the time is over. It may return early. Where a sandbox
+// does not have shared futexes, it is a short rest.
 func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) {
 	if limit <= 0 {
 		return
 	}
 	timeout := unix.NsecToTimespec(limit.Nanoseconds())
-	// Errors are reasons to look again: the word changed, a signal came, the time is over.
-	_, _, _ = unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(expected),
+	_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(expected),
 		uintptr(unsafe.Pointer(&timeout)), 0, 0)
+	switch errno {
+	case 0, unix.EAGAIN, unix.EINTR, unix.ETIMEDOUT:
+		// Reasons to look again: it was woken, the word changed, a signal came, the time is over.
+	default:
+		// A sandbox without shared futexes: it may only look now and then.
+		time.Sleep(min(limit, rest))
+	}
 }
 
 // Wake wakes all who sleep on the word.

@@ -3,6 +3,7 @@
 mod confine;
 mod group;
 
+use std::fs;
 use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
@@ -25,6 +26,8 @@ const SOON: Duration = Duration::from_millis(500);
 
 /// The most that it may take to notice a peer's death. Generous: the stale threshold is 100 ms.
 const NOTICE: Duration = Duration::from_secs(5);
+/// How long a peer waits in vain.
+const WAIT: Duration = Duration::from_millis(400);
 /// What is sent and written, in hexadecimal.
 const BYTES: &str = "6f6e65";
 
@@ -191,6 +194,7 @@ impl Stage<'_> {
             let mut slave = self.start(Side::Slave, slave)?;
             self.exchange(&segment, &mut master, &mut slave)
                 .with_context(|| format!("between {master} and {slave}"))?;
+            rests(&mut slave)?;
             slave.kill()?;
             notices(&mut master)?;
             master.expect("close", &Observation::Ok)?;
@@ -243,6 +247,27 @@ fn arrives(from: &mut Peer, to: &mut Peer, give: &str, take: &str) -> Result<()>
     let took = since.elapsed();
     ensure!(took < SOON, "{to}: {take} took {took:?} beside {give}, expected less than {SOON:?}");
     Ok(())
+}
+
+/// A wait for what does not come costs little processor time.
+fn rests(peer: &mut Peer) -> Result<()> {
+    let before = processor_time(peer)?;
+    let nothing = peer.ask(&format!("recv {}", WAIT.as_millis()))?;
+    ensure!(nothing == Observation::Nothing, "{peer}: recv: {nothing:?}, expected nothing");
+    let used = processor_time(peer)? - before;
+    ensure!(used < WAIT / 2, "{peer} used {used:?} of processor time while it waited for {WAIT:?}");
+    Ok(())
+}
+
+/// What the process has used, of both kinds, in the system's hundredths of a second.
+fn processor_time(peer: &Peer) -> Result<Duration> {
+    let path = format!("/proc/{}/stat", peer.pid());
+    let text = fs::read_to_string(&path).with_context(|| path.clone())?;
+    // Behind the name, which is in parentheses and may hold anything, utime and stime are the 12th and 13th.
+    let fields: Vec<_> = text.rsplit(')').next().unwrap_or_default().split_whitespace().collect();
+    let ticks =
+        |at: usize| fields.get(at).and_then(|field| field.parse::<u64>().ok()).context("a time in it");
+    Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
 }
 
 /// Waits until this peer has noticed that the other was killed.
