@@ -3,6 +3,7 @@
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
 
+use anyhow::{Context, Result};
 use clap::Parser;
 use interop_tests::faults::sandbox::{Confinement, confine};
 
@@ -23,11 +24,35 @@ struct Arguments {
 
 fn main() -> ExitCode {
     let Arguments { confinements, program } = Arguments::parse();
-    if let Err(error) = confine(&confinements) {
+    let started = if confinements.contains(&Confinement::OwnPids) {
+        wait_for_child(&program, confinements)
+    } else {
+        execute(&program, &confinements)
+    };
+    started.unwrap_or_else(|error| {
         eprintln!("cell: {error:#}");
-        return ExitCode::from(2);
-    }
+        ExitCode::from(2)
+    })
+}
+
+/// Becomes the program; returns only if it cannot.
+fn execute(program: &[String], confinements: &[Confinement]) -> Result<ExitCode> {
+    confine(confinements)?;
     let error = Command::new(&program[0]).args(&program[1..]).exec();
-    eprintln!("cell: {} does not start: {error}", program[0]);
-    ExitCode::from(2)
+    Err(error).with_context(|| format!("{} does not start", program[0]))
+}
+
+/// Runs the program as the first process of a PID namespace, which dies with this one; its exit status, or 1 if a signal
+/// ended it.
+fn wait_for_child(program: &[String], mut confinements: Vec<Confinement>) -> Result<ExitCode> {
+    confinements.retain(|one| *one != Confinement::OwnPids);
+    // The child's parent, as the system sees it, is this process and not a thread that may end.
+    confine(&[Confinement::OwnPids])?;
+    let mut again = Command::new(std::env::current_exe()?);
+    again
+        .args(confinements.iter().chain([&Confinement::Mortal]).map(ToString::to_string))
+        .arg("--")
+        .args(program);
+    let status = again.status()?;
+    Ok(ExitCode::from(status.code().and_then(|code| code.try_into().ok()).unwrap_or(1)))
 }

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
+use std::fmt;
 use std::str::FromStr;
 
 use anyhow::{Context, Result, bail};
@@ -9,7 +10,9 @@ use nix::errno::Errno;
 use nix::libc;
 use nix::mount::{MntFlags, MsFlags, mount, umount2};
 use nix::sched::{CloneFlags, unshare};
+use nix::sys::prctl::set_pdeathsig;
 use nix::sys::resource::{Resource, setrlimit};
+use nix::sys::signal::Signal;
 use seccompiler::{
     BpfProgram, SeccompAction, SeccompCmpArgLen, SeccompCmpOp, SeccompCondition, SeccompFilter, SeccompRule,
     apply_filter,
@@ -68,6 +71,10 @@ pub enum Confinement {
     NoShm,
     /// A control group, given by its folder, whose limits hold.
     Group(String),
+    /// It is the first process of a PID namespace: `cell` stays outside, and waits for it.
+    OwnPids,
+    /// It is killed when its parent ends.
+    Mortal,
 }
 
 impl Confinement {
@@ -75,13 +82,29 @@ impl Confinement {
     pub fn known() -> String {
         let facilities = FACILITIES.iter().map(|facility| format!("no-{}", facility.name));
         let limits = LIMITS.iter().map(|(name, _)| format!("{name}=NUMBER"));
-        let places = ["no-proc", "no-shm", "shm=OPTIONS", "group=FOLDER"].map(str::to_owned);
+        let places =
+            ["no-proc", "no-shm", "shm=OPTIONS", "group=FOLDER", "own-pids", "mortal"].map(str::to_owned);
         facilities.chain(limits).chain(places).collect::<Vec<_>>().join(", ")
     }
 
     /// Whether it needs to be root, or a namespace of its own.
     fn mounts(&self) -> bool {
         matches!(self, Confinement::NoProc | Confinement::Shm(_) | Confinement::NoShm)
+    }
+}
+
+impl fmt::Display for Confinement {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Confinement::Without(name) => write!(f, "no-{name}"),
+            Confinement::Limit(name, number) => write!(f, "{name}={number}"),
+            Confinement::NoProc => f.write_str("no-proc"),
+            Confinement::Shm(options) => write!(f, "shm={options}"),
+            Confinement::NoShm => f.write_str("no-shm"),
+            Confinement::Group(folder) => write!(f, "group={folder}"),
+            Confinement::OwnPids => f.write_str("own-pids"),
+            Confinement::Mortal => f.write_str("mortal"),
+        }
     }
 }
 
@@ -104,6 +127,8 @@ impl FromStr for Confinement {
         match words {
             "no-proc" => return Ok(Confinement::NoProc),
             "no-shm" => return Ok(Confinement::NoShm),
+            "own-pids" => return Ok(Confinement::OwnPids),
+            "mortal" => return Ok(Confinement::Mortal),
             _ => {}
         }
         let facility = words.strip_prefix("no-");
@@ -114,7 +139,7 @@ impl FromStr for Confinement {
     }
 }
 
-/// Takes all of this from this process, and from what it executes.
+/// Takes all of this from this process, and from what it executes; but a PID namespace begins with its next child.
 ///
 /// # Errors
 /// When the system refuses.
@@ -147,6 +172,10 @@ pub fn confine(all: &[Confinement]) -> Result<()> {
                 let (_, resource) = LIMITS.iter().find(|(known, _)| known == name).expect("from the table");
                 setrlimit(*resource, *number, *number).with_context(|| format!("limiting {name}"))?;
             }
+            Confinement::OwnPids => {
+                unshare(CloneFlags::CLONE_NEWPID).context("a PID namespace (it needs root)")?;
+            }
+            Confinement::Mortal => set_pdeathsig(Signal::SIGKILL).context("dying with the parent")?,
             Confinement::Without(_) => {}
         }
     }
@@ -185,10 +214,10 @@ mod tests {
 
     #[test]
     fn a_confinement_is_read_as_it_is_written() {
-        assert_eq!("no-membarrier".parse::<Confinement>().unwrap(), Confinement::Without("membarrier"));
-        assert_eq!("files=9".parse::<Confinement>().unwrap(), Confinement::Limit("files", 9));
-        assert_eq!("shm=size=64k".parse::<Confinement>().unwrap(), Confinement::Shm("size=64k".to_owned()));
-        assert_eq!("no-proc".parse::<Confinement>().unwrap(), Confinement::NoProc);
+        for words in Confinement::known().split(", ") {
+            let words = words.replace("NUMBER", "9").replace("OPTIONS", "size=64k").replace("FOLDER", "/a/b");
+            assert_eq!(words.parse::<Confinement>().unwrap().to_string(), words);
+        }
     }
 
     #[test]
