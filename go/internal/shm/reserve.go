@@ -67,29 +67,7 @@ func inPieces(ctx context.Context, size uint64, reserve func(start, length int64
 			start += part
 		case errors.Is(err, unix.EINTR):
 			length = max(part/2, least)
-		case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.ENOSYS):
-			return f.fill(ctx, size)
 		default:
-			return refused(reserving, err)
-		}
-	}
-	return nil
-}
-
-// fill reserves where the system cannot: it writes a zero into each page beyond the end of the file. What the file has
-// already is somebody's, and is left as it is.
-func (f *File) fill(ctx context.Context, size uint64) error {
-	var stat unix.Stat_t
-	if err := unix.Fstat(f.descriptor, &stat); err != nil {
-		return refused("inspecting it", err)
-	}
-	const page = 4096
-	for at := uint64(stat.Size); at < size; at += page {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		// The last byte of each page, or of the file.
-		if _, err := unix.Pwrite(f.descriptor, []byte{0}, int64(min(at+page, size)-1)); err != nil {
 			return refused(reserving, err)
 		}
 	}
