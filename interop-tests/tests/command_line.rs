@@ -121,7 +121,7 @@ fn the_life_test_refuses_what_it_does_not_know() {
     let folder = tempfile::tempdir().unwrap();
     let program = folder.path().join("dance.life");
     std::fs::write(&program, "master open\nslave dance\n").unwrap();
-    let wrong: [(&[&str], &str); 5] = [
+    let wrong: [(&[&str], &str); 6] = [
         (&["--seed", "seven"], "'seven'"),
         (&["--stop-after", "0"], "'0'"),
         (&["--pairing", "rust:cobol"], "cobol"),
