@@ -89,11 +89,12 @@ pub(super) struct Way {
     pub read: Option<usize>,
 }
 
-/// The sizes of a segment.
+/// The sizes of a segment, and which of its seats say goodbye, as the next endpoint there may be told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub data: u64,
     pub queue: u64,
+    pub closed: [bool; 2],
 }
 
 impl Sizes {
@@ -145,7 +146,7 @@ impl Model {
     /// Whether a master takes the named segment over in place, rather than replace it (§4).
     fn takes_over(&self, opening: Opening) -> Option<Id> {
         let named = self.named?;
-        let Sizes { data, queue } = self.segments[named];
+        let Sizes { data, queue, .. } = self.segments[named];
         let fits = opening.data.is_none_or(|wanted| wanted == data)
             && opening.queue.is_none_or(|wanted| wanted == queue);
         fits.then_some(named)
@@ -158,12 +159,16 @@ impl Model {
             (Side::Master, Some(named)) => named,
             (Side::Master, None) => {
                 let (data, queue) = (opening.data.unwrap_or(4096), opening.queue.unwrap_or(256 << 10));
-                self.segments.push(Sizes { data, queue });
+                self.segments.push(Sizes { data, queue, closed: [false; 2] });
                 self.segments.len() - 1
             }
         };
         let replaced = self.named.replace(home).filter(|old| *old != home);
-        *self.seat(side) = Seat { open: true, holds: vec![home], sends_to: Some(home), ..Seat::default() };
+        let closed = &mut self.segments[home].closed;
+        closed[side as usize] = false;
+        let peer_closed = closed[side.other() as usize];
+        *self.seat(side) =
+            Seat { open: true, holds: vec![home], sends_to: Some(home), peer_closed, ..Seat::default() };
         let slave = &self.seats[Side::Slave as usize];
         if let Some(old) = replaced.filter(|old| !slave.open || !slave.holds.contains(old)) {
             // A master that replaces a segment without a slave moves from there (§4), unless a slave comes just then.
@@ -209,6 +214,9 @@ impl Model {
             value.sure = false;
         }
         let left = std::mem::take(self.seat(side));
+        left.holds.iter().chain(&left.may_hold).for_each(|id| {
+            self.segments[*id].closed[side as usize] |= end != End::Kill;
+        });
         let other = self.seat(side.other());
         // One that never got to the other's segment was never seen there.
         other.peer_ended |= left.holds.iter().any(|id| other.holds.contains(id));
@@ -226,7 +234,8 @@ impl Model {
     pub fn unlinked(&mut self) {
         let Some(old) = self.named.take() else { return };
         if self.is_open(Side::Master) {
-            self.segments.push(self.segments[old]);
+            // Nobody has sat in the slave's seat of a stand-in, and it is named after the one who sat in the other.
+            self.segments.push(Sizes { closed: [false, true], ..self.segments[old] });
             let new = self.segments.len() - 1;
             self.named = Some(new);
             self.stand_in = true;

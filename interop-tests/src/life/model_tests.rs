@@ -200,6 +200,28 @@ fn a_refusal_needs_a_reason() {
 }
 
 #[test]
+fn a_goodbye_stays_in_a_segment() {
+    let mut model = open();
+    let refused = |model: &mut Model| {
+        model.begins(Master, RECV);
+        let said = Observation::Error { code: -16, message: String::new() };
+        model.answers(Master, RECV, &said, false)
+    };
+    for closes in [false, true] {
+        model.ended(Master, End::Kill);
+        model.ended(Slave, if closes { End::Close } else { End::Kill });
+        model.opened(Master, Opening::default());
+        assert_eq!(refused(&mut model.clone()).is_ok(), closes);
+        model.opened(Slave, Opening::default());
+    }
+    model.unlinked();
+    model.ended(Slave, End::Kill);
+    model.ended(Master, End::Kill);
+    model.opened(Master, Opening::default());
+    refused(&mut model).expect("so does that of a stand-in, where no slave was");
+}
+
+#[test]
 fn a_batch_says_how_many_went() {
     let mut model = open();
     let verb = Verb::SendMany { count: 3, longest: 40, wait: None };
