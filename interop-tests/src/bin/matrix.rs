@@ -129,13 +129,17 @@ fn live(arguments: &Arguments) -> Result<ExitCode> {
     if let Some(other) = pairings.iter().find(|pairing| !life::plays(pairing)) {
         return Ok(refuse(&format!("{other}: the life test is not for ESHM 1.x")));
     }
-    let missing =
-        |pairing: &Pairing| [pairing.master, pairing.slave].into_iter().find(|one| !toolchain::present(one));
+    let mut languages: Vec<&Language> =
+        pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
+    languages.sort_by_key(|language| language.name);
+    languages.dedup_by_key(|language| language.name);
+    let absent: Vec<&Language> = languages.iter().copied().filter(|one| !toolchain::present(one)).collect();
+    let missing = |pairing: &Pairing| {
+        absent.iter().copied().find(|one| [pairing.master.name, pairing.slave.name].contains(&one.name))
+    };
     if let Some(language) = arguments.pairing.iter().find_map(missing) {
         return Ok(refuse(&format!("{} is missing: install it with `{}`", language.name, language.install)));
     }
-    let languages: Vec<&Language> =
-        pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
     pairings.retain(|pairing| missing(pairing).is_none());
     let plan = match arguments.life.plan(pairings) {
         Ok(plan) => plan,
