@@ -27,6 +27,8 @@ type Endpoint struct {
 	sent atomic.Uint32
 	// clock is the time of the keeper's last visit, in nanoseconds since some moment.
 	clock atomic.Int64
+	// interval is how often the endpoint beats, in nanoseconds; the keeper writes it.
+	interval atomic.Int64
 	// away tells that a slave's master is dead, closed or given up, as was last seen.
 	away atomic.Bool
 	// displaced tells that another segment has a master's name.
@@ -71,6 +73,8 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	e := &Endpoint{address: at, role: l.role, settings: settings, link: l, nextNameCheck: time.Now().Add(nameInterval)}
 	e.send.endpoint, e.recv.endpoint = e, e
 	e.current.Store(l)
+	e.interval.Store(int64(settings.heartbeatInterval))
+	l.self.say(settings.staleThreshold)
 	err = e.attach(opener.replaced)
 	if opener.replaced != nil {
 		opener.replaced.release()
@@ -331,7 +335,9 @@ func (e *Endpoint) keep(now time.Time, period time.Duration) {
 		if e.link.hasQueues() {
 			e.link.outQueue.noteDepth(e.link.outQueue.depth())
 		}
-		e.nextBeat = now.Add(e.settings.heartbeatInterval)
+		interval := beatInterval(e.settings.heartbeatInterval, e.link.peer.said())
+		e.interval.Store(int64(interval))
+		e.nextBeat = now.Add(interval)
 	}
 	e.clock.Store(now.Sub(begun).Nanoseconds())
 	e.link.publishReads()

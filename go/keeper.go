@@ -63,7 +63,7 @@ func visited(slowest time.Duration) (endpoints []*Endpoint, fastest time.Duratio
 	defer keeper.mu.Unlock()
 	fastest = slowest
 	for _, e := range keeper.endpoints {
-		fastest = min(fastest, e.settings.heartbeatInterval)
+		fastest = min(fastest, time.Duration(e.interval.Load()))
 	}
 	keeper.running = len(keeper.endpoints) > 0
 	return keeper.endpoints, fastest

@@ -39,7 +39,7 @@ type header struct {
 	slavePID         atomic.Int32  // slave
 	masterAlive      atomic.Uint32 // master: 1 from attach to clean close
 	slaveAlive       atomic.Uint32 // slave
-	staleThreshold   atomic.Uint32 // master: milliseconds
+	staleThreshold   atomic.Uint32 // master: milliseconds, by which a slave beats
 	masterGeneration atomic.Uint32 // master: +1 per start
 	features         atomic.Uint32 // master
 	layoutSize       atomic.Uint32 // creator
@@ -55,7 +55,8 @@ type header struct {
 	queueSlots         atomic.Uint32 // creator: a power of two, or 0 for no queues
 	queueOffset        atomic.Uint64 // creator
 	queueCapacity      atomic.Uint64 // creator
-	_                  [24]byte
+	slaveThreshold     atomic.Uint32 // slave: its stale threshold in milliseconds, or 0 if it does not say
+	_                  [20]byte
 }
 
 // channelHead is the first part of a mailbox; the data follow it.
@@ -199,15 +200,16 @@ type seat struct {
 	capabilities *atomic.Uint32
 	signature    *atomic.Int32
 	generation   *atomic.Uint32
+	threshold    *atomic.Uint32 // stale threshold in milliseconds; 0: not said
 }
 
 func (h *header) seat(role Role) seat {
 	if role == Master {
 		return seat{&h.masterHeartbeat, &h.masterPID, &h.masterAlive,
-			&h.masterCapabilities, &h.masterSignature, &h.masterGeneration}
+			&h.masterCapabilities, &h.masterSignature, &h.masterGeneration, &h.staleThreshold}
 	}
 	return seat{&h.slaveHeartbeat, &h.slavePID, &h.slaveAlive,
-		&h.slaveCapabilities, &h.slaveSignature, &h.slaveGeneration}
+		&h.slaveCapabilities, &h.slaveSignature, &h.slaveGeneration, &h.slaveThreshold}
 }
 
 // A seat is locked by the four bytes of the file in which its pid is.

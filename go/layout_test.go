@@ -45,7 +45,7 @@ func TestLayoutOfStructsIsTheProtocols(t *testing.T) {
 			"master_capabilities": "masterCapabilities", "slave_capabilities": "slaveCapabilities",
 			"master_signature": "masterSignature", "slave_signature": "slaveSignature",
 			"slave_generation": "slaveGeneration", "queue_slots": "queueSlots", "queue_offset": "queueOffset",
-			"queue_capacity": "queueCapacity",
+			"queue_capacity": "queueCapacity", "slave_stale_threshold": "slaveThreshold",
 		},
 		"channel_head": {"sequence": "sequence", "data_size": "dataSize"},
 		"channel_tail": {

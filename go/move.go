@@ -45,6 +45,7 @@ func (e *Endpoint) moveTo(next *link) bool {
 		next.release()
 		return false
 	}
+	next.self.say(e.settings.staleThreshold)
 	old := e.link
 	_ = old.leave(false) // it removes no name
 	next.epoch = old.epoch + 1

@@ -73,7 +73,8 @@ func WithConnectTimeout(timeout time.Duration) Option {
 	return option(func(s *settings) { s.connectTimeout = timeout })
 }
 
-// WithHeartbeatInterval sets how often the endpoint shows that it lives: every millisecond by default, 1 ms to 1 s.
+// WithHeartbeatInterval sets how often the endpoint shows that it lives, 1 ms to 1 s: every millisecond by default, and not
+// more than the stale threshold. With a peer whose own stale threshold is shorter than four intervals, it is a quarter of that.
 func WithHeartbeatInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.heartbeatInterval = interval })
 }
@@ -190,6 +191,10 @@ func (s *settings) check(name string) error {
 	if s.queueCapacity < 0 || uint64(s.queueCapacity) > maxQueueCapacity {
 		return failOption(name, "queue_capacity", fmt.Sprintf("%d bytes", s.queueCapacity),
 			"0 (no queues) to 68719476736 bytes (64 GiB)")
+	}
+	if s.heartbeatInterval > s.staleThreshold {
+		return failOption(name, "heartbeat_interval", s.heartbeatInterval, fmt.Sprintf("at most the stale_threshold (%v), since a "+
+			"peer with the same one would take this endpoint for frozen", s.staleThreshold))
 	}
 	if s.mode&^fs.ModePerm != 0 || s.mode&0o600 != 0o600 {
 		return failOption(name, "mode", fmt.Sprintf("%#o", uint32(s.mode)),

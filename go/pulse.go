@@ -1,6 +1,9 @@
 package eshm
 
-import "time"
+import (
+	"math"
+	"time"
+)
 
 // pulse is what shows that an endpoint lives: one of its three numbers changes.
 type pulse struct {
@@ -39,6 +42,31 @@ func (s seat) sitDown(pid int32, capabilities uint32) {
 	s.generation.Add(1)
 	s.heartbeat.Add(1)
 	s.alive.Store(1)
+}
+
+// say tells the peer what the stale threshold is here.
+func (s seat) say(threshold time.Duration) {
+	s.threshold.Store(uint32(min(threshold.Milliseconds(), math.MaxUint32)))
+}
+
+// said is the stale threshold of whoever sits here, or 0 if it is not known: one of ESHM 1.x says nothing that counts.
+func (s seat) said() time.Duration {
+	if !s.ours(s.pid.Load()) {
+		return 0
+	}
+	return time.Duration(s.threshold.Load()) * time.Millisecond
+}
+
+// leastBeats is how many beats the peer's stale threshold must have room for, whatever the interval that was configured.
+const leastBeats = 4
+
+// beatInterval is how often to beat: as configured, or more often for a peer that would take that for a standstill. A peer
+// that says 0 is not known.
+func beatInterval(configured, said time.Duration) time.Duration {
+	if said == 0 {
+		return configured
+	}
+	return min(configured, max(said/leastBeats, time.Millisecond))
 }
 
 // stranger tells whether somebody sits here who seems not to keep to this protocol.

@@ -41,6 +41,41 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+func TestBeatInterval(t *testing.T) {
+	const ms = time.Millisecond
+	for _, one := range []struct{ configured, said, expected time.Duration }{
+		{ms, 0, ms}, {time.Second, 0, time.Second}, {ms, 5 * ms, ms}, {10 * ms, 100 * ms, 10 * ms},
+		{200 * ms, 100 * ms, 25 * ms}, {200 * ms, ms, ms}, {ms, ms, ms},
+	} {
+		if found := beatInterval(one.configured, one.said); found != one.expected {
+			t.Errorf("%v for one that says %v, configured %v; expected %v", found, one.said, one.configured, one.expected)
+		}
+	}
+}
+
+func TestHeartbeatIsFastEnoughForThePeer(t *testing.T) {
+	const configured, window = 50 * time.Millisecond, 400 * time.Millisecond
+	for _, role := range []Role{Master, Slave} {
+		t.Run(role.String(), func(t *testing.T) {
+			name := freshName(t)
+			options := map[Role][]Option{
+				role:        {role, WithHeartbeatInterval(configured)},
+				role.peer(): {role.peer(), WithStaleThreshold(20 * time.Millisecond)},
+			}
+			endpoints := map[Role]*Endpoint{}
+			for _, one := range []Role{Master, Slave} {
+				endpoints[one] = open(t, name, options[one]...)
+			}
+			heart := endpoints[role].link.self.heartbeat
+			until(t, "a window with more beats than were configured", func() bool {
+				before, begun := heart.Load(), time.Now()
+				time.Sleep(window)
+				return float64(heart.Load()-before) > float64(time.Since(begun))/float64(configured)+2
+			})
+		})
+	}
+}
+
 func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 	start := time.Unix(0, 0)
 	alive := pulse{heartbeat: 5, pid: 7, alive: 1}

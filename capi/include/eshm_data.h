@@ -56,7 +56,8 @@ typedef struct ESHM_CACHE_LINE ESHMHeader {
     uint32_t queue_slots;      /* 0: no queues */
     uint64_t queue_offset;
     uint64_t queue_capacity;
-    uint32_t reserved[6];
+    uint32_t slave_stale_threshold; /* milliseconds; 0: the slave does not say */
+    uint32_t reserved[5];
 } ESHMHeader;
 
 /* One direction. */

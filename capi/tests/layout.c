@@ -145,6 +145,7 @@ static void segment(void) {
     SHARED("header", ESHMHeader, queue_slots);
     SHARED("header", ESHMHeader, queue_offset);
     SHARED("header", ESHMHeader, queue_capacity);
+    SHARED("header", ESHMHeader, slave_stale_threshold);
     SHARED("header", ESHMHeader, reserved);
     SHARED("channel_head", ESHMChannel, sequence);
     SHARED("channel_head", ESHMChannel, data_size);

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use crate::config::{Builder, Role};
 use crate::error::Result;
-use crate::heartbeat::Pulse;
+use crate::heartbeat::{Pulse, Threshold};
 use crate::layout::{Direction, Header};
 use crate::mailbox::{Channel, MailboxMemory};
 use crate::memory::Memory;
@@ -210,6 +210,16 @@ impl Attachment {
     /// The peer's pulse.
     pub(crate) fn peer_pulse(&self) -> Pulse {
         self.header().seat(self.role.peer()).pulse()
+    }
+
+    /// What the peer says of its stale threshold.
+    pub(crate) fn peer_threshold(&self) -> Threshold {
+        self.header().seat(self.role.peer()).says()
+    }
+
+    /// Tells the peer what the stale threshold is here.
+    pub(crate) fn say_threshold(&self, threshold: Duration) {
+        self.header().seat(self.role).say(threshold);
     }
 
     /// How often the peer's seat was taken, as the segment counts it.

@@ -147,8 +147,9 @@ impl Builder {
         self
     }
 
-    /// How often this endpoint shows a sign of life: 1 ms by default, 1 ms … 1 s. With a peer of ours, and no traffic for
-    /// 100 ms, every fifth time, if 100 intervals fit into the stale threshold.
+    /// How often this endpoint shows a sign of life: 1 ms by default, 1 ms … 1 s, and not more than the stale threshold. Without
+    /// traffic for 100 ms, every fifth time, if 100 intervals fit into the stale threshold, and into that of the peer. With
+    /// a peer of ours whose stale threshold is shorter than four intervals, a quarter of that.
     pub fn heartbeat_interval(mut self, interval: Duration) -> Self {
         self.heartbeat_interval = interval;
         self
@@ -283,6 +284,14 @@ impl Builder {
             if value < ms || value > most {
                 return Err(self.invalid(setting, format!("{value:?}"), expected));
             }
+        }
+        if self.heartbeat_interval > self.stale_threshold {
+            let expected = "at most the stale_threshold, since a peer with the same one would take this endpoint for frozen";
+            return Err(self.invalid(
+                "heartbeat_interval",
+                format!("{:?}", self.heartbeat_interval),
+                expected,
+            ));
         }
         if let Some(size) = self.data_size.filter(|size| !(1..=MAX_DATA_SIZE).contains(size)) {
             return Err(self.invalid("data_size", format!("{size} bytes"), "1 to 67108864 bytes (64 MiB)"));

@@ -56,6 +56,39 @@ pub(crate) struct Pulse {
     pub(crate) alive: bool,
 }
 
+/// After so long without traffic an endpoint's heartbeat slows down,
+pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(100);
+/// by this factor: a thread that wakes up a thousand times a second takes a hundredth of a core.
+const LEISURE: u32 = 5;
+/// How many slow beats either side's stale threshold must have room for.
+const SLOW_BEATS: u32 = 20;
+/// How many beats the peer's stale threshold must have room for, whatever the interval that was configured.
+const LEAST_BEATS: u32 = 4;
+/// The shortest interval.
+const SHORTEST: Duration = Duration::from_millis(1);
+
+/// What a peer says of its stale threshold, by which it judges us.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Threshold {
+    /// There has been no peer yet.
+    Nobody,
+    /// It does not say: an ESHM 1.x process, for one.
+    Unknown,
+    Known(Duration),
+}
+
+/// Returns how long it is to the next beat of an endpoint with this interval and this stale threshold. An `idle` endpoint
+/// slows down as far as the shorter of the two thresholds admits; none beats so slowly that its peer takes it for frozen.
+pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, idle: bool) -> Duration {
+    let (interval, shorter) = match peer {
+        Threshold::Nobody => (interval, own),
+        Threshold::Unknown => (interval, Duration::ZERO),
+        Threshold::Known(peer) => (interval.min((peer / LEAST_BEATS).max(SHORTEST)), own.min(peer)),
+    };
+    let slow = interval * LEISURE;
+    if idle && slow * SLOW_BEATS <= shorter { slow } else { interval }
+}
+
 /// Watches one peer's pulse.
 #[derive(Debug)]
 pub(crate) struct Watch {
@@ -136,6 +169,31 @@ mod tests {
         assert_eq!(watch.judge(PULSE, at(200), THRESHOLD, |_| false), PeerState::Dead);
         let successor = Pulse { pid: 4712, ..PULSE };
         assert_eq!(watch.judge(successor, at(201), THRESHOLD, |_| panic!("asked")), PeerState::Alive);
+    }
+
+    #[test]
+    fn an_idle_endpoint_slows_down_as_far_as_both_thresholds_admit() {
+        let ms = Duration::from_millis;
+        let idle = |peer| beat_interval(ms(1), ms(100), peer, true);
+        assert_eq!(idle(Threshold::Nobody), ms(5));
+        assert_eq!(idle(Threshold::Known(ms(100))), ms(5));
+        assert_eq!(idle(Threshold::Known(ms(3_600_000))), ms(5));
+        assert_eq!(idle(Threshold::Known(ms(99))), ms(1));
+        assert_eq!(idle(Threshold::Known(ms(5))), ms(1));
+        assert_eq!(idle(Threshold::Unknown), ms(1));
+        assert_eq!(beat_interval(ms(1), ms(99), Threshold::Known(ms(100)), true), ms(1));
+        assert_eq!(beat_interval(ms(1), ms(100), Threshold::Known(ms(100)), false), ms(1));
+    }
+
+    #[test]
+    fn no_interval_is_too_long_for_the_peer() {
+        let ms = Duration::from_millis;
+        let busy = |interval, peer| beat_interval(interval, ms(1000), Threshold::Known(peer), false);
+        assert_eq!(busy(ms(200), ms(100)), ms(25));
+        assert_eq!(busy(ms(10), ms(100)), ms(10));
+        // A hostile peer does not have us beat faster than ever.
+        assert_eq!(busy(ms(10), Duration::ZERO), ms(1));
+        assert_eq!(busy(ms(1), ms(1)), ms(1));
     }
 
     #[test]

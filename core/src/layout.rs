@@ -56,7 +56,7 @@ pub struct Header {
     pub master_alive: AtomicU32,
     /// 1 from attach to clean close.
     pub slave_alive: AtomicU32,
-    /// Milliseconds: the creator's choice, for information.
+    /// Written by the master: its stale threshold in milliseconds. A slave of ours beats by it.
     pub stale_threshold: AtomicU32,
     /// +1 for each master that starts on this segment, or replaces it.
     pub master_generation: AtomicU32,
@@ -84,8 +84,10 @@ pub struct Header {
     pub queue_offset: AtomicU64,
     /// Bytes: the greatest message of each queue.
     pub queue_capacity: AtomicU64,
+    /// Written by the slave: its stale threshold in milliseconds, or 0 if it does not say. A master of ours beats by it.
+    pub slave_stale_threshold: AtomicU32,
     /// Zero.
-    pub reserved: [AtomicU32; 6],
+    pub reserved: [AtomicU32; 5],
 }
 
 /// A channel's first 8 bytes; its data follow.
@@ -328,7 +330,8 @@ mod asserts {
         master_alive 32, slave_alive 36, stale_threshold 40, master_generation 44, features 48,
         layout_size 52, extension 56, data_size 60, master_capabilities 64, slave_capabilities 68,
         master_signature 72, slave_signature 76, slave_generation 80,
-        queue_slots 84, queue_offset 88, queue_capacity 96, reserved 104; size 128, align 64);
+        queue_slots 84, queue_offset 88, queue_capacity 96,
+        slave_stale_threshold 104, reserved 108; size 128, align 64);
     offsets!(ChannelHead: sequence 0, data_size 4; size 8, align 4);
     offsets!(ChannelTail: write_count 0, read_count 8, wake_seq 16, waiters 20, unused 24, taken 56,
         taken_waiters 60, reserved 64; size 80, align 8);

@@ -13,7 +13,7 @@ use crate::attachment::Attachment;
 use crate::carry::{Carry, WHOLE};
 use crate::config::{Builder, Disconnect, Role};
 use crate::error::{Error, Result};
-use crate::heartbeat::{PeerState, Watch};
+use crate::heartbeat::{self, PeerState, Watch};
 use crate::monitor;
 use crate::name::SegmentName;
 use crate::notice::{Notice, Notices};
@@ -32,12 +32,6 @@ const CLOSED: u32 = 1;
 const ADRIFT: u32 = 2;
 /// A bit of [`Link::attention`]: the peer is an ESHM 1.x process.
 const LEGACY: u32 = 4;
-/// After so long without traffic an endpoint's heartbeat slows down,
-const IDLE_AFTER: Duration = Duration::from_millis(100);
-/// by this factor: a thread that wakes up a thousand times a second takes a hundredth of a core.
-const LEISURE: u32 = 5;
-/// How many slow beats the stale threshold must have room for.
-const BEATS: u32 = 20;
 /// A bit of [`Link::attention`]: another segment has this one's name.
 const DISPLACED: u32 = 8;
 /// A bit of [`Link::attention`]: the endpoint was stopped, and is still to be closed.
@@ -129,6 +123,7 @@ impl Link {
                 false
             }
         });
+        attachment.say_threshold(config.stale_threshold);
         let attachment = Arc::new(attachment);
         let first = replaced.as_ref().unwrap_or(&attachment);
         let origin = Origin { attachment: Arc::clone(first), epoch: 0 };
@@ -409,7 +404,7 @@ impl Link {
             state.attachment.publish_reads();
             state.attachment.note_depth();
             crash_point!("keep.published");
-            state.next_beat = now + self.config.heartbeat_interval * self.leisure(&mut state, now);
+            state.next_beat = now + self.beat_interval(&mut state, now);
         }
         self.look(&mut state, now);
         self.guard_name(&mut state, now);
@@ -418,17 +413,15 @@ impl Link {
         Some(state.next_beat)
     }
 
-    /// How many intervals long the next one is: an endpoint that has been idle with a peer of ours costs less.
-    fn leisure(&self, state: &mut State, now: Instant) -> u32 {
+    /// How long it is to the next beat: an endpoint that has been idle costs less.
+    fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
         let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
-        if traffic != state.traffic.0 || state.attachment.peer_is_legacy() {
+        if traffic != state.traffic.0 {
             state.traffic = (traffic, now);
         }
-        let stretched = self.config.heartbeat_interval * LEISURE;
-        let idle = !self.config.steady
-            && now - state.traffic.1 >= IDLE_AFTER
-            && stretched * BEATS <= self.config.stale_threshold;
-        if idle { LEISURE } else { 1 }
+        let idle = !self.config.steady && now - state.traffic.1 >= heartbeat::IDLE_AFTER;
+        let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
+        heartbeat::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
     }
 
     /// One heartbeat, by hand.

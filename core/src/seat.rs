@@ -1,6 +1,8 @@
 //! A seat: the header's fields of one role, as its owner writes them and its peer reads them.
 
-use crate::heartbeat::Pulse;
+use std::time::Duration;
+
+use crate::heartbeat::{Pulse, Threshold};
 use crate::layout::{self, Header};
 use crate::role::Role;
 use crate::sync::{AtomicI32, AtomicU32, AtomicU64, Ordering};
@@ -13,6 +15,8 @@ pub(crate) struct Seat<'a> {
     pub(crate) capabilities: &'a AtomicU32,
     pub(crate) signature: &'a AtomicI32,
     pub(crate) generation: &'a AtomicU32,
+    /// The stale threshold in milliseconds, or 0.
+    pub(crate) threshold: &'a AtomicU32,
 }
 
 impl Header {
@@ -25,6 +29,7 @@ impl Header {
                 capabilities: &self.slave_capabilities,
                 signature: &self.slave_signature,
                 generation: &self.slave_generation,
+                threshold: &self.slave_stale_threshold,
             },
             Role::Master | Role::Auto => Seat {
                 heartbeat: &self.master_heartbeat,
@@ -33,6 +38,7 @@ impl Header {
                 capabilities: &self.master_capabilities,
                 signature: &self.master_signature,
                 generation: &self.master_generation,
+                threshold: &self.stale_threshold,
             },
         }
     }
@@ -67,6 +73,26 @@ impl Seat<'_> {
         // Twice: on the seat of one that was killed, one of ours that just sits down shows a signature before the pid
         // that belongs to it. Whoever has seen that finds the seat empty, or taken, when he looks again.
         is_stranger() && is_stranger()
+    }
+
+    /// What whoever sits here says of its stale threshold.
+    pub(crate) fn says(&self) -> Threshold {
+        if self.pid.load(Ordering::Relaxed) == 0 {
+            return Threshold::Nobody;
+        }
+        // Relaxed: it says nothing but itself. One of a predecessor is followed by this one's within a moment.
+        match self.threshold.load(Ordering::Relaxed) {
+            0 => Threshold::Unknown,
+            _ if !self.is_ours() => Threshold::Unknown,
+            milliseconds => Threshold::Known(Duration::from_millis(milliseconds.into())),
+        }
+    }
+
+    /// Says what this endpoint's stale threshold is.
+    pub(crate) fn say(&self, threshold: Duration) {
+        let milliseconds = u32::try_from(threshold.as_millis()).unwrap_or(u32::MAX);
+        // Relaxed: see `says`.
+        self.threshold.store(milliseconds, Ordering::Relaxed);
     }
 
     /// Shows a sign of life.

@@ -56,7 +56,7 @@ fn layout_json() -> Value {
         "header": fields!(Header: magic version master_heartbeat slave_heartbeat master_pid slave_pid master_alive
             slave_alive stale_threshold master_generation features layout_size extension data_size
             master_capabilities slave_capabilities master_signature slave_signature slave_generation queue_slots
-            queue_offset queue_capacity reserved),
+            queue_offset queue_capacity slave_stale_threshold reserved),
         "channel_head": fields!(layout::ChannelHead: sequence data_size),
         "channel_tail": fields!(ChannelTail: write_count read_count wake_seq waiters unused taken taken_waiters
             reserved),

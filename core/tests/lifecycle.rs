@@ -345,6 +345,7 @@ fn settings_out_of_range_are_refused() {
         master(&name).data_size(eshm::MAX_DATA_SIZE + 1),
         master(&name).heartbeat_interval(Duration::ZERO),
         master(&name).heartbeat_interval(ms(1001)),
+        master(&name).heartbeat_interval(ms(6)).stale_threshold(ms(5)),
         master(&name).stale_threshold(Duration::ZERO),
         master(&name).stale_threshold(hour + ms(1)),
         master(&name).reconnect_interval(Duration::ZERO),

@@ -77,8 +77,7 @@ fn a_batch_ends_though_the_peer_goes_on_writing_marks() {
 fn a_peer_that_is_stopped_while_it_closes_becomes_frozen() {
     let name = Name::new("sound-closing");
     let master = Endpoint::builder(&name).role(Role::Master).open().unwrap();
-    let slave = Endpoint::builder(&name).role(Role::Slave).heartbeat_interval(Duration::from_secs(1));
-    let slave = slave.stale_threshold(Duration::from_secs(30)).open().unwrap();
+    let slave = Endpoint::builder(&name).role(Role::Slave).background(false).open().unwrap();
     master.wait_for_peer(Duration::from_secs(10)).unwrap();
     // Its flag is down and its lock still held, as between two steps of a close.
     let file = OpenOptions::new().read(true).write(true).open(name.path()).unwrap();

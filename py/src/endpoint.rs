@@ -30,7 +30,7 @@ use crate::half::{Half, Patience};
 /// wait: how calls wait: "spin" never leaves its core, "spin_then_park" does after some ten microseconds, "park" at
 ///     once. The interpreter is held for a few microseconds of that at most.
 /// connect_timeout: how long a slave waits for its segment to appear.
-/// heartbeat_interval: how often this endpoint shows a sign of life.
+/// heartbeat_interval: how often this endpoint shows a sign of life: not more than stale_threshold.
 /// steady_heartbeat: whether it does so as often when nothing is sent for long.
 /// stale_threshold: how long the peer's heartbeat may stand still.
 /// on_disconnect: what happens then: "immediately" gives the peer up; "on_timeout" limits how long a call without a

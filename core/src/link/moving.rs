@@ -101,6 +101,7 @@ impl Link {
                 return false;
             }
         };
+        new.say_threshold(self.config.stale_threshold);
         let old = std::mem::replace(&mut state.attachment, Arc::clone(&new));
         // It removes no name, so nothing can fail.
         let _ = old.leave(&self.name, false);

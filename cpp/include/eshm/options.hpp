@@ -126,7 +126,7 @@ struct Options {
     WaitStrategy wait = WaitStrategy::spin_then_park;
     /// How long a slave waits for its segment to appear; zero: not at all.
     Duration connect_timeout = std::chrono::seconds{5};
-    /// How often this endpoint shows a sign of life, 1 ms … 1 s.
+    /// How often this endpoint shows a sign of life, 1 ms … 1 s, and not more than the stale threshold.
     Duration heartbeat_interval = std::chrono::milliseconds{1};
     /// How long the peer's heartbeat may stand still before it counts as frozen or dead, 1 ms … 1 h.
     Duration stale_threshold = std::chrono::milliseconds{100};
