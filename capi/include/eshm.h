@@ -216,6 +216,26 @@ ESHM_API int eshm_last_error_code(void);
 /* The library's version, such as "2.0.0". */
 ESHM_API const char* eshm_version(void);
 
+/* The scheduling policy of the background thread of the process: see sched(7). */
+enum ESHMMonitorPolicy {
+    ESHM_MONITOR_NORMAL = 0,     /* SCHED_OTHER, whatever that of the thread that opens the first endpoint */
+    ESHM_MONITOR_FIFO = 1,       /* SCHED_FIFO */
+    ESHM_MONITOR_ROUND_ROBIN = 2 /* SCHED_RR */
+};
+typedef enum ESHMMonitorPolicy ESHMMonitorPolicy;
+
+/*
+ * Sets how the background thread of this process is scheduled, which keeps the heartbeats of all its
+ * endpoints: at any time, until it is set anew, also in forked children. The priority is 0 for
+ * ESHM_MONITOR_NORMAL and 1 to 99 otherwise; cpus are the processors that the thread may run on, each less
+ * than 1024, and NULL with a count of 0 is all that the process may use, but for those of the calling thread
+ * if that is a real-time one.
+ *
+ * ESHM_ERROR_INVALID_PARAM for what is out of range or what the system refuses; the text says which.
+ */
+ESHM_API int eshm_configure_monitor(ESHMMonitorPolicy policy, int priority, const uint32_t* cpus,
+                                    size_t cpu_count);
+
 /* How calls wait for what is not there yet. */
 enum ESHMWaitStrategy {
     ESHM_WAIT_SPIN_THEN_PARK = 0, /* looks for some ten microseconds, then sleeps until it is woken */
@@ -231,7 +251,7 @@ typedef struct ESHMConfigEx {
     size_t data_size;               /* the greatest value of eshm_write; 0: what is there, or 4096 */
     size_t queue_capacity;          /* the greatest message of eshm_send; 0: what is there, or 256 KiB */
     uint32_t connect_timeout_ms;    /* how long a slave waits for its segment */
-    uint32_t heartbeat_interval_ms; /* 1 to 1000; five times that after 100 ms without traffic */
+    uint32_t heartbeat_interval_ms; /* 1 to 1000, not above the stale threshold; less often when idle */
     enum ESHMWaitStrategy wait_strategy;
     uint32_t mode;  /* the permissions of a segment that this endpoint creates, such as 0660 */
     bool any_owner; /* accept a segment that belongs to neither this user nor root */

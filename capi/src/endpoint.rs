@@ -3,12 +3,12 @@
 use std::ffi::{c_char, c_int};
 use std::time::Duration;
 
-use eshm::PeerState;
+use eshm::{MonitorPolicy, MonitorSettings, PeerState};
 
 use crate::abi::{ConfigEx, Info};
 use crate::boundary::{self, call};
 use crate::config;
-use crate::error;
+use crate::error::{self, Failure};
 use crate::handle::{ESHMHandle, Handle, limit};
 
 /// `eshm_init_ex`.
@@ -47,6 +47,40 @@ pub extern "C" fn eshm_last_error_code() -> c_int {
 #[unsafe(no_mangle)]
 pub extern "C" fn eshm_version() -> *const c_char {
     const { concat!(env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast() }
+}
+
+/// `eshm_configure_monitor`.
+///
+/// # Safety
+/// `cpus` is to `cpu_count` numbers, or NULL for none.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_configure_monitor(
+    policy: u32,
+    priority: c_int,
+    cpus: *const u32,
+    cpu_count: usize,
+) -> c_int {
+    call(|| {
+        let level = u8::try_from(priority).ok();
+        let policy = match (policy, level) {
+            (0, Some(0)) => MonitorPolicy::Normal,
+            (1, Some(level)) => MonitorPolicy::Fifo(level),
+            (2, Some(level)) => MonitorPolicy::RoundRobin(level),
+            _ => {
+                let expected =
+                    "ESHM_MONITOR_NORMAL (0) with 0, or _FIFO (1) or _ROUND_ROBIN (2) with 1 to 99";
+                let text = format!("policy is {policy} with a priority of {priority}, expected {expected}");
+                return Err(Failure::invalid(text));
+            }
+        };
+        // SAFETY: as promised. No number is longer than the memory that it lies in.
+        let bytes = unsafe { boundary::bytes(cpus.cast(), cpu_count.saturating_mul(4), "cpus") }?;
+        let cpus =
+            bytes.chunks_exact(4).map(|one| u32::from_ne_bytes([one[0], one[1], one[2], one[3]])).collect();
+        eshm::configure_monitor(MonitorSettings { policy, cpus }).map_err(|error| {
+            Failure::invalid(format!("the background thread cannot be scheduled so: {error}"))
+        })
+    })
 }
 
 /// `eshm_wait_for_peer`.

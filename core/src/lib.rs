@@ -85,6 +85,8 @@ mod receiver;
 #[cfg(not(loom))]
 mod region;
 mod role;
+#[cfg(not(loom))]
+mod schedule;
 mod seat;
 #[cfg(not(loom))]
 mod segments;
@@ -114,6 +116,7 @@ pub use {
     heartbeat::PeerState,
     observer::{DirectionView, Observer, SeatView, View},
     receiver::{Message, Receiver},
+    schedule::{MonitorPolicy, MonitorSettings, configure_monitor},
     segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
     sender::{Loan, Sender},
     stats::Stats,

@@ -1,15 +1,20 @@
 //! One background thread per process: it keeps the heartbeats of all its endpoints and watches their peers.
 
+use std::io;
+use std::os::unix::thread::JoinHandleExt;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
+use libc::pthread_t;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::link::Link;
 use crate::notice::Notices;
 use crate::process;
+use crate::schedule::MonitorSettings;
 
-static MONITOR: Mutex<Monitor> = Mutex::new(Monitor { links: Vec::new(), arrivals: 0, running: false });
+static MONITOR: Mutex<Monitor> =
+    Mutex::new(Monitor { links: Vec::new(), arrivals: 0, thread: None, settings: MonitorSettings::DEFAULT });
 static ARRIVAL: Condvar = Condvar::new();
 /// Held by the thread while it looks after the links, so that a fork does not happen then: the child would inherit
 /// their locks, and nobody to release them.
@@ -19,10 +24,25 @@ struct Monitor {
     links: Vec<Weak<Link>>,
     /// How many links have come, ever: tells the thread that one came while it was not looking.
     arrivals: u64,
-    running: bool,
+    /// The thread, once it is running. It never ends in the process that started it.
+    thread: Option<pthread_t>,
+    settings: MonitorSettings,
 }
 
 impl Monitor {
+    /// Starts the thread, unless it is running.
+    fn start(&mut self) -> io::Result<pthread_t> {
+        if let Some(thread) = self.thread {
+            return Ok(thread);
+        }
+        let thread = spawn()?;
+        self.thread = Some(thread);
+        // From here, not by the thread itself, which may never run where it is. A sandbox may forbid it, and so may the
+        // privileges that a forked child gave up: an ordinary thread is better than none.
+        let _ = self.settings.apply(thread);
+        Ok(thread)
+    }
+
     fn add(&mut self, link: &Arc<Link>) {
         self.links.push(Arc::downgrade(link));
         self.arrivals += 1;
@@ -38,13 +58,25 @@ fn monitor() -> MutexGuard<'static, Monitor> {
 ///
 /// # Errors
 /// If the thread is not running yet and cannot be started.
-pub(crate) fn watch(link: &Arc<Link>) -> std::io::Result<()> {
+pub(crate) fn watch(link: &Arc<Link>) -> io::Result<()> {
     let mut monitor = monitor();
-    if !monitor.running {
-        spawn()?;
-        monitor.running = true;
-    }
+    monitor.start()?;
     monitor.add(link);
+    Ok(())
+}
+
+/// Schedules the thread as `settings` say, now and in the future. They were checked.
+///
+/// # Errors
+/// If the thread cannot be started, or not be scheduled so.
+pub(crate) fn configure(settings: MonitorSettings) -> io::Result<()> {
+    process::install_hooks();
+    let mut monitor = monitor();
+    let thread = monitor.start()?;
+    settings.apply(thread).inspect_err(|_| {
+        let _ = monitor.settings.apply(thread);
+    })?;
+    monitor.settings = settings;
     Ok(())
 }
 
@@ -89,19 +121,19 @@ pub(crate) fn hold() -> Held {
 impl Held {
     /// In the child: the thread is not there, and the links are the parent's.
     pub(crate) fn forget_all(mut self) {
-        self.0.running = false;
+        self.0.thread = None;
         // Leaked, not dropped: other threads of the parent may have been using the allocator's locks.
         std::mem::forget(std::mem::take(&mut self.0.links));
     }
 }
 
 /// Starts the thread with all signals blocked: they are the application's, on its own threads.
-fn spawn() -> std::io::Result<()> {
+fn spawn() -> io::Result<pthread_t> {
     let mut before = SigSet::empty();
     nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
     let thread = std::thread::Builder::new().name("eshm-monitor".to_owned()).spawn(run);
     nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    thread.map(drop)
+    Ok(thread?.as_pthread_t())
 }
 
 /// A panic over one link must not end the heartbeats of the others. It does end this one's: its peer will see it.

@@ -81,7 +81,7 @@ fn lock_fds() -> MutexGuard<'static, Vec<RawFd>> {
     LOCK_FDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-fn install_hooks() {
+pub(crate) fn install_hooks() {
     HOOKS.call_once(|| {
         // SAFETY: the handlers are functions of this library, which is never unloaded while a thread of it
         // runs, and the monitor's thread always does.

@@ -17,6 +17,7 @@ mod message;
 mod observer;
 mod raw;
 mod ready;
+mod schedule;
 mod text;
 
 // `gil_used`: a free-threaded Python switches its lock on for this module. That one thread at a time runs these modules'
@@ -31,6 +32,7 @@ mod _eshm {
     use crate::domain::Domain;
     use crate::endpoint::Endpoint;
     use crate::observer::Observer;
+    use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
     use crate::{batch, calls, half, lease, message, raw, ready};
 
@@ -46,6 +48,7 @@ mod _eshm {
         module.add_class::<Domain>()?;
         module.add_class::<Endpoint>()?;
         module.add_class::<Observer>()?;
+        module.add_function(wrap_pyfunction!(configure_monitor, module)?)?;
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;
         module.add_function(wrap_pyfunction!(decode_text, module)?)?;
         module.add("Message", message::make_class(py)?)?;

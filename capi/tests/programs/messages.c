@@ -509,6 +509,18 @@ static void version(void) {
     CHECK(major >= 2);
 }
 
+/* What was set cannot be asked for here: that the thread obeys, the tests of the core show. */
+static void monitor(void) {
+    const uint32_t first = 0, none = 1024;
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 0, &first, 1), ESHM_SUCCESS);
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 0, NULL, 0), ESHM_SUCCESS);
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 1, NULL, 0), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_FIFO, 100, NULL, 0), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 0, NULL, 1), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 0, &none, 1), ESHM_ERROR_INVALID_PARAM);
+    CHECK(strstr(eshm_last_error(), "processor 1024") != NULL);
+}
+
 int main(void) {
     static const Case cases[] = {
         {"messages arrive in order, none lost, in both directions", send_and_recv},
@@ -531,6 +543,7 @@ int main(void) {
         {"what a killed borrower had not released is received again", killed_borrower},
         {"a message is text, or is not", text},
         {"the version", version},
+        {"the background thread can be scheduled", monitor},
     };
     return RUN_CASES("messages", cases);
 }

@@ -135,6 +135,11 @@ impl Child {
         self.lines.recv_timeout(WATCHDOG).expect("the child should have said something")
     }
 
+    /// The next line, if the child has said one.
+    pub fn try_line(&self) -> Option<String> {
+        self.lines.try_recv().ok()
+    }
+
     #[track_caller]
     pub fn expect(&self, line: &str) {
         assert_eq!(self.line(), line);

@@ -32,7 +32,17 @@ from eshm._errors import (
     TimeoutError,  # noqa: A004 - used as eshm.TimeoutError
     TooLargeError,
 )
-from eshm._eshm import Borrowed, Domain, Endpoint, Loan, Message, Observer, decode_text, encode_text
+from eshm._eshm import (
+    Borrowed,
+    Domain,
+    Endpoint,
+    Loan,
+    Message,
+    Observer,
+    configure_monitor,
+    decode_text,
+    encode_text,
+)
 from eshm._types import DirectionView, Disconnect, PeerState, Role, SeatView, Stats, View, Wait
 
 if TYPE_CHECKING:
@@ -76,6 +86,7 @@ __all__ = [
     "TooLargeError",
     "View",
     "Wait",
+    "configure_monitor",
     "decode_text",
     "encode_text",
 ]

@@ -1,5 +1,5 @@
 import os
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from types import TracebackType
 from typing import Any, Literal, Protocol, Self, TypeAlias, final
 
@@ -7,7 +7,17 @@ from typing_extensions import Buffer
 
 from eshm._types import Disconnect, PeerState, Role, Stats, View, Wait
 
-__all__ = ["Borrowed", "Domain", "Endpoint", "Loan", "Message", "Observer", "decode_text", "encode_text"]
+__all__ = [
+    "Borrowed",
+    "Domain",
+    "Endpoint",
+    "Loan",
+    "Message",
+    "Observer",
+    "configure_monitor",
+    "decode_text",
+    "encode_text",
+]
 
 # A NumPy array, which is known to be a Buffer only from Python 3.12 on.
 class _Array(Protocol):
@@ -153,5 +163,10 @@ class Message(bytes):
     def generation(self) -> int: ...
     def text(self) -> str: ...
 
+def configure_monitor(
+    policy: Literal["normal", "fifo", "round_robin"] = "normal",
+    priority: int = 0,
+    cpus: Sequence[int] | None = None,
+) -> None: ...
 def encode_text(text: str) -> bytes: ...
 def decode_text(data: _Buffer) -> str: ...

@@ -1,0 +1,35 @@
+//! How the background thread is scheduled.
+
+use eshm::{MonitorPolicy, MonitorSettings};
+use pyo3::exceptions::PyValueError;
+use pyo3::prelude::*;
+
+/// Set how the background thread of this process is scheduled, which keeps the heartbeats of all its endpoints.
+///
+/// policy: "normal", "fifo" or "round_robin".
+/// priority: 1 to 99 with "fifo" and "round_robin", 0 with "normal".
+/// cpus: the processors that it may run on, each less than 1024. None, the default: all that this process may use, but
+///     for those of the calling thread if that is a real-time one.
+///
+/// It may be called at any time, also before the first endpoint is opened, and holds until it is called again, also in
+/// forked children. Raises ValueError for what is out of range, and OSError, such as PermissionError, for what the
+/// system refuses.
+#[pyfunction]
+#[pyo3(signature = (policy = "normal", priority = 0, cpus = None))]
+pub fn configure_monitor(policy: &str, priority: u8, cpus: Option<Vec<u32>>) -> PyResult<()> {
+    let policy = match (policy, priority) {
+        ("normal", 0) => MonitorPolicy::Normal,
+        ("fifo", priority) => MonitorPolicy::Fifo(priority),
+        ("round_robin", priority) => MonitorPolicy::RoundRobin(priority),
+        _ => {
+            let expected = "'normal' with 0, or 'fifo' or 'round_robin' with 1 to 99";
+            let text = format!("policy is {policy:?} with a priority of {priority}; expected {expected}");
+            return Err(PyValueError::new_err(text));
+        }
+    };
+    let settings = MonitorSettings { policy, cpus: cpus.unwrap_or_default() };
+    eshm::configure_monitor(settings).map_err(|error| match error.raw_os_error() {
+        None => PyValueError::new_err(error.to_string()),
+        Some(_) => error.into(),
+    })
+}
