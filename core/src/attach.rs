@@ -160,13 +160,7 @@ impl Start<'_> {
             return Ok(None);
         }
         if let Some(old) = old {
-            old.unlink(self.name).map_err(|error| {
-                region::create_error(
-                    self.name,
-                    "removing the segment that it replaces",
-                    region::errno(&error),
-                )
-            })?;
+            old.unlink(self.name).map_err(|error| region::replace_error(self.name, region::errno(&error)))?;
             crash_point!("create.unlinked");
         }
         let published = attachment.publish(self.name, unpublished)?;

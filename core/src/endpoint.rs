@@ -196,11 +196,14 @@ impl Endpoint {
     /// them; so can the slave's next master, as long as that slave stays open. With nobody there they are lost.
     ///
     /// # Errors
-    /// [`Error::Forked`]: the endpoint is the parent's, and stays open there.
+    /// [`Error::Forked`]: the endpoint is the parent's, and stays open there. [`Error::Remove`]: it is closed, but the
+    /// segment's name stays, such as in a sticky directory, where only the owner of the file can remove it;
+    /// [`Inspector::unreceived`] still says how many messages were not received.
     pub fn close(self) -> Result<u64> {
         let link = Arc::clone(&self.sender.side.link);
         link.check()?;
         drop(self);
+        link.check_removed()?;
         Ok(link.unreceived())
     }
 }
@@ -228,6 +231,14 @@ impl Inspector {
     /// ```
     pub fn stop(&self) {
         self.0.stop();
+    }
+
+    /// Checks, after the close, that the segment's name was removed, if it was to be.
+    ///
+    /// # Errors
+    /// [`Error::Remove`].
+    pub fn check_removed(&self) -> Result<()> {
+        self.0.check_removed()
     }
 }
 

@@ -102,6 +102,20 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
+    /// The endpoint is closed, and the segment's name could not be removed. Code −5.
+    #[error(
+        "segment '{segment}': the endpoint is closed, but {path} could not be removed ({source}); {hint}"
+    )]
+    Remove {
+        /// The segment's name.
+        segment: String,
+        /// The segment's file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: String,
+    },
     /// The directory of a domain could not be read. Code −3.
     #[error(
         "domain: cannot read the directory {path} ({source}); make it, or choose one that this user may read"
@@ -247,6 +261,7 @@ impl Error {
             | Error::InvalidConfig { .. }
             | Error::InvalidText { .. } => -1,
             Error::Create { .. } => -2,
+            Error::Remove { .. } => -5,
             Error::NotFound { .. }
             | Error::Attach { .. }
             | Error::Foreign { .. }

@@ -58,6 +58,8 @@ mod heartbeat;
 mod inspect;
 pub mod layout;
 #[cfg(not(loom))]
+mod limits;
+#[cfg(not(loom))]
 mod link;
 mod mailbox;
 mod mapped;

@@ -19,8 +19,9 @@ use crate::name::SegmentName;
 use crate::notice::{Notice, Notices};
 use crate::outlet::Outlet;
 use crate::process;
+use crate::region;
 use crate::stats::Counters;
-use crate::sync::{self, AtomicBool, AtomicU32, AtomicU64, Ordering, futex_wake};
+use crate::sync::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering, futex_wake};
 use crate::wait::Fences;
 
 pub(crate) use moving::Reading;
@@ -67,6 +68,8 @@ pub(crate) struct Link {
     carry: Mutex<Carry>,
     /// What was not received when the endpoint closed.
     unreceived_at_close: AtomicU64,
+    /// Why the name could not be removed then, as the system's error number; 0: it could, or was not to be.
+    not_removed: AtomicI32,
 }
 
 /// Where both halves of an endpoint begin.
@@ -145,7 +148,7 @@ impl Link {
                     path: link.name.shown_path(),
                     action: "starting the heartbeat thread",
                     source,
-                    hint: "raise the limit on threads (ulimit -u), or open it with `background(false)`"
+                    hint: "raise the limit on threads (ulimit -u) or on address space (ulimit -v), or open it with `background(false)`"
                         .to_owned(),
                 }
             })?;
@@ -182,6 +185,7 @@ impl Link {
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
             carry: Mutex::default(),
             unreceived_at_close: AtomicU64::new(0),
+            not_removed: AtomicI32::new(0),
             name,
             config,
         }
@@ -569,7 +573,22 @@ impl Link {
         let unreceived = self.unreceived();
         tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
         if let Err(error) = unlinked {
+            let error = region::errno(&error);
+            // Relaxed: it is asked for by whoever has waited for this close.
+            self.not_removed.store(error as i32, Ordering::Relaxed);
+            let error = region::remove_error(&self.name, error);
             tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
+        }
+    }
+
+    /// Whether the name of the segment was removed at the close, if it was to be.
+    ///
+    /// # Errors
+    /// [`Error::Remove`].
+    pub(crate) fn check_removed(&self) -> Result<()> {
+        match self.not_removed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            error => Err(region::remove_error(&self.name, nix::Error::from_raw(error))),
         }
     }
 

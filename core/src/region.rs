@@ -31,7 +31,9 @@ use crate::name::SegmentName;
 use crate::process::SegmentFile;
 
 pub(crate) use entry::Entry;
-pub(crate) use failure::{attach_error, create_error, errno, user_name, why_not_removed};
+pub(crate) use failure::{
+    attach_error, create_error, errno, remove_error, replace_error, user_name, why_not_removed,
+};
 pub(crate) use making::Unpublished;
 
 /// A mapped segment.
@@ -90,9 +92,9 @@ impl Region {
         if len as u64 > limit {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
         }
-        making::reserve(&file, len).map_err(failed("reserving its memory"))?;
+        making::reserve(name, &file, len).map_err(|error| error.create_error(name))?;
         let map = MmapOptions::new().len(len).map_raw(&*file);
-        let map = map.map_err(|error| create_error(name, "mapping it", errno(&error)))?;
+        let map = map.map_err(|error| failure::mapping_error(name, len, true, errno(&error)))?;
         Ok((Region { map, file }, unpublished))
     }
 
@@ -171,7 +173,8 @@ impl Region {
         } else {
             options.map_raw(&*file)
         };
-        let map = map.map_err(|error| failed("mapping it")(errno(&error)))?;
+        let map =
+            map.map_err(|error| failure::mapping_error(name, meta.len() as usize, false, errno(&error)))?;
         Ok(Opened::Mapped(Region { map, file }))
     }
 
@@ -223,8 +226,7 @@ impl Region {
     /// # Errors
     /// [`Error::Attach`].
     pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
-        making::reserve(&self.file, self.map.len())
-            .map_err(|error| attach_error(name, "reserving its memory", error))
+        making::reserve(name, &self.file, self.map.len()).map_err(|error| error.attach_error(name))
     }
 
     /// Gives the file exactly these permissions, and this group, those that are given, if they differ.

@@ -33,9 +33,10 @@ fn kind(error: &Error) -> usize {
         Error::Displaced { .. } => 17,
         Error::InvalidDomain { .. } => 18,
         Error::Directory { .. } => 19,
+        Error::Remove { .. } => 20,
     }
 }
-const KINDS: usize = 20;
+const KINDS: usize = 21;
 
 fn path() -> String {
     "/dev/shm/eshm_robot".to_owned()
@@ -113,6 +114,12 @@ fn of_messages() -> Vec<Error> {
         },
         Error::Forked { segment: segment() },
         Error::Closed { segment: segment() },
+        Error::Remove {
+            segment: segment(),
+            path: path(),
+            source: io::Error::from_raw_os_error(libc::EPERM),
+            hint: "it belongs to user 1000".to_owned(),
+        },
     ]
 }
 

@@ -7,16 +7,80 @@ use std::path::Path;
 use nix::unistd::{Uid, User};
 
 use crate::error::Error;
+use crate::limits::{self, Shortage};
 use crate::name::SegmentName;
 
 pub(crate) fn attach_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
-    let (segment, path, hint) = (name.as_str().to_owned(), name.shown_path(), hint(name, error));
+    attach_error_with(name, action, error, hint(name, error))
+}
+
+fn attach_error_with(name: &SegmentName, action: &'static str, error: nix::Error, hint: String) -> Error {
+    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
     Error::Attach { segment, path, action, source: error.into(), hint }
 }
 
 pub(crate) fn create_error(name: &SegmentName, action: &'static str, error: nix::Error) -> Error {
-    let (segment, path, hint) = (name.as_str().to_owned(), name.shown_path(), hint(name, error));
+    create_error_with(name, action, error, hint(name, error))
+}
+
+fn create_error_with(name: &SegmentName, action: &'static str, error: nix::Error, hint: String) -> Error {
+    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
     Error::Create { segment, path, action, source: error.into(), hint }
+}
+
+/// Why memory could not be reserved: the system's error, or too little of something.
+pub(super) enum Unreserved {
+    Short(Shortage),
+    Failed(nix::Error),
+}
+
+impl Unreserved {
+    const ACTION: &str = "reserving its memory";
+
+    pub(super) fn create_error(self, name: &SegmentName) -> Error {
+        let (error, hint) = self.explain(name);
+        create_error_with(name, Self::ACTION, error, hint)
+    }
+
+    pub(super) fn attach_error(self, name: &SegmentName) -> Error {
+        let (error, hint) = self.explain(name);
+        attach_error_with(name, Self::ACTION, error, hint)
+    }
+
+    fn explain(self, name: &SegmentName) -> (nix::Error, String) {
+        match self {
+            Unreserved::Short(shortage) => (nix::Error::ENOSPC, shortage.to_string()),
+            Unreserved::Failed(error) => (error, hint(name, error)),
+        }
+    }
+}
+
+/// A file of `len` bytes could not be mapped, of a new segment or of one that was there.
+pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error: nix::Error) -> Error {
+    let limit = (error == nix::Error::ENOMEM).then(|| limits::address_space(len)).flatten();
+    let hint = match error {
+        nix::Error::ENOMEM => limit.unwrap_or_else(|| {
+            format!(
+                "there is no room of {len} bytes in the address space of this process: choose a smaller size"
+            )
+        }),
+        error => hint(name, error),
+    };
+    let with = if is_new { create_error_with } else { attach_error_with };
+    with(name, "mapping it", error, hint)
+}
+
+/// The name of a segment that was left could not be removed.
+pub(crate) fn remove_error(name: &SegmentName, error: nix::Error) -> Error {
+    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
+    let hint = sticky(&name.path()).unwrap_or_else(|| hint(name, error));
+    Error::Remove { segment, path, source: error.into(), hint }
+}
+
+/// A segment that is to be replaced could not be removed.
+pub(crate) fn replace_error(name: &SegmentName, error: nix::Error) -> Error {
+    let hint = sticky(&name.path()).unwrap_or_else(|| hint(name, error));
+    create_error_with(name, "removing the segment that it replaces", error, hint)
 }
 
 /// The file system knows neither files without a name nor a second name for a file.
@@ -47,11 +111,18 @@ fn hint(name: &SegmentName, error: nix::Error) -> String {
             "{shown} is full: remove segments that nobody uses, choose a smaller data size, or mount it larger \
              (containers: --shm-size)"
         ),
-        Error::EACCES | Error::EPERM => {
-            "it belongs to another user, or to a group that this one is not in, or its permissions do not let this one \
-             in: open it as its owner, or have the master create it with a wider `mode` or another `group`"
-                .to_owned()
-        }
+        Error::EACCES | Error::EPERM => match std::fs::symlink_metadata(name.path()) {
+            Ok(meta) => format!(
+                "it belongs to {} and group {}, with mode {:04o}: open it as its owner, or have the master create it with \
+                 a wider `mode` or another `group`",
+                shown_user(meta.uid()),
+                meta.gid(),
+                meta.mode() & 0o7777
+            ),
+            Err(_) => {
+                format!("this user may not do so in {shown}: choose another directory, or another name")
+            }
+        },
         Error::EFBIG => {
             "the file size limit of this process (ulimit -f) is smaller than the segment: raise it".to_owned()
         }

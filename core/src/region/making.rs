@@ -6,6 +6,7 @@
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
 use std::os::fd::AsRawFd;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
 use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
@@ -13,9 +14,11 @@ use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 
-use super::{create_error, failure, leads_to, lock};
+use super::failure::{self, Unreserved};
+use super::{create_error, leads_to, lock};
 use crate::config::Role;
 use crate::error::Result;
+use crate::limits;
 use crate::name::{SegmentName, TEMPORARY};
 use crate::process::SegmentFile;
 
@@ -153,10 +156,17 @@ const PIECE: usize = 16 << 20;
 ///
 /// tmpfs undoes a reservation that a signal interrupts. A profiler's timer would have it start again for ever, so it is
 /// done in pieces, with signals blocked during each.
-pub(super) fn reserve(file: &File, len: usize) -> nix::Result<()> {
+///
+/// # Errors
+/// Also when there is too little memory, which would end the process.
+pub(super) fn reserve(name: &SegmentName, file: &File, len: usize) -> Result<(), Unreserved> {
+    let there = file.metadata().map_or(0, |meta| meta.blocks().saturating_mul(512));
+    limits::check_memory(name.domain().directory(), (len as u64).saturating_sub(there))
+        .map_err(Unreserved::Short)?;
     for start in (0..len).step_by(PIECE) {
         let piece = PIECE.min(len - start);
-        with_signals_blocked(|| nix::fcntl::posix_fallocate(file, start as i64, piece as i64))?;
+        with_signals_blocked(|| nix::fcntl::posix_fallocate(file, start as i64, piece as i64))
+            .map_err(Unreserved::Failed)?;
     }
     Ok(())
 }

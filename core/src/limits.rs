@@ -1,0 +1,281 @@
+//! How much memory there is for a segment: asked before it is reserved.
+//!
+//! The kernel answers a process that goes beyond its cgroup, or beyond the machine's memory, with SIGKILL. What cannot be
+//! found out, such as without /proc, limits nothing.
+
+use std::fs;
+use std::path::{Component, Path, PathBuf};
+
+use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
+use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
+
+/// Where the kernel tells of itself.
+struct Sources {
+    proc: PathBuf,
+    cgroups: PathBuf,
+}
+
+/// Too little of something.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Shortage {
+    /// What is too small, and how to make it larger.
+    what: String,
+    advice: &'static str,
+    /// In bytes.
+    left: u64,
+    needed: u64,
+}
+
+impl std::fmt::Display for Shortage {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let Shortage { what, advice, left, needed } = self;
+        write!(f, "{what}: the segment takes {needed} bytes, and {left} are left; {advice}")
+    }
+}
+
+/// Checks that `needed` bytes more can be used for files in this directory.
+///
+/// # Errors
+/// The first thing that has too little.
+pub(crate) fn check_memory(directory: &Path, needed: u64) -> Result<(), Shortage> {
+    let Ok(system) = statfs(directory) else { return Ok(()) };
+    let left = system.blocks_available().saturating_mul(system.block_size() as u64);
+    // A tmpfs of any size has 0 blocks.
+    if system.blocks() > 0 && left < needed {
+        return Err(Shortage {
+            what: format!("{} is full", directory.display()),
+            advice: "remove segments that nobody uses, choose a smaller size, or mount it larger (containers: --shm-size)",
+            left,
+            needed,
+        });
+    }
+    if !is_memory(system.filesystem_type()) {
+        return Ok(());
+    }
+    let sources = Sources { proc: "/proc".into(), cgroups: "/sys/fs/cgroup".into() };
+    sources.check(needed)
+}
+
+fn is_memory(kind: FsType) -> bool {
+    // Its type differs between C libraries.
+    const RAMFS_MAGIC: FsType = FsType(0x8584_58f6_u32 as _);
+    kind == TMPFS_MAGIC || kind == RAMFS_MAGIC
+}
+
+impl Sources {
+    fn check(&self, needed: u64) -> Result<(), Shortage> {
+        let meminfo = fs::read_to_string(self.proc.join("meminfo")).unwrap_or_default();
+        let swap = field(&meminfo, "SwapFree:").unwrap_or(0).saturating_mul(1024);
+        if let Some(left) = field(&meminfo, "MemAvailable:") {
+            let left = left.saturating_mul(1024).saturating_add(swap);
+            if left < needed {
+                let what = "the machine's memory is used up (MemAvailable and SwapFree)".to_owned();
+                return Err(Shortage {
+                    what,
+                    advice: "end what is not needed, or choose a smaller size",
+                    left,
+                    needed,
+                });
+            }
+        }
+        let groups = fs::read_to_string(self.proc.join("self/cgroup")).unwrap_or_default();
+        groups.lines().try_for_each(|line| self.check_group(line, needed, swap))
+    }
+
+    /// Checks a line of /proc/self/cgroup: that cgroup, and all above it.
+    fn check_group(&self, line: &str, needed: u64, swap: u64) -> Result<(), Shortage> {
+        let mut parts = line.splitn(3, ':');
+        let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
+            return Ok(());
+        };
+        let version: &Version = match controllers {
+            "" => &V2,
+            list if list.split(',').any(|one| one == "memory") => &V1,
+            _ => return Ok(()),
+        };
+        let root = self.cgroups.join(version.folder);
+        // The path may be one that this mount does not show: then only the root is there.
+        let parts = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
+        let folder: PathBuf =
+            [root.clone()].into_iter().chain(parts.map(|part| part.as_os_str().into())).collect();
+        for folder in folder.ancestors().take_while(|folder| folder.starts_with(&root)) {
+            let Some(left) = version.left(folder, swap) else { continue };
+            if left < needed {
+                return Err(Shortage {
+                    what: format!(
+                        "the memory limit of the cgroup is reached ({})",
+                        folder.join(version.limit).display()
+                    ),
+                    advice: "raise it (containers: --memory), or choose a smaller size",
+                    left,
+                    needed,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The files of one version of cgroups.
+struct Version {
+    /// Below the mount point of all.
+    folder: &'static str,
+    limit: &'static str,
+    usage: &'static str,
+    /// In `memory.stat`: what is given back when memory is short.
+    reclaimable: [&'static str; 2],
+    /// The limit on swap and its use; `None`: only the machine's.
+    swap: Option<[&'static str; 2]>,
+}
+
+const V1: Version = Version {
+    folder: "memory",
+    limit: "memory.limit_in_bytes",
+    usage: "memory.usage_in_bytes",
+    reclaimable: ["total_inactive_file", "total_active_file"],
+    swap: None,
+};
+const V2: Version = Version {
+    folder: "",
+    limit: "memory.max",
+    usage: "memory.current",
+    reclaimable: ["inactive_file", "active_file"],
+    swap: Some(["memory.swap.max", "memory.swap.current"]),
+};
+
+impl Version {
+    /// How many bytes more this cgroup can use, if it has a limit.
+    fn left(&self, folder: &Path, swap: u64) -> Option<u64> {
+        let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+        // "max" is no number.
+        let limit = number(self.limit)?;
+        let used = number(self.usage)?;
+        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
+        let reclaimable: u64 = self.reclaimable.iter().filter_map(|name| field(&stat, name)).sum();
+        let swap = match self.swap {
+            Some([limit, used]) => match number(limit) {
+                Some(limit) => swap.min(limit.saturating_sub(number(used).unwrap_or(0))),
+                None => swap,
+            },
+            None => swap,
+        };
+        Some(limit.saturating_sub(used).saturating_add(reclaimable).saturating_add(swap))
+    }
+}
+
+/// The number behind a word at the start of a line.
+fn field(text: &str, name: &str) -> Option<u64> {
+    let mut words = text
+        .lines()
+        .map(str::split_whitespace)
+        .find_map(|mut words| (words.next()? == name).then_some(words))?;
+    words.next()?.parse().ok()
+}
+
+/// Why a mapping of `len` bytes fails although there is memory: the limit on this process's address space, if it has one.
+pub(crate) fn address_space(len: usize) -> Option<String> {
+    let (limit, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
+    if limit == RLIM_INFINITY {
+        return None;
+    }
+    let used = fs::read_to_string("/proc/self/status").ok().and_then(|status| field(&status, "VmSize:"));
+    let used =
+        used.map_or_else(String::new, |kib| format!(", of which {} are used", kib.saturating_mul(1024)));
+    Some(format!(
+        "the address space limit of this process (RLIMIT_AS, ulimit -v) is {limit} bytes{used}, and the segment takes \
+         {len}: raise it"
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MIB: u64 = 1 << 20;
+
+    /// A machine with 1000 MiB and these files.
+    fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
+        let folder = tempfile::tempdir().unwrap();
+        let sources = Sources { proc: folder.path().join("proc"), cgroups: folder.path().join("cgroup") };
+        let meminfo = ("proc/meminfo", "MemTotal:  2048000 kB\nMemAvailable:  1024000 kB\nSwapFree:  0 kB\n");
+        for (name, content) in [meminfo].iter().chain(files) {
+            let path = folder.path().join(name);
+            fs::create_dir_all(path.parent().unwrap()).unwrap();
+            fs::write(path, content).unwrap();
+        }
+        (folder, sources)
+    }
+
+    #[track_caller]
+    fn assert_left(sources: &Sources, left: u64, what: &str) {
+        assert_eq!(sources.check(left), Ok(()));
+        let shortage = sources.check(left + 1).unwrap_err();
+        assert_eq!((shortage.left, shortage.needed), (left, left + 1));
+        let text = shortage.to_string();
+        assert!(
+            text.contains(what) && text.contains(&format!("takes {} bytes, and {left} are left", left + 1)),
+            "{text}"
+        );
+    }
+
+    #[test]
+    fn the_machine_has_what_is_available_and_swap() {
+        let (_folder, sources) = machine(&[]);
+        assert_left(&sources, 1000 * MIB, "the machine's memory");
+        let (_folder, sources) = machine(&[("proc/meminfo", "MemAvailable: 1024 kB\nSwapFree: 1024 kB\n")]);
+        assert_left(&sources, 2 * MIB, "the machine's memory");
+    }
+
+    #[test]
+    fn the_least_cgroup_counts_up_to_the_root() {
+        let (_folder, sources) = machine(&[
+            ("proc/self/cgroup", "0::/outer/inner\n"),
+            ("cgroup/outer/inner/memory.max", "max\n"),
+            ("cgroup/outer/inner/memory.current", "5\n"),
+            ("cgroup/outer/memory.max", "104857600\n"),
+            ("cgroup/outer/memory.current", "62914560\n"),
+            ("cgroup/outer/memory.stat", "anon 1\ninactive_file 1048576\nactive_file 1048576\n"),
+            ("cgroup/outer/memory.high", "1\n"),
+        ]);
+        assert_left(&sources, 42 * MIB, "outer/memory.max");
+    }
+
+    #[test]
+    fn swap_of_a_cgroup_counts_as_far_as_there_is_some() {
+        let files = |most: &'static str| {
+            machine(&[
+                ("proc/meminfo", "MemAvailable: 1024000 kB\nSwapFree: 10240 kB\n"),
+                ("proc/self/cgroup", "0::/\n"),
+                ("cgroup/memory.max", "1048576\n"),
+                ("cgroup/memory.current", "2097152\n"),
+                ("cgroup/memory.swap.max", most),
+                ("cgroup/memory.swap.current", "1048576\n"),
+            ])
+        };
+        assert_left(&files("max\n").1, 10 * MIB, "cgroup/memory.max");
+        assert_left(&files("5242880\n").1, 4 * MIB, "cgroup/memory.max");
+        assert_left(&files("0\n").1, 0, "cgroup/memory.max");
+    }
+
+    #[test]
+    fn a_cgroup_of_version_1_is_found_also_where_its_path_is_not() {
+        let (_folder, sources) = machine(&[
+            ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/0123\n0::/unified\n"),
+            ("cgroup/memory/memory.limit_in_bytes", "83886080\n"),
+            ("cgroup/memory/memory.usage_in_bytes", "20971520\n"),
+            ("cgroup/memory/memory.stat", "total_inactive_file 1048576\n"),
+        ]);
+        assert_left(&sources, 61 * MIB, "memory.limit_in_bytes");
+    }
+
+    #[test]
+    fn what_cannot_be_read_limits_nothing() {
+        let sources = Sources { proc: "/nowhere".into(), cgroups: "/nowhere".into() };
+        assert_eq!(sources.check(u64::MAX), Ok(()));
+        for line in ["", "nonsense", "0::", "1:memory:", "0::/../../..", "9:memory:relative"] {
+            let (_folder, sources) = machine(&[("proc/self/cgroup", line), ("cgroup/memory.max", "none")]);
+            assert_eq!(sources.check(MIB), Ok(()), "{line:?}");
+        }
+        assert_eq!(check_memory(Path::new("/nowhere"), u64::MAX), Ok(()));
+    }
+}
