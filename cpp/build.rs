@@ -1,13 +1,14 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 7] = [
+    const SOURCES: [&str; 8] = [
         "src/endpoint.cc",
         "src/error.cc",
         "src/inspector.cc",
         "src/loan.cc",
         "src/message.cc",
         "src/observer.cc",
+        "src/segments.cc",
         "src/text.cc",
     ];
 

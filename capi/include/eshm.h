@@ -166,7 +166,11 @@ ESHM_API ESHMHandle* eshm_init_sized(const ESHMConfig* config, size_t data_size)
 #define eshm_init(config) eshm_init_sized((config), (ESHM_MAX_DATA_SIZE))
 #endif
 
-/* Closes the endpoint: what it wrote can still be read. The handle is invalid from here on. */
+/*
+ * Closes the endpoint: what it wrote can still be read. The handle is invalid from here on, also when the
+ * result is ESHM_ERROR_SHM_DELETE: the segment's name could not be removed, such as that of another user's
+ * file in a directory with the sticky bit.
+ */
 ESHM_API int eshm_destroy(ESHMHandle* handle);
 
 /*

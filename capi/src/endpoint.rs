@@ -158,10 +158,10 @@ pub unsafe extern "C" fn eshm_unreceived(handle: *mut ESHMHandle, count: *mut u6
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_close(handle: *mut ESHMHandle, unreceived: *mut u64) -> c_int {
     call(|| {
-        let count = Handle::destroy(handle)?;
+        let destroyed = Handle::destroy(handle)?;
         // SAFETY: as promised.
-        unsafe { boundary::put(unreceived, count) };
-        Ok(())
+        unsafe { boundary::put(unreceived, destroyed.unreceived) };
+        Ok(destroyed.removed?)
     })
 }
 

@@ -80,6 +80,14 @@ pub(crate) enum Held {
 // SAFETY: the pointer is to memory that belongs to the receiver beside it, and goes where that goes.
 unsafe impl Send for Held {}
 
+/// What became of an endpoint that was closed.
+pub(crate) struct Destroyed {
+    /// How many of its messages were not received.
+    pub(crate) unreceived: u64,
+    /// Whether the segment's name was removed, if it was to be.
+    pub(crate) removed: eshm::Result<()>,
+}
+
 impl Handle {
     /// Puts an endpoint into the registry.
     pub(crate) fn register(endpoint: Endpoint) -> Result<*mut ESHMHandle> {
@@ -103,21 +111,21 @@ impl Handle {
         REGISTRY.get(handle.addr() ^ MASK).ok_or_else(|| unknown(handle))
     }
 
-    /// Takes an endpoint out of the registry and closes it; calls that wait in other threads end. Returns how many of
-    /// its messages were not received.
-    pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<u64> {
+    /// Takes an endpoint out of the registry and closes it; calls that wait in other threads end.
+    pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<Destroyed> {
         let found = Handle::find(handle)?;
         // Whoever is inside a call keeps the place until it returns.
         REGISTRY.remove(handle.addr() ^ MASK);
         if found.check_process().is_err() {
             // In a forked child a lock may be held by a thread that is not there: nothing is left to be done,
             // the endpoint is the parent's.
-            return Ok(0);
+            return Ok(Destroyed { unreceived: 0, removed: Ok(()) });
         }
         // Of two threads that destroy the same one, one gets it.
         found.sender.lock().take().ok_or_else(Failure::no_handle)?;
         found.receiver.lock().take();
-        Ok(found.inspector.unreceived())
+        let removed = found.inspector.check_removed();
+        Ok(Destroyed { unreceived: found.inspector.unreceived(), removed })
     }
 
     /// Refuses a forked child, whose parent the endpoint belongs to.

@@ -57,7 +57,7 @@ fn nothing(_: c_int) -> *mut ESHMHandle {
 /// `eshm_destroy`. Any pointer is safe here, as for every `handle` below.
 #[unsafe(no_mangle)]
 pub extern "C" fn eshm_destroy(handle: *mut ESHMHandle) -> c_int {
-    call(|| Handle::destroy(handle).map(drop))
+    call(|| Ok(Handle::destroy(handle)?.removed?))
 }
 
 /// `eshm_write`.

@@ -11,6 +11,7 @@
 #include "eshm/error.hpp"
 #include "eshm/message.hpp"
 #include "eshm/options.hpp"
+#include "eshm/segments.hpp"
 #include "rust/cxx.h"
 
 namespace eshm::detail {

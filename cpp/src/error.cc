@@ -15,6 +15,8 @@ std::string describe(Errc code) {
         return "the segment could not be made";
     case Errc::attach:
         return "there is no segment of that name that can be used";
+    case Errc::remove:
+        return "the segment's name could not be removed";
     case Errc::no_data:
         return "nothing new to read or receive";
     case Errc::timeout:
@@ -83,6 +85,8 @@ std::string_view to_string(Errc code) noexcept {
         return "create";
     case Errc::attach:
         return "attach";
+    case Errc::remove:
+        return "remove";
     case Errc::no_data:
         return "no_data";
     case Errc::timeout:

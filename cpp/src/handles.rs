@@ -359,6 +359,10 @@ impl Inspector {
         told(self.inner.wait_for_peer(Wait::from(wait).longest()), failure)
     }
 
+    pub(crate) fn check_removed(&self, failure: &mut String) -> i32 {
+        told(self.inner.check_removed(), failure)
+    }
+
     pub(crate) fn update_heartbeat(&self, failure: &mut String) -> i32 {
         told(self.inner.update_heartbeat(), failure)
     }
@@ -376,7 +380,7 @@ pub(crate) fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> 
     told(eshm::text::decode(bytes).map(|text| *length = text.len()), failure)
 }
 
-fn told(result: Result<()>, failure: &mut String) -> i32 {
+pub(crate) fn told(result: Result<()>, failure: &mut String) -> i32 {
     match result {
         Ok(()) => OK,
         Err(error) => {

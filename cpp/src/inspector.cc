@@ -100,6 +100,10 @@ Result<void> Inspector::try_wait_for_peer(Duration wait) const noexcept {
                  [&](auto& core, auto& failure) { return core.wait_for_peer(detail::ns(wait), failure); });
 }
 
+Result<void> Inspector::try_check_removed() const noexcept {
+    return asked(core_.get(), [](auto& core, auto& failure) { return core.check_removed(failure); });
+}
+
 Result<void> Inspector::try_update_heartbeat() const noexcept {
     return asked(core_.get(), [](auto& core, auto& failure) { return core.update_heartbeat(failure); });
 }

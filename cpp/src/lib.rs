@@ -7,9 +7,11 @@
 mod convert;
 mod handles;
 mod observer;
+mod segments;
 
 use handles::{Inspector, Opening, Receiver, Sender, decode, encode, open};
 use observer::{Observer, Observing, observe};
+use segments::{remove_dead, segments};
 
 #[cxx::bridge(namespace = "eshm::detail")]
 mod ffi {
@@ -153,6 +155,38 @@ mod ffi {
         slave_to_master: SeenDirection,
     }
 
+    #[namespace = "eshm"]
+    #[repr(u8)]
+    enum SegmentKind {
+        #[cxx_name = "current"]
+        Current,
+        #[cxx_name = "legacy"]
+        Legacy,
+        #[cxx_name = "unfinished"]
+        Unfinished,
+        #[cxx_name = "foreign"]
+        Foreign,
+        #[cxx_name = "unreadable"]
+        Unreadable,
+    }
+
+    /// `eshm::Segment` of the facade, and why it was left.
+    struct Found {
+        name: String,
+        path: Vec<u8>,
+        kind: SegmentKind,
+        reason: String,
+        size: u64,
+        owner: u32,
+        owner_name: String,
+        mode: u32,
+        /// Nanoseconds since 1970; 0: not known.
+        since: i64,
+        has_view: bool,
+        view: Seen,
+        left_because: String,
+    }
+
     extern "Rust" {
         type Opening;
         fn code(&self) -> i32;
@@ -203,6 +237,7 @@ mod ffi {
         fn stop(&self);
         fn stats(&self, counters: &mut Counters, failure: &mut String) -> i32;
         fn wait_for_peer(&self, wait: i64, failure: &mut String) -> i32;
+        fn check_removed(&self, failure: &mut String) -> i32;
         fn update_heartbeat(&self, failure: &mut String) -> i32;
     }
 
@@ -225,6 +260,14 @@ mod ffi {
     extern "Rust" {
         fn observe(name: &[u8], any_owner: bool, place: &Place) -> Box<Observing>;
         fn open(name: &[u8], settings: &Settings) -> Box<Opening>;
+        fn segments(place: &Place, found: &mut Vec<Found>, failure: &mut String) -> i32;
+        fn remove_dead(
+            place: &Place,
+            dry_run: bool,
+            removed: &mut Vec<Found>,
+            left: &mut Vec<Found>,
+            failure: &mut String,
+        ) -> i32;
         fn encode(text: &[u8], encoded: &mut Vec<u8>, failure: &mut String) -> i32;
         fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32;
     }
@@ -238,6 +281,8 @@ mod ffi {
         type Role;
         #[namespace = "eshm"]
         type Disconnect;
+        #[namespace = "eshm"]
+        type SegmentKind;
         #[namespace = "eshm"]
         type WaitStrategy;
         #[namespace = "eshm"]

@@ -1,20 +1,9 @@
 #include "eshm/observer.hpp"
 
 #include "place.h"
+#include "view.h"
 
 namespace eshm {
-
-namespace {
-
-SeatView seat(const detail::SeenSeat& seen) noexcept {
-    return {seen.state, seen.pid, seen.heartbeat, seen.generation, seen.is_legacy};
-}
-
-DirectionView direction(const detail::SeenDirection& seen) noexcept {
-    return {seen.written, seen.read, seen.waiting, seen.high_water, seen.slots};
-}
-
-} // namespace
 
 void detail::EndObserver::operator()(Observer* observer) const noexcept {
     rust::Box<Observer>::from_raw(observer);
@@ -39,8 +28,7 @@ detail::Observer& Observer::core() const {
 View Observer::look() {
     detail::Seen seen{};
     core().look(seen);
-    return {seat(seen.master), seat(seen.slave), direction(seen.master_to_slave),
-            direction(seen.slave_to_master)};
+    return detail::view(seen);
 }
 
 std::string_view Observer::name() const noexcept {

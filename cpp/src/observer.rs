@@ -51,13 +51,18 @@ impl Observer {
     }
 
     pub(crate) fn look(&mut self, seen: &mut ffi::Seen) {
-        let view = self.0.look();
-        *seen = ffi::Seen {
+        *seen = self.0.look().into();
+    }
+}
+
+impl From<eshm::View> for ffi::Seen {
+    fn from(view: eshm::View) -> Self {
+        ffi::Seen {
             master: view.master.into(),
             slave: view.slave.into(),
             master_to_slave: view.master_to_slave.into(),
             slave_to_master: view.slave_to_master.into(),
-        };
+        }
     }
 }
 

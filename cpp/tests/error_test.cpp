@@ -28,6 +28,7 @@ TEST(Error, ATimeoutIsATypeOfItsOwn) {
 
 TEST(Error, NumbersAreThoseOfEveryLanguage) {
     EXPECT_EQ(static_cast<int>(Errc::invalid), -1);
+    EXPECT_EQ(static_cast<int>(Errc::remove), -5);
     EXPECT_EQ(static_cast<int>(Errc::no_data), -9);
     EXPECT_EQ(static_cast<int>(Errc::timeout), -10);
     EXPECT_EQ(static_cast<int>(Errc::too_large), -13);

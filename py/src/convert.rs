@@ -1,6 +1,6 @@
 //! Arguments as the core wants them, and the core's words as Python's enums.
 
-use std::time::Duration;
+use std::time::{Duration, SystemTime};
 
 use eshm::{Disconnect, Error, PeerState, Result, Role, WaitStrategy};
 use pyo3::prelude::*;
@@ -145,6 +145,35 @@ pub fn python_view<'py>(py: Python<'py>, view: &eshm::View) -> PyResult<Bound<'p
         direction(&view.master_to_slave)?,
         direction(&view.slave_to_master)?,
     ))
+}
+
+/// An `eshm.Segment`.
+pub fn python_segment<'py>(py: Python<'py>, segment: &eshm::Segment) -> PyResult<Bound<'py, PyAny>> {
+    let since = segment.since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
+    let view = segment.view.as_ref().map(|view| python_view(py, view)).transpose()?;
+    types(py)?.getattr("Segment")?.call1((
+        &segment.name,
+        segment.path.as_os_str(),
+        types(py)?.getattr("SegmentKind")?.call1((segment.kind.to_string(),))?,
+        &segment.reason,
+        segment.size,
+        segment.owner,
+        segment.owner_name.as_deref(),
+        segment.mode,
+        since.map(|since| since.as_secs_f64()),
+        view,
+    ))
+}
+
+/// An `eshm.Removal`.
+pub fn python_removal<'py>(py: Python<'py>, removal: &eshm::Removal) -> PyResult<Bound<'py, PyAny>> {
+    let removed = removal.removed.iter().map(|segment| python_segment(py, segment));
+    let left = removal
+        .left
+        .iter()
+        .map(|left| types(py)?.getattr("Left")?.call1((python_segment(py, &left.segment)?, &left.reason)));
+    let (removed, left) = (removed.collect::<PyResult<Vec<_>>>()?, left.collect::<PyResult<Vec<_>>>()?);
+    types(py)?.getattr("Removal")?.call1((removed, left))
 }
 
 fn types(py: Python<'_>) -> PyResult<Bound<'_, PyModule>> {

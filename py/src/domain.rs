@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use pyo3::prelude::*;
 
+use crate::convert;
 use crate::error::Result;
 
 /// Where the files of segments are: the segment `name` is the file directory/prefix + name.
@@ -36,9 +37,42 @@ impl Domain {
         self.0.prefix()
     }
 
+    /// The segments of this domain, in the order of their names, and what else has a segment's name. Only reads: see Segment.
+    fn segments<'py>(&self, py: Python<'py>) -> Result<Vec<Bound<'py, PyAny>>> {
+        let found = py.detach(|| self.0.segments())?;
+        Ok(found.iter().map(|segment| convert::python_segment(py, segment)).collect::<PyResult<_>>()?)
+    }
+
+    /// Removes the segments in which nobody sits, with all that is unread in them, and the temporary files that killed
+    /// processes have left. With dry_run, only says which these are. Safe beside processes that start at the same moment.
+    #[pyo3(signature = (*, dry_run = false))]
+    fn remove_dead<'py>(&self, py: Python<'py>, dry_run: bool) -> Result<Bound<'py, PyAny>> {
+        let removal = py.detach(|| self.0.remove_dead(dry_run))?;
+        Ok(convert::python_removal(py, &removal)?)
+    }
+
     fn __repr__(&self) -> String {
         format!("Domain({:?}, {:?})", self.0.directory(), self.0.prefix())
     }
+}
+
+/// The segments of the domain, by default of the one that the environment says: see Domain.segments.
+#[pyfunction]
+#[pyo3(signature = (*, domain = None))]
+pub fn segments<'py>(py: Python<'py>, domain: Option<&Domain>) -> Result<Vec<Bound<'py, PyAny>>> {
+    Domain(chosen(domain)?).segments(py)
+}
+
+/// Removes the segments of the domain in which nobody sits, by default of the one that the environment says: see
+/// Domain.remove_dead.
+#[pyfunction]
+#[pyo3(signature = (*, dry_run = false, domain = None))]
+pub fn remove_dead<'py>(
+    py: Python<'py>,
+    dry_run: bool,
+    domain: Option<&Domain>,
+) -> Result<Bound<'py, PyAny>> {
+    Domain(chosen(domain)?).remove_dead(py, dry_run)
 }
 
 /// The domain that was given, or that of the environment.

@@ -1,8 +1,10 @@
 //! `eshm.Endpoint`.
 
+use std::ffi::CString;
 use std::time::Duration;
 
 use eshm::{Builder, Error, Inspector, Receiver, Sender, WaitStrategy};
+use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyTuple};
 
@@ -219,11 +221,18 @@ impl Endpoint {
     /// still receive them; so can the slave's next master, as long as that slave stays open. With nobody there they are
     /// lost. A second close does nothing, and returns the same number.
     ///
+    /// Warns (RuntimeWarning) when the segment's name could not be removed, such as another user's in a sticky directory.
+    ///
     /// Memory that somebody still looks at, through a view of a Loan or a Borrowed, stays where it is, and the segment
     /// is left only when the last such view is gone.
     fn close(&self, py: Python<'_>) -> Result<u64> {
         self.sender.close(py)?;
         self.receiver.close(py)?;
+        if let Err(error) = self.inspector.check_removed() {
+            // No exception: the endpoint is closed, and what a `with` block raised is not to be hidden.
+            let text = CString::new(error.to_string()).unwrap_or_default();
+            PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)?;
+        }
         Ok(self.inspector.unreceived())
     }
 

@@ -29,7 +29,7 @@ mod _eshm {
     use pyo3::types::{IntoPyDict, PyCFunction};
     use pyo3::wrap_pyfunction;
 
-    use crate::domain::Domain;
+    use crate::domain::{Domain, remove_dead, segments};
     use crate::endpoint::Endpoint;
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
@@ -49,6 +49,8 @@ mod _eshm {
         module.add_class::<Endpoint>()?;
         module.add_class::<Observer>()?;
         module.add_function(wrap_pyfunction!(configure_monitor, module)?)?;
+        module.add_function(wrap_pyfunction!(remove_dead, module)?)?;
+        module.add_function(wrap_pyfunction!(segments, module)?)?;
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;
         module.add_function(wrap_pyfunction!(decode_text, module)?)?;
         module.add("Message", message::make_class(py)?)?;

@@ -25,6 +25,7 @@ enum class Errc : int {
     invalid = -1,      ///< A name, a setting, a text or a call that cannot be accepted.
     create = -2,       ///< The segment could not be made.
     attach = -3,       ///< No segment of that name in time, or one that cannot be used.
+    remove = -5,       ///< The endpoint is closed, but the segment's name could not be removed.
     no_data = -9,      ///< Nothing new to read or receive, and the call was not to wait.
     timeout = -10,     ///< The time given did not suffice; also a slave that is looking for its master.
     peer_stale = -11,  ///< The peer gives no sign of life, and the configured patience is used up.

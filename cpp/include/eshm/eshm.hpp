@@ -38,6 +38,7 @@
 #include "eshm/message.hpp"
 #include "eshm/observer.hpp"
 #include "eshm/options.hpp"
+#include "eshm/segments.hpp"
 #include "eshm/text.hpp"
 
 #endif

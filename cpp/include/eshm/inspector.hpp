@@ -62,6 +62,12 @@ class ESHM_CPP_API Inspector {
     void update_heartbeat() const { try_update_heartbeat().value(); }
     Result<void> try_update_heartbeat() const noexcept;
 
+    /// Checks, after the close, that the segment's name was removed, if it was to be.
+    /// @throws Error `Errc::remove` when it could not be, such as that of another user's file in a directory
+    /// with the sticky bit; `Errc::closed` when this belongs to no endpoint.
+    void check_removed() const { try_check_removed().value(); }
+    Result<void> try_check_removed() const noexcept;
+
   private:
     friend class Endpoint;
 

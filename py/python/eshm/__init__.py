@@ -42,8 +42,23 @@ from eshm._eshm import (
     configure_monitor,
     decode_text,
     encode_text,
+    remove_dead,
+    segments,
 )
-from eshm._types import DirectionView, Disconnect, PeerState, Role, SeatView, Stats, View, Wait
+from eshm._types import (
+    DirectionView,
+    Disconnect,
+    Left,
+    PeerState,
+    Removal,
+    Role,
+    SeatView,
+    Segment,
+    SegmentKind,
+    Stats,
+    View,
+    Wait,
+)
 
 if TYPE_CHECKING:
     from eshm._aio import AsyncEndpoint
@@ -69,6 +84,7 @@ __all__ = [
     "FullError",
     "InUseError",
     "InvalidError",
+    "Left",
     "Loan",
     "Message",
     "NoDataError",
@@ -78,9 +94,12 @@ __all__ = [
     "PeerStaleError",
     "PeerState",
     "ReconnectingError",
+    "Removal",
     "Role",
     "SeatTakenError",
     "SeatView",
+    "Segment",
+    "SegmentKind",
     "Stats",
     "TimeoutError",
     "TooLargeError",
@@ -89,6 +108,8 @@ __all__ = [
     "configure_monitor",
     "decode_text",
     "encode_text",
+    "remove_dead",
+    "segments",
 ]
 
 __version__ = importlib.metadata.version("eshm")

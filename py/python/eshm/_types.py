@@ -54,6 +54,21 @@ class PeerState(enum.StrEnum):
     CLOSED = "closed"
 
 
+class SegmentKind(_Word):
+    """What a file of a domain is."""
+
+    #: A segment that an endpoint of this version, in whatever language, has made or taken over.
+    CURRENT = "current"
+    #: A segment of ESHM 1.x.
+    LEGACY = "legacy"
+    #: Somebody is making it, or was killed while it did.
+    UNFINISHED = "unfinished"
+    #: No segment that this version knows.
+    FOREIGN = "foreign"
+    #: This process may not read it.
+    UNREADABLE = "unreadable"
+
+
 class Stats(NamedTuple):
     """The segment's counters, and those of one endpoint.
 
@@ -149,3 +164,44 @@ class View(NamedTuple):
     slave: SeatView
     master_to_slave: DirectionView
     slave_to_master: DirectionView
+
+
+class Segment(NamedTuple):
+    """A file of a domain, as `segments` finds it."""
+
+    #: The name with which an endpoint opens it.
+    name: str
+    #: Its file.
+    path: str
+    kind: SegmentKind
+    #: What is wrong with it; empty for a segment that can be opened.
+    reason: str
+    #: Of the file, in bytes.
+    size: int
+    #: The number of the user that the file belongs to.
+    owner: int
+    #: That user's name, if the system knows it.
+    owner_name: str | None
+    #: The file's permission bits.
+    mode: int
+    #: When the file was made, in seconds since 1970, as of `time.time`.
+    since: float | None
+    #: Who sits there, and how full the queues are; None if that cannot be read. ALIVE is whoever holds its seat, frozen or
+    #: not; of ESHM 1.x, whose heartbeat moves.
+    view: View | None
+
+
+class Left(NamedTuple):
+    """A segment that `remove_dead` has left."""
+
+    segment: Segment
+    #: Why.
+    reason: str
+
+
+class Removal(NamedTuple):
+    """What `remove_dead` has done."""
+
+    #: What was removed, as it was found; in a dry run, what would be.
+    removed: list[Segment]
+    left: list[Left]
