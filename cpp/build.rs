@@ -1,12 +1,13 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 8] = [
+    const SOURCES: [&str; 9] = [
         "src/endpoint.cc",
         "src/error.cc",
         "src/inspector.cc",
         "src/loan.cc",
         "src/message.cc",
+        "src/monitor.cc",
         "src/observer.cc",
         "src/segments.cc",
         "src/text.cc",

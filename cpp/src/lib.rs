@@ -7,10 +7,12 @@
 mod convert;
 mod handles;
 mod observer;
+mod schedule;
 mod segments;
 
 use handles::{Inspector, Opening, Receiver, Sender, decode, encode, open};
 use observer::{Observer, Observing, observe};
+use schedule::configure_monitor;
 use segments::{remove_dead, segments};
 
 #[cxx::bridge(namespace = "eshm::detail")]
@@ -268,6 +270,7 @@ mod ffi {
             left: &mut Vec<Found>,
             failure: &mut String,
         ) -> i32;
+        fn configure_monitor(policy: u8, priority: i32, cpus: &[u32], failure: &mut String) -> i32;
         fn encode(text: &[u8], encoded: &mut Vec<u8>, failure: &mut String) -> i32;
         fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32;
     }

@@ -54,7 +54,7 @@ class PeerState(enum.StrEnum):
     CLOSED = "closed"
 
 
-class SegmentKind(_Word):
+class SegmentKind(enum.StrEnum):
     """What a file of a domain is."""
 
     #: A segment that an endpoint of this version, in whatever language, has made or taken over.
@@ -186,8 +186,8 @@ class Segment(NamedTuple):
     mode: int
     #: When the file was made, in seconds since 1970, as of `time.time`.
     since: float | None
-    #: Who sits there, and how full the queues are; None if that cannot be read. ALIVE is whoever holds its seat, frozen or
-    #: not; of ESHM 1.x, whose heartbeat moves.
+    #: Who sits there, and how full the queues are; None if that cannot be read. ALIVE is whoever holds its
+    #: seat, frozen or not; of ESHM 1.x, whose heartbeat moves.
     view: View | None
 
 

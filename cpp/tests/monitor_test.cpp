@@ -1,0 +1,30 @@
+#include <gtest/gtest.h>
+
+#include "eshm/eshm.hpp"
+
+namespace {
+
+using eshm::MonitorPolicy;
+using eshm::MonitorSettings;
+
+/// That the thread obeys, the tests of the core show.
+TEST(Monitor, CanBeScheduled) {
+    MonitorSettings settings;
+    settings.cpus = {0};
+    eshm::configure_monitor(settings);
+    eshm::configure_monitor({});
+}
+
+TEST(Monitor, WhatIsOutOfRangeIsRefused) {
+    const auto refused = [](const MonitorSettings& settings) {
+        const auto done = eshm::try_configure_monitor(settings);
+        return !done && done.error().code() == eshm::Errc::invalid;
+    };
+    EXPECT_TRUE(refused({MonitorPolicy::normal, 1, {}}));
+    EXPECT_TRUE(refused({MonitorPolicy::fifo, 0, {}}));
+    EXPECT_TRUE(refused({MonitorPolicy::round_robin, 100, {}}));
+    EXPECT_TRUE(refused({static_cast<MonitorPolicy>(7), 1, {}}));
+    EXPECT_TRUE(refused({MonitorPolicy::normal, 0, {1024}}));
+}
+
+} // namespace
