@@ -32,7 +32,7 @@ except PermissionError:
 
 
 def test_the_background_thread_is_scheduled_as_was_set() -> None:
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [sys.executable, "-c", _PROGRAM], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == 0, done.stderr
@@ -40,7 +40,13 @@ def test_the_background_thread_is_scheduled_as_was_set() -> None:
 
 @pytest.mark.parametrize(
     ("policy", "priority", "cpus"),
-    [("normal", 1, None), ("fifo", 0, None), ("round_robin", 100, None), ("batch", 0, None), ("normal", 0, [1024])],
+    [
+        ("normal", 1, None),
+        ("fifo", 0, None),
+        ("round_robin", 100, None),
+        ("batch", 0, None),
+        ("normal", 0, [1024]),
+    ],
 )
 def test_what_is_out_of_range_is_refused(policy: str, priority: int, cpus: list[int] | None) -> None:
     with pytest.raises(ValueError, match="expected"):
