@@ -7,7 +7,8 @@ usage() {
 Usage: compare_transports.sh [--quick] [--rust-only] [--out DIR]
 
 Builds the servers and clients of services/ in Rust and Python, and measures all transports in turns, in one run: latency by
-size, calls × payload, a ranking of 50 runs, connections reused or not, paced calls, CPU time and memory. Prints the
+size, calls × payload, a ranking of 50 runs, connections reused or not, paced calls, a call that reads the store, CPU time and
+memory. A Unix socket with the frames of ESHM is among them. Prints the
 report, which begins with the answer; writes report.md, report.json and plots (SVG).
 
   --quick      shorter measurements: some three minutes; without it, some eight (and the first build)

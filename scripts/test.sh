@@ -23,7 +23,7 @@ about=(
     capi "the C library: 1.x programs in C and C++ against an installed prefix"
     go "the Go package: gofmt, vet, staticcheck, tests, race detector, fuzzing"
     examples "a Go API with a Python service: both linted, and tested together"
-    services "the user service over four transports, in Rust and Python: conformance suite"
+    services "the user service over five transports, in Rust and Python: conformance suite"
     interop "cargo test -p interop-tests: every pairing of languages, every scenario"
     faults "kills at every step, storms: the short form of scripts/test_faults.sh"
 )

@@ -34,7 +34,7 @@ LANGUAGES = {
     "rust": Language((str(_RUST / "users-server"),), (str(_RUST / "users"),)),
     "python": Language((sys.executable, "-m", "users_service.server"), (sys.executable, "-m", "users_service.client")),
 }
-TRANSPORTS = ("socket", "rest", "grpc", "eshm")
+TRANSPORTS = ("socket", "rest", "grpc", "unix", "eshm")
 
 #: A watchdog, in seconds: nothing here takes as long, unless it is broken.
 PATIENCE = 60.0
@@ -110,7 +110,7 @@ class Server:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.stop()
-        for file in segment_files(self.eshm_name):
+        for file in (*segment_files(self.eshm_name), *map(Path, filter(None, [self.addresses.get("unix")]))):
             file.unlink(missing_ok=True)
 
 

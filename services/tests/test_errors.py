@@ -102,7 +102,8 @@ def _numbers(text: str) -> list[str]:
 
 
 def test_there_is_no_server(pairing: Pairing) -> None:
-    address = {"rest": "http://127.0.0.1:9", "eshm": "services-nobody"}.get(pairing.transport, "127.0.0.1:9")
+    nowhere = {"rest": "http://127.0.0.1:9", "unix": "/nonexistent/services.sock", "eshm": "services-nobody"}
+    address = nowhere.get(pairing.transport, "127.0.0.1:9")
     with Worker(pairing.client, pairing.transport, address) as worker:
         assert fails(worker, "connect") == "UNAVAILABLE"
         assert fails(worker, "list") == "UNAVAILABLE"

@@ -7,7 +7,6 @@ from users_service import eshm_frames
 from users_service.bench import bucket
 from users_service.errors import CallError, Code
 from users_service.wire.eshm_pb2 import Frame, Status
-from users_service.wire.items_pb2 import EchoRequest
 
 #: Around the borders at which lengths take one byte more, and long frames are read another way.
 SIZES = (0, 1, 100, 127, 128, 4000, 4096, 16_383, 16_384, 2_097_151, 2_097_152)
@@ -41,17 +40,6 @@ def test_frames_without_a_body_are_those_of_protobuf() -> None:
     assert eshm_frames.cancel(CALL) == Frame(call=CALL, kind=Frame.CANCEL).SerializeToString()
 
 
-@pytest.mark.parametrize("size", SIZES)
-@pytest.mark.parametrize("delay_ms", [0, 300])
-def test_echoes_are_those_of_protobuf(size: int, delay_ms: int) -> None:
-    payload = b"\x0a" * size
-    made = eshm_frames.echo_request(CALL, payload, delay_ms, 5)
-    frame, body = eshm_frames.parse(made.head + made.tail)
-    assert (frame.call, frame.kind, frame.method, frame.deadline_ms) == (CALL, Frame.REQUEST, "Items.Echo", 5)
-    assert EchoRequest.FromString(bytes(body)) == EchoRequest(payload=payload, delay_ms=delay_ms)
-    assert eshm_frames.lone_payload(body) == (None if delay_ms else payload)
-
-
 def test_long_frames_in_any_order_are_read() -> None:
     body = b"x" * 10_000
     behind = Frame(body=body).SerializeToString() + Frame(call=CALL, kind=Frame.END).SerializeToString()
@@ -69,18 +57,6 @@ def test_long_noise_is_no_frame(start: bytes) -> None:
     with pytest.raises(CallError) as caught:
         eshm_frames.parse(start + b"\xff" * 10_000)
     assert caught.value.code is Code.INVALID_ARGUMENT
-
-
-def test_an_echo_with_more_than_its_payload_is_not_taken_for_one() -> None:
-    for body in (
-        b"",
-        b"\x0a",
-        b"\x0a\x05abc",
-        b"\x0a\x02abc",
-        b"\x10\x07",
-        EchoRequest(payload=b"x", delay_ms=1).SerializeToString(),
-    ):
-        assert eshm_frames.lone_payload(body) is None
 
 
 def test_buckets_keep_three_figures() -> None:

@@ -11,6 +11,8 @@ use serde::{Deserialize, Serialize};
 pub enum Transport {
     /// Shared memory.
     Eshm,
+    /// A Unix socket with the same frames.
+    Unix,
     /// TCP with JSON in frames.
     Socket,
     /// gRPC.
@@ -21,12 +23,14 @@ pub enum Transport {
 
 impl Transport {
     /// All, in the order of the tables.
-    pub const ALL: [Transport; 4] = [Transport::Eshm, Transport::Socket, Transport::Grpc, Transport::Rest];
+    pub const ALL: [Transport; 5] =
+        [Transport::Eshm, Transport::Unix, Transport::Socket, Transport::Grpc, Transport::Rest];
 
     /// On command lines.
     pub fn name(self) -> &'static str {
         match self {
             Transport::Eshm => "eshm",
+            Transport::Unix => "unix",
             Transport::Socket => "socket",
             Transport::Grpc => "grpc",
             Transport::Rest => "rest",
@@ -37,7 +41,8 @@ impl Transport {
     pub fn title(self) -> &'static str {
         match self {
             Transport::Eshm => "ESHM",
-            Transport::Socket => "socket",
+            Transport::Unix => "Unix socket",
+            Transport::Socket => "TCP, JSON",
             Transport::Grpc => "gRPC",
             Transport::Rest => "REST",
         }
@@ -116,12 +121,16 @@ pub enum Case {
     Reconnecting,
     /// Echoes with a pause before each.
     Paced,
+    /// Calls that read the store.
+    Store,
 }
 
 /// What to ask of a worker's `bench`.
 #[derive(Clone, Copy, Debug, Serialize)]
 pub struct Order {
-    /// Echoes.
+    /// Which: "echo" or "get", of a user.
+    pub call: &'static str,
+    /// How many.
     pub calls: u64,
     /// Of so many bytes.
     pub payload: usize,
@@ -138,17 +147,22 @@ impl Case {
     pub fn all() -> Vec<Case> {
         let sizes = SIZES.map(Case::Size);
         let volumes = VOLUMES.map(|(calls, payload)| Case::Volume(calls, payload));
-        sizes.into_iter().chain(volumes).chain([Case::Ranking, Case::Reconnecting, Case::Paced]).collect()
+        sizes
+            .into_iter()
+            .chain(volumes)
+            .chain([Case::Ranking, Case::Reconnecting, Case::Paced, Case::Store])
+            .collect()
     }
 
     /// How to time it, if so many calls are wanted, or can be afforded.
     pub fn order(self, calls: u64) -> Order {
-        let plain = Order { calls, payload: SMALL, reuse: true, warmup: 0, pause_us: 0 };
+        let plain = Order { call: "echo", calls, payload: SMALL, reuse: true, warmup: 0, pause_us: 0 };
         match self {
             Case::Size(payload) => Order { payload, warmup: calls / 20 + 2, ..plain },
             Case::Volume(_, payload) => Order { payload, warmup: 1, ..plain },
             Case::Ranking => Order { calls: RUNS, ..plain },
             Case::Reconnecting => Order { reuse: false, ..plain },
+            Case::Store => Order { call: "get", warmup: calls / 20 + 2, ..plain },
             Case::Paced => Order { warmup: 2, pause_us: PAUSE_US, ..plain },
         }
     }
@@ -161,6 +175,7 @@ impl Case {
             Case::Ranking => "ranking".into(),
             Case::Reconnecting => "a connection per call".into(),
             Case::Paced => "paced calls".into(),
+            Case::Store => "calls that read the store".into(),
         }
     }
 }

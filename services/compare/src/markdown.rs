@@ -70,6 +70,9 @@ pub fn report(
         text += &connections(of);
     }
     for of in each() {
+        text += &store(of);
+    }
+    for of in each() {
         text += &resources(of, used);
     }
     text
@@ -82,7 +85,9 @@ fn about(machine: &Machine, effort: Effort) -> String {
          One client process and one server process per transport and language, of the same language; echoes of bytes, one after \
          the other, on whatever processors the kernel chose. All transports took turns in one run, {} rounds of about {} s each; \
          each echo's length is checked, and its content before and at the end. Latencies are in an HDR histogram over all \
-         rounds. What a socket carries is base64 in JSON, as the contract has it.\n",
+         rounds. On every transport the server's service makes the reply out of the request, and the client has both as messages. \
+         The Unix socket carries the frames that ESHM carries, behind their lengths; TCP and REST carry JSON, and in it bytes as \
+         base64, as the contract has it: so the Unix socket is the measure of what shared memory alone is worth.\n",
         versions.join(", "),
         effort.rounds,
         effort.slice,
@@ -185,6 +190,27 @@ fn connections(of: Of<'_>) -> String {
         "\n## Connections, {}, {}: p50 / p99\n\n{}",
         of.language.title(),
         bytes(SMALL),
+        table(header, rows)
+    )
+}
+
+fn store(of: Of<'_>) -> String {
+    let rows = Transport::ALL.map(|transport| {
+        let figures = of.get(transport, Case::Store);
+        let quantiles = [0.5, 0.99].map(|quantile| time(figures.quantile(quantile))).join(" / ");
+        let echo = of.get(transport, Case::Ranking).quantile(0.5);
+        vec![
+            transport.title().to_owned(),
+            quantiles,
+            format!("{:.1}", figures.cpu_us()),
+            format!("{:.1} ×", figures.quantile(0.5) / echo),
+        ]
+    });
+    let header =
+        ["transport", "p50 / p99", "CPU µs per call, both", "to an echo's median"].map(str::to_owned);
+    format!(
+        "\n## A call that reads the store, {}: `Users.Get`\n\n{}",
+        of.language.title(),
         table(header, rows)
     )
 }

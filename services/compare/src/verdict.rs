@@ -78,7 +78,7 @@ impl<'a> Of<'a> {
     pub fn pays(self) -> String {
         let (opening, call) = self.connection(Transport::Eshm);
         let mut latest = (0, Transport::Eshm);
-        for transport in [Transport::Socket, Transport::Grpc, Transport::Rest] {
+        for transport in Transport::ALL.into_iter().filter(|transport| *transport != Transport::Eshm) {
             let (other_opening, other_call) = self.connection(transport);
             if call >= other_call {
                 return format!("not against {}, whose calls are quicker", transport.title());
@@ -110,7 +110,7 @@ impl<'a> Of<'a> {
                 let titles: Vec<_> = able.iter().map(|transport| transport.title()).collect();
                 match titles.len() {
                     0 => "none".to_owned(),
-                    4 => "any".to_owned(),
+                    count if count == Transport::ALL.len() => "any".to_owned(),
                     _ => titles.join(", "),
                 }
             });

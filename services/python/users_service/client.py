@@ -96,7 +96,7 @@ def _parser() -> argparse.ArgumentParser:
         description="Calls a server of users and items. Prints JSON, one object per line; an error goes to stderr as "
         "CODE: message, with status 1.",
     )
-    parser.add_argument("--transport", required=True, choices=("socket", "rest", "grpc", "eshm"))
+    parser.add_argument("--transport", required=True, choices=("socket", "rest", "grpc", "unix", "eshm"))
     parser.add_argument("--address", required=True, metavar="A", help="what the server's READY line says")
     parser.add_argument(
         "--deadline-ms",

@@ -32,9 +32,8 @@ _CALL_TAG = 0x09
 # What every frame begins with: its call and its kind, as protobuf writes them.
 _HEAD = struct.Struct("<BQBB")
 _KIND_TAG = 0x10
-#: The tag of a frame's body, and that of the payload in both messages of an echo: the wire type is "bytes" in both.
+#: The tag of a frame's body: its wire type is "bytes".
 _BODY_TAG = 15 << 3 | 2
-_PAYLOAD_TAG = 1 << 3 | 2
 # Protobuf's wire types, and what marks a byte of a number that is not its last.
 _VARINT, _EIGHT_BYTES, _BYTES = 0, 1, 2
 _MORE = 0x80
@@ -133,15 +132,6 @@ def request(number: int, method: str, body: Bytes, deadline_ms: int) -> Outgoing
     return _frame(_request_head(number, method, deadline_ms), body)
 
 
-def echo_request(number: int, payload: bytes, delay_ms: int, deadline_ms: int) -> Outgoing:
-    """Return the frame that begins the call Items.Echo."""
-    delay = b"\x10" + _as_varint(delay_ms) if delay_ms else b""
-    before = delay + _ONE_BYTE[_PAYLOAD_TAG] + _as_varint(len(payload))
-    size = _as_varint(len(before) + len(payload))
-    head = _request_head(number, "Items.Echo", deadline_ms)
-    return Outgoing(head + _ONE_BYTE[_BODY_TAG] + size + before, payload)
-
-
 def _request_head(number: int, method: str, deadline_ms: int) -> bytes:
     deadline = b"\x20" + _as_varint(deadline_ms) if deadline_ms else b""
     return _HEAD.pack(_CALL_TAG, number, _KIND_TAG, Frame.REQUEST) + _method_field(method) + deadline
@@ -150,17 +140,6 @@ def _request_head(number: int, method: str, deadline_ms: int) -> bytes:
 @cache
 def _method_field(name: str) -> bytes:
     return Frame(method=name).SerializeToString()
-
-
-def lone_payload(body: Bytes) -> Bytes | None:
-    """Return the payload of an EchoRequest or EchoReply; None if anything is there beside it."""
-    try:
-        if body[0] != _PAYLOAD_TAG:
-            return None
-        length, start = _varint(body, 1)
-    except IndexError:
-        return None
-    return body[start:] if start + length == len(body) else None
 
 
 def message(number: int, body: Bytes) -> Outgoing:

@@ -1,4 +1,4 @@
-"""Serves users and items over sockets, REST, gRPC and ESHM: `python -m users_service.server --help`."""
+"""Serves users and items over sockets, REST, gRPC, a Unix socket and ESHM: `python -m users_service.server --help`."""
 
 from __future__ import annotations
 
@@ -6,9 +6,12 @@ import argparse
 import contextlib
 import json
 import logging
+import os
 import signal
 import sqlite3
 import sys
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from users_service.servers.context import Context, Server, split_address
@@ -18,7 +21,7 @@ from users_service.store import Store
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-TRANSPORTS = ("socket", "rest", "grpc", "eshm")
+TRANSPORTS = ("socket", "rest", "grpc", "unix", "eshm")
 # The first byte of a socket's frame tells it from text.
 _MOST_BYTES = (32 << 20) - 1
 
@@ -65,6 +68,10 @@ def _start(transport: str, context: Context, options: argparse.Namespace) -> Ser
             from users_service.servers.over_grpc import GrpcServer  # noqa: PLC0415
 
             return GrpcServer(context, options.grpc_listen)
+        case "unix":
+            from users_service.servers.over_unix import UnixServer  # noqa: PLC0415
+
+            return UnixServer(context, options.unix_listen)
         case _:
             from users_service.servers.over_eshm import EshmServer  # noqa: PLC0415
 
@@ -78,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "as JSON. SIGTERM and SIGINT end it cleanly.",
     )
     add = parser.add_argument
-    add("--transport", action="append", choices=TRANSPORTS, help="may be repeated; all four unless given")
+    add("--transport", action="append", choices=TRANSPORTS, help="may be repeated; all five unless given")
     for transport in ("socket", "rest", "grpc"):
         add(
             f"--{transport}-listen",
@@ -87,6 +94,12 @@ def _parser() -> argparse.ArgumentParser:
             metavar="HOST:PORT",
             help="where to listen; port 0 is any free one (default: %(default)s)",
         )
+    add(
+        "--unix-listen",
+        default=str(Path(tempfile.gettempdir()) / f"users-{os.getpid()}.sock"),
+        metavar="PATH",
+        help="the Unix socket's file, which is made (default: users-PID.sock among the temporary files)",
+    )
     add(
         "--eshm-name",
         default="users",

@@ -1,4 +1,4 @@
-//! Timing of echoes.
+//! Timing of calls.
 
 use std::time::{Duration, Instant};
 
@@ -9,19 +9,33 @@ use serde::{Deserialize, Serialize};
 
 use crate::client::Client;
 use crate::deadline::Deadline;
+use crate::proto::{CreateUserRequest, DeleteUserRequest, GetUserRequest, User};
 use crate::status::{Outcome, Status};
+
+/// Which call.
+#[derive(Clone, Copy, Debug, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+enum Which {
+    /// `Items.Echo`.
+    #[default]
+    Echo,
+    /// `Users.Get` of a user that is created before: it reads the store.
+    Get,
+}
 
 /// What to time.
 #[derive(Clone, Debug, Deserialize)]
 pub struct Plan {
-    /// How many echoes.
+    #[serde(default)]
+    call: Which,
+    /// How many calls.
     calls: u64,
-    /// Of how many bytes.
+    /// Of an echo: of how many bytes.
     payload: usize,
     /// Whether all go through one connection.
     #[serde(default)]
     reuse: bool,
-    /// How many echoes before those that count.
+    /// How many calls before those that count.
     #[serde(default)]
     warmup: u64,
     /// How long to sleep before each that counts, in microseconds.
@@ -51,14 +65,36 @@ struct Latencies {
     p999: u64,
 }
 
-/// Times echoes one after the other, each with its connection if that is not reused.
+/// Times calls one after the other, each with its connection if that is not reused.
 ///
 /// # Errors
 /// INTERNAL when what comes back is not what was sent. Failed calls are counted, not returned.
 pub fn run(client: &mut dyn Client, plan: &Plan) -> Outcome<Timing> {
-    let payload = pattern(plan.payload, 0);
+    let work = match plan.call {
+        Which::Echo => Work::Echo(pattern(plan.payload, 0)),
+        Which::Get => Work::Get(create(client)?),
+    };
+    let timing = time(client, plan, &work);
+    if let Work::Get(user) = work {
+        client.delete_user(DeleteUserRequest { id: user.id }, Deadline::default())?;
+    }
+    timing
+}
+
+/// A call, and what it needs.
+enum Work {
+    Echo(Bytes),
+    Get(User),
+}
+
+fn create(client: &mut dyn Client) -> Outcome<User> {
+    let email = format!("bench.{:016x}@example.org", fastrand::u64(..));
+    client.create_user(CreateUserRequest { name: "Bench".into(), email }, Deadline::default())
+}
+
+fn time(client: &mut dyn Client, plan: &Plan, work: &Work) -> Outcome<Timing> {
     for _ in 0..plan.warmup {
-        echo(client, &payload, plan.reuse, true)?;
+        call(client, work, plan.reuse, true)?;
     }
     // Up to a minute and a half per call, to three significant figures.
     let mut latencies = Histogram::<u64>::new_with_bounds(1, 100_000_000_000, 3).map_err(Status::internal)?;
@@ -70,7 +106,7 @@ pub fn run(client: &mut dyn Client, plan: &Plan) -> Outcome<Timing> {
             std::thread::sleep(Duration::from_micros(plan.pause_us));
         }
         let before = Instant::now();
-        match echo(client, &payload, plan.reuse, whole) {
+        match call(client, work, plan.reuse, whole) {
             Ok(()) => latencies.saturating_record(before.elapsed().as_nanos() as u64),
             Err(status) if status.code == crate::status::Code::Internal => return Err(status),
             Err(_) => errors += 1,
@@ -104,16 +140,22 @@ pub fn pattern(size: usize, seed: u64) -> Bytes {
         .collect()
 }
 
-/// One echo, whose length is checked, and its content too if `whole`.
-fn echo(client: &mut dyn Client, payload: &Bytes, reuse: bool, whole: bool) -> Outcome<()> {
+/// One call, whose reply is checked: an echo's length, and its content too if `whole`.
+fn call(client: &mut dyn Client, work: &Work, reuse: bool, whole: bool) -> Outcome<()> {
     if !reuse {
         client.close();
     }
     let mut same = false;
-    client.echo(payload, 0, Deadline::default(), &mut |reply| {
-        same = reply.len() == payload.len() && (!whole || reply == payload);
-    })?;
-    if same { Ok(()) } else { Err(Status::internal("the echo is not what was sent")) }
+    match work {
+        Work::Echo(payload) => client.echo(payload, 0, Deadline::default(), &mut |reply| {
+            same = reply.len() == payload.len() && (!whole || reply == payload);
+        })?,
+        Work::Get(user) => {
+            let request = GetUserRequest { id: user.id.clone() };
+            same = client.get_user(request, Deadline::default())? == *user;
+        }
+    }
+    if same { Ok(()) } else { Err(Status::internal("the reply is not what was expected")) }
 }
 
 fn cpu_time() -> Outcome<Duration> {

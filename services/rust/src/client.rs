@@ -52,7 +52,7 @@ pub trait Client: Send {
         deadline: Deadline,
         each: &mut dyn FnMut(ChatLine),
     ) -> Outcome<()>;
-    /// `Items.Echo`; what came back is handed to `check`, in place if the transport can.
+    /// `Items.Echo`; what came back is handed to `check`.
     fn echo(
         &mut self,
         payload: &Bytes,

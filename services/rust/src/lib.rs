@@ -19,6 +19,7 @@ pub mod socket;
 pub mod status;
 pub mod store;
 pub mod transport;
+pub mod unix;
 pub mod worker;
 
 /// What `../proto` declares.

@@ -8,8 +8,9 @@ use crate::call::Payload;
 use crate::client::Client;
 use crate::deadline::Deadline;
 use crate::proto::{
-    ChatLine, CreateUserRequest, DeleteUserRequest, GetItemRequest, GetUserRequest, Item, ListItemsRequest,
-    ListUsersRequest, SearchUsersRequest, UpdateUserRequest, UploadSummary, User, UserList,
+    ChatLine, CreateUserRequest, DeleteUserRequest, EchoReply, EchoRequest, GetItemRequest, GetUserRequest,
+    Item, ListItemsRequest, ListUsersRequest, SearchUsersRequest, UpdateUserRequest, UploadSummary, User,
+    UserList,
 };
 use crate::status::Outcome;
 
@@ -41,15 +42,6 @@ pub trait Channel: Send {
         deadline: Deadline,
         each: &mut dyn FnMut(R),
     ) -> Outcome<E>;
-
-    /// `Items.Echo`.
-    fn echo(
-        &mut self,
-        payload: &Bytes,
-        delay_ms: u32,
-        deadline: Deadline,
-        check: &mut dyn FnMut(&[u8]),
-    ) -> Outcome<()>;
 }
 
 impl<C: Channel> Client for C {
@@ -122,7 +114,10 @@ impl<C: Channel> Client for C {
         deadline: Deadline,
         check: &mut dyn FnMut(&[u8]),
     ) -> Outcome<()> {
-        Channel::echo(self, payload, delay_ms, deadline, check)
+        let request = EchoRequest { payload: payload.clone(), delay_ms };
+        let reply: EchoReply = self.unary("Items.Echo", &request, deadline)?;
+        check(&reply.payload);
+        Ok(())
     }
 
     fn call(&mut self, method: &str, deadline: Deadline) -> Outcome<()> {

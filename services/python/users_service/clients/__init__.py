@@ -1,4 +1,4 @@
-"""The four transports, from the client's side."""
+"""The five transports, from the client's side."""
 
 from __future__ import annotations
 
@@ -27,6 +27,10 @@ def make_client(transport: str, address: str) -> Client:
             from users_service.clients.over_grpc import GrpcClient  # noqa: PLC0415
 
             return GrpcClient(address)
+        case "unix":
+            from users_service.clients.over_unix import UnixClient  # noqa: PLC0415
+
+            return UnixClient(address)
         case _:
             from users_service.clients.over_eshm import EshmClient  # noqa: PLC0415
 

@@ -13,8 +13,9 @@ import eshm
 from users_service import eshm_frames
 from users_service.clients.base import Deadline, unavailable
 from users_service.errors import CallError, Code, too_large
+from users_service.methods import METHODS
 from users_service.wire.eshm_pb2 import Frame
-from users_service.wire.items_pb2 import EchoReply
+from users_service.wire.items_pb2 import EchoRequest
 
 if TYPE_CHECKING:
     from google.protobuf.message import Message
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
     from users_service.methods import Method
 
 #: How long a wait may last before this looks whether the server is still there, in seconds.
-_SLICE = 0.05
+SLICE = 0.05
 #: As the server's: a loaded machine is no dead peer.
 _HEARTBEAT = 0.01
 _STALE = 1.0
@@ -87,12 +88,8 @@ class EshmClient:
 
     def echo(self, payload: bytes, delay_ms: int = 0, deadline_ms: int = 0) -> bytes:
         """Make the call Items.Echo."""
-        deadline = Deadline(deadline_ms)
-        number = self._next_call()
-        self._send(eshm_frames.echo_request(number, payload, delay_ms, deadline_ms), number, deadline)
-        body = self._reply(number, deadline)
-        lone = eshm_frames.lone_payload(body)
-        return EchoReply.FromString(body).payload if lone is None else bytes(lone)  # type: ignore[arg-type] # as above
+        reply = self.unary(METHODS["Items.Echo"], EchoRequest(payload=payload, delay_ms=delay_ms), deadline_ms)
+        return reply.payload  # type: ignore[attr-defined, no-any-return]
 
     def stream(self, method: Method, request: Message | None, deadline_ms: int = 0) -> EshmStream:
         """Begin a call that streams."""
@@ -132,7 +129,7 @@ class EshmClient:
             raise too_large(len(frame), self._limit)
         while True:
             try:
-                eshm_frames.put(self._endpoint, frame, _SLICE)
+                self._put(frame)
             except eshm.TimeoutError:
                 self._look_up(number, deadline)
                 while (answer := self._endpoint.try_recv()) is not None:
@@ -141,6 +138,10 @@ class EshmClient:
                 raise self._lost(error) from None
             else:
                 return
+
+    def _put(self, frame: Outgoing) -> None:
+        assert self._endpoint is not None
+        eshm_frames.put(self._endpoint, frame, SLICE)
 
     def _receive(self, number: int, deadline: Deadline) -> Incoming:
         """Return the next frame of call `number`. Raises the server's error."""
@@ -157,7 +158,7 @@ class EshmClient:
         while True:
             left = deadline.left()
             try:
-                return eshm_frames.parse(self._endpoint.recv(_SLICE if left is None else min(left, _SLICE)))
+                return eshm_frames.parse(self._endpoint.recv(SLICE if left is None else min(left, SLICE)))
             except eshm.TimeoutError:
                 self._look_up(number, deadline)
             except eshm.Error as error:

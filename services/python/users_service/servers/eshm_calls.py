@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from users_service.servers.context import Context
 
 #: How long a wait for the client may last before this looks whether it is still there, in seconds.
-_SLICE = 0.2
+SLICE = 0.2
 _GONE = (eshm.PeerState.CLOSED, eshm.PeerState.DEAD)
 
 
@@ -35,6 +35,9 @@ class _DroppedError(Exception):
 class ClientCalls:
     """Serves the clients of one segment; those of a new generation are served on the way."""
 
+    #: In the log.
+    transport = "eshm"
+
     def __init__(self, context: Context, endpoint: eshm.Endpoint) -> None:
         self._context = context
         self._endpoint = endpoint
@@ -42,7 +45,7 @@ class ClientCalls:
         # A request that ended the call before it.
         self._ahead: Incoming | None = None
 
-    def serve(self, first: eshm.Message) -> None:
+    def serve(self, first: bytes) -> None:
         """Answer calls until the client is gone, which raises what the endpoint raises, or StoppingError."""
         incoming = self._parse(first)
         while True:
@@ -59,7 +62,7 @@ class ClientCalls:
         """
         while True:
             try:
-                return self._endpoint.recv(_SLICE if call is None else call.allowed(_SLICE))
+                return self._endpoint.recv(SLICE if call is None else call.allowed(SLICE))
             except eshm.TimeoutError:
                 self._look_up(call)
 
@@ -97,16 +100,11 @@ class ClientCalls:
             error = as_call_error(exception)
             code = error.code
             self._end(frame.call, error=error)
-        self._context.note("eshm", frame.method, code, began)
+        self._context.note(self.transport, frame.method, code, began)
 
     def _answer(self, number: int, method: Method, body: Bytes, call: Call) -> None:
         if method.client_streams:
             self._converse(number, method, call)
-            return
-        if method.name == "Items.Echo" and eshm_frames.lone_payload(body) is not None:
-            # Reply and request are the same bytes then: a long payload need not be unpacked.
-            call.check()
-            self._end(number, body, call=call)
             return
         reply = self._context.service.handlers[method.name](method.parse(body), call)
         if not method.server_streams:
@@ -152,7 +150,7 @@ class ClientCalls:
         ends = time.monotonic() + seconds
         while (left := ends - time.monotonic()) > 0:
             try:
-                self._heed(number, self._parse(self._endpoint.recv(min(left, _SLICE))))
+                self._heed(number, self._parse(self._endpoint.recv(min(left, SLICE))))
             except eshm.TimeoutError:
                 self._look_up(None)
 
@@ -175,7 +173,7 @@ class ClientCalls:
             raise too_large(len(frame), self._limit, "reply")
         while True:
             try:
-                eshm_frames.put(self._endpoint, frame, _SLICE)
+                self._put(frame)
             except eshm.TimeoutError:
                 self._look_up(call)
                 # What is no frame is not answered here: that would wait for room, too.
@@ -185,3 +183,6 @@ class ClientCalls:
                         self._heed(number, eshm_frames.parse(incoming))
             else:
                 return
+
+    def _put(self, frame: Outgoing) -> None:
+        eshm_frames.put(self._endpoint, frame, SLICE)

@@ -33,14 +33,24 @@ class SocketServer:
 
     def __init__(self, context: Context, listen: str) -> None:
         self._context = context
-        host, port = split_address(listen)
-        family = socket.AF_INET6 if ":" in host else socket.AF_INET
-        self._listener = socket.create_server((host, port), family=family, backlog=256)
-        self.address = _format(self._listener.getsockname())
+        self._listener, self.address = self._bind(listen)
         self._lock = threading.Lock()
         self._open: dict[socket.socket, threading.Thread] = {}
         self._acceptor = threading.Thread(target=self._accept, name="socket", daemon=True)
         self._acceptor.start()
+
+    def _bind(self, listen: str) -> tuple[socket.socket, str]:
+        """Return what listens, and where that is."""
+        host, port = split_address(listen)
+        family = socket.AF_INET6 if ":" in host else socket.AF_INET
+        listener = socket.create_server((host, port), family=family, backlog=256)
+        return listener, _format(listener.getsockname())
+
+    def _talk(self, peer: socket.socket) -> None:
+        """Serve one connection until its client goes."""
+        peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        with json_frames.open_stream(peer) as stream:
+            _Connection(self._context, peer, stream).run()
 
     def _accept(self) -> None:
         while True:
@@ -60,9 +70,7 @@ class SocketServer:
 
     def _serve(self, peer: socket.socket) -> None:
         try:
-            peer.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            with json_frames.open_stream(peer) as stream:
-                _Connection(self._context, peer, stream).run()
+            self._talk(peer)
         except OSError:
             pass  # The client has gone, and with it the interest in its call.
         finally:

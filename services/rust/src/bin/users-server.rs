@@ -1,6 +1,7 @@
 //! The server of all transports.
 
 use std::io::Write;
+use std::path::PathBuf;
 use std::process::ExitCode;
 use std::sync::Arc;
 
@@ -12,15 +13,15 @@ use tokio::signal::unix::{SignalKind, signal};
 use users::service::Service;
 use users::store::Store;
 use users::transport::Transport;
-use users::{DEFAULT_MAX_MESSAGE, grpc, log, rest, segment, socket};
+use users::{DEFAULT_MAX_MESSAGE, grpc, log, rest, segment, socket, unix};
 
-/// Serves users and items over sockets, REST, gRPC and ESHM.
+/// Serves users and items over sockets, REST, gRPC, a Unix socket and ESHM.
 ///
 /// When all transports are served it prints one line, READY and a JSON object with the address of each. SIGTERM and
 /// SIGINT end it.
 #[derive(Parser)]
 struct Arguments {
-    /// What to serve; may be repeated; all four unless given
+    /// What to serve; may be repeated; all five unless given
     #[arg(long = "transport", value_enum)]
     transports: Vec<Transport>,
     /// HOST:PORT of the socket; port 0: any that is free
@@ -32,6 +33,9 @@ struct Arguments {
     /// HOST:PORT of gRPC
     #[arg(long, default_value = "127.0.0.1:0")]
     grpc_listen: String,
+    /// The Unix socket's file, which is made; users-PID.sock among the temporary files unless given
+    #[arg(long, value_name = "PATH")]
+    unix_listen: Option<PathBuf>,
     /// The segments are called NAME.0, NAME.1 …
     #[arg(long, default_value = "users", value_name = "NAME")]
     eshm_name: String,
@@ -78,28 +82,36 @@ fn run(arguments: &Arguments) -> anyhow::Result<()> {
         let _guard = runtime.enter();
         (signal(SignalKind::terminate())?, signal(SignalKind::interrupt())?)
     };
-    let (addresses, segments) = serve(arguments, &runtime, &service)?;
+    let (addresses, kept) = serve(arguments, &runtime, &service)?;
     let mut out = std::io::stdout().lock();
     writeln!(out, "READY {}", Value::Object(addresses))?;
     out.flush()?;
     runtime.block_on(async {
         tokio::select! { _ = terminate.recv() => {}, _ = interrupt.recv() => {} }
     });
-    drop(segments);
+    drop(kept);
     // Calls that wait have no claim on the end.
     runtime.shutdown_background();
     Ok(())
 }
 
-/// Starts what is asked for. Returns the addresses, and the server of segments, which lives no longer than it is kept.
+/// What lives no longer than it is kept.
+#[derive(Default)]
+#[allow(dead_code, reason = "what counts is when it is dropped")]
+struct Kept {
+    segments: Option<segment::server::Server>,
+    unix: Option<unix::server::Server>,
+}
+
+/// Starts what is asked for. Returns the addresses, and what is to be kept.
 fn serve(
     arguments: &Arguments,
     runtime: &Runtime,
     service: &Arc<Service>,
-) -> anyhow::Result<(Map<String, Value>, Option<segment::server::Server>)> {
+) -> anyhow::Result<(Map<String, Value>, Kept)> {
     let most = arguments.max_message;
     let mut addresses = Map::new();
-    let mut segments = None;
+    let mut kept = Kept::default();
     for transport in Transport::ALL {
         if !arguments.transports.is_empty() && !arguments.transports.contains(&transport) {
             continue;
@@ -121,6 +133,13 @@ fn serve(
                 let address = runtime.block_on(grpc::server::start(listen, most, service));
                 ("grpc", address.with_context(|| format!("gRPC at {listen}"))?.to_string())
             }
+            Transport::Unix => {
+                let name = || format!("users-{}.sock", std::process::id());
+                let path = arguments.unix_listen.clone().unwrap_or_else(|| std::env::temp_dir().join(name()));
+                let server = unix::server::Server::start(&path, most, service);
+                kept.unix = Some(server.with_context(|| format!("the Unix socket {}", path.display()))?);
+                ("unix", path.display().to_string())
+            }
             Transport::Eshm => {
                 let config = segment::server::Config {
                     name: arguments.eshm_name.clone(),
@@ -128,11 +147,11 @@ fn serve(
                     capacity: arguments.eshm_capacity,
                     max_message: most,
                 };
-                segments = Some(segment::server::Server::start(&config, &service)?);
+                kept.segments = Some(segment::server::Server::start(&config, &service)?);
                 ("eshm", arguments.eshm_name.clone())
             }
         };
         addresses.insert(key.to_owned(), Value::String(address));
     }
-    Ok((addresses, segments))
+    Ok((addresses, kept))
 }

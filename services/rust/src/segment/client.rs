@@ -3,10 +3,9 @@
 use std::ops::ControlFlow;
 use std::time::Duration;
 
-use bytes::Bytes;
 use eshm::{Endpoint, Error, Inspector, PeerState, Receiver, Role, Sender};
 
-use super::frame::{Body, Echo, Encoded, Frame, Head, Nothing, decode};
+use super::frame::{Body, Encoded, Frame, Head, Nothing, decode};
 use super::{SLICE, segment_name, send};
 use crate::call::Payload;
 use crate::deadline::Deadline;
@@ -63,7 +62,7 @@ impl Client {
 }
 
 /// What the server said.
-enum Said<T> {
+pub(crate) enum Said<T> {
     /// The `T` of the call that follows the stream.
     End(T),
     More,
@@ -194,7 +193,7 @@ fn ours(message: &[u8], call: u64) -> Outcome<Option<Frame<'_>>> {
 }
 
 /// What a frame of a stream says.
-fn said<R: Payload, E: Payload>(frame: &Frame<'_>, each: &mut dyn FnMut(R)) -> Outcome<Said<E>> {
+pub(crate) fn said<R: Payload, E: Payload>(frame: &Frame<'_>, each: &mut dyn FnMut(R)) -> Outcome<Said<E>> {
     if frame.head.kind == Kind::Message {
         each(frame.message()?);
         return Ok(Said::More);
@@ -290,23 +289,6 @@ impl Channel for Client {
                     return Ok(end);
                 }
             }
-        })
-    }
-
-    fn echo(
-        &mut self,
-        payload: &Bytes,
-        delay_ms: u32,
-        deadline: Deadline,
-        check: &mut dyn FnMut(&[u8]),
-    ) -> Outcome<()> {
-        self.call(|seat| {
-            seat.begin("Items.Echo", &Echo { payload, delay_ms }, deadline)?;
-            seat.receive(deadline, |frame| {
-                frame.outcome()?;
-                check(Echo::read(frame.body)?.payload);
-                Ok(())
-            })
         })
     }
 }

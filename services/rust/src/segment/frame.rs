@@ -15,9 +15,6 @@ const DEADLINE_MS: u32 = 4;
 const STATUS: u32 = 5;
 const BODY: u32 = 15;
 
-const PAYLOAD: u32 = 1;
-const DELAY_MS: u32 = 2;
-
 /// All of a frame but its body.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Head<'a> {
@@ -79,44 +76,6 @@ impl Body for Nothing {
     }
 
     fn put(&self, _: &mut impl BufMut) {}
-}
-
-/// An `EchoRequest`, or an `EchoReply`, whose delay is 0, in place.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Echo<'a> {
-    /// What comes back.
-    pub payload: &'a [u8],
-    /// In milliseconds.
-    pub delay_ms: u32,
-}
-
-impl<'a> Echo<'a> {
-    /// Reads it from a body.
-    ///
-    /// # Errors
-    /// INVALID_ARGUMENT.
-    pub fn read(body: &'a [u8]) -> Outcome<Self> {
-        let mut echo = Echo { payload: &[], delay_ms: 0 };
-        for field in Fields(body) {
-            match field.map_err(|()| malformed())? {
-                (PAYLOAD, Value::Bytes(bytes)) => echo.payload = bytes,
-                (DELAY_MS, Value::Varint(number)) => echo.delay_ms = number as u32,
-                _ => {}
-            }
-        }
-        Ok(echo)
-    }
-}
-
-impl Body for Echo<'_> {
-    fn size(&self) -> usize {
-        bytes_len(PAYLOAD, self.payload.len()) + varint_len(DELAY_MS, self.delay_ms.into())
-    }
-
-    fn put(&self, to: &mut impl BufMut) {
-        put_bytes(PAYLOAD, self.payload, to);
-        put_varint(DELAY_MS, self.delay_ms.into(), to);
-    }
 }
 
 impl Head<'_> {
@@ -252,10 +211,6 @@ pub fn decode<M: Message + Default>(body: &[u8]) -> Outcome<M> {
     M::decode(body).map_err(|error| Status::invalid(format!("the message cannot be decoded: {error}")))
 }
 
-fn malformed() -> Status {
-    Status::invalid("the message cannot be decoded: it is no protobuf")
-}
-
 enum Value<'a> {
     Varint(u64),
     Fixed(u64),
@@ -350,21 +305,20 @@ mod tests {
             status in proptest::option::of((0..17i32, ".{0,20}")), payload: Vec<u8>, delay_ms: u32,
         ) {
             let status = status.map(|(code, message)| proto::Status { code, message });
-            let request = proto::EchoRequest { payload: Bytes::from(payload.clone()), delay_ms };
+            let request = proto::EchoRequest { payload: Bytes::from(payload), delay_ms };
             let body = Bytes::from(request.encode_to_vec());
             let theirs =
                 proto::Frame { call, kind, method: method.clone(), deadline_ms, status: status.clone(), body };
             let head = Head { call, kind: Kind::try_from(kind).unwrap(), method: &method, deadline_ms, status };
-            let echo = Echo { payload: &payload, delay_ms };
 
             let mut ours = Vec::new();
-            head.write(&echo, &mut ours);
-            prop_assert_eq!(ours.len(), head.frame_len(&echo));
+            head.write(&Encoded(&request), &mut ours);
+            prop_assert_eq!(ours.len(), head.frame_len(&Encoded(&request)));
             prop_assert_eq!(proto::Frame::decode(&*ours).unwrap(), theirs.clone());
 
             let encoded = theirs.encode_to_vec();
             let frame = Frame::read(&encoded).unwrap();
-            prop_assert_eq!(Echo::read(frame.body).unwrap(), echo);
+            prop_assert_eq!(frame.message::<proto::EchoRequest>().unwrap(), request);
             prop_assert_eq!(frame.head, head);
         }
 

@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 
 use eshm::{Disconnect, Endpoint, Inspector, Receiver, Role, Sender};
 
-use super::frame::{Body, Echo, Encoded, Frame, Head, Malformed, Nothing, Piece, decode};
+use super::frame::{Body, Encoded, Frame, Head, Malformed, Nothing, Piece, decode};
 use super::{SLICE, piece_len, segment_name, send};
 use crate::call::{Call, Payload, serve};
 use crate::deadline::Deadline;
@@ -165,20 +165,11 @@ impl Desk {
             self.serve_copy(&early);
             return Ok(());
         }
-        let Line { sender, receiver, inspector, scratch, .. } = &mut self.line;
-        let Some(message) = receiver.recv_timeout(SLICE)? else { return Ok(()) };
-        match Frame::read(&message) {
-            Ok(frame) if message.len() <= self.config.max_message && is_prompt_echo(&frame) => {
-                // Answered while the request still lies in its queue: nothing is copied but from queue to queue.
-                let answer = |head: &Head<'_>, body: &Echo<'_>, visit: &mut Visit| {
-                    send(sender, scratch, (head, body), SLICE, || visit.check(inspector))
-                };
-                echo(&frame, inspector.generation(), answer);
-                return Ok(());
-            }
-            Ok(frame) if frame.head.kind != Kind::Request => return Ok(()),
-            _ => {}
+        let Some(message) = self.line.receiver.recv_timeout(SLICE)? else { return Ok(()) };
+        if Frame::read(&message).is_ok_and(|frame| frame.head.kind != Kind::Request) {
+            return Ok(());
         }
+        // Copied, so that the queue is free for what follows it.
         let copy = message.to_vec();
         drop(message);
         self.serve_copy(&copy);
@@ -219,35 +210,6 @@ impl Desk {
         // A client that has left is noticed, or its successor will skip this.
         let mut visit = Visit { generation, deadline: Deadline::default(), looks: 0 };
         let _ = self.line.send((&Head::end(call, Err(status)), &Nothing), &mut visit);
-    }
-}
-
-fn is_prompt_echo(frame: &Frame<'_>) -> bool {
-    frame.head.kind == Kind::Request
-        && frame.head.method == "Items.Echo"
-        && Echo::read(frame.body).is_ok_and(|echo| echo.delay_ms == 0)
-}
-
-/// `Items.Echo` without a delay, answered by `answer`.
-fn echo(
-    frame: &Frame<'_>,
-    generation: u64,
-    mut answer: impl FnMut(&Head<'_>, &Echo<'_>, &mut Visit) -> Outcome<()>,
-) {
-    let started = log::calls_are_logged().then(Instant::now);
-    let call = frame.head.call;
-    let mut visit = Visit { generation, deadline: Deadline::after_ms(frame.head.deadline_ms), looks: 0 };
-    let outcome = Echo::read(frame.body).and_then(|echo| answer(&Head::end(call, Ok(())), &echo, &mut visit));
-    if let Err(status) = &outcome
-        && status.code != Code::Cancelled
-    {
-        let nothing = Echo { payload: &[], delay_ms: 0 };
-        visit.deadline = Deadline::default();
-        let _ = answer(&Head::end(call, Err(status)), &nothing, &mut visit);
-    }
-    if let Some(started) = started {
-        let code = outcome.err().map_or(Code::Ok, |status| status.code);
-        log::call("eshm", "Items.Echo", code.as_str_name(), started.elapsed());
     }
 }
 

@@ -3,13 +3,11 @@
 use std::net::TcpStream;
 use std::ops::ControlFlow;
 
-use bytes::Bytes;
-
 use super::frame::{Found, MAX_MESSAGE, RawAnswer, Reader, Request, Writer, write};
 use crate::call::Payload;
 use crate::deadline::Deadline;
 use crate::named::Channel;
-use crate::proto::{EchoReply, EchoRequest, ListUsersRequest};
+use crate::proto::ListUsersRequest;
 use crate::status::{Code, Outcome, Status};
 
 /// A client through TCP.
@@ -220,18 +218,5 @@ impl Channel for Client {
                 received.and_then(|end| sent.map(|()| end))
             })
         })
-    }
-
-    fn echo(
-        &mut self,
-        payload: &Bytes,
-        delay_ms: u32,
-        deadline: Deadline,
-        check: &mut dyn FnMut(&[u8]),
-    ) -> Outcome<()> {
-        let request = EchoRequest { payload: payload.clone(), delay_ms };
-        let reply: EchoReply = self.unary("Items.Echo", &request, deadline)?;
-        check(&reply.payload);
-        Ok(())
     }
 }

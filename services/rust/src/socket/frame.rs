@@ -1,7 +1,9 @@
-//! Frames of a socket: four bytes of length, big-endian, then JSON.
+//! Frames of a socket: four bytes of length, big-endian, then the message: JSON through TCP, a `Frame` of `eshm.proto` through a
+//! Unix socket.
 
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
+use std::os::unix::net::UnixStream;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -12,6 +14,45 @@ use crate::status::ErrorBody;
 
 /// The limit of `max_message`, exclusive, in bytes: the first byte of a frame is 0 or 1 below it.
 pub const MAX_MESSAGE: usize = 32 << 20;
+
+/// A connection of either kind.
+pub trait Stream: Read + Write + Sized {
+    /// How long a read may wait; `None`: for ever.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_read_timeout(&self, time: Option<Duration>) -> io::Result<()>;
+    /// The same for a write.
+    ///
+    /// # Errors
+    /// The system's.
+    fn set_write_timeout(&self, time: Option<Duration>) -> io::Result<()>;
+    /// Another handle of the same connection.
+    ///
+    /// # Errors
+    /// The system's.
+    fn try_clone(&self) -> io::Result<Self>;
+}
+
+macro_rules! stream {
+    ($type:ty) => {
+        impl Stream for $type {
+            fn set_read_timeout(&self, time: Option<Duration>) -> io::Result<()> {
+                self.set_read_timeout(time)
+            }
+
+            fn set_write_timeout(&self, time: Option<Duration>) -> io::Result<()> {
+                self.set_write_timeout(time)
+            }
+
+            fn try_clone(&self) -> io::Result<Self> {
+                self.try_clone()
+            }
+        }
+    };
+}
+stream!(TcpStream);
+stream!(UnixStream);
 
 /// What a client sends.
 #[derive(Clone, Debug, Default, Serialize)]
@@ -88,8 +129,8 @@ pub enum Found {
 
 /// Reads frames, each as a whole, and keeps what belongs to the next.
 #[derive(Debug)]
-pub struct Reader {
-    stream: TcpStream,
+pub struct Reader<S = TcpStream> {
+    stream: S,
     buffer: Vec<u8>,
     /// What is not yet handed out is `buffer[start..end]`.
     start: usize,
@@ -101,9 +142,9 @@ pub struct Reader {
     timed: bool,
 }
 
-impl Reader {
+impl<S: Stream> Reader<S> {
     /// Reads frames of up to `max_message` bytes from a stream.
-    pub fn new(stream: TcpStream, max_message: usize) -> Self {
+    pub fn new(stream: S, max_message: usize) -> Self {
         Reader { stream, buffer: vec![0; 8 << 10], start: 0, end: 0, max_message, skip: None, timed: false }
     }
 
@@ -131,7 +172,7 @@ impl Reader {
     }
 
     /// What was read beyond the last frame, and the stream: for who reads no frames.
-    pub fn into_parts(self) -> (Vec<u8>, TcpStream) {
+    pub fn into_parts(self) -> (Vec<u8>, S) {
         (self.buffer[self.start..self.end].to_vec(), self.stream)
     }
 
@@ -221,15 +262,15 @@ fn limit(deadline: Deadline) -> Option<Duration> {
 
 /// Writes frames.
 #[derive(Debug)]
-pub struct Writer {
-    stream: TcpStream,
+pub struct Writer<S = TcpStream> {
+    stream: S,
     /// Whether the stream has a limit of time at the moment.
     timed: bool,
 }
 
-impl Writer {
+impl<S: Stream> Writer<S> {
     /// Writes to a stream.
-    pub fn new(stream: TcpStream) -> Self {
+    pub fn new(stream: S) -> Self {
         Writer { stream, timed: false }
     }
 
