@@ -32,6 +32,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 echo "== 1/2 tests of the core"
 cargo test -p eshm
+cargo test -p eshm --features crash-points --test segments
 
 if [ "$loom" = no ]; then
     echo "== 2/2 loom models: skipped (--no-loom)"

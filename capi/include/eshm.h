@@ -399,6 +399,60 @@ ESHM_API int eshm_send_batch(ESHMHandle* handle, const ESHMBuffer* messages, siz
 ESHM_API int eshm_recv_batch(ESHMHandle* handle, void* buffer, size_t capacity, size_t* sizes, size_t most,
                              size_t* count, uint32_t timeout_ms);
 
+enum ESHMSegmentKind {
+    ESHM_SEGMENT_CURRENT = 0,    /* a segment of this version, made in whatever language */
+    ESHM_SEGMENT_LEGACY = 1,     /* a segment of ESHM 1.x */
+    ESHM_SEGMENT_UNFINISHED = 2, /* somebody is making it, or was killed while it did */
+    ESHM_SEGMENT_FOREIGN = 3,    /* no segment that this version knows */
+    ESHM_SEGMENT_UNREADABLE = 4  /* this process may not read it */
+};
+typedef enum ESHMSegmentKind ESHMSegmentKind;
+
+/* A file of a domain. The library makes it; a later version may append fields. Texts are never NULL. */
+typedef struct ESHMSegment {
+    const char* name; /* with which an endpoint opens it */
+    const char* path;
+    enum ESHMSegmentKind kind;
+    const char* reason;     /* what is wrong with it; empty if it can be opened */
+    uint64_t size;          /* of the file, in bytes */
+    uint32_t owner;         /* the number of the user that the file belongs to */
+    const char* owner_name; /* empty if the system does not know it */
+    uint32_t mode;          /* the file's permission bits */
+    int64_t since_ns; /* when the file was made, in nanoseconds since 1970; 0 if the system does not know */
+    bool has_seats;   /* what follows could be read */
+    /* ALIVE is whoever holds its seat, frozen or not; of ESHM 1.x, whose heartbeat moves. */
+    enum ESHMPeerState master_state;
+    enum ESHMPeerState slave_state;
+    pid_t master_pid; /* in its own PID namespace; 0 if nobody ever sat there */
+    pid_t slave_pid;
+    uint32_t m2s_waiting; /* messages from master to slave that are not released */
+    uint32_t m2s_slots;   /* how many there can be; 0 without queues */
+    uint32_t s2m_waiting;
+    uint32_t s2m_slots;
+    /* Of eshm_remove_dead: */
+    bool removed;             /* it was removed; in a dry run, it would be */
+    const char* left_because; /* why not; empty if it was */
+} ESHMSegment;
+
+/* Is shown a segment. It and its texts are valid during the call. */
+typedef void (*ESHMSegmentVisitor)(const ESHMSegment* segment, void* context);
+
+/*
+ * Shows the segments of a domain in the order of their names, and what else has a segment's name. Only reads.
+ * The domain is as in ESHMConfigEx: NULL is what the environment says. ESHM_ERROR_SHM_ATTACH: the directory
+ * cannot be read.
+ */
+ESHM_API int eshm_segments(const char* directory, const char* prefix, ESHMSegmentVisitor visit,
+                           void* context);
+
+/*
+ * Removes the segments of a domain in which nobody sits, with all that is unread in them, and the temporary
+ * files that killed processes have left; with dry_run, only says which these are. Safe beside processes that
+ * start at the same moment. Shows what was removed, as it was found, and what was left. `visit` may be NULL.
+ */
+ESHM_API int eshm_remove_dead(const char* directory, const char* prefix, bool dry_run,
+                              ESHMSegmentVisitor visit, void* context);
+
 /*
  * Text travels as UTF-8 with one NUL at its end: a C string with its NUL. Tells whether the `size` bytes of a
  * message are such a text; *length is its length, without the NULs at its end, of which there may be none.

@@ -17,6 +17,17 @@ pub const WAKEUP_PUSH: u32 = 0;
 /// See [`WAKEUP_PUSH`].
 pub const WAKEUP_POLL: u32 = 1;
 
+/// `enum ESHMSegmentKind`.
+pub const SEGMENT_CURRENT: u32 = 0;
+/// See [`SEGMENT_CURRENT`].
+pub const SEGMENT_LEGACY: u32 = 1;
+/// See [`SEGMENT_CURRENT`].
+pub const SEGMENT_UNFINISHED: u32 = 2;
+/// See [`SEGMENT_CURRENT`].
+pub const SEGMENT_FOREIGN: u32 = 3;
+/// See [`SEGMENT_CURRENT`].
+pub const SEGMENT_UNREADABLE: u32 = 4;
+
 /// `ESHM_TIMEOUT_INFINITE`.
 pub const TIMEOUT_INFINITE: u32 = u32::MAX;
 /// `ESHM_NO_QUEUE`.
@@ -105,6 +116,33 @@ pub struct Info {
     pub room_waits: u64,
     pub room_wait_ns: u64,
     pub unreceived: u64,
+}
+
+/// `ESHMSegment`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct Segment {
+    pub name: *const c_char,
+    pub path: *const c_char,
+    pub kind: u32,
+    pub reason: *const c_char,
+    pub size: u64,
+    pub owner: u32,
+    pub owner_name: *const c_char,
+    pub mode: u32,
+    pub since_ns: i64,
+    pub has_seats: bool,
+    pub master_state: u32,
+    pub slave_state: u32,
+    pub master_pid: i32,
+    pub slave_pid: i32,
+    pub m2s_waiting: u32,
+    pub m2s_slots: u32,
+    pub s2m_waiting: u32,
+    pub s2m_slots: u32,
+    pub removed: bool,
+    pub left_because: *const c_char,
 }
 
 /// `ESHMBuffer`.

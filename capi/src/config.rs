@@ -1,6 +1,6 @@
 //! From the structures of C to the settings of the core.
 
-use std::ffi::OsStr;
+use std::ffi::{OsStr, c_char};
 use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
@@ -73,7 +73,7 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
         .steady_heartbeat(false)
         .give_up(config.give_up != 0);
     // SAFETY: as promised.
-    if let Some(domain) = unsafe { domain(&config) }? {
+    if let Some(domain) = unsafe { domain(config.directory, config.prefix) }? {
         builder = builder.domain(domain);
     }
     if config.group != -1 {
@@ -96,20 +96,19 @@ pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
 /// The domain that the program chooses, if it does.
 ///
 /// # Safety
-/// If not NULL, `config.directory` and `config.prefix` are C strings.
-unsafe fn domain(config: &ConfigEx) -> Result<Option<Domain>> {
-    if config.directory.is_null() && config.prefix.is_null() {
+/// If not NULL, `directory` and `prefix` are C strings.
+pub(crate) unsafe fn domain(directory: *const c_char, prefix: *const c_char) -> Result<Option<Domain>> {
+    if directory.is_null() && prefix.is_null() {
         return Ok(None);
     }
     // SAFETY: as promised, also below.
-    let directory = unsafe { boundary::text(config.directory) };
+    let directory = unsafe { boundary::text(directory) };
     let directory = directory.map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)));
     // SAFETY: as above.
-    let prefix =
-        unsafe { boundary::text(config.prefix) }.map(str::from_utf8).transpose().map_err(|error| {
-            let at = error.valid_up_to();
-            Failure::invalid(format!("config.prefix is not UTF-8 at byte {at}, expected UTF-8"))
-        })?;
+    let prefix = unsafe { boundary::text(prefix) }.map(str::from_utf8).transpose().map_err(|error| {
+        let at = error.valid_up_to();
+        Failure::invalid(format!("the prefix is not UTF-8 at byte {at}, expected UTF-8"))
+    })?;
     Ok(Some(Domain::from_parts(directory, prefix.map(str::to_owned))?))
 }
 

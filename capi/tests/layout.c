@@ -69,6 +69,27 @@ static void arguments(void) {
     FIELD(ESHMInfo, room_waits);
     FIELD(ESHMInfo, room_wait_ns);
     FIELD(ESHMInfo, unreceived);
+    SIZE(ESHMSegment);
+    FIELD(ESHMSegment, name);
+    FIELD(ESHMSegment, path);
+    FIELD(ESHMSegment, kind);
+    FIELD(ESHMSegment, reason);
+    FIELD(ESHMSegment, size);
+    FIELD(ESHMSegment, owner);
+    FIELD(ESHMSegment, owner_name);
+    FIELD(ESHMSegment, mode);
+    FIELD(ESHMSegment, since_ns);
+    FIELD(ESHMSegment, has_seats);
+    FIELD(ESHMSegment, master_state);
+    FIELD(ESHMSegment, slave_state);
+    FIELD(ESHMSegment, master_pid);
+    FIELD(ESHMSegment, slave_pid);
+    FIELD(ESHMSegment, m2s_waiting);
+    FIELD(ESHMSegment, m2s_slots);
+    FIELD(ESHMSegment, s2m_waiting);
+    FIELD(ESHMSegment, s2m_slots);
+    FIELD(ESHMSegment, removed);
+    FIELD(ESHMSegment, left_because);
     SIZE(ESHMBuffer);
     FIELD(ESHMBuffer, data);
     FIELD(ESHMBuffer, size);
@@ -77,6 +98,7 @@ static void arguments(void) {
     SIZE(enum ESHMWakeupMode);
     SIZE(enum ESHMWaitStrategy);
     SIZE(enum ESHMPeerState);
+    SIZE(enum ESHMSegmentKind);
     SIZE(enum ESHMError);
 }
 
@@ -93,6 +115,11 @@ static void numbers(void) {
     NUMBER(ESHM_PEER_FROZEN);
     NUMBER(ESHM_PEER_DEAD);
     NUMBER(ESHM_PEER_CLOSED);
+    NUMBER(ESHM_SEGMENT_CURRENT);
+    NUMBER(ESHM_SEGMENT_LEGACY);
+    NUMBER(ESHM_SEGMENT_UNFINISHED);
+    NUMBER(ESHM_SEGMENT_FOREIGN);
+    NUMBER(ESHM_SEGMENT_UNREADABLE);
     NUMBER(ESHM_SUCCESS);
     NUMBER(ESHM_ERROR_INVALID_PARAM);
     NUMBER(ESHM_ERROR_SHM_CREATE);

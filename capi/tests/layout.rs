@@ -7,7 +7,7 @@ use std::path::Path;
 use std::process::Command;
 
 use eshm::PeerState;
-use eshm_capi::abi::{self, Buffer, Config, ConfigEx, Info, Stats};
+use eshm_capi::abi::{self, Buffer, Config, ConfigEx, Info, Segment, Stats};
 use eshm_capi::error;
 use serde_json::Value;
 
@@ -58,8 +58,12 @@ fn assumed() -> Numbers {
     structure!(numbers, "ESHMInfo", Info: struct_size peer_state peer_is_legacy generation data_size max_message
         skipped reconnects wakeups timeouts stalls messages_sent messages_received bytes_sent bytes_received
         m2s_queue_depth s2m_queue_depth m2s_queue_high_water s2m_queue_high_water room_waits room_wait_ns unreceived);
+    structure!(numbers, "ESHMSegment", Segment: name path kind reason size owner owner_name mode since_ns has_seats
+        master_state slave_state master_pid slave_pid m2s_waiting m2s_slots s2m_waiting s2m_slots removed left_because);
     structure!(numbers, "ESHMBuffer", Buffer: data size);
-    for name in ["Role", "DisconnectBehavior", "WakeupMode", "WaitStrategy", "PeerState", "Error"] {
+    for name in
+        ["Role", "DisconnectBehavior", "WakeupMode", "WaitStrategy", "PeerState", "SegmentKind", "Error"]
+    {
         numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
     }
     let constants = [
@@ -75,6 +79,11 @@ fn assumed() -> Numbers {
         ("PEER_FROZEN", PeerState::Frozen as i64),
         ("PEER_DEAD", PeerState::Dead as i64),
         ("PEER_CLOSED", PeerState::Closed as i64),
+        ("SEGMENT_CURRENT", abi::SEGMENT_CURRENT.into()),
+        ("SEGMENT_LEGACY", abi::SEGMENT_LEGACY.into()),
+        ("SEGMENT_UNFINISHED", abi::SEGMENT_UNFINISHED.into()),
+        ("SEGMENT_FOREIGN", abi::SEGMENT_FOREIGN.into()),
+        ("SEGMENT_UNREADABLE", abi::SEGMENT_UNREADABLE.into()),
         ("SUCCESS", error::SUCCESS.into()),
         ("ERROR_INVALID_PARAM", error::INVALID_PARAM.into()),
         ("ERROR_SHM_CREATE", error::SHM_CREATE.into()),

@@ -88,10 +88,59 @@ static void bad_domains(void) {
     refused("here", NULL, "robot", "the directory is \"here\"; expected an absolute path");
     refused("", NULL, "robot", "the directory is \"\"; expected an absolute path");
     refused(directory, "a/b", "robot", "the prefix is \"a/b\"; expected 0 to 64 bytes");
-    refused(directory, "\xff", "robot", "config.prefix is not UTF-8 at byte 0");
+    refused(directory, "\xff", "robot", "the prefix is not UTF-8 at byte 0");
     name[253] = '\0';
     refused(directory, "abc", name, "expected 1 to 252 bytes");
     CHECK_IS(rmdir(directory), 0);
+}
+
+/* What was seen of a domain: one line for each segment. */
+static char seen[1024];
+
+static void note(const ESHMSegment* found, void* context) {
+    size_t length = strlen(seen);
+    CHECK(context == (void*)directory);
+    CHECK(strncmp(found->path, directory, strlen(directory)) == 0);
+    snprintf(seen + length, sizeof seen - length, "%s %d %d %d %u %d '%s';", found->name, (int)found->kind,
+             found->has_seats ? (int)found->master_state : -1, found->master_pid == getpid(),
+             (unsigned)found->m2s_waiting, (int)found->removed, found->left_because);
+}
+
+static void segments(void) {
+    char path[200], expected[256];
+    FILE* text;
+    ESHMHandle* living;
+    ESHMConfigEx config = eshm_default_config_ex("closed");
+    ESHMHandle* closed;
+    make_directory();
+    config.base.role = ESHM_ROLE_MASTER;
+    config.base.auto_cleanup = false;
+    config.directory = directory;
+    config.prefix = "t_";
+    CHECK_IS(eshm_init_ex(&config, &closed), ESHM_SUCCESS);
+    CHECK_IS(eshm_send(closed, "unread", 6), ESHM_SUCCESS);
+    CHECK_IS(eshm_destroy(closed), ESHM_SUCCESS);
+    living = open_in(directory, "t_", ESHM_ROLE_MASTER);
+    snprintf(path, sizeof path, "%s/t_text", directory);
+    text = fopen(path, "w");
+    CHECK(text != NULL);
+    CHECK_IS(fclose(text), 0);
+
+    CHECK_IS(eshm_segments(directory, "t_", note, directory), ESHM_SUCCESS);
+    CHECK_IS(strcmp(seen, "closed 0 4 1 1 0 '';robot 0 1 1 0 0 '';text 2 -1 0 0 0 '';"), 0);
+    CHECK_IS(eshm_remove_dead(directory, "t_", true, NULL, NULL), ESHM_SUCCESS);
+    CHECK(exists("t_closed"));
+    seen[0] = '\0';
+    CHECK_IS(eshm_remove_dead(directory, "t_", false, note, directory), ESHM_SUCCESS);
+    snprintf(expected, sizeof expected, "closed 0 4 1 1 1 '';robot 0 1 1 0 0 'its master lives (pid %d)';",
+             (int)getpid());
+    CHECK_IS(strncmp(seen, expected, strlen(expected)), 0);
+    CHECK(!exists("t_closed") && exists("t_robot") && exists("t_text"));
+    CHECK_IS(eshm_destroy(living), ESHM_SUCCESS);
+    CHECK_IS(unlink(path), 0);
+    CHECK_IS(rmdir(directory), 0);
+    CHECK_IS(eshm_segments(directory, "t_", note, directory), ESHM_ERROR_SHM_ATTACH);
+    CHECK_IS(eshm_segments(directory, "t_", NULL, NULL), ESHM_ERROR_INVALID_PARAM);
 }
 
 int main(void) {
@@ -99,6 +148,7 @@ int main(void) {
         {"one name in two domains is two segments", two_domains},
         {"what is NULL, the environment says", environment},
         {"what is no domain is refused", bad_domains},
+        {"segments are shown, and the dead are removed", segments},
     };
     return RUN_CASES("domain", cases);
 }
