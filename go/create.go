@@ -43,7 +43,7 @@ func (o *opener) refuseToCreate(err error) error {
 	if ended := o.ctx.Err(); ended != nil && errors.Is(err, ended) {
 		return failContext(o.ctx, o.name, "the reservation of its memory", o.since)
 	}
-	return fail(ErrCreate, o.name, err, "cannot create %s (%v); %s", o.path, err, shm.Hint(o.domain.Directory, err))
+	return fail(ErrCreate, o.name, err, "cannot create %s (%v); %s", o.path, err, shm.Hint(o.domain.Directory, o.path, err))
 }
 
 // prepared makes a segment that has no name yet, and whose master's seat is locked.

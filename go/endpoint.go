@@ -114,6 +114,9 @@ func (e *Endpoint) attach(replaced *link) error {
 // Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can
 // still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is not
 // released: a successor receives it again. Calls that wait return [ErrClosed]. Closing again does nothing.
+//
+// An [ErrRemove] says that it is closed, and that the segment's file stays: such as in a directory with the sticky bit, where
+// only the owner of a file can remove it.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	closing := e.closing
@@ -145,7 +148,8 @@ func (e *Endpoint) Close() error {
 	e.tell()
 	e.settings.logger.Info("eshm: closed", "segment", e.name, "role", e.role)
 	if err != nil {
-		return fail(ErrAttach, e.name, err, "closed, but its file stays (%v); %s", err, shm.Hint(e.domain.Directory, err))
+		return fail(ErrRemove, e.name, err, "the endpoint is closed, but %s could not be removed (%v); %s", e.path, err,
+			shm.Hint(e.domain.Directory, e.path, err))
 	}
 	return nil
 }

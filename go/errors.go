@@ -38,6 +38,8 @@ var (
 	ErrDirectory error = &kind{-3, "cannot read the directory"}
 	// ErrForeign is a file that is no segment, or not the one that was configured, or somebody else's.
 	ErrForeign error = &kind{-3, "not a usable segment"}
+	// ErrRemove is a segment whose file a close could not remove.
+	ErrRemove error = &kind{-5, "cannot remove the segment"}
 	// ErrTimeout is a wait that ended by its deadline. Such an error is context.DeadlineExceeded as well.
 	ErrTimeout error = &kind{-10, "timed out"}
 	// ErrReconnecting is a slave's write while its master is away. It passes: try again.
@@ -168,7 +170,7 @@ func failSeatTaken(segment string, role Role, pid int32) error {
 
 // failAttach says why the system does not let us at a segment that is there.
 func failAttach(at address, err error) error {
-	return fail(ErrAttach, at.name, err, "cannot attach to %s (%v); %s", at.path, err, shm.Hint(at.domain.Directory, err))
+	return fail(ErrAttach, at.name, err, "cannot attach to %s (%v); %s", at.path, err, shm.Hint(at.domain.Directory, at.path, err))
 }
 
 // failForeign says that something of a segment is not as it must be.

@@ -186,7 +186,7 @@ func unlink(file *shm.File, path string) string {
 	case errors.Is(err, shm.ErrMissing):
 		return gone
 	default:
-		return fmt.Sprintf("%v; %s", err, shm.Hint(filepath.Dir(path), err))
+		return fmt.Sprintf("%v; %s", err, shm.Hint(filepath.Dir(path), path, err))
 	}
 }
 

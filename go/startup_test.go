@@ -227,7 +227,7 @@ func TestForbiddenFileIsAnErrorWithAHint(t *testing.T) {
 		t.Fatal(err)
 	}
 	// Root may open everything, and then finds that it is too small.
-	part := "permissions"
+	part := "with mode 0000"
 	if os.Geteuid() == 0 {
 		part = "100 bytes"
 	}

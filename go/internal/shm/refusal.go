@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"path/filepath"
 
 	"golang.org/x/sys/unix"
 )
@@ -29,8 +30,8 @@ func refused(action string, cause error) error {
 	return &Refusal{action: action, cause: cause}
 }
 
-// Hint says what a user can do about an error of this package; the directory is that of the segments.
-func Hint(directory string, err error) string {
+// Hint says what a user can do about an error of this package: about the file of this path, in the directory of the segments.
+func Hint(directory, path string, err error) string {
 	if refusal := (*Refusal)(nil); errors.As(err, &refusal) && refusal.advice != "" {
 		return refusal.advice
 	}
@@ -47,8 +48,7 @@ func Hint(directory string, err error) string {
 		return directory + " is full: remove segments that nobody uses, choose a smaller data size, or mount it larger " +
 			"(containers: --shm-size)"
 	case is(unix.EACCES, unix.EPERM):
-		return "it belongs to another user, or to a group that this one is not in, or its permissions do not let this one " +
-			"in: open it as its owner, or have the master create it with a wider `mode` or another `group`"
+		return whoMay(directory, path)
 	case is(unix.EFBIG):
 		return "the file size limit of this process (ulimit -f) is smaller than the segment: raise it"
 	case is(unix.EMFILE, unix.ENFILE):
@@ -64,27 +64,38 @@ func Hint(directory string, err error) string {
 	}
 }
 
+// whoMay says whom the file of this path lets in.
+func whoMay(directory, path string) string {
+	var file unix.Stat_t
+	if unix.Lstat(path, &file) != nil {
+		return "this user may not do so in " + directory + ": choose another directory, or another name"
+	}
+	return fmt.Sprintf("it belongs to user %d and group %d, with mode %04o: open it as its owner, or have the master create it "+
+		"with a wider `mode` or another `group`", file.Uid, file.Gid, file.Mode&0o7777)
+}
+
 func exists(path string) bool {
 	_, err := os.Stat(path)
 	return err == nil
 }
 
-// whyNotRemoved says why a name in a directory cannot be removed.
-func whyNotRemoved(directory, path string, cause error) error {
-	refusal := &Refusal{action: "removing " + path, cause: cause}
-	if !errors.Is(cause, unix.EPERM) && !errors.Is(cause, unix.EACCES) {
-		return refusal
-	}
+// notRemoved says why a name cannot be removed.
+func notRemoved(path string, cause error) error {
+	refusal := &Refusal{action: "removing it", cause: cause}
 	var folder, file unix.Stat_t
-	if unix.Stat(directory, &folder) != nil || unix.Lstat(path, &file) != nil {
+	directory := filepath.Dir(path)
+	if !errors.Is(cause, unix.EPERM) && !errors.Is(cause, unix.EACCES) ||
+		unix.Stat(directory, &folder) != nil || unix.Lstat(path, &file) != nil {
 		return refusal
 	}
-	if folder.Mode&unix.S_ISVTX != 0 {
-		refusal.advice = fmt.Sprintf("it belongs to user %d, and %s has the sticky bit: only that user, user %d who owns the "+
-			"directory, or root can remove it", file.Uid, directory, folder.Uid)
-	} else {
-		refusal.advice = fmt.Sprintf("%s belongs to user %d, and its permissions (%#o) do not let user %d remove files there",
-			directory, folder.Uid, folder.Mode&0o7777, unix.Geteuid())
+	user := uint32(unix.Geteuid())
+	switch {
+	case folder.Mode&unix.S_ISVTX != 0 && user != file.Uid && user != folder.Uid:
+		refusal.advice = fmt.Sprintf("it belongs to user %d, and %s has the sticky bit (mode %o), so that only its owner or root "+
+			"can remove it", file.Uid, directory, folder.Mode&0o7777)
+	default:
+		refusal.advice = fmt.Sprintf("%s belongs to user %d, and its mode %04o does not let user %d remove files there",
+			directory, folder.Uid, folder.Mode&0o7777, user)
 	}
 	return refusal
 }

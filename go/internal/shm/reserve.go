@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math"
 	"os"
-	"path/filepath"
 	"strconv"
 	"strings"
 
@@ -166,7 +165,7 @@ func (f *File) Map(size uint64) (Memory, error) {
 // Unlink removes a name.
 func Unlink(path string) error {
 	if err := unix.Unlink(path); err != nil {
-		return whyNotRemoved(filepath.Dir(path), path, err)
+		return notRemoved(path, err)
 	}
 	return nil
 }
