@@ -14,10 +14,10 @@ found, 2 for a wrong command line.
   --check        only see that each patch applies, and says what it is; plant nothing
   --no-corpus    random programs alone
   --seed S       the first random program's seed; the next ones count on from it (default: 1)
-  --programs N   how many random programs to play per fault (default: 500)
+  --programs N   how many random programs to play per fault (default: 1000)
 
 The copy, its builds and what was printed for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults take
-half an hour on two cores.
+three quarters of an hour on two cores.
 TEXT
 }
 
@@ -26,7 +26,7 @@ refuse() { # refuse TEXT
     exit 2
 }
 
-check=false corpus=true seed=1 programs=500 names=()
+check=false corpus=true seed=1 programs=1000 names=()
 while (($#)); do
     case $1 in
     --help | -h)
@@ -57,6 +57,10 @@ done
 
 said() { # said KEY NAME: what a patch says of itself in its first lines
     sed -n "s/^# $1: //p" "$plants/$2.patch"
+}
+
+places() { # places NAME: the files that a patch changes
+    sed -n "s|^--- a/\(.*\)|\`\1\`|p" "$plants/$1.patch" | paste -sd ' '
 }
 
 for name in "${names[@]}"; do
@@ -94,11 +98,11 @@ life() { # life LOG PAIRING... ARGUMENT...: true if a program failed
         arguments+=(--pairing "$1")
         shift
     done
-    if "$CARGO_TARGET_DIR/debug/matrix" --scenario life "${arguments[@]}" "$@" >"$log" 2>"$log.progress"; then
+    # Its progress goes on to stderr.
+    if "$CARGO_TARGET_DIR/debug/matrix" --scenario life "${arguments[@]}" "$@" 2>&1 >"$log" | tee "$log.progress" >&2; then
         return 1
     fi
     grep -q '^FAILED' "$log" && return 0
-    cat "$log.progress" >&2
     echo "plant_faults.sh: the life test could not be run" >&2
     exit 1
 }
@@ -133,7 +137,7 @@ play() { # play NAME: plants it, and prints its row of the table
         [[ $by_corpus != - ]] || missed+=("$name")
     fi
     apply "$name" --reverse
-    echo "| \`$name\`: $(said what "$name") | $(said row "$name") | $pairing | $by_corpus | $random |"
+    echo "| \`$name\` | $(said what "$name") | $(places "$name") | $(said row "$name") | $pairing | $by_corpus | $random |"
 }
 
 echo "without a fault …" >&2
@@ -146,8 +150,8 @@ fi
 
 missed=()
 number=0
-echo "| fault | row | pairing | in the corpus | seed | programs | shrunk program |"
-echo "|---|---|---|---|---|---|---|"
+echo "| fault | what | where | row | pairing | corpus | seed | programs | shrunk program |"
+echo "|---|---|---|---|---|---|---|---|---|"
 for name in "${names[@]}"; do
     number=$((number + 1))
     echo "$number of ${#names[@]}: $name …" >&2
