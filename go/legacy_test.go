@@ -257,3 +257,20 @@ func TestLegacyDataSizes(t *testing.T) {
 		t.Errorf("a file of 1 TiB: %v", err)
 	}
 }
+
+func TestSlaveIsRefusedWhileALegacyOneLives(t *testing.T) {
+	master := open(t, freshName(t), Master)
+	legacy := startLegacy(t, master.Name(), Slave, os.Getpid(), true)
+	if err := master.WaitForPeer(within(t, soon)); err != nil {
+		t.Fatal(err)
+	}
+	generation := master.Generation()
+	// A long threshold: on a busy machine its heart stands still for a while now and then.
+	_, err := Open(within(t, soon), master.Name(), Slave, WithStaleThreshold(10*time.Second))
+	expectKind(t, "a live one", err, ErrSeatTaken)
+	legacy.pause.Store(true)
+	slave := open(t, master.Name(), Slave)
+	until(t, "that the new slave is seen", func() bool { return !master.PeerIsLegacy() && master.Generation() > generation })
+	mustSend(t, master, "new")
+	mustRecv(t, slave, "new")
+}
