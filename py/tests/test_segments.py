@@ -4,15 +4,16 @@ from __future__ import annotations
 
 import os
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 
 import eshm
-from conftest import Spawn, expect_line
+from conftest import expect_line
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from conftest import Spawn
 
 
 def test_segments_are_listed_and_the_dead_are_removed(tmp_path: Path, spawn: Spawn) -> None:

@@ -149,7 +149,7 @@ fn little_memory(languages: &[&'static Language], peers: &Peers) -> Row {
     let confinement = format!("group={}", group.folder().display());
     let settings = format!(" queue_capacity={LARGE}");
     try_all(name, &[confinement], languages, peers, |stage| {
-        stage.refuses(&settings, &["bytes are needed", "control group"])
+        stage.refuses(&settings, &["218113152", "group", "left"])
     })
 }
 
