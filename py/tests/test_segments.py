@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import time
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -13,6 +12,8 @@ import eshm
 from conftest import expect_line
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from conftest import Spawn
 
 
