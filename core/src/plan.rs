@@ -76,3 +76,6 @@ impl Plan {
         })
     }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;

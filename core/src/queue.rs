@@ -214,10 +214,15 @@ impl QueueMemory {
         self.arena.len() as u64 * LINE
     }
 
-    /// The arena's memory at `position`.
+    /// The arena's memory from `position`, a multiple of 64, to its end. The pointer is one into all of that, not into the first
+    /// block of it: a message is longer.
     fn arena_at(&self, position: u64) -> *mut u8 {
-        let block = &self.arena[(position % self.arena_size() / LINE) as usize];
-        cell_pointer(&block.0).cast()
+        let rest = &self.arena[(position % self.arena_size() / LINE) as usize..];
+        #[cfg(loom)]
+        return cell_pointer(&rest[0].0).cast();
+        // All of a block lies in its cell, so it may be written through a shared reference.
+        #[cfg(not(loom))]
+        return rest.as_ptr().cast_mut().cast();
     }
 
     /// Where in the arena a published slot with this `len` says that its message lies, each field read once and

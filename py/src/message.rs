@@ -138,10 +138,14 @@ fn origin(message: &Bound<'_, PyAny>) -> PyResult<Origin> {
     if class.is_none_or(|known| known.class.as_ptr() != message.get_type_ptr().cast()) {
         return Err(PyTypeError::new_err(format!("expected a Message, found {}", message.get_type())));
     }
-    let bytes = message.cast::<PyBytes>()?.as_bytes();
-    let end = bytes.as_ptr_range().end;
-    // SAFETY: the class is final and its instances are made by `new` only, which puts a NUL and an origin there.
-    Ok(unsafe { end.wrapping_byte_add(1).cast::<Origin>().read_unaligned() })
+    let len = message.cast::<PyBytes>()?.as_bytes().len();
+    // SAFETY: the class is final and derives from `bytes`. The pointer is the object's, not that of a slice, which would not
+    // reach beyond the bytes.
+    let start = unsafe { ffi::PyBytes_AsString(message.as_ptr()) };
+    // SAFETY: instances are made by `new` only, which puts a NUL and an origin behind the bytes.
+    let behind = unsafe { start.add(len + 1) };
+    // SAFETY: as above; any alignment.
+    Ok(unsafe { behind.cast::<Origin>().read_unaligned() })
 }
 
 fn bytes<'a>(message: &'a Bound<'_, PyAny>) -> PyResult<&'a [u8]> {

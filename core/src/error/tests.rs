@@ -124,6 +124,7 @@ fn of_messages() -> Vec<Error> {
 }
 
 #[test]
+#[cfg_attr(miri, ignore = "the snapshots' library runs cargo")]
 fn every_message_says_what_was_found_and_what_to_do() {
     let errors: Vec<Error> = of_opening().into_iter().chain(of_messages()).collect();
     let kinds: BTreeSet<usize> = errors.iter().map(kind).collect();
