@@ -42,7 +42,7 @@ impl Transport {
         match self {
             Transport::Eshm => "ESHM",
             Transport::Unix => "Unix socket",
-            Transport::Socket => "TCP, JSON",
+            Transport::Socket => "TCP with JSON",
             Transport::Grpc => "gRPC",
             Transport::Rest => "REST",
         }
