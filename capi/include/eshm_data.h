@@ -84,7 +84,7 @@ typedef struct ESHMData {
 
 ESHM_STATIC_ASSERT(sizeof(ESHMHeader) == 128, header_size);
 ESHM_STATIC_ASSERT(offsetof(ESHMHeader, layout_size) == 52, header_of_1x);
-ESHM_STATIC_ASSERT(offsetof(ESHMHeader, reserved) == 104, header_end);
+ESHM_STATIC_ASSERT(offsetof(ESHMHeader, reserved) == 108, header_end);
 ESHM_STATIC_ASSERT(offsetof(ESHMChannel, data) == 8, channel_data);
 ESHM_STATIC_ASSERT(offsetof(ESHMChannel, write_count) == (8 + ESHM_MAX_DATA_SIZE + 7) / 8 * 8, channel_tail);
 ESHM_STATIC_ASSERT(sizeof(ESHMChannel) == (offsetof(ESHMChannel, write_count) + 80 + 63) / 64 * 64,

@@ -97,6 +97,7 @@ static void arguments(void) {
     SIZE(enum ESHMDisconnectBehavior);
     SIZE(enum ESHMWakeupMode);
     SIZE(enum ESHMWaitStrategy);
+    SIZE(enum ESHMMonitorPolicy);
     SIZE(enum ESHMPeerState);
     SIZE(enum ESHMSegmentKind);
     SIZE(enum ESHMError);

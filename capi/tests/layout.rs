@@ -61,9 +61,16 @@ fn assumed() -> Numbers {
     structure!(numbers, "ESHMSegment", Segment: name path kind reason size owner owner_name mode since_ns has_seats
         master_state slave_state master_pid slave_pid m2s_waiting m2s_slots s2m_waiting s2m_slots removed left_because);
     structure!(numbers, "ESHMBuffer", Buffer: data size);
-    for name in
-        ["Role", "DisconnectBehavior", "WakeupMode", "WaitStrategy", "PeerState", "SegmentKind", "Error"]
-    {
+    for name in [
+        "Role",
+        "DisconnectBehavior",
+        "WakeupMode",
+        "WaitStrategy",
+        "PeerState",
+        "MonitorPolicy",
+        "SegmentKind",
+        "Error",
+    ] {
         numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
     }
     let constants = [

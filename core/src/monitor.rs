@@ -92,8 +92,15 @@ pub(crate) fn forget(link: &Link) {
 
 /// Brings the counts of reads of all endpoints of this process up to date.
 pub(crate) fn publish_reads() {
-    let links: Vec<_> = monitor().links.iter().filter_map(Weak::upgrade).collect();
-    links.iter().for_each(|link| link.publish_reads());
+    // One after the other, without the lock, and without memory for a list of them: statistics are asked for often.
+    let mut next = 0;
+    loop {
+        let Some(link) = monitor().links.get(next).cloned() else { break };
+        next += 1;
+        if let Some(link) = link.upgrade() {
+            link.publish_reads();
+        }
+    }
 }
 
 /// Closes every endpoint of this process that nobody has closed, when it exits.

@@ -1,6 +1,6 @@
 //! Which names a segment may have, and where its file is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use crate::domain::Domain;
 use crate::error::{Error, Result};
@@ -14,6 +14,8 @@ pub(crate) const TEMPORARY: &str = ".eshm-tmp";
 pub(crate) struct SegmentName {
     name: String,
     domain: Domain,
+    /// Made here and kept: a process that exits, perhaps in a handler that interrupted the allocator, must not make it.
+    path: PathBuf,
 }
 
 impl SegmentName {
@@ -39,7 +41,8 @@ impl SegmentName {
         } else if name.starts_with(TEMPORARY) || file.starts_with(TEMPORARY) {
             "is one of those for temporary files (.eshm-tmp…)"
         } else {
-            return Ok(SegmentName { name: name.to_owned(), domain });
+            let path = domain.directory().join(file);
+            return Ok(SegmentName { name: name.to_owned(), domain, path });
         };
         // An over-long name is quoted only by its beginning.
         let shown: String = name.chars().take(64).collect();
@@ -57,8 +60,8 @@ impl SegmentName {
     }
 
     /// Its file.
-    pub(crate) fn path(&self) -> PathBuf {
-        self.domain.directory().join(format!("{}{}", self.domain.prefix(), self.name))
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
     }
 
     /// Its file, for people.
@@ -80,8 +83,8 @@ mod tests {
     #[test]
     fn accepts_what_a_file_name_can_hold() {
         for name in ["a", ".", "robot", "my-segment.2", "größe", "a b", &"n".repeat(250)] {
-            let path = named(name, "eshm_").unwrap().path();
-            assert_eq!(path, Path::new("/some/where").join(format!("eshm_{name}")));
+            let segment = named(name, "eshm_").unwrap();
+            assert_eq!(segment.path(), Path::new("/some/where").join(format!("eshm_{name}")));
         }
         assert_eq!(SegmentName::new("robot", Domain::default()).unwrap().shown_path(), "/dev/shm/eshm_robot");
     }

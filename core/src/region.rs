@@ -135,7 +135,7 @@ impl Region {
         // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let path = name.path();
-        let open = || nix::fcntl::open(&path, flags, Mode::empty());
+        let open = || nix::fcntl::open(path, flags, Mode::empty());
         let opened =
             if access == OFlag::O_RDONLY { SegmentFile::open_shared(open) } else { SegmentFile::open(open) };
         let file = match opened {
@@ -200,7 +200,7 @@ impl Region {
 
     /// Whether the name still leads to this file.
     pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
-        leads_to(&name.path(), &self.file)
+        leads_to(name.path(), &self.file)
     }
 
     /// Where the name leads. What the system does not tell counts as [`NameLeads::Here`]: nothing is done about it.
@@ -218,7 +218,7 @@ impl Region {
         if !self.is_named(name) {
             return Ok(());
         }
-        Ok(nix::unistd::unlink(&name.path())?)
+        Ok(nix::unistd::unlink(name.path())?)
     }
 
     /// Reserves the file's memory where that was not done.

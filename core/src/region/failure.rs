@@ -73,13 +73,13 @@ pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error:
 /// The name of a segment that was left could not be removed.
 pub(crate) fn remove_error(name: &SegmentName, error: nix::Error) -> Error {
     let (segment, path) = (name.as_str().to_owned(), name.shown_path());
-    let hint = sticky(&name.path()).unwrap_or_else(|| hint(name, error));
+    let hint = sticky(name.path()).unwrap_or_else(|| hint(name, error));
     Error::Remove { segment, path, source: error.into(), hint }
 }
 
 /// A segment that is to be replaced could not be removed.
 pub(crate) fn replace_error(name: &SegmentName, error: nix::Error) -> Error {
-    let hint = sticky(&name.path()).unwrap_or_else(|| hint(name, error));
+    let hint = sticky(name.path()).unwrap_or_else(|| hint(name, error));
     create_error_with(name, "removing the segment that it replaces", error, hint)
 }
 

@@ -134,7 +134,7 @@ impl Unpublished {
     /// # Errors
     /// [`Error::Create`](crate::Error::Create).
     pub(super) fn publish(self, file: &File, name: &SegmentName) -> Result<bool> {
-        let linked = self.0.link(file, &name.path());
+        let linked = self.0.link(file, name.path());
         if matches!(self.0, Way::Name(_)) {
             crash_point!("create.doubled");
         }

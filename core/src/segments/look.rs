@@ -52,7 +52,7 @@ pub(super) fn look_at_all(domain: &Domain, for_removal: bool) -> Result<Vec<Look
     let mut found: Vec<Looked> = files(domain)?
         .iter()
         .filter_map(|file| named(file))
-        .filter_map(|name| look_at(name.as_str().to_owned(), name.path(), for_removal))
+        .filter_map(|name| look_at(name.as_str().to_owned(), name.path().to_path_buf(), for_removal))
         .collect();
     found.sort_by(|one, other| one.segment.name.cmp(&other.segment.name));
     Ok(found)
