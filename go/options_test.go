@@ -29,7 +29,7 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		expected    string
 	}{
 		{WithConnectTimeout, "connect_timeout", 0, math.MaxInt64, "0 or more"},
-		{WithHeartbeatInterval, "heartbeat_interval", time.Millisecond, time.Second, "1 ms to 1 s"},
+		{heartbeatWithinAnHour, "heartbeat_interval", time.Millisecond, time.Second, "1 ms to 1 s"},
 		{WithStaleThreshold, "stale_threshold", time.Millisecond, hour, "1 ms to 1 h"},
 		{WithPatience, "patience", 0, math.MaxInt64, "0 or more"},
 		{WithReconnectInterval, "reconnect_interval", time.Millisecond, hour, "1 ms to 1 h"},
@@ -40,6 +40,7 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 				one.name, value.String(), one.expected)
 		}
 	}
+	expectOption(t, WithHeartbeatInterval(101*time.Millisecond), false, "heartbeat_interval", "at most the stale_threshold")
 	for _, size := range []int{math.MinInt, -1, 0, 1, maxDataSize, maxDataSize + 1, math.MaxInt} {
 		expectOption(t, WithDataSize(size), size >= 1 && size <= maxDataSize, "data_size", "1 to 67108864 bytes (64 MiB)")
 	}
@@ -60,6 +61,11 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 	expectOption(t, WithLogger(nil), false, "logger", "nil")
 	expectOption(t, WithLogger(slog.New(slog.DiscardHandler)), true)
 	expectOption(t, nil, false, "option 1", "nil")
+}
+
+// heartbeatWithinAnHour sets a heartbeat interval beside the longest stale threshold, which it may not exceed.
+func heartbeatWithinAnHour(interval time.Duration) Option {
+	return option(func(s *settings) { s.heartbeatInterval, s.staleThreshold = interval, time.Hour })
 }
 
 // expectOption checks whether an option is accepted, and that a refusal says these parts and makes no segment.
