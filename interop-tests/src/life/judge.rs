@@ -36,13 +36,19 @@ impl Model {
         match verb {
             Verb::Send { .. } | Verb::TrySend { .. } | Verb::SendMany { .. } => {
                 let numbers = offered - drafts.len()..offered;
-                way.pending.extend(numbers.map(|number| Message { number, sure: false, home, own: true }));
+                way.pending.extend(numbers.map(|number| Message {
+                    number,
+                    sure: false,
+                    home,
+                    own: true,
+                    taken: false,
+                }));
             }
             Verb::Loan { .. } => way.loan = Some(offered - 1),
             Verb::LoanSend => {
                 // Loans are the next message, and so have the next number.
                 let number = way.loan.unwrap_or_default();
-                way.pending.push_back(Message { number, sure: false, home, own: true });
+                way.pending.push_back(Message { number, sure: false, home, own: true, taken: false });
             }
             _ => {}
         }
@@ -110,6 +116,8 @@ impl Model {
 
     /// So many of the messages of a call were accepted; the others were not.
     fn sent(&mut self, side: Side, verb: Verb, accepted: usize) -> Result<()> {
+        // A segment that is left may take what the next one cannot hold.
+        let limit = self.named.map_or(u64::MAX, |named| self.segments[named].limit());
         let way = &mut self.ways[side as usize];
         let first = match verb {
             Verb::LoanSend => way.loan.take().unwrap_or_default(),
@@ -127,9 +135,13 @@ impl Model {
             bail!("message {number} was refused, and came");
         }
         way.pending.retain(|message| !refused.contains(&message.number));
-        let certain =
-            way.pending.iter_mut().filter(|message| (first..refused.start).contains(&message.number));
-        certain.for_each(|message| message.sure = true);
+        for message in &mut way.pending {
+            if (first..refused.start).contains(&message.number) {
+                let fits =
+                    message.home != Home::Moving || way.texts[message.number].len() as u64 / 2 <= limit;
+                message.sure = !message.taken && fits;
+            }
+        }
         Ok(())
     }
 
@@ -154,7 +166,7 @@ impl Model {
     fn written(&mut self, side: Side) {
         let home = self.seat(side).sends_to.map_or(Home::Moving, Home::In);
         let way = &mut self.ways[side as usize];
-        way.value = Some(Message { number: way.values.len() - 1, sure: true, home, own: true });
+        way.value = Some(Message { number: way.values.len() - 1, sure: true, home, own: true, taken: false });
     }
 
     /// A message came: it must be the next one that is certain, or a doubtful one before it.

@@ -49,6 +49,8 @@ pub(super) struct Message {
     pub home: Home,
     /// Whether the sender that accepted it is still there.
     pub own: bool,
+    /// Whether a receiver that has ended may have taken it, perhaps before its sender's call returned.
+    pub taken: bool,
 }
 
 /// One end of the pair.
@@ -82,8 +84,7 @@ pub(super) struct Way {
     pub loan: Option<usize>,
     /// The numbers of all messages that came.
     pub came: BTreeSet<usize>,
-    /// The text of every value that was offered, the latest one that was written, and the last one that the present
-    /// reader has read.
+    /// Every value that was offered, the latest that was written, and the last that the present reader has read.
     pub values: Vec<String>,
     pub value: Option<Message>,
     pub read: Option<usize>,
@@ -244,6 +245,8 @@ impl Model {
                 self.seat(Side::Slave).may_hold.push(new);
                 self.moves(Side::Master, new);
                 self.stand_in = false;
+                // In the stand-in its slave is closed until it comes.
+                self.seat(Side::Master).peer_closed = true;
             }
         }
         self.settle();
@@ -434,13 +437,14 @@ fn may_release(busy: Option<Verb>, lets_go: bool) -> bool {
     busy.is_some_and(|verb| verb == Verb::Release || verb.receives() || lets_go && verb.looks())
 }
 
-/// So many of the messages that are certain may be gone, in their order.
+/// So many of the messages that are certain may be gone, in their order; and those between them that are under way.
 fn doubt(pending: &mut VecDeque<Message>, mut most: u64) {
-    for message in pending.iter_mut().filter(|message| message.sure) {
+    for message in pending {
         if most == 0 {
             break;
         }
-        most -= 1;
+        most -= u64::from(message.sure);
         message.sure = false;
+        message.taken = true;
     }
 }
