@@ -172,27 +172,13 @@ impl QueueMemory {
         self.control().sender.parked.store(0, Ordering::Relaxed);
     }
 
-    /// Returns how many messages are published and not released, 0 ..= the number of slots.
-    ///
-    /// The published ones are a prefix of the numbers from `consumed` on, so a binary search over their marks finds the
-    /// end. Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+    /// Returns how many messages are published and not released: see [`count_published`].
     pub(crate) fn depth(&self) -> u32 {
         let first = self.control().consumed.0.load(Ordering::Relaxed);
-        let is_published = |ahead: u32| {
-            let number = first.wrapping_add(ahead);
-            // Relaxed: only counted, nothing behind the mark is read.
-            self.slot(number).mark.load(Ordering::Relaxed) == number.wrapping_add(1)
-        };
-        let (mut published, mut end) = (0, self.slots.len() as u32);
-        while published < end {
-            let middle = published + (end - published) / 2;
-            if is_published(middle) {
-                published = middle + 1;
-            } else {
-                end = middle;
-            }
-        }
-        published
+        // Relaxed: only counted, nothing behind the mark is read.
+        count_published(self.slots.len() as u32, first, |number| {
+            self.slot(number).mark.load(Ordering::Relaxed)
+        })
     }
 
     /// Raises the high-water mark to `depth`, if it is below. Only the sender's process calls this; two of its threads that
@@ -605,6 +591,25 @@ impl Descriptor {
         bytes[8..].copy_from_slice(&self.len.to_ne_bytes());
         bytes
     }
+}
+
+/// Returns how many messages of a queue are published and not released, 0 ..= `slots`, given the number of the first that is
+/// not released, and the mark of the slot of each number.
+///
+/// The published ones are a prefix of the numbers from `first` on, so a binary search over their marks finds the end.
+/// Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+pub(crate) fn count_published(slots: u32, first: u32, mark: impl Fn(u32) -> u32) -> u32 {
+    let (mut published, mut end) = (0, slots);
+    while published < end {
+        let middle = published + (end - published) / 2;
+        let number = first.wrapping_add(middle);
+        if mark(number) == number.wrapping_add(1) {
+            published = middle + 1;
+        } else {
+            end = middle;
+        }
+    }
+    published
 }
 
 /// Puts at most 56 bytes into a slot that is not published.

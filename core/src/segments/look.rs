@@ -19,6 +19,7 @@ use crate::memory::{HeaderCopy, Memory};
 use crate::name::SegmentName;
 use crate::observer::{DirectionView, SeatView, View};
 use crate::plan::Plan;
+use crate::queue::count_published;
 use crate::region::{Entry, user_name};
 use crate::role::Role;
 use crate::sync::Ordering;
@@ -202,21 +203,11 @@ fn word(entry: &Entry, offset: usize) -> Option<u32> {
 fn depth(entry: &Entry, queues: QueueGeometry, direction: Direction) -> u32 {
     let Some(first) = word(entry, queues.control(direction)) else { return 0 };
     let slots = queues.slots as u32;
-    let is_published = |ahead: u32| {
-        let number = first.wrapping_add(ahead);
+    count_published(slots, first, |number| {
         let slot = queues.slots(direction) + (number % slots) as usize * size_of::<Slot>();
-        word(entry, slot) == Some(number.wrapping_add(1))
-    };
-    let (mut published, mut end) = (0, slots);
-    while published < end {
-        let middle = published + (end - published) / 2;
-        if is_published(middle) {
-            published = middle + 1;
-        } else {
-            end = middle;
-        }
-    }
-    published
+        // Published is the number and one.
+        word(entry, slot).unwrap_or(number)
+    })
 }
 
 impl Looked {
