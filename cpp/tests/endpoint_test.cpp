@@ -2,6 +2,9 @@
 #include "support.hpp"
 
 #include <cstring>
+#include <fstream>
+#include <iterator>
+#include <string>
 #include <sys/wait.h>
 #include <thread>
 #include <type_traits>
@@ -208,6 +211,23 @@ TEST(Messages, TextTravelsNullTerminated) {
     ASSERT_TRUE(message);
     EXPECT_EQ(message->size(), 21U);
     EXPECT_EQ(message->text(), "Hello from master #0");
+}
+
+TEST(Messages, TextIsACopyThatThePeerCannotChange) {
+    Pair pair;
+    pair.master.send("first");
+    const auto message = pair.slave.recv();
+    const auto text = message.text();
+    // As a peer may that writes anything anywhere.
+    std::fstream file{"/dev/shm/eshm_" + pair.name, std::ios::in | std::ios::out | std::ios::binary};
+    const std::string content{std::istreambuf_iterator<char>{file}, {}};
+    const auto at = content.find("first");
+    ASSERT_NE(at, std::string::npos);
+    file.clear();
+    file.seekp(static_cast<std::streamoff>(at)).write("\xFF\xFE!!!", 5).flush();
+    EXPECT_EQ(std::memcmp(message.bytes().data(), "\xFF\xFE!!!", 5), 0);
+    EXPECT_EQ(text, "first");
+    EXPECT_FALSE(message.try_text());
 }
 
 TEST(Messages, WhatIsNoTextIsAnError) {

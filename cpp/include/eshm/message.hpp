@@ -7,7 +7,7 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <string_view>
+#include <string>
 #include <utility>
 
 #include "eshm/bytes.hpp"
@@ -92,13 +92,13 @@ class ESHM_CPP_API Message {
     /// How many bytes there are; 0 is a legal message, an event.
     [[nodiscard]] std::size_t size() const noexcept { return content_.size; }
 
-    /// The text, without the NULs at its end; text that came without any is accepted too. It is valid as
-    /// `bytes()`.
+    /// A copy of the text, without the NULs at its end; text that came without any is accepted too. Copied,
+    /// then checked: a peer cannot change it any more.
     /// @throws Error `Errc::invalid` when it is not UTF-8, or has a NUL before its end.
-    [[nodiscard]] std::string_view text() const { return try_text().value(); }
+    [[nodiscard]] std::string text() const { return try_text().value(); }
 
     /// The same, without throwing.
-    [[nodiscard]] Result<std::string_view> try_text() const noexcept;
+    [[nodiscard]] Result<std::string> try_text() const noexcept;
 
     /// How many values of the mailbox were overwritten unread since the last read; 0 for `recv`.
     [[nodiscard]] std::uint64_t skipped() const noexcept { return content_.skipped; }
