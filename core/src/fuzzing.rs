@@ -5,12 +5,12 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::inspect::inspect_memory;
-use crate::layout::{Direction, Geometry, QueueGeometry};
-use crate::mailbox::{Cursor, First, MailboxMemory};
-use crate::memory::Memory;
-use crate::plan::Plan;
-use crate::queue::{Lent, QueueMemory, QueueReceiver, QueueSender};
+use crate::channel::mailbox::{Cursor, First, MailboxMemory};
+use crate::channel::queue::{Lent, QueueMemory, QueueReceiver, QueueSender};
+use crate::segment::layout::{Direction, Geometry, QueueGeometry};
+use crate::segment::segment_layout::SegmentLayout;
+use crate::segment::validate::validate_memory;
+use crate::segment::view::Memory;
 use crate::wait::Fences;
 
 const DIRECTIONS: [Direction; 2] = [Direction::MasterToSlave, Direction::SlaveToMaster];
@@ -60,7 +60,7 @@ pub fn attach(bytes: &[u8]) {
     let image = Image::new(bytes.len());
     image.poke(0, bytes);
     for configured in [None, Some(1), Some(4096)] {
-        let Ok(Some(plan)) = inspect_memory(&*image, configured) else { continue };
+        let Ok(Some(plan)) = validate_memory(&*image, configured) else { continue };
         for direction in DIRECTIONS {
             let mut ends = Ends::new(plan, &image, direction);
             for step in [Step::Read, Step::Receive, Step::Resume, Step::Send(57), Step::Write(1), Step::Read]
@@ -95,14 +95,14 @@ pub fn arena(script: &[u8]) {
 }
 
 /// As small as it can be while everything can wrap around.
-fn small_plan() -> Plan {
+fn small_plan() -> SegmentLayout {
     let geometry = Geometry { data_size: 20 };
     let queues = QueueGeometry { offset: geometry.total().next_multiple_of(128), capacity: 250, slots: 4 };
-    Plan { geometry, queues: Some(queues), legacy: false }
+    SegmentLayout { geometry, queues: Some(queues), legacy: false }
 }
 
 /// Plays a script: each step is a byte for the kind and a byte for its size; bytes fall on `len` bytes from `start`.
-fn play(plan: Plan, script: &[u8], start: usize, len: usize) {
+fn play(plan: SegmentLayout, script: &[u8], start: usize, len: usize) {
     let image = Image::new(plan.queues.map_or(plan.geometry.total(), QueueGeometry::end));
     let mut ends = Ends::new(plan, &image, Direction::MasterToSlave);
     let mut rest = script;
@@ -153,7 +153,7 @@ struct Ends {
 }
 
 impl Ends {
-    fn new(plan: Plan, image: &Arc<Image>, direction: Direction) -> Ends {
+    fn new(plan: SegmentLayout, image: &Arc<Image>, direction: Direction) -> Ends {
         let queue = plan.queue(image, direction);
         let mut ends = Ends {
             image: Arc::clone(image),

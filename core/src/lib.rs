@@ -27,100 +27,59 @@
 //! closes, a move to another segment, a name that was removed. No event is emitted under a lock of this crate, so a subscriber may use any
 //! endpoint, open others, and fork. Most events come on the background thread: a subscriber that is slow
 //! there holds up the heartbeats of the whole process. When the process exits, nothing is told.
-#![cfg_attr(loom, allow(dead_code, reason = "the models use the handshakes, not the endpoint around them"))]
+#![cfg_attr(
+    loom,
+    allow(dead_code, unused_imports, reason = "the models use the handshakes, not the endpoint around them")
+)]
 
 // A queue may have 2³⁶ bytes, file offsets have 64 bits, and the layout of a descriptor assumes that of a u64.
 #[cfg(not(target_pointer_width = "64"))]
 compile_error!("eshm needs a 64-bit target: segments can be larger than a 32-bit address space");
 
 #[macro_use]
-mod crash;
+mod sys;
 
 #[cfg(not(loom))]
-mod attach;
-#[cfg(not(loom))]
-mod attachment;
-#[cfg(not(loom))]
-mod batch;
-#[cfg(not(loom))]
-mod carry;
-#[cfg(not(loom))]
-mod config;
-#[cfg(not(loom))]
-mod domain;
-#[cfg(not(loom))]
-mod endpoint;
+mod api;
+mod channel;
 #[cfg(not(loom))]
 mod error;
 #[cfg(fuzzing)]
 pub mod fuzzing;
-mod heartbeat;
-mod inspect;
-pub mod layout;
 #[cfg(not(loom))]
-mod limits;
-#[cfg(not(loom))]
-mod link;
-mod mailbox;
-mod mapped;
-mod memory;
-#[cfg(not(loom))]
-mod monitor;
-#[cfg(not(loom))]
-mod name;
-#[cfg(not(loom))]
-mod notice;
-#[cfg(not(loom))]
-mod observer;
-#[cfg(not(loom))]
-mod outlet;
-#[cfg(not(loom))]
-mod pace;
-#[cfg(not(loom))]
-mod patience;
-mod plan;
-#[cfg(not(loom))]
-mod process;
-mod queue;
-#[cfg(not(loom))]
-mod receiver;
-#[cfg(not(loom))]
-mod region;
+mod peer;
+mod peer_state;
 mod role;
-#[cfg(not(loom))]
-mod schedule;
-mod seat;
-#[cfg(not(loom))]
-mod segments;
-#[cfg(not(loom))]
-mod sender;
-#[cfg(not(loom))]
-mod stats;
-mod sync;
+mod segment;
 #[cfg(not(loom))]
 pub mod text;
 mod wait;
 
-/// For the tests that kill a process at each of them: see `crash.rs`.
+/// The bytes of a segment, as types: for tests and tools.
+#[doc(hidden)]
+pub use segment::layout;
+/// For the tests that kill a process at each of them: see `sys/crash.rs`.
 #[cfg(feature = "crash-points")]
 #[doc(hidden)]
-pub use crash::POINTS as CRASH_POINTS;
+pub use sys::crash::POINTS as CRASH_POINTS;
 #[cfg(not(loom))]
 pub use {
-    batch::BatchError,
-    config::{
-        Builder, DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
-        Role, WaitStrategy,
-    },
-    domain::Domain,
-    endpoint::{Endpoint, Inspector},
+    api::builder::Builder,
+    api::endpoint::Endpoint,
+    api::inspector::Inspector,
+    api::observer::{DirectionView, Observer, SeatView, View},
+    api::receiver::{Message, Receiver},
+    api::segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
+    api::sender::{BatchError, Loan, Sender},
     error::{Error, Result},
-    heartbeat::PeerState,
-    observer::{DirectionView, Observer, SeatView, View},
-    receiver::{Message, Receiver},
-    schedule::{MonitorPolicy, MonitorSettings, configure_monitor},
-    segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
-    sender::{Loan, Sender},
-    stats::Stats,
-    wait::Wait,
+    peer::monitor::configure_monitor,
+    peer::settings::{
+        DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,
+    },
+    peer::stats::Stats,
+    peer_state::PeerState,
+    role::Role,
+    segment::domain::Domain,
+    sys::schedule::{MonitorPolicy, MonitorSettings},
+    wait::{Wait, WaitStrategy},
 };

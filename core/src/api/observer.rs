@@ -1,0 +1,191 @@
+//! Who looks and takes no part.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use crate::api::builder::Builder;
+use crate::error::{Error, Result};
+use crate::peer::liveness::Watch;
+use crate::peer::settings::Settings;
+use crate::peer_state::PeerState;
+use crate::role::Role;
+use crate::segment::file::{Opened, Region};
+use crate::segment::layout::Direction;
+use crate::segment::name::SegmentName;
+use crate::segment::seat::Pulse;
+use crate::segment::segment_layout::SegmentLayout;
+use crate::segment::validate::{Misfit, validate_memory};
+use crate::segment::view::Memory;
+use crate::sys::Ordering;
+
+/// Looks at a segment, for monitoring, and can change nothing of it: its file is opened, and mapped, for reading only. So
+/// the permission to read the segment suffices, and neither endpoint notices.
+///
+/// ```
+/// use eshm::{Endpoint, Observer, PeerState};
+///
+/// let mut master = Endpoint::master("doc-observer")?;
+/// master.send(b"nobody takes this yet")?;
+/// let mut observer = Observer::open("doc-observer")?;
+/// let view = observer.look();
+/// assert_eq!(view.master.state, PeerState::Alive);
+/// assert_eq!(view.slave.state, PeerState::Absent);
+/// assert_eq!(view.master_to_slave.waiting, 1);
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct Observer {
+    name: SegmentName,
+    region: Arc<Region>,
+    plan: SegmentLayout,
+    master: Watch,
+    slave: Watch,
+}
+
+/// What an [`Observer`] sees.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct View {
+    /// The master.
+    pub master: SeatView,
+    /// The slave.
+    pub slave: SeatView,
+    /// From the master to the slave.
+    pub master_to_slave: DirectionView,
+    /// From the slave to the master.
+    pub slave_to_master: DirectionView,
+}
+
+/// What is to be seen of an endpoint.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct SeatView {
+    /// Frozen only if this observer has looked before, and long enough ago.
+    pub state: PeerState,
+    /// The pid that it gave, in its own PID namespace; 0 if nobody ever sat there.
+    pub pid: i32,
+    /// Its signs of life.
+    pub heartbeat: u64,
+    /// How often the seat was taken, by endpoints that are not ESHM 1.x.
+    pub generation: u32,
+    /// Whether it is, or was, an ESHM 1.x process.
+    pub is_legacy: bool,
+}
+
+/// What is to be seen of one direction.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct DirectionView {
+    /// Values written.
+    pub written: u64,
+    /// Values read: up to a heartbeat interval old.
+    pub read: u64,
+    /// Messages in the queue that were not released, 0 … `slots`.
+    pub waiting: u32,
+    /// The most messages that were in the queue at once, as its sender's process has seen it: see
+    /// [`Stats::m2s_queue_high_water`](crate::Stats::m2s_queue_high_water).
+    pub high_water: u32,
+    /// The most messages that the queue can hold; 0 if there is no queue.
+    pub slots: u32,
+}
+
+impl Observer {
+    /// Looks at the segment of this name, with the default settings: see [`Builder::observe`].
+    ///
+    /// # Errors
+    /// As [`Builder::observe`].
+    pub fn open(name: &str) -> Result<Observer> {
+        Builder::new(name).observe()
+    }
+
+    pub(crate) fn new(name: SegmentName, settings: &Settings) -> Result<Observer> {
+        let (segment, path) = (|| name.as_str().to_owned(), || name.shown_path());
+        let missing =
+            |found| Err(Error::NotFound { segment: segment(), path: path(), found, waited: Duration::ZERO });
+        let region = match Region::observe(&name, settings.any_owner)? {
+            Opened::Missing => return missing("there is no such segment"),
+            Opened::Empty => return missing("its file is empty, as if somebody had begun to make it"),
+            Opened::Mapped(region) => Arc::new(region),
+        };
+        let plan = match validate_memory(&*region, settings.data_size) {
+            Ok(Some(plan)) => plan,
+            Ok(None) => return missing("its header is empty, as if somebody had begun to make it"),
+            Err(Misfit { what, found, expected }) => {
+                return Err(Error::Foreign { segment: segment(), path: path(), what, found, expected });
+            }
+        };
+        let watch = |role| Watch::new(region.header().seat(role).pulse(), Instant::now());
+        let (master, slave) = (watch(Role::Master), watch(Role::Slave));
+        Ok(Observer { name, region, plan, master, slave })
+    }
+
+    /// The segment's name.
+    pub fn name(&self) -> &str {
+        self.name.as_str()
+    }
+
+    /// Whether the name still leads to this segment: if not, it was removed or replaced, and a new observer sees what
+    /// came after it.
+    pub fn is_current(&self) -> bool {
+        self.region.is_named(&self.name)
+    }
+
+    /// The greatest value of `write`, in bytes.
+    pub fn data_size(&self) -> usize {
+        self.plan.geometry.data_size
+    }
+
+    /// The greatest message of `send`, in bytes: as [`Endpoint::max_message`](crate::Endpoint::max_message).
+    pub fn max_message(&self) -> usize {
+        self.plan.queues.map_or(self.data_size(), |queues| queues.capacity)
+    }
+
+    /// What there is to be seen now. Nothing is locked meanwhile, so the numbers are each true, and may be of different
+    /// moments. Takes microseconds, and some more per message that waits.
+    pub fn look(&mut self) -> View {
+        let now = Instant::now();
+        View {
+            master: look_at(&self.region, Role::Master, &mut self.master, now),
+            slave: look_at(&self.region, Role::Slave, &mut self.slave, now),
+            master_to_slave: self.direction(Direction::MasterToSlave),
+            slave_to_master: self.direction(Direction::SlaveToMaster),
+        }
+    }
+
+    fn direction(&self, direction: Direction) -> DirectionView {
+        let tail = self.plan.channel(&*self.region, direction).tail;
+        let queue = self.plan.queue(&self.region, direction);
+        DirectionView {
+            written: tail.write_count.load(Ordering::Relaxed),
+            read: tail.read_count.load(Ordering::Relaxed),
+            waiting: queue.as_ref().map_or(0, |queue| queue.depth()),
+            high_water: queue.as_ref().map_or(0, |queue| queue.high_water()),
+            slots: queue.map_or(0, |queue| queue.slots.len() as u32),
+        }
+    }
+}
+
+impl Builder {
+    /// Looks at the segment without taking part: see [`Observer`]. Of the settings, `domain` and `any_owner` count, and
+    /// `data_size` for a segment of ESHM 1.x whose data size is no multiple of 64. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`], [`Error::InvalidDomain`]; [`Error::NotFound`] when there is no finished segment; [`Error::Attach`],
+    /// [`Error::Foreign`] when what there is cannot be read or understood.
+    pub fn observe(self) -> Result<Observer> {
+        Observer::new(self.segment_name()?, &self.settings)
+    }
+}
+
+fn look_at(region: &Region, role: Role, watch: &mut Watch, now: Instant) -> SeatView {
+    let seat = region.header().seat(role);
+    let pulse = seat.pulse();
+    let Pulse { heartbeat, pid, alive } = pulse;
+    let is_ours = seat.is_ours();
+    let threshold = region.header().stale_threshold.load(Ordering::Relaxed).max(1);
+    let judged = watch.judge(pulse, now, Duration::from_millis(threshold.into()), |_| false);
+    // The lock tells of ours at once; nobody waits for a verdict here, so none has to settle.
+    let state = if alive && is_ours && !region.is_locked(role) { PeerState::Dead } else { judged };
+    let generation = seat.generation.load(Ordering::Relaxed);
+    SeatView { state, pid, heartbeat, generation, is_legacy: pid != 0 && !is_ours }
+}

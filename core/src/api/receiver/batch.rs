@@ -1,0 +1,70 @@
+//! Several messages in one call.
+
+use std::time::Duration;
+
+use super::Receiver;
+use super::poll::{Found, What};
+use super::wait::in_time;
+use crate::error::Result;
+
+impl Receiver {
+    /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits
+    /// for the first one as [`Receiver::recv`] does. Returns how many there were; 0 only if `most` is.
+    ///
+    /// A panic of `each`, or a kill, before the end leaves all of them to be received again.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv`].
+    pub fn recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+        self.recv_many_until(most, None, each)
+    }
+
+    /// As [`Receiver::recv_many`], for a limited time: 0 when it ran out.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`].
+    pub fn recv_many_timeout(
+        &mut self,
+        most: usize,
+        timeout: Duration,
+        each: impl FnMut(&[u8]),
+    ) -> Result<usize> {
+        self.recv_many_until(most, Some(timeout), each)
+    }
+
+    fn recv_many_until(
+        &mut self,
+        most: usize,
+        timeout: Option<Duration>,
+        mut each: impl FnMut(&[u8]),
+    ) -> Result<usize> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let found = match self.poll_fast()? {
+            Some(found) => Some(found),
+            None => in_time(self.wait(What::Message, timeout))?,
+        };
+        let Some(Found::Lent(first)) = found else {
+            let Some(found) = found else { return Ok(0) };
+            each(&self.message(found));
+            return Ok(1);
+        };
+        let Some(queue) = &mut self.queue else { return Ok(0) };
+        // A peer that writes marks meanwhile could make more of them.
+        let most = most.min(queue.slots());
+        let (mut count, mut bytes) = (0, 0);
+        let mut next = Some(first);
+        while let Some(lent) = next {
+            // SAFETY: a message of the queue, which is not released before the loop ends.
+            each(unsafe { lent.bytes() });
+            count += 1;
+            bytes += lent.len;
+            // What is broken is reported by the next call: what was handed over is released first.
+            next = if (count as usize) < most { queue.peek_ahead(count).unwrap_or(None) } else { None };
+        }
+        let woke = queue.release(count);
+        self.side.link.counters.count_received(count, bytes, woke);
+        Ok(count as usize)
+    }
+}

@@ -1,0 +1,200 @@
+//! The half of an endpoint that reads and receives.
+
+mod batch;
+mod message;
+mod poll;
+mod ready;
+mod wait;
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use crate::api::side::Side;
+use crate::channel::mailbox::Value;
+use crate::channel::queue::{Lent, QueueReceiver};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
+use crate::wait::{Backoff, Deadline, PollTiming, Wait};
+
+use poll::{Found, Values, What};
+use wait::in_time;
+
+pub use message::Message;
+
+/// The half that reads and receives. One thread at a time uses it.
+#[derive(Debug)]
+pub struct Receiver {
+    /// Where messages are received.
+    pub(crate) side: Side,
+    queue: Option<QueueReceiver>,
+    /// Where values are read: each kind is read out before it continues in the next segment.
+    values: Values,
+    backoff: Backoff,
+    /// When to look for values, and for messages.
+    value_timing: PollTiming,
+    message_timing: PollTiming,
+    buffer: Vec<u8>,
+    /// The length of the message of the queue that was given out by [`Message::into_raw`].
+    lent: Option<usize>,
+}
+
+impl Receiver {
+    pub(crate) fn new(side: Side) -> Self {
+        Receiver {
+            values: Values::new(&side.link, Arc::clone(&side.attachment), side.epoch),
+            queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
+            backoff: Backoff::new(side.link.config().wait),
+            value_timing: PollTiming::new(side.link.role),
+            message_timing: PollTiming::new(side.link.role),
+            side,
+            buffer: Vec::new(),
+            lent: None,
+        }
+    }
+
+    /// The latest value, if there is one that this endpoint has not read. Never waits.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`] when the peer announces more bytes than the channel holds.
+    pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.poll_once(What::Value)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The latest value, once there is one that this endpoint has not read. Waits as long as one may come.
+    ///
+    /// # Errors
+    /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
+    pub fn read(&mut self) -> Result<Message<'_>> {
+        let found = match self.poll_for_new_value()? {
+            Some(found) => found,
+            None => self.wait(What::Value, None)?,
+        };
+        Ok(self.message(found))
+    }
+
+    /// As [`Receiver::read`], for a limited time: `Ok(None)` when it ran out.
+    ///
+    /// # Errors
+    /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
+    pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
+        let found = match self.poll_for_new_value()? {
+            Some(found) => Some(found),
+            None => in_time(self.wait(What::Value, Some(timeout)))?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Waits for `part` of a longer wait of [`Receiver::read`] or [`Receiver::read_timeout`]. `Ok(None)`: nothing
+    /// yet, call again.
+    ///
+    /// # Errors
+    /// As [`Receiver::read_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    pub fn read_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+        let found = self.wait_part(What::Value, wait.0, Deadline::after(Some(part)))?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The next message, if it is there. Never waits.
+    ///
+    /// # Errors
+    /// As [`Receiver::try_read`].
+    #[inline]
+    pub fn try_recv(&mut self) -> Result<Option<Message<'_>>> {
+        let found = match self.poll_fast()? {
+            Some(found) => Some(found),
+            None => self.poll_once(What::Message)?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// The next message: every one that was sent, once, in order. Waits as long as one may come.
+    ///
+    /// A message that was sent to a predecessor of this process, and not released by it, is delivered here.
+    ///
+    /// # Errors
+    /// As [`Receiver::read`].
+    #[inline]
+    pub fn recv(&mut self) -> Result<Message<'_>> {
+        let found = match self.poll_eagerly()? {
+            Some(found) => found,
+            None => self.wait(What::Message, None)?,
+        };
+        Ok(self.message(found))
+    }
+
+    /// As [`Receiver::recv`], for a limited time: `Ok(None)` when it ran out.
+    ///
+    /// # Errors
+    /// As [`Receiver::read_timeout`].
+    #[inline]
+    pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
+        let found = match self.poll_eagerly()? {
+            Some(found) => Some(found),
+            None => in_time(self.wait(What::Message, Some(timeout)))?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Waits for `part` of a longer wait of [`Receiver::recv`] or [`Receiver::recv_timeout`], so that the caller can
+    /// look up in between. `Ok(None)`: nothing yet, call again.
+    ///
+    /// ```
+    /// use std::time::Duration;
+    /// # let mut master = eshm::Endpoint::master("doc-part")?;
+    /// # let (_, receiver) = master.split();
+    /// let wait = eshm::Wait::new(Some(Duration::from_millis(30)));
+    /// let error = loop {
+    ///     match receiver.recv_part(&wait, Duration::from_millis(10)) {
+    ///         Ok(Some(message)) => println!("{} bytes", message.len()),
+    ///         Ok(None) => println!("nothing yet"),
+    ///         Err(error) => break error,
+    ///     }
+    /// };
+    /// assert!(matches!(error, eshm::Error::Timeout { .. }));
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    pub fn recv_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+        let found = match self.poll_fast()? {
+            Some(found) => Some(found),
+            None => self.wait_part(What::Message, wait.0, Deadline::after(Some(part)))?,
+        };
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
+    /// call that receives does so too.
+    pub fn release(&mut self) {
+        if let Some(len) = self.lent.take() {
+            self.release_one(len);
+        }
+    }
+
+    #[inline]
+    fn release_one(&mut self, len: usize) {
+        // In a forked child the message is the parent's to release.
+        if !self.side.link.is_forked()
+            && let Some(queue) = &mut self.queue
+        {
+            let woke = queue.release(1);
+            self.side.link.counters.count_received(1, len, woke);
+        }
+    }
+
+    #[inline(always)]
+    fn message(&mut self, found: Found) -> Message<'_> {
+        match found {
+            Found::Lent(Lent { start, len }) => {
+                Message { receiver: self, start, len, skipped: 0, lent: true }
+            }
+            Found::Copied(Value { len, skipped }) => {
+                let start = self.buffer.as_ptr();
+                Message { receiver: self, start, len, skipped, lent: false }
+            }
+        }
+    }
+}

@@ -1,0 +1,233 @@
+//! One look for the next value or message, in the segments in which it may be, in their order.
+
+use std::sync::Arc;
+use std::time::Duration;
+
+use super::Receiver;
+use crate::channel::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
+use crate::channel::queue::{Lent, QueueReceiver};
+use crate::error::{Error, Result};
+use crate::peer::attachment::Attachment;
+use crate::peer::link::{Link, Reading};
+use crate::wait::coarse_now;
+
+/// In less than this nobody writes 2³¹ values: each takes some nanoseconds.
+const RECENT: Duration = Duration::from_secs(1);
+
+/// What was found.
+#[derive(Clone, Copy)]
+pub(super) enum Found {
+    /// In the queue.
+    Lent(Lent),
+    /// In the receiver's buffer.
+    Copied(Value),
+}
+
+/// What is looked for.
+#[derive(Clone, Copy, PartialEq)]
+pub(super) enum What {
+    /// The latest value.
+    Value,
+    /// The next message.
+    Message,
+}
+
+/// The reading end of one segment's mailbox.
+#[derive(Debug)]
+pub(super) struct Values {
+    pub(super) attachment: Arc<Attachment>,
+    epoch: u32,
+    /// The link's attention while all is well: see [`Link::is_settled`].
+    pub(super) settled: u32,
+    pub(super) mailbox: MailboxMemory,
+    pub(super) cursor: Cursor,
+    /// When the last value was read, on the coarse clock.
+    read_at: Duration,
+}
+
+impl Receiver {
+    /// The next message of the queue, if it is there and nothing stands in the way: the shortest path there is.
+    #[inline(always)]
+    pub(super) fn poll_fast(&mut self) -> Result<Option<Found>> {
+        if self.lent.is_some() {
+            self.release();
+        }
+        if self.side.is_settled()
+            && let Some(queue) = &self.queue
+        {
+            let lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            return Ok(lent.map(Found::Lent));
+        }
+        Ok(None)
+    }
+
+    /// As `poll_fast`, for the time of an answer, and not before it can be expected.
+    #[inline(always)]
+    pub(super) fn poll_eagerly(&mut self) -> Result<Option<Found>> {
+        if self.lent.is_some() {
+            self.release();
+        }
+        if self.side.is_settled()
+            && let Some(queue) = &self.queue
+        {
+            self.message_timing.hold(|| self.side.link.counters.sent.events());
+            let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
+            if lent.is_some() {
+                self.message_timing.was_there();
+            } else {
+                self.message_timing.was_early();
+                lent = queue
+                    .peek_often(self.backoff.eager_looks())
+                    .map_err(|broken| self.side.broken(broken))?;
+                self.message_timing.is_over();
+            }
+            return Ok(lent.map(Found::Lent));
+        }
+        Ok(None)
+    }
+
+    /// Looks for what comes next, in the segments in which it may be, in their order.
+    pub(super) fn poll_once(&mut self, what: What) -> Result<Option<Found>> {
+        if what == What::Message
+            && let Some(found) = self.poll_fast()?
+        {
+            return Ok(Some(found));
+        }
+        self.release();
+        self.side.link.check_running()?;
+        let found = match what {
+            What::Value => self.poll_for_value()?.map(Found::Copied),
+            What::Message => self.poll_for_message()?,
+        };
+        if found.is_none() {
+            self.side.link.check_displaced()?;
+        }
+        Ok(found)
+    }
+
+    fn poll_for_message(&mut self) -> Result<Option<Found>> {
+        loop {
+            // Asked before the look: what came before the move is still found.
+            let left_behind = self.side.is_left_behind();
+            if let Some(queue) = &self.queue
+                && let Some(lent) = queue.peek().map_err(|broken| self.side.broken(broken))?
+            {
+                return Ok(Some(Found::Lent(lent)));
+            }
+            if self.messages_in_mailbox()
+                && let Some(value) = self.poll_mailbox(What::Message)?
+            {
+                return Ok(Some(Found::Copied(value)));
+            }
+            if !left_behind {
+                return Ok(None);
+            }
+            let (attachment, epoch) = self.side.link.next_segment(Reading::Messages, self.side.epoch);
+            crash_point!("follow.receiver");
+            self.queue = attachment.incoming_queue().map(QueueReceiver::resume);
+            self.side.switch(attachment, epoch);
+        }
+    }
+
+    /// Whether the mailbox may hold the next message. It is that of the segment where messages are received: values that are
+    /// unread in older ones are out of date then.
+    fn messages_in_mailbox(&mut self) -> bool {
+        if self.queue.is_some() && self.side.peer_has_queue() {
+            return false;
+        }
+        if self.values.epoch < self.side.epoch {
+            self.values = Values::new(&self.side.link, Arc::clone(&self.side.attachment), self.side.epoch);
+        }
+        // Values that are ahead have read this segment's mailbox out.
+        self.values.epoch == self.side.epoch
+    }
+
+    fn poll_mailbox(&mut self, what: What) -> Result<Option<Value>> {
+        let first = match what {
+            What::Value => First::Current,
+            What::Message => First::Untaken,
+        };
+        let Values { attachment, settled, mailbox, cursor, read_at, .. } = &mut self.values;
+        let now = coarse_now();
+        cursor.recent = now.saturating_sub(*read_at) < RECENT;
+        let Some(value) =
+            mailbox.channel().read(cursor, first, &mut self.buffer).map_err(|Oversize(found)| {
+                Error::Corrupt {
+                    segment: self.side.link.segment(),
+                    what: "a message's size",
+                    found: found.into(),
+                    expected: format!("at most {}", attachment.data_size()),
+                }
+            })?
+        else {
+            return Ok(None);
+        };
+        *read_at = now;
+        attachment.count_read();
+        let counters = &self.side.link.counters;
+        match what {
+            What::Value => counters.received.count_value(),
+            What::Message => counters.count_received(1, value.len, false),
+        }
+        if !self.side.link.is_settled(*settled) {
+            // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
+            attachment.publish_reads();
+        }
+        if value.skipped > 0 {
+            counters.skipped.add(value.skipped);
+        }
+        Ok(Some(value))
+    }
+
+    fn poll_for_value(&mut self) -> Result<Option<Value>> {
+        loop {
+            // Asked before the look, as above.
+            let left_behind = self.values.is_left_behind(&self.side.link);
+            if let Some(value) = self.poll_mailbox(What::Value)? {
+                return Ok(Some(value));
+            }
+            if !left_behind {
+                return Ok(None);
+            }
+            let (attachment, epoch) = self.side.link.next_segment(Reading::Values, self.values.epoch);
+            crash_point!("follow.values");
+            self.values = Values::new(&self.side.link, attachment, epoch);
+        }
+    }
+
+    /// As `poll_eagerly`, for a value.
+    #[inline(always)]
+    pub(super) fn poll_for_new_value(&mut self) -> Result<Option<Found>> {
+        if self.lent.is_some() {
+            self.release();
+        }
+        if !self.side.link.is_settled(self.values.settled) {
+            return Ok(None);
+        }
+        self.value_timing.hold(|| self.side.link.counters.sent.events());
+        let channel = self.values.mailbox.channel();
+        let looks = self.backoff.eager_looks();
+        let came = (0..looks).position(|_| channel.may_have_news(&self.values.cursor));
+        if came == Some(0) {
+            self.value_timing.was_there();
+        } else {
+            self.value_timing.is_over();
+        }
+        if came.is_none() {
+            return Ok(None);
+        }
+        Ok(self.poll_mailbox(What::Value)?.map(Found::Copied))
+    }
+}
+
+impl Values {
+    pub(super) fn new(link: &Link, attachment: Arc<Attachment>, epoch: u32) -> Self {
+        let mailbox = attachment.incoming_mailbox();
+        let settled = link.settled_status(epoch);
+        Values { attachment, epoch, settled, mailbox, cursor: Cursor::default(), read_at: Duration::ZERO }
+    }
+
+    pub(super) fn is_left_behind(&self, link: &Link) -> bool {
+        link.epoch() != self.epoch
+    }
+}

@@ -1,0 +1,106 @@
+//! What a receiver can tell without taking anything: whether there is something to take, and where it lies.
+//!
+//! For callers that wait in one place and take in another, such as an event loop and its helper threads: a wait that
+//! is given up has nothing in its hand.
+
+use std::time::Duration;
+
+use super::{Message, Receiver, What};
+use crate::channel::mailbox::First;
+use crate::error::Result;
+use crate::wait::{Deadline, Fences, Wait};
+
+impl Receiver {
+    /// Waits for `part` of a longer wait until [`Receiver::try_recv`] is worth a call. Takes, releases and counts
+    /// nothing. Returns `Ok(false)` when the part is over: call again.
+    ///
+    /// After `Ok(true)`, `try_recv` returns a message or an error. Seldom it returns `None`: when this endpoint has
+    /// just moved to another segment.
+    ///
+    /// # Errors
+    /// As [`Receiver::recv_part`].
+    pub fn wait_message_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
+        self.wait_ready(What::Message, wait.0, Deadline::after(Some(part)))
+    }
+
+    /// As [`Receiver::wait_message_part`], for [`Receiver::try_read`].
+    ///
+    /// # Errors
+    /// As [`Receiver::read_part`].
+    pub fn wait_value_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
+        self.wait_ready(What::Value, wait.0, Deadline::after(Some(part)))
+    }
+
+    fn wait_ready(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<bool> {
+        let timed = !deadline.is_endless();
+        loop {
+            self.side.link.check_running()?;
+            // Asked before the look: what came before the goodbye is still found.
+            let terminal_error = self.side.link.terminal_error(timed);
+            let sample = match self.arrivals(what) {
+                Some(queue) => queue.message_bell_ahead(self.lent_ahead()).sample(),
+                None => self.values.mailbox.channel().value_bell(Fences::Asymmetric).sample(),
+            };
+            if self.is_ready(what)? {
+                return Ok(true);
+            }
+            if let Some(error) = terminal_error {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                return Err(self.side.timeout("the arrival of a message", deadline));
+            };
+            let Some(part_left) = part.left() else { return Ok(false) };
+            self.park_ready(what, sample, left.min(part_left));
+        }
+    }
+
+    /// Whether a look, which takes what it finds, would find something, or move to another segment.
+    fn is_ready(&self, what: What) -> Result<bool> {
+        let left_behind = match what {
+            What::Value => self.values.is_left_behind(&self.side.link),
+            What::Message => self.side.is_left_behind(),
+        };
+        if left_behind {
+            return Ok(true);
+        }
+        let first = match what {
+            What::Value => First::Current,
+            What::Message => First::Untaken,
+        };
+        if what == What::Message
+            && let Some(queue) = &self.queue
+            && queue.peek_ahead(self.lent_ahead()).map_err(|broken| self.side.broken(broken))?.is_some()
+        {
+            return Ok(true);
+        }
+        Ok(self.arrivals(what).is_none()
+            && self.values.mailbox.channel().has_new_value(&self.values.cursor, first))
+    }
+
+    fn park_ready(&self, what: What, sample: u32, left: Duration) {
+        match self.arrivals(what) {
+            Some(queue) => {
+                self.backoff.leave_core(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
+            }
+            None => {
+                let silent = self.side.link.peer_is_silent(&self.values.attachment);
+                let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
+                self.backoff.leave_core(bell, sample, silent, left);
+            }
+        }
+    }
+
+    /// How far ahead the next message is: behind the one that [`Message::into_raw`] took apart, if there is one.
+    fn lent_ahead(&self) -> u32 {
+        u32::from(self.lent.is_some())
+    }
+}
+
+impl Message<'_> {
+    /// Whether the message lies in the queue: then it stays the next one until it is dropped. Otherwise it is a copy,
+    /// and nobody receives it again.
+    pub fn is_in_place(&self) -> bool {
+        self.lent
+    }
+}

@@ -1,0 +1,116 @@
+//! How a receiver waits: it spins, then parks.
+
+use std::time::Duration;
+
+use super::Receiver;
+use super::poll::{Found, What};
+use crate::channel::queue::QueueReceiver;
+use crate::error::{Error, Result};
+use crate::wait::{Deadline, Fences, pause};
+
+impl Receiver {
+    pub(super) fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
+        match self.spin(what)? {
+            Some(found) => Ok(found),
+            None => self.wait_long(what, timeout),
+        }
+    }
+
+    #[cold]
+    fn wait_long(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
+        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+        loop {
+            if let Some(found) = self.park_and_spin(what, deadline, whole)? {
+                return Ok(found);
+            }
+        }
+    }
+
+    /// `Ok(None)` at the end of the part.
+    pub(super) fn wait_part(
+        &mut self,
+        what: What,
+        deadline: Deadline,
+        part: Deadline,
+    ) -> Result<Option<Found>> {
+        match self.spin(what)? {
+            Some(found) => Ok(Some(found)),
+            None => self.park_and_spin(what, deadline, part),
+        }
+    }
+
+    /// Looks as often as patience has it, without leaving the core.
+    fn spin(&mut self, what: What) -> Result<Option<Found>> {
+        for look in 0..self.backoff.looks() {
+            if self.may_be_there(what)
+                && let Some(found) = self.poll_once(what)?
+            {
+                self.backoff.was_worth_it();
+                return Ok(Some(found));
+            }
+            pause(look);
+        }
+        self.backoff.was_in_vain();
+        Ok(None)
+    }
+
+    /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.
+    #[inline(always)]
+    fn may_be_there(&self, what: What) -> bool {
+        match &self.queue {
+            Some(queue) if what == What::Message => !self.side.is_settled() || queue.has_come(),
+            _ => {
+                !self.side.link.is_settled(self.values.settled)
+                    || self.values.mailbox.channel().may_have_news(&self.values.cursor)
+            }
+        }
+    }
+
+    fn park_and_spin(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
+        let timed = !deadline.is_endless();
+        loop {
+            // Asked before the last look: what came before the goodbye is still found.
+            let terminal_error = self.side.link.terminal_error(timed);
+            let sample = match self.arrivals(what) {
+                Some(queue) => queue.message_bell().sample(),
+                None => self.values.mailbox.channel().value_bell(Fences::Asymmetric).sample(),
+            };
+            if let Some(found) = self.poll_once(what)? {
+                return Ok(Some(found));
+            }
+            if let Some(error) = terminal_error {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                return Err(self.side.timeout("the arrival of a message", deadline));
+            };
+            let Some(part_left) = part.left() else { return Ok(None) };
+            let left = left.min(part_left);
+            match self.arrivals(what) {
+                Some(queue) => self.backoff.leave_core(queue.message_bell(), sample, false, left),
+                None => {
+                    let silent = self.side.link.peer_is_silent(&self.values.attachment);
+                    let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
+                    self.backoff.leave_core(bell, sample, silent, left);
+                }
+            }
+            if let Some(found) = self.spin(what)? {
+                return Ok(Some(found));
+            }
+        }
+    }
+
+    /// The queue, if that is where what is waited for arrives.
+    pub(super) fn arrivals(&self, what: What) -> Option<&QueueReceiver> {
+        self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
+    }
+}
+
+/// A wait's outcome, with `None` for a time-out.
+pub(super) fn in_time(outcome: Result<Found>) -> Result<Option<Found>> {
+    match outcome {
+        Ok(found) => Ok(Some(found)),
+        Err(Error::Timeout { .. }) => Ok(None),
+        Err(error) => Err(error),
+    }
+}

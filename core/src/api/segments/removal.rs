@@ -1,0 +1,177 @@
+//! Removing what nobody uses any more, beside processes that start at the same moment.
+
+use std::os::unix::fs::MetadataExt;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use super::look::{Looked, SEATS, describe, files, is_gone, look_at_all, seat_of};
+use super::{Segment, SegmentKind};
+use crate::error::Result;
+use crate::peer_state::PeerState;
+use crate::segment::domain::Domain;
+use crate::segment::file::{Entry, why_not_removed};
+use crate::segment::name::TEMPORARY;
+use crate::segment::view::Memory;
+use crate::sys::Ordering;
+
+/// How long a pulse is watched on a seat that one of ours was killed on: a 1.x process may have come after it, in another
+/// PID namespace, with the same pid.
+const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(5);
+/// The least and the most of the stale threshold of an ESHM 1.x process, by its header.
+const THRESHOLDS: [u64; 2] = [100, 1000];
+
+/// What [`Domain::remove_dead`] has done.
+#[derive(Clone, Debug, Default)]
+#[non_exhaustive]
+pub struct Removal {
+    /// What was removed, as it was found before; in a dry run, what would be.
+    pub removed: Vec<Segment>,
+    /// What was left.
+    pub left: Vec<Left>,
+}
+
+/// A segment that was not removed.
+#[derive(Clone, Debug)]
+#[non_exhaustive]
+pub struct Left {
+    /// The segment, as it was found.
+    pub segment: Segment,
+    /// Why it was left.
+    pub reason: String,
+}
+
+/// As [`Domain::remove_dead`].
+pub(super) fn remove_dead(domain: &Domain, dry_run: bool) -> Result<Removal> {
+    let mut removal = Removal::default();
+    let found = look_at_all(domain, true)?;
+    if let Some(time) = found.iter().filter_map(time_to_watch).max() {
+        std::thread::sleep(time);
+    }
+    for looked in found {
+        let verdict = remove(&looked, dry_run);
+        removal.note(looked.segment, verdict);
+    }
+    for file in files(domain)? {
+        let begins = |prefix: &str| file.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(TEMPORARY));
+        if begins(domain.prefix()) || file.starts_with(TEMPORARY) {
+            remove_temporary(&mut removal, domain.directory().join(&file), file, dry_run);
+        }
+    }
+    Ok(removal)
+}
+
+impl Removal {
+    /// `Err(None)`: the file is gone anyway.
+    fn note(&mut self, segment: Segment, verdict: std::result::Result<(), Option<String>>) {
+        match verdict {
+            Ok(()) => self.removed.push(segment),
+            Err(Some(reason)) => self.left.push(Left { segment, reason }),
+            Err(None) => {}
+        }
+    }
+}
+
+/// How long the pulses of those who were killed here are to be watched.
+fn time_to_watch(looked: &Looked) -> Option<Duration> {
+    let view = looked.segment.view.as_ref()?;
+    let header = looked.header.as_ref()?.header();
+    let of_seat = |role| {
+        if seat_of(view, role).state != PeerState::Dead {
+            return None;
+        }
+        let [least, most] = THRESHOLDS;
+        let threshold = u64::from(header.stale_threshold.load(Ordering::Relaxed)).clamp(least, most);
+        let is_stranger = looked.has_mark_of_stranger(role);
+        Some(if is_stranger { Duration::from_millis(threshold) } else { SEVERAL_HEARTBEATS })
+    };
+    SEATS.into_iter().filter_map(of_seat).max()
+}
+
+/// Removes a segment if nobody sits there. The error says why not.
+fn remove(looked: &Looked, dry_run: bool) -> std::result::Result<(), Option<String>> {
+    let segment = &looked.segment;
+    let (Some(entry), Some(view)) = (&looked.entry, &segment.view) else {
+        return Err(Some(segment.reason.clone()));
+    };
+    // Asked before a seat is taken: a seat that is taken, if only for a moment, looks like somebody's.
+    for role in SEATS {
+        if entry.is_locked(role) {
+            return Err(Some(format!("its {role} lives (pid {})", seat_of(view, role).pid)));
+        }
+    }
+    if dry_run {
+        return check_pulses(looked);
+    }
+    let locked = entry.lock_both();
+    crash_point!("remove.locked");
+    match locked {
+        Ok(true) => {}
+        Ok(false) => return Err(Some("somebody has just opened it".to_owned())),
+        Err(error) => return Err(Some(format!("its seats cannot be locked: {}", error.desc()))),
+    }
+    check_pulses(looked)?;
+    let removed = unlink(entry, segment);
+    crash_point!("remove.unlinked");
+    removed
+}
+
+/// Checks that whoever has left its mark in a seat is dead.
+fn check_pulses(looked: &Looked) -> std::result::Result<(), Option<String>> {
+    let now = looked.header_now().ok_or(Some("it cannot be read any more".to_owned()))?;
+    for role in SEATS {
+        let seat = now.header().seat(role);
+        let pulse = seat.pulse();
+        if !pulse.alive {
+            continue;
+        }
+        if looked.first_pulse(role) != Some(pulse) {
+            return Err(Some(format!("its {role} shows signs of life (pid {})", pulse.pid)));
+        }
+        if !seat.is_ours() && !is_gone(pulse.pid) {
+            let pid = pulse.pid;
+            return Err(Some(format!("its {role}, of ESHM 1.x, may be alive: there is a process {pid}")));
+        }
+    }
+    Ok(())
+}
+
+fn unlink(entry: &Entry, segment: &Segment) -> std::result::Result<(), Option<String>> {
+    match entry.unlink() {
+        Ok(true) => Ok(()),
+        Ok(false) | Err(nix::Error::ENOENT) => Err(None),
+        Err(error) => Err(Some(why_not_removed(&segment.path, error))),
+    }
+}
+
+/// Removes the temporary name of a file that became a segment, or that nobody is making one of any more.
+fn remove_temporary(removal: &mut Removal, path: PathBuf, file: String, dry_run: bool) {
+    let Ok(meta) = path.symlink_metadata() else { return };
+    if !meta.is_file() {
+        return;
+    }
+    let mut segment = describe(file, path, &meta);
+    segment.kind = SegmentKind::Unfinished;
+    segment.reason = "it is a temporary file".to_owned();
+    let verdict = try_temporary(&segment, dry_run);
+    removal.note(segment, verdict);
+}
+
+fn try_temporary(segment: &Segment, dry_run: bool) -> std::result::Result<(), Option<String>> {
+    let entry = match Entry::open(&segment.path, true) {
+        Ok(entry) => entry,
+        Err(nix::Error::ENOENT) => return Err(None),
+        Err(error) => return Err(Some(format!("cannot open it: {}", error.desc()))),
+    };
+    // With a second name it has become a segment, which does not need this one.
+    let has_become_segment = entry.metadata().is_ok_and(|meta| meta.nlink() > 1);
+    let is_free = if dry_run {
+        !SEATS.into_iter().any(|role| entry.is_locked(role))
+    } else {
+        has_become_segment || entry.lock_both() == Ok(true)
+    };
+    match (has_become_segment || is_free, dry_run) {
+        (false, _) => Err(Some("somebody is making a segment of it".to_owned())),
+        (true, true) => Ok(()),
+        (true, false) => unlink(&entry, segment),
+    }
+}

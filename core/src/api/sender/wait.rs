@@ -1,0 +1,130 @@
+//! How a sender waits for room.
+
+use std::time::Duration;
+
+use super::Sender;
+use crate::error::{Error, Result};
+use crate::peer::outlet::LEGACY_PATIENCE;
+use crate::sys::spin_hint;
+use crate::wait::Deadline;
+
+/// Hints between two looks for room.
+const LOOK_PAUSES: u32 = 8;
+/// How often a sender looks that waits for the carry-over: for room in a segment that is not its own yet.
+const CARRY_POLL: Duration = Duration::from_millis(1);
+
+impl Sender {
+    /// Waits until `attempt` succeeds.
+    pub(super) fn wait_whole<T>(
+        &mut self,
+        len: usize,
+        timeout: Option<Duration>,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<T> {
+        // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
+        let timeout = timeout.or_else(|| (!self.outlet.peer_has_queue()).then_some(LEGACY_PATIENCE));
+        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+        loop {
+            if let Some(done) = self.wait(len, deadline, whole, &mut attempt)? {
+                return Ok(done);
+            }
+        }
+    }
+
+    /// Waits until `attempt` succeeds, or the part is over: `Ok(None)`.
+    pub(super) fn wait<T>(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        part: Deadline,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        let begun = Deadline::after(None);
+        if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+            self.waiting = false;
+            return Ok(Some(done));
+        }
+        let done = self.park_and_spin(len, deadline, part, attempt);
+        self.side.link.counters.count_room_wait(!self.waiting, begun.elapsed());
+        self.waiting = matches!(done, Ok(None));
+        done
+    }
+
+    fn park_and_spin<T>(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        part: Deadline,
+        mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        loop {
+            let sample = self.outlet.room().0.sample();
+            if self.may_put(len, deadline)?
+                && let Some(done) = attempt(self)?
+            {
+                return Ok(Some(done));
+            }
+            if let Some(error) = self.side.link.terminal_error(!deadline.is_endless()) {
+                return Err(error);
+            }
+            let Some(left) = deadline.left() else {
+                self.outlet.forget_unacknowledged();
+                return Err(self
+                    .side
+                    .timeout("room for a message, or the reading of the one before,", deadline));
+            };
+            let Some(part_left) = part.left() else { return Ok(None) };
+            self.park(sample, left.min(part_left));
+            if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+                return Ok(Some(done));
+            }
+        }
+    }
+
+    /// Tries as often as patience has it, without leaving the core.
+    fn spin<T>(
+        &mut self,
+        len: usize,
+        deadline: Deadline,
+        attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
+    ) -> Result<Option<T>> {
+        for _ in 0..self.backoff.looks() {
+            if self.may_put(len, deadline)?
+                && let Some(done) = attempt(self)?
+            {
+                self.backoff.was_worth_it();
+                return Ok(Some(done));
+            }
+            // Not at once: every look takes the cache line away from the receiver that is to make room, and should find
+            // more than one slot.
+            for _ in 0..LOOK_PAUSES {
+                spin_hint();
+            }
+        }
+        self.backoff.was_in_vain();
+        Ok(None)
+    }
+
+    pub(super) fn park(&self, sample: u32, left: Duration) {
+        if self.side.is_left_behind() {
+            return std::thread::sleep(left.min(CARRY_POLL));
+        }
+        let (room, silent) = self.outlet.room();
+        self.backoff.leave_core(room, sample, silent, left);
+    }
+
+    /// Whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
+    /// vain.
+    pub(super) fn may_put(&mut self, len: usize, deadline: Deadline) -> Result<bool> {
+        match self.is_ready(len) {
+            Err(Error::Reconnecting { .. }) => Ok(false),
+            // A wait with a limit lasts that long, whatever the peer's state; one without is ended by `terminal_error`.
+            Err(Error::PeerStale { .. } | Error::PeerClosed { .. })
+                if deadline.is_endless() || !self.side.link.search_is_over() =>
+            {
+                Ok(false)
+            }
+            ready => ready,
+        }
+    }
+}

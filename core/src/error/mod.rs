@@ -1,0 +1,301 @@
+//! What can go wrong, as one type with the stable numbers of ESHM 1.x.
+//!
+//! Every message names the segment, what was found, what was expected, and what to do about it.
+
+use std::io;
+use std::time::Duration;
+
+use crate::peer_state::PeerState;
+use crate::role::Role;
+
+/// The result of every fallible call of this crate.
+pub type Result<T, E = Error> = std::result::Result<T, E>;
+
+/// An error of an endpoint.
+///
+/// [`Error::code`] gives the number that every binding shares. Numbers −1 … −15 are those of ESHM 1.x;
+/// a number that is no longer used is never given to another error.
+///
+/// ```
+/// let error = eshm::Endpoint::slave("no/slashes").unwrap_err();
+/// assert_eq!(error.code(), -1);
+/// ```
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum Error {
+    /// The name cannot name a segment. Code −1.
+    #[error("segment name {name:?}: {reason}; expected 1 to {limit} bytes without '/', '..' or NUL")]
+    InvalidName {
+        /// The name as it was given.
+        name: String,
+        /// What is wrong with it.
+        reason: &'static str,
+        /// The longest name that the domain admits, in bytes.
+        limit: usize,
+    },
+    /// A directory or a prefix cannot be that of a [`Domain`](crate::Domain). Code −1.
+    #[error("domain: {what} is {found}; expected {expected}")]
+    InvalidDomain {
+        /// What was given: the directory or the prefix, or the environment variable for it.
+        what: &'static str,
+        /// The value that was given, quoted.
+        found: String,
+        /// What is accepted.
+        expected: &'static str,
+    },
+    /// A setting is out of its range. Code −1.
+    #[error("segment '{segment}': {setting} is {found}; expected {expected}")]
+    InvalidConfig {
+        /// The segment's name.
+        segment: String,
+        /// The setting's name.
+        setting: &'static str,
+        /// The value that was given.
+        found: String,
+        /// The range that is accepted.
+        expected: &'static str,
+    },
+    /// Text that cannot travel as a null-terminated UTF-8 string. Code −1.
+    #[error("text {reason} at byte {at}; expected UTF-8 with no NUL before its end")]
+    InvalidText {
+        /// What is wrong with it.
+        reason: &'static str,
+        /// The offset of the first offending byte.
+        at: usize,
+    },
+    /// The segment could not be made. Code −2.
+    #[error("segment '{segment}': cannot create {path} ({action}: {source}); {hint}")]
+    Create {
+        /// The segment's name.
+        segment: String,
+        /// The segment's file.
+        path: String,
+        /// The step that failed.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: String,
+    },
+    /// There is no segment of that name, or nobody had finished making it in time. Code −3.
+    #[error(
+        "segment '{segment}': {found} after waiting {waited:?} for {path}; start its master, or check the name"
+    )]
+    NotFound {
+        /// The segment's name.
+        segment: String,
+        /// The segment's file.
+        path: String,
+        /// What is there instead.
+        found: &'static str,
+        /// How long was waited (`connect_timeout`).
+        waited: Duration,
+    },
+    /// The segment exists but could not be opened or mapped. Code −3.
+    #[error("segment '{segment}': cannot attach to {path} ({action}: {source}); {hint}")]
+    Attach {
+        /// The segment's name.
+        segment: String,
+        /// The segment's file.
+        path: String,
+        /// The step that failed.
+        action: &'static str,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: String,
+    },
+    /// The endpoint is closed, and the segment's name could not be removed. Code −5.
+    #[error(
+        "segment '{segment}': the endpoint is closed, but {path} could not be removed ({source}); {hint}"
+    )]
+    Remove {
+        /// The segment's name.
+        segment: String,
+        /// The segment's file.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+        /// What to do.
+        hint: String,
+    },
+    /// The directory of a domain could not be read. Code −3.
+    #[error(
+        "domain: cannot read the directory {path} ({source}); make it, or choose one that this user may read"
+    )]
+    Directory {
+        /// The directory.
+        path: String,
+        /// What the system said.
+        source: io::Error,
+    },
+    /// What lies under the name is no usable ESHM segment. Code −3.
+    #[error(
+        "segment '{segment}': {what} is {found}, expected {expected}; it was left untouched: if no process \
+         needs {path}, remove it"
+    )]
+    Foreign {
+        /// The segment's name.
+        segment: String,
+        /// The file.
+        path: String,
+        /// The part that does not fit.
+        what: &'static str,
+        /// The value found there.
+        found: String,
+        /// The value that would have been accepted.
+        expected: String,
+    },
+    /// The seat is taken: a live process already is the master, or the slave. Code −15.
+    #[error(
+        "segment '{segment}': already has a live {role} (pid {pid}); a segment joins one master and one \
+         slave: use another name, or stop that process"
+    )]
+    SeatTaken {
+        /// The segment's name.
+        segment: String,
+        /// The seat that was asked for.
+        role: Role,
+        /// The pid which that endpoint gave, in its own PID namespace.
+        pid: i32,
+    },
+    /// A message is longer than the mailbox, or the queue, can ever hold. Code −13.
+    #[error(
+        "segment '{segment}': a message of {size} bytes is too long: at most {capacity} bytes fit; create the segment with a larger data_size (for write) or queue_capacity (for send)"
+    )]
+    TooLarge {
+        /// The segment's name.
+        segment: String,
+        /// The message's size in bytes.
+        size: usize,
+        /// The channel's capacity in bytes.
+        capacity: usize,
+    },
+    /// There is no room, and the call was not to wait. Code −12.
+    #[error(
+        "segment '{segment}': there is no room, the peer has not read what was sent before; wait, or send again later"
+    )]
+    Full {
+        /// The segment's name.
+        segment: String,
+    },
+    /// The time given did not suffice. Code −10.
+    #[error("segment '{segment}': {what} did not happen within {waited:?}")]
+    Timeout {
+        /// The segment's name.
+        segment: String,
+        /// What was waited for.
+        what: &'static str,
+        /// How long was waited.
+        waited: Duration,
+    },
+    /// The master stands still and the slave is looking for it: nothing is written meanwhile. Code −10.
+    #[error("segment '{segment}': reconnecting, its master gives no sign of life; try again")]
+    Reconnecting {
+        /// The segment's name.
+        segment: String,
+    },
+    /// The peer gives no sign of life and the configured patience is used up. Code −11.
+    #[error(
+        "segment '{segment}': the {peer} gives no sign of life any more ({state}); restart it, or raise stale_threshold if it is only slow"
+    )]
+    PeerStale {
+        /// The segment's name.
+        segment: String,
+        /// The peer's role.
+        peer: Role,
+        /// The peer's state.
+        state: PeerState,
+    },
+    /// The peer left with a clean close, and everything it wrote has been read. Code −16.
+    #[error("segment '{segment}': the {peer} closed its endpoint{}", not_received(*.unreceived))]
+    PeerClosed {
+        /// The segment's name.
+        segment: String,
+        /// The peer's role.
+        peer: Role,
+        /// How many messages of this endpoint were not received. Those of a slave that stays open go to the next master.
+        unreceived: u64,
+    },
+    /// Somebody removed the segment's file, and another segment has its name now. Code −19.
+    #[error(
+        "segment '{segment}': its file was removed, and another segment has its name; close this endpoint, and see which process made that one"
+    )]
+    Displaced {
+        /// The segment's name.
+        segment: String,
+    },
+    /// The peer wrote something that the protocol forbids. Code −17.
+    #[error(
+        "segment '{segment}': {what} is {found}, expected {expected}; the peer is broken or hostile: restart both ends on a new segment"
+    )]
+    Corrupt {
+        /// The segment's name.
+        segment: String,
+        /// The field.
+        what: &'static str,
+        /// The value found.
+        found: u64,
+        /// The values that are allowed.
+        expected: String,
+    },
+    /// The endpoint was opened before a fork and is used in the child. Code −18.
+    #[error(
+        "segment '{segment}': this endpoint was opened by the parent of this process, before a fork; open a new one in the child"
+    )]
+    Forked {
+        /// The segment's name.
+        segment: String,
+    },
+    /// The endpoint is closed. Code −14.
+    #[error("segment '{segment}': this endpoint is closed; open a new one")]
+    Closed {
+        /// The segment's name.
+        segment: String,
+    },
+}
+
+impl Error {
+    /// The number that stands for this error in every binding, −1 … −19.
+    pub fn code(&self) -> i32 {
+        match self {
+            Error::InvalidName { .. }
+            | Error::InvalidDomain { .. }
+            | Error::InvalidConfig { .. }
+            | Error::InvalidText { .. } => -1,
+            Error::Create { .. } => -2,
+            Error::Remove { .. } => -5,
+            Error::NotFound { .. }
+            | Error::Attach { .. }
+            | Error::Foreign { .. }
+            | Error::Directory { .. } => -3,
+            Error::Timeout { .. } | Error::Reconnecting { .. } => -10,
+            Error::PeerStale { .. } => -11,
+            Error::Full { .. } => -12,
+            Error::TooLarge { .. } => -13,
+            Error::Closed { .. } => -14,
+            Error::SeatTaken { .. } => -15,
+            Error::PeerClosed { .. } => -16,
+            Error::Corrupt { .. } => -17,
+            Error::Forked { .. } => -18,
+            Error::Displaced { .. } => -19,
+        }
+    }
+
+    /// Whether trying the same call again may succeed without anybody changing anything.
+    pub fn is_transient(&self) -> bool {
+        matches!(self, Error::Timeout { .. } | Error::Reconnecting { .. } | Error::Full { .. })
+    }
+}
+
+/// What `PeerClosed` adds when something is left.
+fn not_received(count: u64) -> String {
+    match count {
+        0 => String::new(),
+        1 => "; 1 message was not received".to_owned(),
+        count => format!("; {count} messages were not received"),
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,274 @@
+//! The carry-over: what was accepted in a segment that was left, and not received there, goes into the one that has
+//! the name now (PROTOCOL.md, section 5).
+//!
+//! The sender runs without a lock, so it may still publish a message in the old segment while its endpoint moves. The
+//! carry-over therefore ends only when the sending thread asks for its end, with nothing left, and takes the new
+//! segment's [`Outlet`] from here. Until then the monitor continues it at each heartbeat.
+
+use std::collections::VecDeque;
+use std::sync::Arc;
+use std::time::Instant;
+
+use crate::channel::mailbox::{Cursor, First, MailboxMemory};
+use crate::channel::queue::{Broken, QueueReceiver};
+use crate::peer::attachment::{Attachment, Content};
+use crate::peer::outlet::{LEGACY_PATIENCE, Outlet};
+use crate::segment::layout::MAX_QUEUE_SLOTS;
+use crate::sys::Ordering;
+use crate::wait::Fences;
+
+/// How many bytes, and how many messages, the monitor carries over per visit: the heartbeats wait meanwhile.
+pub(crate) const VISIT: Budget = Budget { bytes: 1 << 20, messages: 1024 };
+/// All that a queue can hold, and no more: a hostile peer may go on publishing in the segment that was left.
+pub(crate) const WHOLE: Budget = Budget { bytes: usize::MAX, messages: MAX_QUEUE_SLOTS as usize };
+
+/// How much to carry over at a time.
+#[derive(Clone, Copy)]
+pub(crate) struct Budget {
+    bytes: usize,
+    messages: usize,
+}
+
+/// Whether anything is left to carry over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Progress {
+    /// Nothing is left now.
+    Nothing,
+    /// Something is left: there is no room, or the budget is used up.
+    More,
+}
+
+/// See the module. Empty unless the endpoint has moved and its sender has not followed yet.
+#[derive(Debug, Default)]
+pub(crate) struct CarryOver {
+    /// The segments that were left; whose messages go first is in front. The sender is still at the last one.
+    sources: VecDeque<Source>,
+    /// Into the segment that has the name now, and that one's epoch: set iff there are sources.
+    outlet: Option<(Outlet, u32)>,
+    /// What was put before an ESHM 1.x reader so far, and since when there has been no more.
+    shown: Option<(u64, Instant)>,
+    losses: Losses,
+}
+
+/// What is not carried over.
+#[derive(Debug, Default)]
+struct Losses {
+    /// Messages, ever, that the new segment cannot hold, or that cannot be found any more.
+    misfits: u64,
+    /// How the queue of a segment that was left turned out to be broken, until somebody asks.
+    broken: Option<Broken>,
+}
+
+/// The receiving end of what this endpoint itself sent into a segment that it has left. It holds the peer's seat there.
+#[derive(Debug)]
+struct Source {
+    attachment: Arc<Attachment>,
+    queue: Option<QueueReceiver>,
+    mailbox: MailboxMemory,
+    cursor: Cursor,
+    /// What was in the mailbox and is not carried over yet.
+    pending: Option<(Vec<u8>, Content)>,
+}
+
+impl CarryOver {
+    /// Continues the carry-over, or starts one, after the endpoint has moved from `old` to the segment of `outlet`.
+    pub(crate) fn begin(&mut self, old: Arc<Attachment>, outlet: Outlet, epoch: u32) {
+        self.sources.push_front(Source::new(old));
+        self.outlet = Some((outlet, epoch));
+    }
+
+    /// Carries over as much as there is room and budget for.
+    ///
+    /// # Errors
+    /// [`Broken`] when the new segment's peer broke its queue.
+    pub(crate) fn pump(&mut self, budget: Budget) -> Result<Progress, Broken> {
+        let progress = self.pump_sources(budget)?;
+        if progress == Progress::More {
+            self.forget_swallowed();
+        }
+        Ok(progress)
+    }
+
+    fn pump_sources(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
+        let Some((outlet, _)) = &mut self.outlet else { return Ok(Progress::Nothing) };
+        while let Some(source) = self.sources.front_mut() {
+            if source.pump_queue(outlet, &mut budget, &mut self.losses)? == Progress::More
+                || source.pump_mailbox(outlet, &mut self.losses)? == Progress::More
+            {
+                return Ok(Progress::More);
+            }
+            if self.sources.len() == 1 {
+                break;
+            }
+            self.sources.pop_front();
+        }
+        Ok(Progress::Nothing)
+    }
+
+    /// An ESHM 1.x reader swallows the first message that it is shown: some time later the next one does not wait for it.
+    fn forget_swallowed(&mut self) {
+        let Some((outlet, _)) = self.outlet.as_mut().filter(|(outlet, _)| !outlet.peer_has_queue()) else {
+            return;
+        };
+        let now = Instant::now();
+        let shown = outlet.attachment.outgoing().tail.write_count.load(Ordering::Relaxed);
+        match self.shown {
+            Some((before, since)) if before == shown => {
+                if now - since >= LEGACY_PATIENCE {
+                    outlet.forget_unacknowledged();
+                }
+            }
+            _ => self.shown = Some((shown, now)),
+        }
+    }
+
+    /// Ends the carry-over, if nothing is left. Only the sending thread calls this, and sends into the new segment from
+    /// then on: returns that segment's outlet and epoch.
+    ///
+    /// # Errors
+    /// As [`CarryOver::pump`].
+    pub(crate) fn finish(&mut self) -> Result<Option<(Outlet, u32)>, Broken> {
+        if self.pump(WHOLE)? == Progress::More {
+            return Ok(None);
+        }
+        self.sources.clear();
+        Ok(self.outlet.take())
+    }
+
+    /// Writes a value into the new segment, after that of the old one and whatever is left to carry over. Returns whether
+    /// it went there: otherwise it is longer than that segment admits, whose limit is returned.
+    pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Result<bool, usize>> {
+        let (outlet, _) = self.outlet.as_mut()?;
+        let limit = outlet.attachment.data_size();
+        if bytes.len() > limit {
+            return Some(Err(limit));
+        }
+        self.sources.iter_mut().for_each(Source::skip_value);
+        Some(Ok(outlet.put(bytes, Content::Value, Fences::Symmetric)))
+    }
+
+    /// Returns, once, how the queue of a segment that was left turned out to be broken.
+    pub(crate) fn take_broken(&mut self) -> Option<Broken> {
+        self.losses.broken.take()
+    }
+
+    /// Returns how many messages are left, and how many did not fit.
+    pub(crate) fn unreceived(&self) -> u64 {
+        self.sources.iter().map(Source::left).sum::<u64>() + self.losses.misfits
+    }
+}
+
+impl Source {
+    fn new(attachment: Arc<Attachment>) -> Self {
+        Source {
+            queue: attachment.outgoing_queue().map(QueueReceiver::resume),
+            mailbox: attachment.outgoing_mailbox(),
+            cursor: Cursor::default(),
+            pending: None,
+            attachment,
+        }
+    }
+
+    /// Carries the queue over.
+    fn pump_queue(
+        &mut self,
+        outlet: &mut Outlet,
+        budget: &mut Budget,
+        losses: &mut Losses,
+    ) -> Result<Progress, Broken> {
+        let Some(queue) = &mut self.queue else { return Ok(Progress::Nothing) };
+        loop {
+            let lent = match queue.peek() {
+                Ok(Some(lent)) => lent,
+                Ok(None) => return Ok(Progress::Nothing),
+                Err(broken) => {
+                    // The old peer overwrote what we had sent: what follows cannot be found any more.
+                    losses.broken = Some(broken);
+                    losses.misfits += u64::from(queue.depth());
+                    self.queue = None;
+                    return Ok(Progress::Nothing);
+                }
+            };
+            if budget.bytes < lent.len.min(VISIT.bytes) || budget.messages == 0 {
+                return Ok(Progress::More);
+            }
+            budget.bytes = budget.bytes.saturating_sub(lent.len);
+            budget.messages -= 1;
+            if lent.len > outlet.limit() {
+                losses.misfits += 1;
+            } else {
+                // SAFETY: a message of the queue, which is released only below; this is its one receiver.
+                let bytes = unsafe { lent.bytes() };
+                if outlet.attempt(bytes, Fences::Symmetric)?.is_none() {
+                    return Ok(Progress::More);
+                }
+            }
+            crash_point!("carry.copied");
+            queue.release(1);
+            crash_point!("carry.released");
+        }
+    }
+
+    /// Carries the mailbox's content over: a message that was not taken, or the latest value.
+    fn pump_mailbox(&mut self, outlet: &mut Outlet, losses: &mut Losses) -> Result<Progress, Broken> {
+        self.look_into_mailbox();
+        let Some((bytes, content)) = self.pending.take() else { return Ok(Progress::Nothing) };
+        let fits = match content {
+            Content::Message => bytes.len() <= outlet.limit(),
+            Content::Value => bytes.len() <= outlet.attachment.data_size(),
+        };
+        if !fits {
+            losses.misfits += u64::from(content == Content::Message);
+            return Ok(Progress::Nothing);
+        }
+        let sent = match content {
+            Content::Message => outlet.attempt(&bytes, Fences::Symmetric)?.is_some(),
+            // Without queues, messages lie in the mailbox, too: none is overwritten.
+            Content::Value if outlet.queue_in_use().is_none() && !outlet.is_free() => false,
+            Content::Value => {
+                outlet.put(&bytes, Content::Value, Fences::Symmetric);
+                true
+            }
+        };
+        crash_point!("carry.put");
+        if sent {
+            return Ok(Progress::Nothing);
+        }
+        self.pending = Some((bytes, content));
+        Ok(Progress::More)
+    }
+
+    /// Takes what is new in the mailbox. A message waits until the one before it is carried over.
+    fn look_into_mailbox(&mut self) {
+        // An ESHM 1.x reader does not say what it has received.
+        if self.attachment.peer_was_legacy() || matches!(self.pending, Some((_, Content::Message))) {
+            return;
+        }
+        let content = self.attachment.content();
+        let first = match content {
+            Content::Message => First::Untaken,
+            Content::Value => First::Current,
+        };
+        let mut buffer = Vec::new();
+        // A size that is too great, written by a hostile peer, is as nothing.
+        if let Ok(Some(value)) = self.mailbox.channel().read(&mut self.cursor, first, &mut buffer) {
+            buffer.truncate(value.len);
+            self.pending = Some((buffer, content));
+        }
+    }
+
+    /// A newer value makes the one that is not carried over yet superfluous, also if a message waits before it.
+    fn skip_value(&mut self) {
+        if self.attachment.content() == Content::Value {
+            // One that is not read is as good as skipped: see `look_into_mailbox`.
+            let _ = self.mailbox.channel().read(&mut self.cursor, First::Current, &mut Vec::new());
+        }
+        self.pending.take_if(|(_, content)| *content == Content::Value);
+    }
+
+    fn left(&self) -> u64 {
+        let queued = self.queue.as_ref().map_or(0, |queue| u64::from(queue.depth()));
+        let pending = matches!(self.pending, Some((_, Content::Message)));
+        queued + u64::from(pending || self.attachment.message_in_mailbox())
+    }
+}

@@ -1,0 +1,97 @@
+//! How an endpoint ends: stopped, closed, or closed at the exit of its process.
+
+use super::status::{CLOSED, STOPPED};
+use super::{Link, State};
+use crate::error::Result;
+use crate::peer::attachment::Attachment;
+use crate::peer::carry_over::{CarryOver, WHOLE};
+use crate::peer::monitor;
+use crate::segment::file;
+use crate::segment::name::SegmentName;
+use crate::sys::Ordering;
+use crate::sys::fork;
+
+impl Link {
+    /// Ends the calls of the endpoint that wait, and all later ones; it keeps its seat until it is closed. In a forked
+    /// child it does nothing: the endpoint is the parent's.
+    pub(crate) fn stop(&self) {
+        if self.is_forked() {
+            return;
+        }
+        let state = self.state();
+        // A thread that misses the wake-up looks up after a slice.
+        self.status.set(STOPPED);
+        self.wake_own_threads(&state.attachment);
+    }
+
+    /// Closes the endpoint, once. In a forked child it does nothing: the endpoint is the parent's.
+    pub(crate) fn close(&self) {
+        if self.is_forked() {
+            return;
+        }
+        let unlinked = {
+            let mut state = self.state();
+            let unlinked = self.leave(&mut state, &mut self.carry(), Attachment::leave);
+            // Closing its file frees both of its seats.
+            state.stand_in = None;
+            unlinked
+        };
+        let Some(unlinked) = unlinked else { return };
+        monitor::forget(self);
+        let unreceived = self.unreceived();
+        tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
+        if let Err(error) = unlinked {
+            let error = file::errno(&error);
+            // Relaxed: it is asked for by whoever has waited for this close.
+            self.not_removed.store(error as i32, Ordering::Relaxed);
+            let error = file::remove_error(&self.name, error);
+            tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
+        }
+    }
+
+    /// Whether the name of the segment was removed at the close, if it was to be.
+    ///
+    /// # Errors
+    /// [`Error::Remove`].
+    pub(crate) fn check_removed(&self) -> Result<()> {
+        match self.not_removed.load(Ordering::Relaxed) {
+            0 => Ok(()),
+            error => Err(file::remove_error(&self.name, nix::Error::from_raw(error))),
+        }
+    }
+
+    /// As `close`, when the process exits: without a word, for loggers may be gone, and without waiting for what this
+    /// thread may hold itself. The seats stay locked until the kernel ends the process, since other threads may be
+    /// in calls, and use the segment until then.
+    pub(super) fn close_without_waiting(&self) {
+        if self.is_forked() {
+            return;
+        }
+        let Some(mut state) = fork::lock_at_exit(&self.state) else { return };
+        if let Some(mut carry) = fork::lock_at_exit(&self.carry) {
+            // Whether the name could be removed interests nobody any more.
+            let _ = self.leave(&mut state, &mut carry, Attachment::say_closed);
+        }
+    }
+
+    /// Closes the endpoint; `part` is what each of its segments is left by. `None`: it was closed already.
+    fn leave(
+        &self,
+        state: &mut State,
+        carry: &mut CarryOver,
+        part: fn(&Attachment, &SegmentName, bool) -> std::io::Result<()>,
+    ) -> Option<std::io::Result<()>> {
+        if self.is_closed() {
+            return None;
+        }
+        self.pump(&mut state.notices, carry, WHOLE);
+        let unreceived = state.attachment.outgoing_depth() + carry.unreceived();
+        self.unreceived_at_close.store(unreceived, Ordering::Relaxed);
+        self.status.set(CLOSED);
+        let leave = |attachment: &Attachment| part(attachment, &self.name, self.config.auto_cleanup);
+        let unlinked = state.stand_in.as_ref().map_or(Ok(()), leave);
+        let left = leave(&state.attachment);
+        self.wake_own_threads(&state.attachment);
+        Some(unlinked.and(left))
+    }
+}

@@ -1,0 +1,72 @@
+//! A master's name: what happens when somebody removes the file of a segment that is in use (PROTOCOL.md, section 5).
+//!
+//! Linux gives no name back to a file that has lost its last one. So the master makes a second segment under the name, the
+//! stand-in, with both seats locked, and moves there as soon as its slave has left the first.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::status::DISPLACED;
+use super::{Link, State};
+use crate::peer::notice::Notice;
+use crate::peer::open;
+use crate::role::Role;
+use crate::segment::file::NameLeads;
+
+/// How often a master checks that its name leads to its segment.
+pub(super) const INTERVAL: Duration = Duration::from_millis(100);
+
+impl Link {
+    /// Checks a master's name now and then, and does what follows.
+    pub(super) fn guard_name(&self, state: &mut State, now: Instant) {
+        if self.role != Role::Master || self.status.has(DISPLACED) {
+            return;
+        }
+        if now >= state.next_name_check {
+            state.next_name_check = now + INTERVAL;
+            self.check_name(state);
+        }
+        if state.stand_in.is_some() && self.slave_has_left(state) {
+            self.move_to_stand_in(state, now);
+        }
+    }
+
+    fn check_name(&self, state: &mut State) {
+        let named = state.stand_in.as_ref().unwrap_or(&state.attachment);
+        let segment = self.name.as_str();
+        match named.trace_name(&self.name) {
+            NameLeads::Here => {}
+            NameLeads::Elsewhere => {
+                state.notices.push(segment, Notice::Displaced);
+                state.stand_in = None;
+                self.status.set(DISPLACED);
+                self.wake_own_threads(&state.attachment);
+            }
+            NameLeads::Nowhere => match open::stand_in(&self.name, &self.config, &state.attachment) {
+                Ok(made) => {
+                    crash_point!("guard.made");
+                    state.notices.push(segment, Notice::StandIn);
+                    // A stand-in that was removed, too, ends here. `None`: another process was faster, as the next check finds.
+                    state.stand_in = made;
+                }
+                Err(error) => state.notices.push(segment, Notice::NoStandIn(error)),
+            },
+        }
+    }
+
+    /// Whether the slave's seat is free, in which case it is taken.
+    fn slave_has_left(&self, state: &State) -> bool {
+        let attachment = &state.attachment;
+        let legacy_lives = attachment.peer_is_legacy() && !self.verdict().is_gone();
+        !legacy_lives && attachment.take_peer_seat()
+    }
+
+    fn move_to_stand_in(&self, state: &mut State, now: Instant) {
+        let Some(stand_in) = state.stand_in.take() else { return };
+        let stand_in = Arc::new(stand_in);
+        if self.move_to(state, Arc::clone(&stand_in), now) {
+            stand_in.free_peer_seat();
+            crash_point!("guard.moved");
+        }
+    }
+}

@@ -1,0 +1,275 @@
+//! The heartbeat of an endpoint, and its view of the peer.
+
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use super::status::{ADRIFT, LEGACY};
+use super::{Link, Missed, State};
+use crate::error::{Error, Result};
+use crate::peer::attachment::Attachment;
+use crate::peer::liveness;
+use crate::peer::monitor::Watched;
+use crate::peer::notice::{Notice, Notices};
+use crate::peer::settings::Disconnect;
+use crate::peer_state::PeerState;
+use crate::role::Role;
+use crate::sys::{Ordering, futex_wake};
+use crate::wait::Fences;
+
+impl Link {
+    /// The peer's state as it was last judged.
+    pub(super) fn verdict(&self) -> PeerState {
+        // Acquire: pairs with the Release store in `look`.
+        PeerState::from_u32(self.peer.load(Ordering::Acquire))
+    }
+
+    /// The peer's state. Of an endpoint without the monitor: as of now, and taken note of.
+    pub(crate) fn peer_state(&self) -> PeerState {
+        if !self.config.background && self.check().is_ok() {
+            let mut state = self.state();
+            // Asked with the lock: after a close the segment is no affair of ours any more.
+            if !self.is_closed() {
+                self.update_peer_state(&mut state, Instant::now());
+            }
+        }
+        self.verdict()
+    }
+
+    /// Whether the peer, an ESHM 1.x process, has not been seen to wake its readers.
+    pub(crate) fn peer_is_silent(&self, attachment: &Attachment) -> bool {
+        attachment.peer_is_legacy()
+            && attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)
+                == self.silent_wake_seq.load(Ordering::Relaxed)
+    }
+
+    /// Why no message can come any more, or be taken, if so. An unbounded wait ends with it; a `timed` one lasts as long as
+    /// it was told to, unless the search for the peer is over.
+    pub(crate) fn terminal_error(&self, timed: bool) -> Option<Error> {
+        let state = self.peer_state();
+        if timed && !self.search_is_over() {
+            return None;
+        }
+        let (segment, peer) = (self.segment(), self.role.peer());
+        match state {
+            PeerState::Closed => Some(Error::PeerClosed { segment, peer, unreceived: self.unreceived() }),
+            state if self.is_lost() => Some(Error::PeerStale { segment, peer, state }),
+            _ => None,
+        }
+    }
+
+    /// Whether the patience with the peer is used up.
+    fn is_lost(&self) -> bool {
+        // Acquire: pairs with the Release store in `look`.
+        self.lost.load(Ordering::Acquire)
+    }
+
+    /// Whether this slave has stopped looking for its master. By default it never does.
+    pub(crate) fn search_is_over(&self) -> bool {
+        self.role == Role::Slave && self.is_lost() && self.config.search_ends()
+    }
+
+    /// Checks that what is put now will be looked at by somebody: a slave whose master is gone, or frozen and given up,
+    /// accepts nothing, and neither does a displaced master.
+    ///
+    /// # Errors
+    /// [`Error::Reconnecting`], or, once the patience is over, [`Error::PeerClosed`] or [`Error::PeerStale`];
+    /// [`Error::Displaced`].
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        self.check_displaced()?;
+        if self.role == Role::Master {
+            return Ok(());
+        }
+        let lost = self.is_lost();
+        if !self.peer_state().is_gone() && !lost {
+            return Ok(());
+        }
+        let given_up = if lost { self.terminal_error(false) } else { None };
+        Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
+    }
+
+    /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
+    pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
+        self.check_running()?;
+        let until = Instant::now().checked_add(timeout);
+        let mut state = self.state();
+        self.check_running()?;
+        // What the monitor knows may be a heartbeat old.
+        self.update_peer_state(&mut state, Instant::now());
+        loop {
+            self.check_running()?;
+            if self.peer.load(Ordering::Relaxed) == PeerState::Alive as u32 {
+                return Ok(true);
+            }
+            let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
+            if left.is_zero() {
+                return Ok(false);
+            }
+            // Without the monitor nobody signals: look again soon.
+            let slice =
+                if self.config.background { crate::wait::SLICE } else { self.config.heartbeat_interval };
+            state = state.wait(&self.changed, left.min(slice));
+            if !self.config.background && !self.is_closed() {
+                self.update_peer_state(&mut state, Instant::now());
+            }
+        }
+    }
+
+    /// How long it is to the next beat: an endpoint that has been idle costs less.
+    fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
+        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
+        if traffic != state.traffic.0 {
+            state.traffic = (traffic, now);
+        }
+        let idle = !self.config.steady && now - state.traffic.1 >= liveness::IDLE_AFTER;
+        let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
+        liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
+    }
+
+    /// One heartbeat, by hand.
+    pub(crate) fn update_heartbeat(&self) -> Result<()> {
+        self.check()?;
+        let mut state = self.state();
+        // Asked again with the lock: another thread may have closed the endpoint, and a successor have the seat.
+        self.check()?;
+        state.attachment.beat();
+        self.update_peer_state(&mut state, Instant::now());
+        self.continue_carry(&mut state.notices);
+        Ok(())
+    }
+
+    /// Judges the peer, and does what follows from it.
+    pub(super) fn update_peer_state(&self, state: &mut State, now: Instant) {
+        let attachment = Arc::clone(&state.attachment);
+        let mut pulse = attachment.peer_pulse();
+        let threshold = self.config.stale_threshold;
+        let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
+        let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
+        if looks_closed && attachment.peer_is_seated() {
+            // It is just sitting down, on the seat of one that was killed, or just getting up; or stopped while it does.
+            pulse.alive = true;
+        }
+        let verdict =
+            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
+        self.note_identity(state, &attachment, pulse.pid);
+        if verdict != before {
+            let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
+            state.notices.push(self.name.as_str(), notice);
+            self.note_verdict(state, verdict, now);
+        }
+
+        let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
+        let mut flags = if attachment.peer_is_legacy() { LEGACY } else { 0 };
+        if self.role == Role::Slave && (verdict.is_gone() || lost) {
+            flags |= ADRIFT;
+        }
+        let news = verdict != before
+            || lost != self.lost.load(Ordering::Relaxed)
+            || flags != self.status.flags(ADRIFT | LEGACY);
+        // Stored only when they change: the fast path reads this cache line. The state goes last, so that who has
+        // seen it is not on the fast path any more.
+        if news {
+            self.lost.store(lost, Ordering::Release);
+            self.status.replace(ADRIFT | LEGACY, flags);
+            self.peer.store(verdict as u32, Ordering::Release);
+            self.wake_own_threads(&attachment);
+        }
+        if verdict == PeerState::Dead && before != PeerState::Dead {
+            attachment.clear_dead_peer();
+        }
+        if self.config.background && !(lost && self.config.search_ends()) {
+            self.search(state, now);
+        }
+    }
+
+    /// Starts or ends the search for the peer.
+    fn note_verdict(&self, state: &mut State, verdict: PeerState, now: Instant) {
+        match verdict {
+            PeerState::Alive | PeerState::Absent => {
+                if state.missed.take().is_some_and(|missed| missed.identity == state.identity) {
+                    self.counters.stalls.add(1);
+                }
+            }
+            PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
+                let identity = state.identity;
+                state.missed.get_or_insert(Missed { identity, since: now, next_search: now, searches: 0 });
+            }
+        }
+    }
+
+    /// Takes note of another process in the peer's seat.
+    fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
+        let identity = (pid, attachment.peer_generation());
+        if identity == state.identity {
+            return;
+        }
+        if identity.1 == state.identity.1 {
+            // An ESHM 1.x slave counts no generations: we count it.
+            attachment.raise_generation(attachment.generation() + 1);
+        }
+        if state.identity.0 != 0 {
+            self.counters.reconnects.add(1);
+        }
+        state.identity = identity;
+        let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
+        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+    }
+
+    fn is_patience_over(&self, missed: &Missed, now: Instant) -> bool {
+        match self.config.disconnect {
+            Disconnect::Immediately => true,
+            Disconnect::Never => false,
+            Disconnect::OnTimeout => {
+                let (timeout, attempts) = (self.config.reconnect_timeout, self.config.reconnect_attempts);
+                let in_time = timeout.is_zero() || now.saturating_duration_since(missed.since) < timeout;
+                let tries_left = attempts == 0 || self.role == Role::Master || missed.searches < attempts;
+                !(in_time && tries_left)
+            }
+        }
+    }
+
+    /// Has this endpoint's waiting threads look again; another process's that wait there too look in vain.
+    pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
+        self.changed.notify_all();
+        futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
+        futex_wake(attachment.outgoing().taken().word);
+        if let Some(queue) = attachment.incoming_queue() {
+            queue.wake_receiver();
+        }
+        if let Some(queue) = attachment.outgoing_queue() {
+            futex_wake(queue.room().word);
+        }
+    }
+}
+
+impl Watched for Link {
+    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
+        let mut state = self.plain_state();
+        if self.is_closed() || !self.config.background {
+            return None;
+        }
+        if now >= state.next_beat {
+            state.attachment.beat();
+            crash_point!("keep.beaten");
+            if let Some(stand_in) = &state.stand_in {
+                stand_in.beat();
+            }
+            state.attachment.publish_reads();
+            state.attachment.note_depth();
+            crash_point!("keep.published");
+            state.next_beat = now + self.beat_interval(&mut state, now);
+        }
+        self.update_peer_state(&mut state, now);
+        self.guard_name(&mut state, now);
+        self.continue_carry(&mut state.notices);
+        notices.append(&mut state.notices);
+        Some(state.next_beat)
+    }
+
+    fn publish_reads(&self) {
+        self.state().attachment.publish_reads();
+    }
+
+    fn close_at_exit(&self) {
+        self.close_without_waiting();
+    }
+}

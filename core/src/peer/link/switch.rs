@@ -1,0 +1,205 @@
+//! Moving to the segment that has the name now (PROTOCOL.md, section 5).
+
+use std::collections::VecDeque;
+use std::sync::{Arc, MutexGuard, PoisonError};
+use std::time::Instant;
+
+use super::status::{LEGACY, STOPPED};
+use super::{Link, State};
+use crate::channel::queue::Broken;
+use crate::error::{Error, Result};
+use crate::peer::attachment::Attachment;
+use crate::peer::carry_over::{Budget, CarryOver, VISIT};
+use crate::peer::liveness::Watch;
+use crate::peer::notice::{Notice, Notices};
+use crate::peer::open;
+use crate::peer::outlet::Outlet;
+use crate::peer_state::PeerState;
+use crate::role::Role;
+use crate::sys::Ordering;
+
+/// What is read out of a segment by itself.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reading {
+    Messages,
+    Values,
+}
+
+/// The segments that were left with something unread, with their epochs, oldest first.
+#[derive(Debug, Default)]
+pub(super) struct Trail {
+    segments: VecDeque<(u32, Arc<Attachment>)>,
+    /// The epochs where messages, and values, are read.
+    messages: u32,
+    values: u32,
+}
+
+impl Trail {
+    /// Takes note that `attachment`, of this `epoch`, is left, and forgets those that have been read out since. A value
+    /// replaces those before it, so that one who never reads any does not keep all segments.
+    fn push(&mut self, epoch: u32, attachment: &Arc<Attachment>) {
+        let is_newer = attachment.has_unread_value();
+        self.segments.retain(|(_, left)| left.has_unread_message() || !is_newer && left.has_unread_value());
+        if is_newer || attachment.has_unread_message() {
+            self.segments.push_back((epoch, Arc::clone(attachment)));
+        }
+    }
+
+    /// Returns what is read after the segment of `epoch`; the last one in any case.
+    fn after(
+        &mut self,
+        reading: Reading,
+        epoch: u32,
+        last: (u32, &Arc<Attachment>),
+    ) -> (Arc<Attachment>, u32) {
+        let next = self.segments.iter().find(|(other, _)| *other > epoch);
+        let next = next.map_or((last.0, last.1), |(epoch, attachment)| (*epoch, attachment));
+        let next = (Arc::clone(next.1), next.0);
+        match reading {
+            Reading::Messages => self.messages = next.1,
+            Reading::Values => self.values = next.1,
+        }
+        let done = self.messages.min(self.values);
+        self.segments.retain(|(epoch, _)| *epoch > done);
+        next
+    }
+}
+
+impl Link {
+    /// A slave that misses its master looks whether another segment has the name by now.
+    pub(super) fn search(&self, state: &mut State, now: Instant) {
+        let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
+        if self.role == Role::Master {
+            return;
+        }
+        missed.searches = missed.searches.saturating_add(1);
+        missed.next_search = now + self.config.reconnect_interval;
+        let old = Arc::clone(&state.attachment);
+        if old.is_named(&self.name) || !old.take_peer_seat() {
+            return;
+        }
+        match open::attach_again(&self.name, &self.config) {
+            Ok(Some(new)) => {
+                crash_point!("reconnect.attached");
+                if self.move_to(state, Arc::new(new), now) {
+                    state.notices.push(self.name.as_str(), Notice::Moved);
+                    return;
+                }
+            }
+            Ok(None) => {}
+            Err(error) => state.notices.push(self.name.as_str(), Notice::CannotMove(error)),
+        }
+        old.free_peer_seat();
+    }
+
+    /// Moves to `new`, whose seat is taken; that of the peer in the old segment is, too. Returns whether it did: not into
+    /// a segment whose queue is broken.
+    pub(super) fn move_to(&self, state: &mut State, new: Arc<Attachment>, now: Instant) -> bool {
+        let outlet = match Outlet::open(Arc::clone(&new)) {
+            Ok(outlet) => outlet,
+            Err(broken) => {
+                state.notices.push(self.name.as_str(), Notice::CannotMoveInto(broken));
+                let _ = new.leave(&self.name, false);
+                return false;
+            }
+        };
+        new.say_threshold(self.config.stale_threshold);
+        let old = std::mem::replace(&mut state.attachment, Arc::clone(&new));
+        // It removes no name, so nothing can fail.
+        let _ = old.leave(&self.name, false);
+        crash_point!("reconnect.left");
+        let epoch = self.epoch();
+        state.trail.push(epoch, &old);
+        self.carry().begin(Arc::clone(&old), outlet, epoch.wrapping_add(1));
+        self.note_move(state, &old, &new, now);
+        crash_point!("reconnect.moved");
+        self.wake_own_threads(&old);
+        self.continue_carry(&mut state.notices);
+        true
+    }
+
+    fn note_move(&self, state: &mut State, old: &Attachment, new: &Attachment, now: Instant) {
+        let pulse = new.peer_pulse();
+        state.watch = Watch::new(pulse, now);
+        state.identity = (pulse.pid, new.peer_generation());
+        state.missed = None;
+        state.last_stats = new.heartbeats();
+        let verdict = match self.role {
+            Role::Slave => {
+                self.counters.reconnects.add(1);
+                new.raise_generation(old.generation() + 1);
+                PeerState::Alive
+            }
+            Role::Master | Role::Auto => {
+                new.raise_generation(old.generation());
+                PeerState::Absent
+            }
+        };
+        let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
+        self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+        self.lost.store(false, Ordering::Release);
+        let legacy = if new.peer_is_legacy() { LEGACY } else { 0 };
+        self.status.begin_epoch(self.status.flags(STOPPED) | legacy);
+        // Release: pairs with the Acquire load in `verdict`.
+        self.peer.store(verdict as u32, Ordering::Release);
+    }
+
+    /// Returns the segment that is read after the one of `epoch`, and its epoch.
+    pub(crate) fn next_segment(&self, reading: Reading, epoch: u32) -> (Arc<Attachment>, u32) {
+        let mut state = self.state();
+        let last = Arc::clone(&state.attachment);
+        state.trail.after(reading, epoch, (self.epoch(), &last))
+    }
+
+    pub(super) fn carry(&self) -> MutexGuard<'_, CarryOver> {
+        self.carry.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Carries over some of what is left, unless the sender is just doing so.
+    pub(super) fn continue_carry(&self, notices: &mut Notices) {
+        if let Ok(mut carry) = self.carry.try_lock() {
+            self.pump(notices, &mut carry, VISIT);
+        }
+    }
+
+    pub(super) fn pump(&self, notices: &mut Notices, carry: &mut CarryOver, budget: Budget) {
+        let segment = self.name.as_str();
+        if let Err(broken) = carry.pump(budget) {
+            notices.push(segment, Notice::NewQueueBroken(broken));
+        }
+        if let Some(broken) = carry.take_broken() {
+            notices.push(segment, Notice::OldQueueBroken(broken));
+        }
+    }
+
+    /// Carries everything over, and gives the outlet into the present segment to the sending thread, with that segment's
+    /// epoch. `Ok(None)`: something is left.
+    ///
+    /// # Errors
+    /// [`Broken`] when the peer broke the new segment's queue.
+    pub(crate) fn end_carry(&self) -> std::result::Result<Option<(Outlet, u32)>, Broken> {
+        let mut notices = Notices::default();
+        let end = {
+            let mut carry = self.carry();
+            let end = carry.finish();
+            if let Some(broken) = carry.take_broken() {
+                notices.push(self.name.as_str(), Notice::OldQueueBroken(broken));
+            }
+            end
+        };
+        notices.emit();
+        end
+    }
+
+    /// Writes a value into the present segment while messages are still to be carried over. `None`: there are none any more.
+    pub(crate) fn write_while_carrying(&self, bytes: &[u8]) -> Option<Result<()>> {
+        let written = self.carry().write(bytes)?;
+        Some(match written {
+            Ok(woke) => {
+                self.counters.count_written(woke);
+                Ok(())
+            }
+            Err(capacity) => Err(Error::TooLarge { segment: self.segment(), size: bytes.len(), capacity }),
+        })
+    }
+}

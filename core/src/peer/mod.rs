@@ -1,0 +1,12 @@
+//! An endpoint among others: how it takes a seat, judges its peer, moves to another segment, and leaves.
+
+pub(crate) mod attachment;
+pub(crate) mod carry_over;
+pub(crate) mod link;
+pub(crate) mod liveness;
+pub(crate) mod monitor;
+pub(crate) mod notice;
+pub(crate) mod open;
+pub(crate) mod outlet;
+pub(crate) mod settings;
+pub(crate) mod stats;

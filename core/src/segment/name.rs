@@ -1,0 +1,127 @@
+//! Which names a segment may have, and where its file is.
+
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::segment::domain::Domain;
+
+/// How the names begin of files that become segments, where the system cannot make a file without a name. The prefix comes
+/// before it, so that a sandbox that admits the names of segments admits these.
+pub(crate) const TEMPORARY: &str = ".eshm-tmp";
+
+/// A checked segment name in its domain: 1 byte or more, as many as the prefix leaves of 255, without `/`, `..` or NUL.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) struct SegmentName {
+    name: String,
+    domain: Domain,
+    /// Made here and kept: a process that exits, perhaps in a handler that interrupted the allocator, must not make it.
+    path: PathBuf,
+}
+
+impl SegmentName {
+    /// Checks `name`.
+    ///
+    /// # Errors
+    /// [`Error::InvalidName`] says which rule it breaks.
+    pub(crate) fn new(name: &str, domain: Domain) -> Result<Self> {
+        let limit = domain.max_name();
+        let file = format!("{}{name}", domain.prefix());
+        let reason = if name.is_empty() {
+            "is empty"
+        } else if name.len() > limit {
+            "is too long"
+        } else if name.contains('\0') {
+            "contains a NUL"
+        } else if name.contains('/') {
+            "contains '/'"
+        } else if file.contains("..") {
+            "contains '..'"
+        } else if file == "." {
+            "is that of the directory"
+        } else if name.starts_with(TEMPORARY) || file.starts_with(TEMPORARY) {
+            "is one of those for temporary files (.eshm-tmp…)"
+        } else {
+            let path = domain.directory().join(file);
+            return Ok(SegmentName { name: name.to_owned(), domain, path });
+        };
+        // An over-long name is quoted only by its beginning.
+        let shown: String = name.chars().take(64).collect();
+        Err(Error::InvalidName { name: shown, reason, limit })
+    }
+
+    /// The name as the user knows it.
+    pub(crate) fn as_str(&self) -> &str {
+        &self.name
+    }
+
+    /// Where its file is to be.
+    pub(crate) fn domain(&self) -> &Domain {
+        &self.domain
+    }
+
+    /// Its file.
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// Its file, for people.
+    pub(crate) fn shown_path(&self) -> String {
+        self.path().display().to_string()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    use super::*;
+
+    fn named(name: &str, prefix: &str) -> Result<SegmentName> {
+        SegmentName::new(name, Domain::new("/some/where", prefix).unwrap())
+    }
+
+    #[test]
+    fn accepts_what_a_file_name_can_hold() {
+        for name in ["a", ".", "robot", "my-segment.2", "größe", "a b", &"n".repeat(250)] {
+            let segment = named(name, "eshm_").unwrap();
+            assert_eq!(segment.path(), Path::new("/some/where").join(format!("eshm_{name}")));
+        }
+        assert_eq!(SegmentName::new("robot", Domain::default()).unwrap().shown_path(), "/dev/shm/eshm_robot");
+    }
+
+    #[test]
+    fn refuses_the_rest_and_says_why() {
+        for (name, prefix, reason, limit) in [
+            ("", "eshm_", "is empty", 250),
+            ("a/b", "eshm_", "contains '/'", 250),
+            ("..", "eshm_", "contains '..'", 250),
+            ("a..b", "eshm_", "contains '..'", 250),
+            ("a\0b", "eshm_", "contains a NUL", 250),
+            (&"n".repeat(251), "eshm_", "is too long", 250),
+            (&"n".repeat(256), "", "is too long", 255),
+            (&"n".repeat(192), &"p".repeat(64), "is too long", 191),
+            (".", "", "is that of the directory", 255),
+            (".b", "a.", "contains '..'", 253),
+            (".eshm-tmp-1", "eshm_", "is one of those for temporary files", 250),
+            ("-tmp-1", ".eshm", "is one of those for temporary files", 250),
+        ] {
+            match named(name, prefix) {
+                Err(error @ Error::InvalidName { .. }) => {
+                    let text = error.to_string();
+                    assert!(text.contains(reason), "{text}");
+                    assert!(text.contains(&format!("1 to {limit} bytes")), "{text}");
+                }
+                other => panic!("{name:?}: {other:?}"),
+            }
+        }
+    }
+
+    #[test]
+    fn the_prefix_leaves_its_part_of_255_bytes() {
+        for prefix in ["", "p", &"p".repeat(64)] {
+            let limit = 255 - prefix.len();
+            assert!(named(&"n".repeat(limit), prefix).is_ok());
+            assert!(named(&"n".repeat(limit + 1), prefix).is_err());
+        }
+    }
+}

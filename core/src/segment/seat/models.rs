@@ -1,0 +1,232 @@
+//! What endpoints see of a segment and of each other's seats while these change hands, in every order: run with
+//! `RUSTFLAGS="--cfg loom"`.
+//!
+//! The kernel's part is modelled by mutexes, which order what they guard as the kernel's own locks do: a name leads to a
+//! segment or to none, and a seat is locked or not.
+
+use loom::sync::{Arc, Mutex};
+use loom::thread;
+
+use super::*;
+use crate::segment::layout::Geometry;
+use crate::segment::segment_layout::SegmentLayout;
+use crate::segment::validate::inspect;
+
+const DATA_SIZE: usize = 64;
+const PLAN: SegmentLayout =
+    SegmentLayout { geometry: Geometry { data_size: DATA_SIZE }, queues: None, legacy: false };
+/// A process that was killed.
+const DEAD: i32 = 7;
+/// Its successor.
+const HEIR: i32 = 8;
+
+/// Runs `others` and `this` on what `before` left, in every order.
+fn meet(
+    before: impl Fn(&Header) + Sync + Send + 'static,
+    others: impl Fn(&Header) + Copy + Sync + Send + 'static,
+    this: impl Fn(&Header) + Sync + Send + 'static,
+) {
+    let runs = std::sync::Arc::new(std::sync::Mutex::new(0));
+    let count = std::sync::Arc::clone(&runs);
+    loom::model(move || {
+        *count.lock().unwrap() += 1;
+        let header = Arc::new(Header::default());
+        before(&header);
+        let other = thread::spawn({
+            let header = Arc::clone(&header);
+            move || others(&header)
+        });
+        this(&header);
+        other.join().unwrap();
+    });
+    let runs = *runs.lock().unwrap();
+    println!("{runs} executions");
+    assert!(runs > 3, "loom explored only {runs} executions");
+}
+
+fn master(header: &Header) -> Seat<'_> {
+    header.seat(Role::Master)
+}
+
+/// On the seat of one that was killed, `alive` is still set while the successor fills the rest in.
+#[test]
+fn a_successor_is_never_taken_for_an_old_process() {
+    meet(
+        |header| master(header).occupy(DEAD),
+        |header| master(header).occupy(HEIR),
+        |header| assert!(!master(header).is_legacy()),
+    );
+}
+
+#[test]
+fn who_sees_a_seat_taken_sees_who_sits_there() {
+    meet(
+        |_| {},
+        |header| master(header).occupy(HEIR),
+        |header| {
+            let seat = master(header);
+            if seat.alive.load(Ordering::Acquire) == 1 {
+                assert!(seat.is_ours());
+                assert_eq!(seat.generation.load(Ordering::Relaxed), 1);
+            }
+        },
+    );
+}
+
+/// `features` stands for whatever is written last.
+#[test]
+fn who_sees_the_goodbye_sees_all_that_was_written() {
+    meet(
+        |header| master(header).occupy(HEIR),
+        |header| {
+            header.features.store(1, Ordering::Relaxed);
+            master(header).leave();
+        },
+        |header| {
+            if !master(header).pulse().alive {
+                assert_eq!(header.features.load(Ordering::Relaxed), 1);
+            }
+        },
+    );
+}
+
+/// A segment of ESHM 1.0 becomes one of ours while others look at it.
+#[test]
+fn a_segment_that_is_taken_over_is_whole_at_every_moment() {
+    let total = PLAN.geometry.total();
+    meet(
+        |header| {
+            header.version.store(layout::VERSION_POLLING, Ordering::Relaxed);
+            header.magic.store(layout::MAGIC, Ordering::Relaxed);
+        },
+        |header| PLAN.announce(header, 100),
+        move |header| {
+            let plan =
+                inspect(Some(header), total, Some(DATA_SIZE)).expect("it fits").expect("it is finished");
+            assert_eq!(plan.geometry, PLAN.geometry);
+        },
+    );
+}
+
+/// What the kernel knows: to which segment the name leads.
+type Name = Mutex<Option<Arc<Segment>>>;
+
+/// A segment, with the locks on its seats.
+struct Segment {
+    header: Header,
+    master: Mutex<bool>,
+    slave: Mutex<bool>,
+}
+
+impl Segment {
+    /// Taken, unless another has it.
+    fn lock(&self, seat: Role) -> bool {
+        let lock = if seat == Role::Master { &self.master } else { &self.slave };
+        !std::mem::replace(&mut *lock.lock().unwrap(), true)
+    }
+
+    fn unlock(&self, seat: Role) {
+        let lock = if seat == Role::Master { &self.master } else { &self.slave };
+        *lock.lock().unwrap() = false;
+    }
+}
+
+/// As `Start::create`: makes a segment and, if the name is free, gives it the name.
+fn create(name: &Name, pid: i32) -> bool {
+    let segment = Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(false) };
+    assert!(segment.lock(Role::Master));
+    PLAN.announce(&segment.header, 100);
+    master(&segment.header).occupy(pid);
+    segment.header.magic.store(layout::MAGIC, Ordering::Release);
+    let mut name = name.lock().unwrap();
+    let is_free = name.is_none();
+    if is_free {
+        *name = Some(Arc::new(segment));
+    }
+    is_free
+}
+
+/// As `Start::join_as_slave`: whether there was a segment, whose slave this is now.
+fn attach(name: &Name, pid: i32) -> bool {
+    let Some(segment) = name.lock().unwrap().clone() else { return false };
+    let plan = inspect(Some(&segment.header), PLAN.geometry.total(), None).expect("it fits");
+    assert!(plan.is_some(), "the name leads to an unfinished segment");
+    if !segment.lock(Role::Slave) {
+        return false;
+    }
+    assert!(master(&segment.header).pulse().alive && master(&segment.header).is_ours());
+    segment.header.seat(Role::Slave).occupy(pid);
+    true
+}
+
+/// Two creators and a slave: one creator gets the name, and the slave finds a whole segment or none.
+#[test]
+fn of_two_creators_one_wins_and_a_name_leads_to_a_whole_segment() {
+    loom::model(|| {
+        let name: Arc<Name> = Arc::new(Mutex::new(None));
+        let spawn = |work: fn(&Name) -> bool| {
+            let name = Arc::clone(&name);
+            thread::spawn(move || work(&name))
+        };
+        let (one, slave) = (spawn(|name| create(name, 1)), spawn(|name| attach(name, 3)));
+        let two = create(&name, 2);
+        assert_ne!(one.join().unwrap(), two, "one of the two creators wins");
+        slave.join().unwrap();
+        let winner = if two { 2 } else { 1 };
+        let segment = name.lock().unwrap().clone().expect("it was made");
+        assert_eq!(master(&segment.header).pulse().pid, winner);
+    });
+}
+
+/// As `Start::join_as_master`, and then it parks: `reserved` stands for its count of parked threads.
+fn succeed(segment: &Segment, pid: i32) -> bool {
+    let claimed = segment.lock(Role::Master);
+    if claimed {
+        segment.header.reserved[0].store(0, Ordering::Relaxed);
+        master(&segment.header).occupy(pid);
+        segment.header.reserved[0].fetch_add(1, Ordering::Relaxed);
+    }
+    claimed
+}
+
+/// As `Attachment::clear_dead_peer`.
+fn bury(segment: &Segment) -> bool {
+    let claimed = segment.lock(Role::Master);
+    if claimed {
+        segment.header.reserved[0].store(0, Ordering::Relaxed);
+        segment.unlock(Role::Master);
+    }
+    claimed
+}
+
+/// A master was killed. Two successors claim its seat, and the surviving slave tidies up after it.
+#[test]
+fn of_two_successors_one_takes_over_and_tidying_up_disturbs_neither() {
+    loom::model(|| {
+        let segment =
+            Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(true) };
+        PLAN.announce(&segment.header, 100);
+        master(&segment.header).occupy(DEAD);
+        let segment = Arc::new(segment);
+        let spawn = |work: fn(&Segment) -> bool| {
+            let segment = Arc::clone(&segment);
+            thread::spawn(move || work(&segment))
+        };
+        let survivor = spawn(bury);
+        let one = spawn(|segment| succeed(segment, 1));
+        let two = succeed(&segment, 2);
+        let winners = [(one.join().unwrap(), 1), (two, 2)];
+        survivor.join().unwrap();
+        let taken: Vec<i32> = winners.iter().filter(|(won, _)| *won).map(|(_, pid)| *pid).collect();
+        assert!(taken.len() <= 1, "two masters");
+        if let [pid] = *taken {
+            let seat = master(&segment.header);
+            assert_eq!((seat.pulse().pid, seat.generation.load(Ordering::Relaxed)), (pid, 2));
+            assert_eq!(
+                segment.header.reserved[0].load(Ordering::Relaxed),
+                1,
+                "a parked thread was forgotten"
+            );
+        }
+    });
+}

@@ -1,0 +1,148 @@
+//! Whether what lies under a name is a segment whose layout we know: from its header and its size, each field read once.
+//!
+//! Anybody may have written it. Nothing here touches more than the header.
+
+use std::fmt;
+
+use crate::segment::layout::{self, Geometry, Header, QueueGeometry};
+use crate::segment::segment_layout::SegmentLayout;
+use crate::segment::view::Memory;
+use crate::sys::Ordering;
+
+/// What makes it unusable.
+#[derive(Debug)]
+pub(crate) struct Misfit {
+    pub(crate) what: &'static str,
+    pub(crate) found: String,
+    pub(crate) expected: String,
+}
+
+impl Misfit {
+    fn new(what: &'static str, found: impl fmt::Display, expected: impl fmt::Display) -> Self {
+        Misfit { what, found: found.to_string(), expected: expected.to_string() }
+    }
+}
+
+/// As [`inspect`], for a segment that is mapped.
+///
+/// # Errors
+/// As [`inspect`].
+pub(crate) fn validate_memory(
+    memory: &impl Memory,
+    configured: Option<usize>,
+) -> Result<Option<SegmentLayout>, Misfit> {
+    let header = (memory.len() >= size_of::<Header>()).then(|| memory.header());
+    inspect(header, memory.len(), configured)
+}
+
+/// Checks a segment of `len` bytes. `header`: `None` if it is too short to have one. `configured`: the data size that
+/// the attacher was given, for segments of ESHM 1.x that leave it open. `Ok(None)`: its maker has not finished it.
+///
+/// # Errors
+/// [`Misfit`]: the first thing that does not fit.
+pub(crate) fn inspect(
+    header: Option<&Header>,
+    len: usize,
+    configured: Option<usize>,
+) -> Result<Option<SegmentLayout>, Misfit> {
+    let least = Geometry { data_size: 1 }.total();
+    let Some(header) = header.filter(|_| len >= least) else {
+        return Err(Misfit::new(
+            "the size",
+            format_args!("{len} bytes"),
+            format_args!("at least {least} bytes"),
+        ));
+    };
+    // Acquire: pairs with the Release store in `Start::create`.
+    let magic = header.magic.load(Ordering::Acquire);
+    // Acquire, as for the extension below: pairs with the Release stores in `SegmentLayout::announce`.
+    let version = header.version.load(Ordering::Acquire);
+    if magic == 0 && version == 0 {
+        return Ok(None);
+    }
+    if magic != layout::MAGIC {
+        return Err(Misfit::new("the magic", Hex(magic), Hex(layout::MAGIC)));
+    }
+    let total = match version {
+        layout::VERSION => header.layout_size.load(Ordering::Relaxed),
+        // Version 2 has no field for it: the file's size tells.
+        layout::VERSION_POLLING => u32::try_from(len).unwrap_or(u32::MAX),
+        _ => return Err(Misfit::new("the version", version, "2 or 3")),
+    };
+    let extension = header.extension.load(Ordering::Acquire);
+    let (geometry, queues) = match extension {
+        0 => (legacy_geometry(total, configured)?, None),
+        layout::EXTENSION => {
+            let geometry = own_geometry(total, header.data_size.load(Ordering::Relaxed))?;
+            (geometry, queue_geometry(header, geometry)?)
+        }
+        other => return Err(Misfit::new("the extension", other, "0 or 1")),
+    };
+    let needed = queues.map_or(geometry.total(), QueueGeometry::end);
+    if needed > len {
+        let expected = format_args!("at least {needed} bytes, by its header");
+        return Err(Misfit::new("the size", format_args!("{len} bytes"), expected));
+    }
+    Ok(Some(SegmentLayout { geometry, queues, legacy: extension == 0 }))
+}
+
+/// The geometry of a segment of ESHM 1.x whose `ESHMData` takes `total` bytes.
+fn legacy_geometry(total: u32, configured: Option<usize>) -> Result<Geometry, Misfit> {
+    configured
+        .map(|data_size| Geometry { data_size })
+        .filter(|geometry| geometry.total() == total as usize)
+        .or_else(|| Geometry::from_total(total as usize))
+        .filter(|geometry| geometry.data_size <= layout::MAX_DATA_SIZE as usize)
+        .ok_or_else(|| {
+            let expected =
+                "128 bytes and twice a channel of a multiple of 64, from 192 bytes to 64 MiB and 128";
+            Misfit::new("the layout size", format_args!("{total} bytes"), expected)
+        })
+}
+
+/// The geometry of a segment that says its data size.
+fn own_geometry(total: u32, data_size: u32) -> Result<Geometry, Misfit> {
+    let geometry = Geometry { data_size: data_size as usize };
+    if !(1..=layout::MAX_DATA_SIZE).contains(&data_size) {
+        let expected = format_args!("1 to {} bytes", layout::MAX_DATA_SIZE);
+        return Err(Misfit::new("the data size", format_args!("{data_size} bytes"), expected));
+    }
+    if geometry.total() != total as usize {
+        let expected = format_args!("{} bytes, for a data size of {data_size}", geometry.total());
+        return Err(Misfit::new("the layout size", format_args!("{total} bytes"), expected));
+    }
+    Ok(geometry)
+}
+
+/// The queues that the header announces, each field read once; `None`: it announces none.
+fn queue_geometry(header: &Header, geometry: Geometry) -> Result<Option<QueueGeometry>, Misfit> {
+    let slots = header.queue_slots.load(Ordering::Relaxed);
+    if slots == 0 {
+        return Ok(None);
+    }
+    let (offset, capacity) =
+        (header.queue_offset.load(Ordering::Relaxed), header.queue_capacity.load(Ordering::Relaxed));
+    if !slots.is_power_of_two() || slots > layout::MAX_QUEUE_SLOTS {
+        let expected = format_args!("a power of two up to {}", layout::MAX_QUEUE_SLOTS);
+        return Err(Misfit::new("the number of queue slots", slots, expected));
+    }
+    if !(1..=layout::MAX_QUEUE_CAPACITY).contains(&capacity) {
+        let expected = format_args!("1 to {} bytes", layout::MAX_QUEUE_CAPACITY);
+        return Err(Misfit::new("the queue capacity", format_args!("{capacity} bytes"), expected));
+    }
+    if offset % 128 != 0 || offset < geometry.total() as u64 || offset > layout::MAX_QUEUE_CAPACITY {
+        let expected = format_args!("a multiple of 128 from {} on", geometry.total());
+        return Err(Misfit::new("the queue offset", offset, expected));
+    }
+    let (offset, capacity) = (offset as usize, capacity as usize);
+    Ok(Some(QueueGeometry { offset, capacity, slots: slots as usize }))
+}
+
+/// A magic number as people know it.
+struct Hex(u32);
+
+impl fmt::Display for Hex {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{:#010x}", self.0)
+    }
+}

@@ -1,0 +1,137 @@
+//! Crash points: where a test may kill the process, between each two steps that touch shared memory.
+//!
+//! With the feature `crash-points`, which is for tests only, a process whose environment has `ESHM_CRASH=POINT:N` sends
+//! itself SIGKILL when it passes that point for the N-th time (`ESHM_CRASH=POINT`: for the first). If it also has
+//! `ESHM_CRASH_WHEN=FILE`, only the times count when FILE exists. Without the feature a point is no code at all.
+
+/// Passes the crash point of this name, which is one of `POINTS`.
+macro_rules! crash_point {
+    ($name:literal) => {
+        #[cfg(feature = "crash-points")]
+        {
+            const POINT: usize = crate::sys::crash::index($name);
+            crate::sys::crash::pass(POINT);
+        }
+    };
+}
+
+#[cfg(feature = "crash-points")]
+pub use enabled::POINTS;
+#[cfg(feature = "crash-points")]
+pub(crate) use enabled::{index, is_ordered, pass};
+
+#[cfg(feature = "crash-points")]
+mod enabled {
+    use std::path::PathBuf;
+    use std::sync::OnceLock;
+
+    use nix::sys::signal::{Signal, kill};
+    use nix::unistd::Pid;
+
+    use crate::sys::{AtomicU32, Ordering};
+
+    /// Every crash point there is, in the order in which an endpoint's life passes them.
+    #[rustfmt::skip]
+    pub const POINTS: &[&str] = &[
+        // A master makes a segment.
+        "create.temporary", "create.reserved", "create.locked", "create.numbered", "create.described", "create.occupied", "create.finished",
+        "create.unlinked", "create.doubled", "create.linked",
+        // A slave attaches.
+        "attach.opened", "attach.claimed", "attach.verified",
+        // A master takes a dead one's segment over.
+        "takeover.claimed", "takeover.verified", "takeover.described",
+        // What a master says of the segment.
+        "describe.sizes", "describe.queues", "describe.extended",
+        // Either sits down.
+        "occupy.cleared", "occupy.absent", "occupy.capable", "occupy.signed", "occupy.named", "occupy.counted",
+        "occupy.beaten", "occupy.alive",
+        // A sign of life.
+        "keep.beaten", "keep.published",
+        // A value is written, and read.
+        "write.begun", "write.copied", "write.counted", "write.finished", "write.announced",
+        "read.copied", "read.taken", "read.rung",
+        // A message is sent: in a slot, in the arena, built in place, several at once.
+        "send.filled", "send.measured", "send.published", "send.rung", "send.prepared",
+        "arena.copied", "publish.described", "publish.measured", "publish.published",
+        "loan.reserved", "loan.sent", "batch.next", "batch.rung",
+        // A message is received and released.
+        "recv.found", "recv.located", "release.begun", "release.stored", "release.rung",
+        // A thread parks, and is woken.
+        "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
+        // The other end is dead, or has a new segment.
+        "clear.locked", "clear.cleared", "clear.unlocked",
+        "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.values", "follow.sender",
+        "carry.copied", "carry.released", "carry.put",
+        // The name of a live master's segment was removed.
+        "guard.made", "guard.moved",
+        // Somebody removes a segment that nobody uses.
+        "remove.locked", "remove.unlinked",
+        // Goodbye.
+        "leave.counted", "leave.unlinked", "leave.absent", "leave.unlocked",
+    ];
+
+    /// Where a point is in the list.
+    ///
+    /// # Panics
+    /// If it is not there: at compile time.
+    pub(crate) const fn index(name: &str) -> usize {
+        let mut index = 0;
+        while index < POINTS.len() {
+            if is_same(POINTS[index].as_bytes(), name.as_bytes()) {
+                return index;
+            }
+            index += 1;
+        }
+        panic!("the crash point is not in the list")
+    }
+
+    const fn is_same(one: &[u8], other: &[u8]) -> bool {
+        let mut at = 0;
+        while at < one.len() && at < other.len() && one[at] == other[at] {
+            at += 1;
+        }
+        at == one.len() && at == other.len()
+    }
+
+    /// Where this process is to die.
+    struct Order {
+        point: usize,
+        /// How often it still passes the point, this time included.
+        left: AtomicU32,
+        when: Option<PathBuf>,
+    }
+
+    impl Order {
+        fn from_environment() -> Option<Order> {
+            let order = std::env::var("ESHM_CRASH").ok()?;
+            let (name, count) = order.split_once(':').unwrap_or((&order, "1"));
+            let point = POINTS.iter().position(|point| *point == name);
+            let point = point.unwrap_or_else(|| panic!("ESHM_CRASH: there is no crash point {name:?}"));
+            let left = count.parse().unwrap_or_else(|_| panic!("ESHM_CRASH: {count:?} is no number"));
+            let when = std::env::var_os("ESHM_CRASH_WHEN").map(PathBuf::from);
+            Some(Order { point, left: AtomicU32::new(left), when })
+        }
+    }
+
+    fn order() -> Option<&'static Order> {
+        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
+        ORDER.get_or_init(Order::from_environment).as_ref()
+    }
+
+    /// Whether this process is to die at one of these points, which are on a way that it would not go by itself.
+    pub(crate) fn is_ordered(points: &[&str]) -> bool {
+        order().is_some_and(|order| points.contains(&POINTS[order.point]))
+    }
+
+    /// Ends the process if this is where it is to die.
+    pub(crate) fn pass(point: usize) {
+        let Some(order) = order() else { return };
+        if order.point != point || order.when.as_ref().is_some_and(|file| !file.exists()) {
+            return;
+        }
+        // Relaxed: it orders nothing.
+        if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+            kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
+        }
+    }
+}

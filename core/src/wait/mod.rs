@@ -1,0 +1,22 @@
+//! Waiting: a doorbell that loses no ring, deadlines, and how long to spin before a park.
+//!
+//! Knows words of memory, and nothing of segments.
+
+#[cfg(not(loom))]
+mod backoff;
+mod deadline;
+mod doorbell;
+#[cfg(not(loom))]
+mod poll_timing;
+
+#[cfg(not(loom))]
+pub use backoff::WaitStrategy;
+#[cfg(not(loom))]
+pub(crate) use backoff::{Backoff, SLICE, pause};
+pub(crate) use deadline::Deadline;
+pub use deadline::Wait;
+#[cfg(not(loom))]
+pub(crate) use deadline::coarse_now;
+pub(crate) use doorbell::{Doorbell, Fences};
+#[cfg(not(loom))]
+pub(crate) use poll_timing::PollTiming;

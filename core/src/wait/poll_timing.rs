@@ -1,0 +1,292 @@
+//! When to look for the next message, so that the look does not disturb its arrival.
+//!
+//! A receiver that looks too early takes a copy of the cache line that the sender is about to write, which the sender then
+//! has to have taken back: the message pays for more transfers between the cores than the one that it needs. So
+//!
+//! - in an exchange, where something was sent since the last message came, one of the two ends rests between its own message
+//!   and the first look for the answer. How long depends on the distance between the two cores, on the peer, and on what the
+//!   two do with their messages, and a few ticks matter; so it is not computed but found out: candidates compete, each is
+//!   timed over some exchanges, the better third goes on, and from time to time they compete again. Not to rest is one of
+//!   them. If both ends rested, each would wait for the other's rest to end;
+//! - in a stream, whoever has caught up with the sender gives it a moment to write some lines ahead.
+
+use crate::role::Role;
+use crate::sys::ticks;
+
+/// How long an answer takes at most that a rest is worth while for, in ticks, as all below: a microsecond or two.
+const LONGEST: u64 = 4096;
+/// So many messages that were there at the first look are a stream.
+const STREAM: u32 = 8;
+/// What a sender gets to write ahead: some tens of short messages.
+const BREATH: u64 = 512;
+/// How many exchanges pass before the first contest, and between two: in the beginning, and in the end. The
+/// contest itself takes some 3000, so that it costs about a hundredth of a long exchange's time.
+const FIRST_TERM: u32 = 256;
+const SHORTEST_TERM: u32 = 1 << 12;
+const LONGEST_TERM: u32 = 1 << 17;
+
+/// See the module.
+#[derive(Debug)]
+pub(crate) struct PollTiming {
+    /// Whether this is the end that rests.
+    rests: bool,
+    /// How long to rest; 0: look at once, and at no clock.
+    rest: u64,
+    /// How many exchanges to go on so.
+    left: u32,
+    /// The next time, how many.
+    term: u32,
+    /// Between two contests, none.
+    contest: Option<Contest>,
+    /// In a contest: when the exchange began.
+    begun: u64,
+    /// How many messages this endpoint had sent when it last looked.
+    sent: u64,
+    /// Whether it had sent any since the look before.
+    exchange: bool,
+    /// Messages in a row that were there at the first look, without a rest before it.
+    streak: u32,
+}
+
+impl PollTiming {
+    pub(crate) fn new(role: Role) -> Self {
+        PollTiming {
+            rests: role == Role::Master,
+            rest: 0,
+            left: FIRST_TERM,
+            term: SHORTEST_TERM,
+            contest: None,
+            begun: 0,
+            sent: 0,
+            exchange: false,
+            streak: 0,
+        }
+    }
+
+    /// Waits, without a look at shared memory, until it is time for one. `sent`: how many messages this endpoint has sent.
+    #[inline(always)]
+    pub(crate) fn hold(&mut self, sent: impl FnOnce() -> u64) {
+        // In a stream the count is not looked at: another thread may be changing it all the time.
+        self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent());
+        if self.exchange {
+            if self.left == 0 {
+                self.decide();
+            }
+            self.left -= 1;
+            if self.rest > 0 || self.contest.is_some() {
+                self.begun = ticks();
+                wait_until(self.begun, self.rest);
+            }
+        }
+    }
+
+    #[inline(always)]
+    fn has_sent(&mut self, sent: u64) -> bool {
+        std::mem::replace(&mut self.sent, sent) != sent
+    }
+
+    /// The first look found the message.
+    #[inline(always)]
+    pub(crate) fn was_there(&mut self) {
+        // What came during a rest may have been waited for.
+        if self.exchange && (self.rest > 0 || self.contest.is_some()) {
+            self.note();
+        } else {
+            self.streak = self.streak.saturating_add(1);
+        }
+    }
+
+    /// The first look found nothing.
+    pub(crate) fn was_early(&mut self) {
+        if !self.exchange && self.streak >= STREAM {
+            wait_until(ticks(), BREATH);
+        }
+        self.streak = 0;
+    }
+
+    /// The message came some looks after the first, or not in the time of an answer.
+    pub(crate) fn is_over(&mut self) {
+        self.note();
+    }
+
+    #[inline(always)]
+    fn note(&mut self) {
+        if self.exchange
+            && let Some(contest) = &mut self.contest
+        {
+            contest.note(ticks().wrapping_sub(self.begun).min(LONGEST));
+        }
+    }
+
+    /// How to go on, and how long.
+    #[cold]
+    fn decide(&mut self) {
+        let contest = self.contest.get_or_insert_with(Contest::new);
+        if contest.is_begun() && contest.next_candidate() {
+            self.rest = contest.winner();
+            self.left = self.term;
+            self.term = (self.term * 2).min(LONGEST_TERM);
+            self.contest = None;
+        } else {
+            self.rest = contest.candidate();
+            self.left = contest.length;
+        }
+    }
+}
+
+/// Finds out with which rest exchanges take the shortest time.
+#[derive(Debug)]
+struct Contest {
+    /// Who is still in, the winner of the round before first.
+    entrants: [Entrant; Contest::ENTRANTS],
+    count: usize,
+    current: usize,
+    /// How many exchanges each gets in this round.
+    length: u32,
+}
+
+#[derive(Clone, Copy, Debug, Default)]
+struct Entrant {
+    rest: u64,
+    /// The sum of the times of its exchanges in this round.
+    cost: Option<u64>,
+}
+
+impl Contest {
+    const ENTRANTS: usize = 24;
+    /// The shortest rest but none, and the step from one to the next, in percent: up to 820.
+    const SHORTEST: u64 = 100;
+    const STEP: u64 = 110;
+    const FIRST_LENGTH: u32 = 64;
+    /// Of three candidates one gets into the next round.
+    const KEPT: usize = 3;
+
+    fn new() -> Self {
+        let mut entrants = [Entrant::default(); Self::ENTRANTS];
+        let rests = std::iter::successors(Some(Self::SHORTEST), |rest| Some(rest * Self::STEP / 100));
+        entrants[1..].iter_mut().zip(rests).for_each(|(entrant, rest)| entrant.rest = rest);
+        Contest { entrants, count: Self::ENTRANTS, current: 0, length: Self::FIRST_LENGTH }
+    }
+
+    fn is_begun(&self) -> bool {
+        self.entrants[0].cost.is_some()
+    }
+
+    fn candidate(&self) -> u64 {
+        self.entrants[self.current].rest
+    }
+
+    /// An exchange of the current candidate took so long.
+    fn note(&mut self, took: u64) {
+        *self.entrants[self.current].cost.get_or_insert(0) += took;
+    }
+
+    /// The next one's turn; returns whether none is left, and the contest over.
+    fn next_candidate(&mut self) -> bool {
+        self.current += 1;
+        if self.current < self.count {
+            return false;
+        }
+        self.entrants[..self.count].sort_by_key(|entrant| entrant.cost);
+        if self.count <= Self::KEPT {
+            return true;
+        }
+        self.count /= Self::KEPT;
+        self.entrants.iter_mut().for_each(|entrant| entrant.cost = None);
+        self.current = 0;
+        self.length *= 2;
+        false
+    }
+
+    fn winner(&self) -> u64 {
+        self.entrants[0].rest
+    }
+}
+
+/// Spins until `ticks` after `start`. A clock that stands still is not waited for.
+fn wait_until(start: u64, rest: u64) {
+    while start != 0 && ticks().wrapping_sub(start) < rest {}
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Lets the candidates compete where an exchange takes as long as `cost` says.
+    fn winner(cost: impl Fn(u64) -> u64) -> u64 {
+        let mut contest = Contest::new();
+        loop {
+            for _ in 0..contest.length {
+                let took = cost(contest.candidate());
+                contest.note(took);
+            }
+            if contest.next_candidate() {
+                return contest.winner();
+            }
+        }
+    }
+
+    #[test]
+    fn the_rest_that_costs_least_wins() {
+        // Cores far apart: an early look costs a transfer, a late one its lateness.
+        let far = winner(|rest| if rest < 500 { 1200 } else { 830 + (rest - 500) });
+        assert!((500..=550).contains(&far), "{far}");
+        let near = winner(|rest| if rest < 140 { 330 } else { 210 + (rest - 140) });
+        assert!((140..=154).contains(&near), "{near}");
+    }
+
+    #[test]
+    fn nobody_rests_where_it_does_not_pay() {
+        assert_eq!(winner(|rest| 300 + rest), 0);
+        assert_eq!(winner(|_| LONGEST), 0, "a peer that takes its time");
+    }
+
+    #[test]
+    fn the_contest_ends_and_comes_again_ever_more_rarely() {
+        let mut timing = PollTiming::new(Role::Master);
+        let mut contests = Vec::new();
+        for exchange in 1..1_000_000_u64 {
+            let before = timing.contest.is_some();
+            timing.hold(|| exchange);
+            timing.was_early();
+            timing.is_over();
+            if timing.contest.is_some() && !before {
+                contests.push(exchange);
+            }
+        }
+        assert_eq!(contests[0], u64::from(FIRST_TERM) + 1);
+        let gaps: Vec<_> = contests.windows(2).map(|pair| pair[1] - pair[0]).collect();
+        assert!(gaps.len() > 5 && gaps.is_sorted(), "{gaps:?}");
+        assert!(gaps.iter().all(|&gap| gap < 2 * u64::from(LONGEST_TERM)), "{gaps:?}");
+    }
+
+    #[test]
+    fn only_one_end_rests_and_only_after_it_sent() {
+        let mut sent = 0;
+        let mut master = PollTiming { rest: u64::MAX, ..PollTiming::new(Role::Master) };
+        master.hold(|| sent);
+        assert_eq!(master.begun, 0, "nothing was sent");
+        let mut slave = PollTiming { rest: u64::MAX, ..PollTiming::new(Role::Slave) };
+        sent += 1;
+        slave.hold(|| sent);
+        assert_eq!(slave.begun, 0, "the other end rests");
+    }
+
+    #[test]
+    fn a_stream_is_not_held_up_by_what_another_thread_sends() {
+        let mut sent = 0;
+        let mut timing = PollTiming::new(Role::Master);
+        for _ in 0..STREAM {
+            sent += 1;
+            timing.hold(|| sent);
+            assert!(timing.exchange);
+            timing.was_there();
+        }
+        sent += 1;
+        timing.hold(|| sent);
+        assert!(!timing.exchange);
+        timing.was_early();
+        timing.hold(|| sent);
+        assert!(timing.exchange, "the stream has ended");
+    }
+}
