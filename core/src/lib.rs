@@ -49,6 +49,8 @@ pub mod fuzzing;
 #[cfg(not(loom))]
 mod peer;
 mod peer_state;
+#[cfg(not(loom))]
+pub mod raw;
 mod role;
 mod segment;
 #[cfg(not(loom))]
@@ -62,6 +64,10 @@ pub use segment::layout;
 #[cfg(feature = "crash-points")]
 #[doc(hidden)]
 pub use sys::crash::POINTS as CRASH_POINTS;
+/// For bindings, until they use [`raw`].
+#[cfg(not(loom))]
+#[doc(hidden)]
+pub use wait::Wait;
 #[cfg(not(loom))]
 pub use {
     api::builder::Builder,
@@ -81,5 +87,5 @@ pub use {
     role::Role,
     segment::domain::Domain,
     sys::schedule::{MonitorPolicy, MonitorSettings},
-    wait::{Wait, WaitStrategy},
+    wait::WaitStrategy,
 };

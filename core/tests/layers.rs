@@ -13,6 +13,7 @@ const LAYERS: &[&[&str]] = &[
     &["channel"],
     &["peer"],
     &["api"],
+    &["raw"],
     &["fuzzing", "lib"],
 ];
 /// The most lines of a file, its tests not counted, and of a function.

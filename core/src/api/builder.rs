@@ -24,10 +24,10 @@ use crate::wait::WaitStrategy;
 #[derive(Clone, Debug)]
 #[must_use = "a builder does nothing until `open` is called"]
 pub struct Builder {
-    pub(super) name: String,
+    pub(crate) name: String,
     /// `None`: that of the environment when it is opened.
     pub(crate) domain: Option<Domain>,
-    pub(super) settings: Settings,
+    pub(crate) settings: Settings,
 }
 
 impl Builder {

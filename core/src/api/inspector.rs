@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::endpoint::Endpoint;
 use super::receiver::Receiver;
 use super::sender::Sender;
+use super::side::Side;
 use crate::error::{Error, Result};
 use crate::peer::link::Link;
 use crate::peer::stats::Stats;
@@ -18,6 +19,17 @@ use crate::role::Role;
 pub struct Inspector(pub(super) Arc<Link>);
 
 impl Inspector {
+    /// The inspector of a half.
+    pub(crate) fn of(side: &Side) -> Self {
+        Inspector(Arc::clone(&side.link))
+    }
+
+    /// Whether the endpoint belongs to the parent of this process.
+    #[inline(always)]
+    pub(crate) fn is_forked(&self) -> bool {
+        self.0.is_forked()
+    }
+
     /// Ends every call of the endpoint that waits, in any thread, with [`Error::Closed`]: at once as a rule, within 50 ms
     /// at the latest. Every later call of the endpoint and its halves fails so, too; questions are still answered.
     ///

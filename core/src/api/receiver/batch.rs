@@ -1,11 +1,23 @@
 //! Several messages in one call.
 
+use std::ops::ControlFlow;
 use std::time::Duration;
 
 use super::Receiver;
 use super::poll::{Found, What};
 use super::wait::in_time;
+use crate::channel::queue::Lent;
 use crate::error::Result;
+
+/// Where a batch is cut off.
+pub(crate) enum Cut {
+    /// Behind this message.
+    After,
+    /// Before this message, which stays the next one.
+    Before,
+    /// Before all of it: every message stays.
+    All,
+}
 
 impl Receiver {
     /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits
@@ -50,21 +62,51 @@ impl Receiver {
             each(&self.message(found));
             return Ok(1);
         };
-        let Some(queue) = &mut self.queue else { return Ok(0) };
+        Ok(self.drain(first, most, |bytes| {
+            each(bytes);
+            ControlFlow::Continue(())
+        }))
+    }
+
+    /// Hands the messages of the queue from `first` on to `each`, up to `most`, and releases those that it was done with at
+    /// once. Returns how many these were. A panic of `each` leaves all of them.
+    fn drain(&mut self, first: Lent, most: usize, mut each: impl FnMut(&[u8]) -> ControlFlow<Cut>) -> usize {
+        let Some(queue) = &mut self.queue else { return 0 };
         // A peer that writes marks meanwhile could make more of them.
         let most = most.min(queue.slots());
         let (mut count, mut bytes) = (0, 0);
         let mut next = Some(first);
         while let Some(lent) = next {
             // SAFETY: a message of the queue, which is not released before the loop ends.
-            each(unsafe { lent.bytes() });
+            let flow = each(unsafe { lent.bytes() });
+            match flow {
+                ControlFlow::Break(Cut::All) => return 0,
+                ControlFlow::Break(Cut::Before) => break,
+                _ => {}
+            }
             count += 1;
             bytes += lent.len;
             // What is broken is reported by the next call: what was handed over is released first.
-            next = if (count as usize) < most { queue.peek_ahead(count).unwrap_or(None) } else { None };
+            let goes_on = flow.is_continue() && (count as usize) < most;
+            next = if goes_on { queue.peek_ahead(count).unwrap_or(None) } else { None };
         }
-        let woke = queue.release(count);
-        self.side.link.counters.count_received(count, bytes, woke);
-        Ok(count as usize)
+        if count > 0 {
+            let woke = queue.release(count);
+            self.side.link.counters.count_received(count, bytes, woke);
+        }
+        count as usize
+    }
+
+    /// As `drain`, from the next message of the queue on, which [`Receiver::try_recv`] has just found there.
+    pub(crate) fn drain_found(
+        &mut self,
+        most: usize,
+        each: impl FnMut(&[u8]) -> ControlFlow<Cut>,
+    ) -> Result<usize> {
+        let Some(queue) = &self.queue else { return Ok(0) };
+        match queue.peek().map_err(|broken| self.side.broken(broken))? {
+            Some(first) => Ok(self.drain(first, most, each)),
+            None => Ok(0),
+        }
     }
 }

@@ -20,6 +20,7 @@ use crate::wait::{Backoff, Deadline, PollTiming, Wait};
 use poll::{Found, Values, What};
 use wait::in_time;
 
+pub(crate) use batch::Cut;
 pub use message::Message;
 
 /// The half that reads and receives. One thread at a time uses it.
@@ -91,6 +92,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::read_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    #[doc(hidden)]
     pub fn read_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
         let found = self.wait_part(What::Value, wait.0, Deadline::after(Some(part)))?;
         Ok(found.map(|found| self.message(found)))
@@ -158,6 +160,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::recv_timeout`], and [`Error::Timeout`] when the whole wait is over.
+    #[doc(hidden)]
     pub fn recv_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_fast()? {
             Some(found) => Some(found),
@@ -168,6 +171,7 @@ impl Receiver {
 
     /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
     /// call that receives does so too.
+    #[doc(hidden)]
     pub fn release(&mut self) {
         if let Some(len) = self.lent.take() {
             self.release_one(len);

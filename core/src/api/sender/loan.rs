@@ -7,6 +7,7 @@ use super::Sender;
 use crate::channel::queue::QueueSender;
 use crate::error::{Error, Result};
 use crate::peer::attachment::Content;
+use crate::wait::{Deadline, Wait};
 
 /// Room for a message, to be filled in place and sent. It derefs to its bytes, whose content is arbitrary at first.
 ///
@@ -53,6 +54,20 @@ impl Sender {
         Ok(Loan { sender: self, start, len })
     }
 
+    /// Waits for `part` of a longer wait of [`Sender::loan`] or [`Sender::loan_timeout`]. `Ok(None)`: no room yet, call
+    /// again.
+    ///
+    /// # Errors
+    /// As [`Sender::send_part`].
+    #[doc(hidden)]
+    pub fn loan_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<Option<Loan<'_>>> {
+        let start = match self.loan_fast(len)? {
+            Some(start) => Some(start),
+            None => self.wait(len, wait.0, Deadline::after(Some(part)), |sender| sender.attempt_loan(len))?,
+        };
+        Ok(start.map(|start| Loan { sender: self, start, len }))
+    }
+
     /// As [`Sender::loan`], without waiting.
     ///
     /// # Errors
@@ -75,6 +90,7 @@ impl Sender {
     /// # Errors
     /// [`Error::Closed`] if there is none, or another call has ended it; [`Error::Reconnecting`] if the segment was
     /// replaced meanwhile; otherwise as [`Sender::try_send`]. The loan is gone in every case.
+    #[doc(hidden)]
     #[inline]
     pub fn send_loaned(&mut self) -> Result<()> {
         if !self.side.is_settled()
@@ -108,6 +124,7 @@ impl Sender {
     }
 
     /// Gives the loan that [`Loan::into_raw`] took apart back, unsent.
+    #[doc(hidden)]
     pub fn forget_loan(&mut self) {
         self.drafted = None;
         if let Some(queue) = &mut self.outlet.queue {
@@ -161,6 +178,7 @@ impl Loan<'_> {
 
     /// The loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
     /// [`Sender::forget_loan`], or any other call of the sender that sends or writes, and while the sender exists.
+    #[doc(hidden)]
     pub fn into_raw(self) -> (*mut u8, usize) {
         let loan = std::mem::ManuallyDrop::new(self);
         (loan.start, loan.len)

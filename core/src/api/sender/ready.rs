@@ -15,6 +15,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send_part`].
+    #[doc(hidden)]
     pub fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
         let (deadline, part) = (wait.0, Deadline::after(Some(part)));
         loop {

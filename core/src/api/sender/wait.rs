@@ -14,6 +14,12 @@ const LOOK_PAUSES: u32 = 8;
 const CARRY_POLL: Duration = Duration::from_millis(1);
 
 impl Sender {
+    /// Returns how long a wait of this time lasts at most.
+    pub(crate) fn longest_wait(&self, timeout: Option<Duration>) -> Option<Duration> {
+        // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
+        timeout.or_else(|| (!self.outlet.peer_has_queue()).then_some(LEGACY_PATIENCE))
+    }
+
     /// Waits until `attempt` succeeds.
     pub(super) fn wait_whole<T>(
         &mut self,
@@ -21,9 +27,7 @@ impl Sender {
         timeout: Option<Duration>,
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<T> {
-        // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
-        let timeout = timeout.or_else(|| (!self.outlet.peer_has_queue()).then_some(LEGACY_PATIENCE));
-        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+        let (deadline, whole) = (Deadline::after(self.longest_wait(timeout)), Deadline::after(None));
         loop {
             if let Some(done) = self.wait(len, deadline, whole, &mut attempt)? {
                 return Ok(done);

@@ -1,5 +1,7 @@
 //! What an endpoint is opened with, and the range of each setting.
 
+pub(crate) mod table;
+
 use std::time::Duration;
 
 use crate::error::{Error, Result};
@@ -60,20 +62,20 @@ impl Default for Settings {
             data_size: None,
             queue_capacity: None,
             wait: WaitStrategy::SpinThenPark,
-            connect_timeout: Duration::from_secs(5),
-            heartbeat_interval: Duration::from_millis(1),
-            stale_threshold: Duration::from_millis(100),
+            connect_timeout: table::CONNECT_TIMEOUT.value().time(),
+            heartbeat_interval: table::HEARTBEAT_INTERVAL.value().time(),
+            stale_threshold: table::STALE_THRESHOLD.value().time(),
             disconnect: Disconnect::OnTimeout,
-            reconnect_timeout: Duration::from_secs(5),
-            reconnect_interval: Duration::from_millis(100),
-            reconnect_attempts: 50,
-            give_up: false,
-            auto_cleanup: true,
-            background: true,
-            steady: false,
-            mode: Some(0o600),
+            reconnect_timeout: table::RECONNECT_TIMEOUT.value().time(),
+            reconnect_interval: table::RECONNECT_INTERVAL.value().time(),
+            reconnect_attempts: table::RECONNECT_ATTEMPTS.value().number() as u32,
+            give_up: table::GIVE_UP.value().flag(),
+            auto_cleanup: table::AUTO_CLEANUP.value().flag(),
+            background: table::BACKGROUND.value().flag(),
+            steady: table::STEADY_HEARTBEAT.value().flag(),
+            mode: Some(table::MODE.value().number() as u32),
             group: None,
-            any_owner: false,
+            any_owner: table::ANY_OWNER.value().flag(),
         }
     }
 }
@@ -89,16 +91,21 @@ impl Settings {
     /// # Errors
     /// [`Error::InvalidConfig`].
     pub(crate) fn check(&self, segment: &str) -> Result<()> {
-        let hour = Duration::from_secs(3600);
-        let ms = Duration::from_millis(1);
-        let durations = [
-            ("heartbeat_interval", self.heartbeat_interval, Duration::from_secs(1), "1 ms to 1 s"),
-            ("stale_threshold", self.stale_threshold, hour, "1 ms to 1 h"),
-            ("reconnect_interval", self.reconnect_interval, hour, "1 ms to 1 h"),
+        let time = |time: Duration| (Some(time.as_nanos()), format!("{time:?}"));
+        let bytes = |bytes: Option<usize>| {
+            (bytes.map(|bytes| bytes as u128), format!("{} bytes", bytes.unwrap_or_default()))
+        };
+        let checked = [
+            (table::HEARTBEAT_INTERVAL, time(self.heartbeat_interval)),
+            (table::STALE_THRESHOLD, time(self.stale_threshold)),
+            (table::RECONNECT_INTERVAL, time(self.reconnect_interval)),
+            (table::DATA_SIZE, bytes(self.data_size)),
+            (table::QUEUE_CAPACITY, bytes(self.queue_capacity)),
         ];
-        for (setting, value, most, expected) in durations {
-            if value < ms || value > most {
-                return Err(invalid(segment, setting, format!("{value:?}"), expected));
+        for (setting, (value, found)) in checked {
+            let outside = |range: &table::Range| value.is_some_and(|value| !range.contains(value));
+            if let Some(range) = setting.range.filter(outside) {
+                return Err(invalid(segment, setting.name, found, range.text));
             }
         }
         if self.heartbeat_interval > self.stale_threshold {
@@ -109,18 +116,6 @@ impl Settings {
                 format!("{:?}", self.heartbeat_interval),
                 expected,
             ));
-        }
-        if let Some(size) = self.data_size.filter(|size| !(1..=MAX_DATA_SIZE).contains(size)) {
-            return Err(invalid(
-                segment,
-                "data_size",
-                format!("{size} bytes"),
-                "1 to 67108864 bytes (64 MiB)",
-            ));
-        }
-        if let Some(capacity) = self.queue_capacity.filter(|capacity| *capacity > MAX_QUEUE_CAPACITY) {
-            let expected = "0 (no queues) to 68719476736 bytes (64 GiB)";
-            return Err(invalid(segment, "queue_capacity", format!("{capacity} bytes"), expected));
         }
         if let Some(mode) = self.mode.filter(|mode| mode & !0o777 != 0 || mode & 0o600 != 0o600) {
             let expected = "permission bits that let the owner read and write, such as 0600 or 0660";

@@ -1,0 +1,74 @@
+//! Both halves of an endpoint, shared by threads.
+
+use super::{Host, SharedReceiver, SharedSender};
+use crate::api::endpoint::Endpoint;
+use crate::api::inspector::Inspector;
+
+/// An endpoint that threads share: its two halves.
+///
+/// Each half has a lock of its own, so a thread that sends never waits for one that receives.
+///
+/// ```
+/// use eshm::raw::{Plain, SharedEndpoint};
+/// let master = SharedEndpoint::new(eshm::Endpoint::master("doc-shared-endpoint")?);
+/// let closed = master.close(&mut Plain).expect("nobody has closed it before");
+/// assert_eq!(closed.unreceived, 0);
+/// closed.removed?;
+/// assert!(master.close(&mut Plain).is_none());
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[derive(Debug)]
+pub struct SharedEndpoint {
+    sender: SharedSender,
+    receiver: SharedReceiver,
+}
+
+/// What became of an endpoint that was closed.
+#[derive(Debug)]
+#[must_use = "the segment's name may not have been removed"]
+pub struct Closed {
+    /// How many of the messages that it sent were not received: see [`Endpoint::close`].
+    pub unreceived: u64,
+    /// Whether the segment's name was removed, if it was to be: [`Error::Remove`](crate::Error::Remove) if not.
+    pub removed: crate::error::Result<()>,
+}
+
+impl SharedEndpoint {
+    /// Shares the endpoint.
+    pub fn new(endpoint: Endpoint) -> Self {
+        let (sender, receiver) = endpoint.into_split();
+        SharedEndpoint { sender: SharedSender::new(sender), receiver: SharedReceiver::new(receiver) }
+    }
+
+    /// Returns the half that writes and sends.
+    #[inline]
+    pub fn sender(&self) -> &SharedSender {
+        &self.sender
+    }
+
+    /// Returns the half that reads and receives.
+    #[inline]
+    pub fn receiver(&self) -> &SharedReceiver {
+        &self.receiver
+    }
+
+    /// Returns a handle for questions, and to stop the endpoint. It needs no lock, and answers after the close, too.
+    #[inline]
+    pub fn inspector(&self) -> &Inspector {
+        self.sender.inspector()
+    }
+
+    /// Closes the endpoint: calls that wait in other threads end at once, with [`Error::Closed`](crate::Error::Closed). A half
+    /// whose memory is retained stays until nobody retains it, and with it the endpoint's seat.
+    ///
+    /// Returns `None` if the endpoint was closed before, or belongs to the parent of this process, whose endpoint stays open.
+    pub fn close<H: Host>(&self, host: &mut H) -> Option<Closed> {
+        self.inspector().stop();
+        let closed = self.sender.close(host);
+        self.receiver.close(host);
+        closed.then(|| Closed {
+            unreceived: self.inspector().unreceived(),
+            removed: self.inspector().check_removed(),
+        })
+    }
+}
