@@ -1,7 +1,6 @@
 package eshm
 
 import (
-	"context"
 	"fmt"
 	"os"
 	"syscall"
@@ -168,38 +167,5 @@ func TestReconnectsCountThePeersThatCame(t *testing.T) {
 	}
 	if s := master.Stats(); s.Stalls != 0 {
 		t.Errorf("%d stalls", s.Stalls)
-	}
-}
-
-// TestSeatIsLeftLast: a goroutine that wakes up takes itself off the count of parked threads, which must be its own.
-func TestSeatIsLeftLast(t *testing.T) {
-	for range 20 {
-		master, slave := pair(t, WithSpin(0))
-		l := slave.retainCurrent()
-		ended := make(chan error)
-		const waiting = 8
-		for range waiting {
-			go func() {
-				_, err := slave.Recv(context.Background())
-				ended <- err
-			}()
-		}
-		parked := &l.inQueue.control.receiversParked
-		until(t, "that they are parked", func() bool { return parked.Load() == waiting })
-		left := make(chan uint32)
-		go func() {
-			for l.self.alive.Load() != 0 {
-			}
-			left <- parked.Load()
-		}()
-		_ = slave.Close()
-		if count := <-left; count != 0 {
-			t.Errorf("%d were parked when the seat was left", count)
-		}
-		for range waiting {
-			expectKind(t, "Recv", <-ended, ErrClosed)
-		}
-		l.release()
-		_ = master.Close()
 	}
 }

@@ -121,8 +121,14 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 		limit = min(limit, unfenced)
 	}
 	shm.Wait(at.word, sample, limit)
+	if testHookAwake != nil {
+		testHookAwake()
+	}
 	at.parked.Add(^uint32(0))
 }
+
+// testHookAwake, where a test has set it, is called by a goroutine that has woken up and is still counted as parked.
+var testHookAwake func()
 
 // ring wakes who is parked on a word that was just changed. The change was a full fence, as all of sync/atomic are, or
 // [shm.Publish] of a word whose parkers fence for both.
