@@ -8,10 +8,10 @@ import (
 	"time"
 )
 
-// openSlave opens a slave that finds a new master soon.
+// openSlave opens a slave that finds a new master soon, and searches without a limit of attempts. Options may say otherwise.
 func openSlave(t *testing.T, name string, options ...Option) *Endpoint {
 	t.Helper()
-	return open(t, name, append(options, Slave, WithReconnectInterval(time.Millisecond))...)
+	return open(t, name, append([]Option{Slave, WithReconnectInterval(time.Millisecond), WithReconnectAttempts(Unlimited)}, options...)...)
 }
 
 // succeed closes a master and opens the next one, to which the slave moves.
@@ -108,7 +108,7 @@ func TestSeveralSourcesAreCarriedOverInOrder(t *testing.T) {
 func TestSlaveStaysWithALiveMaster(t *testing.T) {
 	name := freshName(t)
 	c := startChild(t, name, Master, "ready")
-	slave := openSlave(t, name, WithPatience(0))
+	slave := openSlave(t, name, WithReconnectTimeout(1))
 	mustRecv(t, slave, "ready")
 	if err := c.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)

@@ -9,7 +9,7 @@ import (
 // TestSeatIsLeftLast: a goroutine that wakes up takes itself off the count of parked threads, which must be its own.
 func TestSeatIsLeftLast(t *testing.T) {
 	for range 20 {
-		master, slave := pair(t, WithSpin(0))
+		master, slave := pair(t, WithWait(Park))
 		l := slave.retainCurrent()
 		ended := make(chan error)
 		const waiting = 8
@@ -42,7 +42,7 @@ func TestSeatIsLeftLast(t *testing.T) {
 // TestCloseWaitsForGoroutinesThatWakeUp holds a goroutine between its wake-up and the moment when it takes itself off the
 // count of parked threads. Until it has, the endpoint keeps its seat and its memory, so no successor can clear the count.
 func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
-	master, slave := pair(t, WithSpin(0))
+	master, slave := pair(t, WithWait(Park))
 	l := slave.retainCurrent()
 	defer l.release()
 	parked := &l.inQueue.control.receiversParked

@@ -49,7 +49,7 @@ func (o *opener) refuseToCreate(err error) error {
 // prepared makes a segment that has no name yet, and whose master's seat is locked.
 func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
 	directory := o.domain.Directory
-	file, err := shm.Create(directory, o.domain.Prefix, o.settings.mode, seatStart(Master), seatLength)
+	file, err := shm.Create(directory, o.domain.Prefix, o.settings.access(), seatStart(Master), seatLength)
 	if err != nil {
 		return nil, o.refuseToCreate(err)
 	}
@@ -83,7 +83,7 @@ func (o *opener) prepare(file *shm.File, g geometry, generation uint32) (*link, 
 	if err != nil {
 		return nil, err
 	}
-	l := newLink(o.address, Master, file, info.ID, memory, g)
+	l := o.newLink(Master, file, info.ID, memory, g)
 	l.header.masterGeneration.Store(generation)
 	o.fill(l)
 	l.occupy()

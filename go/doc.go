@@ -26,7 +26,7 @@
 // was: messages that wait are kept, and one that was borrowed and not released is received again. A slave takes what was not
 // received along to its next master's segment, and looks for that master as long as it is open. Calls with a
 // deadline wait for a peer until then; calls without one fail when the peer has closed its endpoint, or was gone for
-// longer than [WithPatience] says.
+// longer than [WithReconnectTimeout] says.
 //
 // # Domains
 //
@@ -42,7 +42,7 @@
 // # Cost
 //
 // A call that finds what it needs makes no system call; Recv and Read allocate the copy, the other forms nothing. A call that
-// waits first keeps its processor busy for a moment, see [WithSpin], and then sleeps in the kernel, with a thread of its own.
+// waits first keeps its processor busy for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its own.
 // One goroutine per process beats the hearts of all its endpoints, every millisecond.
 //
 // The package is an implementation of protocol/PROTOCOL.md of its own, in Go alone, for Linux. It has been tried on

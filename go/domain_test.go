@@ -128,7 +128,7 @@ func TestEnvironmentChoosesTheDefaultDomain(t *testing.T) {
 
 func TestSegmentsMoveWithinTheirDomain(t *testing.T) {
 	domain := WithDomain(Domain{t.TempDir(), "p-"})
-	master := open(t, "robot", Master, domain, WithKeep())
+	master := open(t, "robot", Master, domain, WithAutoCleanup(false))
 	slave := open(t, "robot", Slave, domain, often)
 	mustSend(t, slave, "accepted")
 	_ = master.Close()

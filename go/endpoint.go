@@ -29,7 +29,8 @@ type Endpoint struct {
 	clock atomic.Int64
 	// interval is how often the endpoint beats, in nanoseconds; the keeper writes it.
 	interval atomic.Int64
-	// away tells that a slave's master is dead, closed or given up, as was last seen.
+	// away tells that a slave's master is dead, closed or given up, as was last seen. It is always set where the background
+	// goroutine does not look: then each call looks.
 	away atomic.Bool
 	// displaced tells that another segment has a master's name.
 	displaced atomic.Bool
@@ -47,7 +48,11 @@ type Endpoint struct {
 	lastLife      uint64    // the highest generation told
 	trouble       time.Time // since when the peer is stale, or zero
 	troubled      life      // the peer's then
-	gaveUp        bool      // the patience with a stale peer is over
+	searches      int       // for another master since then
+	gaveUp        bool      // calls without a deadline do not wait for the stale peer any more
+	traffic       uint64    // messages and values, as last counted
+	trafficSince  time.Time // when that changed
+	lastStats     [2]uint64 // the heartbeats (master's, slave's) when statistics were last asked for
 	nextBeat      time.Time
 	nextAttempt   time.Time // to find another master
 	nextNameCheck time.Time
@@ -70,7 +75,11 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	if err != nil {
 		return nil, err
 	}
-	e := &Endpoint{address: at, role: l.role, settings: settings, link: l, nextNameCheck: time.Now().Add(nameInterval)}
+	now := time.Now()
+	e := &Endpoint{
+		address: at, role: l.role, settings: settings, link: l,
+		trafficSince: now, nextNameCheck: now.Add(nameInterval),
+	}
 	e.send.endpoint, e.recv.endpoint = e, e
 	e.current.Store(l)
 	e.interval.Store(int64(settings.heartbeatInterval))
@@ -83,7 +92,9 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 		_ = e.Close()
 		return nil, err
 	}
-	keep(e)
+	if settings.background {
+		keep(e)
+	}
 	settings.logger.Info("eshm: attached", "segment", name, "role", l.role, "peer", e.PeerState())
 	return e, nil
 }
@@ -111,7 +122,7 @@ func (e *Endpoint) attach(replaced *link) error {
 	return nil
 }
 
-// Close leaves the segment, and removes it if this is its master, unless [WithKeep] was given. What was sent can
+// Close leaves the segment, and removes it if this is its master, unless [WithAutoCleanup] says otherwise. What was sent can
 // still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is not
 // released: a successor receives it again. Calls that wait return [ErrClosed]. Closing again does nothing.
 //
@@ -132,7 +143,7 @@ func (e *Endpoint) Close() error {
 	// Before the seat is given up: see there.
 	e.sleepers.close()
 	e.mu.Lock()
-	l, unlink := e.link, e.role == Master && !e.settings.keep
+	l, unlink := e.link, e.role == Master && e.settings.autoCleanup
 	e.link = nil
 	err := l.leave(unlink)
 	if e.standIn != nil {
@@ -289,11 +300,24 @@ func (e *Endpoint) examine(now time.Time) {
 		e.trouble, e.gaveUp = time.Time{}, false
 	} else {
 		if e.trouble.IsZero() {
-			e.trouble, e.troubled = now, l.peerLife()
+			e.trouble, e.troubled, e.searches = now, l.peerLife(), 0
 		}
-		e.gaveUp = now.Sub(e.trouble) >= e.settings.patience
+		e.gaveUp = e.givesUp(now)
 	}
-	e.away.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp))
+	e.away.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
+}
+
+// givesUp tells whether calls without a deadline have waited long enough for the stale peer; mu is held.
+func (e *Endpoint) givesUp(now time.Time) bool {
+	s := &e.settings
+	switch s.disconnect {
+	case Immediately:
+		return true
+	case Never:
+		return false
+	default:
+		return now.Sub(e.trouble) >= s.reconnectTimeout || e.role == Slave && e.searches >= s.reconnectAttempts
+	}
 }
 
 // whyAway says why a slave does not write now; nil if its master is back.
@@ -332,14 +356,8 @@ func (e *Endpoint) keep(now time.Time, period time.Duration) {
 	}
 	// Ticks are not exact: one that comes a little early counts.
 	if now.Add(period / 2).After(e.nextBeat) {
-		e.link.self.heartbeat.Add(1)
-		if e.standIn != nil {
-			e.standIn.self.heartbeat.Add(1)
-		}
-		if e.link.hasQueues() {
-			e.link.outQueue.noteDepth(e.link.outQueue.depth())
-		}
-		interval := beatInterval(e.settings.heartbeatInterval, e.link.peer.said())
+		e.beat()
+		interval := e.beatInterval(now)
 		e.interval.Store(int64(interval))
 		e.nextBeat = now.Add(interval)
 	}
@@ -349,10 +367,60 @@ func (e *Endpoint) keep(now time.Time, period time.Duration) {
 	switch {
 	case e.role == Master:
 		e.guardName(now)
-	case !e.trouble.IsZero() && !now.Before(e.nextAttempt):
+	case !e.trouble.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
+		e.searches++
 		e.reconnect()
 	}
 	e.sleepers.wake(e.urgent > 0)
 	e.urgent = max(0, e.urgent-1)
+}
+
+// beat shows the peer once that this endpoint is alive; mu is held.
+func (e *Endpoint) beat() {
+	e.link.self.heartbeat.Add(1)
+	if e.standIn != nil {
+		e.standIn.self.heartbeat.Add(1)
+	}
+	if e.link.hasQueues() {
+		e.link.outQueue.noteDepth(e.link.outQueue.depth())
+	}
+}
+
+// beatInterval returns the time to the next beat; mu is held.
+func (e *Endpoint) beatInterval(now time.Time) time.Duration {
+	l, s := e.link, &e.settings
+	traffic := e.send.sentMessages.Load() + e.recv.messages.Load() + l.out.tail.writeCount.Load() + l.reads.Load()
+	if traffic != e.traffic {
+		e.traffic, e.trafficSince = traffic, now
+	}
+	idle := !s.steadyHeartbeat && now.Sub(e.trafficSince) >= idleAfter
+	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.said(), idle)
+}
+
+// UpdateHeartbeat shows the peer once that this endpoint is alive, and looks at the peer. It is for endpoints that were opened
+// with [WithBackground](false); others do the same by themselves. It fails with [ErrClosed].
+func (e *Endpoint) UpdateHeartbeat() error {
+	if !e.updateHeartbeat() {
+		return failClosed(e.name)
+	}
+	// Without mu, which the sender takes, too.
+	if e.moved.Load() && e.send.tend() {
+		e.moved.Store(false)
+	}
+	e.tell()
+	return nil
+}
+
+// updateHeartbeat is the part of UpdateHeartbeat that the endpoint's own state is for. It reports false after Close.
+func (e *Endpoint) updateHeartbeat() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.link == nil || e.closing {
+		return false
+	}
+	e.beat()
+	e.link.publishReads()
+	e.examine(time.Now())
+	return true
 }

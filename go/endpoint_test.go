@@ -401,7 +401,7 @@ func TestCleanCloseIsSeenAfterWhatWasSent(t *testing.T) {
 func TestSlaveThatGaveUpAStoppedMasterWritesNothingUntilItGoesOn(t *testing.T) {
 	name := freshName(t)
 	c := startChild(t, name, Master, "ready")
-	slave := open(t, name, Slave, WithPatience(300*time.Millisecond))
+	slave := open(t, name, Slave, WithReconnectTimeout(300*time.Millisecond))
 	mustRecv(t, slave, "ready")
 	if err := c.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
@@ -458,7 +458,7 @@ func TestPatienceEnds(t *testing.T) {
 		t.Run(victim.String(), func(t *testing.T) {
 			name := freshName(t)
 			var survivor *Endpoint
-			options := []Option{victim.peer(), WithPatience(50 * time.Millisecond), WithReconnectInterval(10 * time.Millisecond)}
+			options := []Option{victim.peer(), WithReconnectTimeout(50 * time.Millisecond), WithReconnectInterval(10 * time.Millisecond)}
 			if victim == Slave {
 				survivor = open(t, name, options...)
 			}

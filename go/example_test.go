@@ -143,7 +143,7 @@ func ExampleEncodeText() {
 func ExampleDomain() {
 	ctx := context.Background()
 	mine := eshm.Domain{Directory: "/dev/shm", Prefix: fmt.Sprintf("example-%d-", os.Getpid())}
-	master, err := eshm.Open(ctx, "robot", eshm.Master, eshm.WithDomain(mine), eshm.WithKeep())
+	master, err := eshm.Open(ctx, "robot", eshm.Master, eshm.WithDomain(mine), eshm.WithAutoCleanup(false))
 	if err != nil {
 		panic(err)
 	}

@@ -13,21 +13,28 @@ import (
 // examine opens what has the name, and maps it if it is a segment that this endpoint can use.
 func (o *opener) examine(role Role) (*link, error) {
 	file, err := shm.Open(o.path)
-	switch {
-	case errors.Is(err, fs.ErrNotExist):
-		return nil, errMissing
-	case errors.Is(err, shm.ErrSymlink):
-		return nil, failForeign(o.address, "file", "a symbolic link", "a regular file")
-	case errors.Is(err, shm.ErrDirectory):
-		return nil, failForeign(o.address, "file", "a directory", "a regular file")
-	case err != nil:
-		return nil, failAttach(o.address, err)
+	if err != nil {
+		return nil, o.refuseToOpen(err)
 	}
 	l, err := o.overlay(file, role)
 	if err != nil {
 		return nil, abandon(file, err)
 	}
 	return l, nil
+}
+
+// refuseToOpen says why a file cannot be opened.
+func (o *opener) refuseToOpen(err error) error {
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+		return errMissing
+	case errors.Is(err, shm.ErrSymlink):
+		return failForeign(o.address, "file", "a symbolic link", "a regular file")
+	case errors.Is(err, shm.ErrDirectory):
+		return failForeign(o.address, "file", "a directory", "a regular file")
+	default:
+		return failAttach(o.address, err)
+	}
 }
 
 func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
@@ -62,7 +69,7 @@ func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 	if err != nil {
 		return nil, refuse(err)
 	}
-	return newLink(o.address, role, file, info.ID, memory, g), nil
+	return o.newLink(role, file, info.ID, memory, g), nil
 }
 
 func (o *opener) checkFile(info shm.Info) error {

@@ -84,7 +84,7 @@ func countFiles() int {
 
 func replaceInASmallShm(segment string) {
 	mountShm("size=256k", 0)
-	old, err := Open(context.Background(), segment, Master, WithKeep(), WithQueueCapacity(4096))
+	old, err := Open(context.Background(), segment, Master, WithAutoCleanup(false), WithQueueCapacity(4096))
 	must(err)
 	must(old.TrySend([]byte("unread")))
 	must(old.Close())
@@ -230,11 +230,11 @@ func TestAddressSpaceLimitIsNamed(t *testing.T) {
 func useNoProc(segment string) {
 	must(syscall.Unmount("/proc", syscall.MNT_DETACH))
 	say("unmounted")
-	master, err := Open(context.Background(), segment, Master, WithKeep())
+	master, err := Open(context.Background(), segment, Master, WithAutoCleanup(false))
 	must(err)
 	must(master.TrySend([]byte("unread")))
 	must(master.Close())
-	master, err = Open(context.Background(), segment, Master, WithDataSize(100), WithKeep())
+	master, err = Open(context.Background(), segment, Master, WithDataSize(100), WithAutoCleanup(false))
 	must(err)
 	slave, err := Open(context.Background(), segment, Slave)
 	must(err)
@@ -289,11 +289,11 @@ func openAsGuest(segment string) {
 	must(syscall.Setgroups(nil))
 	must(syscall.Setgid(65534))
 	must(syscall.Setuid(65534))
-	master, err := Open(context.Background(), segment, Master, WithAnyOwner(), WithMode(0o666))
+	master, err := Open(context.Background(), segment, Master, WithAnyOwner(true), WithMode(0o666))
 	must(err)
 	err = master.Close()
 	say(fmt.Sprintf("%d: %v", Code(err), err))
-	_, err = Open(context.Background(), segment, Master, WithAnyOwner(), WithDataSize(100), WithMode(0o666))
+	_, err = Open(context.Background(), segment, Master, WithAnyOwner(true), WithDataSize(100), WithMode(0o666))
 	say(err)
 	say(Code(err))
 }
@@ -303,7 +303,7 @@ func TestStickyBitAndOwnerAreNamed(t *testing.T) {
 		t.Skip("only root can be two users")
 	}
 	name := freshName(t)
-	master := open(t, name, Master, WithKeep(), WithMode(0o666))
+	master := open(t, name, Master, WithAutoCleanup(false), WithMode(0o666))
 	mustSend(t, master, "unread")
 	_ = master.Close()
 	if err := os.Chown(path(name), 12345, 12345); err != nil {
@@ -314,7 +314,7 @@ func TestStickyBitAndOwnerAreNamed(t *testing.T) {
 	child.says(t, "user 12345", "sticky bit", path(name))
 	child.says(t, "-2")
 	child.ends(t)
-	mustRecv(t, open(t, name, Slave, WithAnyOwner()), "unread")
+	mustRecv(t, open(t, name, Slave, WithAnyOwner(true)), "unread")
 }
 
 // makeInAControlGroup waits to be put into one with less memory than the segment needs.

@@ -24,9 +24,10 @@ type link struct {
 	outQueue queue // when hasQueues
 	inQueue  queue
 
-	reads atomic.Uint64 // of the mailbox in, by us and our predecessors
-	users atomic.Int32  // who uses the memory: the endpoint, its directions, calls that wait, loans
-	epoch int           // how many segments the endpoint was attached to before; set before it is shown to others
+	reads       atomic.Uint64 // of the mailbox in, by us and our predecessors
+	countsReads bool          // the reader keeps the segment's count itself, and reads is not used; set before it is shown to others
+	users       atomic.Int32  // who uses the memory: the endpoint, its directions, calls that wait, loans
+	epoch       int           // how many segments the endpoint was attached to before; set before it is shown to others
 
 	// holdsMessage tells whether the mailbox out holds a message, and not a value: the segment does not say, and
 	// without queues it may. The sender, and who carries over, write it.
@@ -213,9 +214,20 @@ func (l *link) outgoingDepth() uint64 {
 
 // publishReads brings the count of reads up to date, which is for statistics, and so not worth a cache line per read.
 func (l *link) publishReads() {
+	if l.countsReads {
+		return
+	}
 	if reads := l.reads.Load(); reads != l.in.tail.readCount.Load() {
 		l.in.tail.readCount.Store(reads)
 	}
+}
+
+// readCounter is where the mailbox's reader counts: where nobody brings the segment's count up to date, there.
+func (l *link) readCounter() *atomic.Uint64 {
+	if l.countsReads {
+		return &l.in.tail.readCount
+	}
+	return &l.reads
 }
 
 // leave is the clean close: of the seat, and of the segment's name if it is to go and still is this segment's.

@@ -45,10 +45,12 @@ type mailboxReader struct {
 	count  uint64         // writeCount that belongs to last
 	at     int64          // by the endpoint's clock
 	buffer []byte         // the last value read; reused
+
+	trusted int64 // for how many nanoseconds after a read the sequence alone tells how many values were written
 }
 
 func newMailboxReader(box mailbox, reads *atomic.Uint64) mailboxReader {
-	reader := mailboxReader{mailbox: box, reads: reads, fresh: true}
+	reader := mailboxReader{mailbox: box, reads: reads, fresh: true, trusted: manyValues}
 	if taken := box.tail.taken.Load(); taken != 0 {
 		reader.last = taken - 1
 	}
@@ -91,7 +93,7 @@ func (r *mailboxReader) take(lossless bool, now int64) (found value, ok bool, er
 		if sequence&1 == 1 {
 			continue
 		}
-		long := r.fresh || now-r.at >= manyValues
+		long := r.fresh || now-r.at >= r.trusted
 		var count uint64
 		if long {
 			count = r.tail.writeCount.Load()

@@ -60,6 +60,7 @@ func (e *Endpoint) moveTo(next *link) bool {
 	e.moved.Store(true)
 	e.trouble, e.gaveUp = time.Time{}, false
 	e.away.Store(false)
+	e.lastStats = next.heartbeats()
 	e.urgent = 2
 	return true
 }

@@ -11,8 +11,8 @@ import (
 
 // What was accepted arrives, also when a segment is closed, replaced or loses its name: PROTOCOL.md §5.
 
-// often has a slave search often, so that a test does not take long.
-var often = WithReconnectInterval(5 * time.Millisecond)
+// often has a slave search every 5 ms, so that a test does not take long, and without a limit of attempts.
+var often = option(func(s *settings) { s.reconnectInterval, s.reconnectAttempts = 5*time.Millisecond, Unlimited })
 
 func exists(name string) bool {
 	_, err := os.Lstat(path(name))
@@ -173,7 +173,7 @@ func TestSlaveIsToldHowManyWereNotReceived(t *testing.T) {
 
 func TestMasterThatReplacesMovesWhatBothEndsLeft(t *testing.T) {
 	name := freshName(t)
-	first := open(t, name, Master, WithKeep())
+	first := open(t, name, Master, WithAutoCleanup(false))
 	slave := open(t, name, Slave)
 	mustSend(t, slave, "to the next master")
 	_ = slave.Close()
@@ -191,7 +191,7 @@ func TestMasterThatReplacesMovesWhatBothEndsLeft(t *testing.T) {
 
 func TestMasterReplacesASegmentWithoutQueues(t *testing.T) {
 	name := freshName(t)
-	first := open(t, name, Master, WithQueueCapacity(0), WithKeep())
+	first := open(t, name, Master, WithQueueCapacity(0), WithAutoCleanup(false))
 	mustSend(t, first, "to the next slave")
 	_ = first.Close()
 	second := open(t, name, Master, WithQueueCapacity(8192))
@@ -205,7 +205,7 @@ func TestSlaveFindsAMasterAfterItsPatience(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	const patience = 30 * time.Millisecond
-	slave := open(t, name, Slave, often, WithPatience(patience))
+	slave := open(t, name, Slave, often, WithReconnectTimeout(patience))
 	_ = first.Close()
 	closed := time.Now()
 	until(t, "the patience", func() bool { return time.Since(closed) > 4*patience })
@@ -343,18 +343,18 @@ func TestStatisticsSeeMessages(t *testing.T) {
 	mustWrite(t, master, "a value is no message")
 	mustRecv(t, slave, strings.Repeat("x", 100))
 	sent, got := master.Stats(), slave.Stats()
-	if sent.MessagesSent != 5 || sent.BytesSent != 500 || sent.Unreceived != 4 || sent.MasterToSlaveQueueDepth != 4 ||
-		sent.MasterToSlaveQueueHighWater < 4 || sent.RoomWaits != 0 {
+	if sent.MessagesSent != 5 || sent.BytesSent != 500 || sent.Unreceived != 4 || sent.M2SQueueDepth != 4 ||
+		sent.M2SQueueHighWater < 4 || sent.RoomWaits != 0 {
 		t.Errorf("%+v", sent)
 	}
-	if got.MessagesReceived != 1 || got.BytesReceived != 100 || got.MasterToSlaveQueueDepth != 4 || got.Reconnects != 0 || got.Stalls != 0 {
+	if got.MessagesReceived != 1 || got.BytesReceived != 100 || got.M2SQueueDepth != 4 || got.Reconnects != 0 || got.Stalls != 0 {
 		t.Errorf("%+v", got)
 	}
 	for master.TrySend(nil) == nil {
 	}
 	expectKind(t, "Send", master.Send(within(t, 100*time.Millisecond), nil), ErrTimeout)
 	full := master.Stats()
-	if full.RoomWaits != 1 || full.RoomWaitTime < 2*time.Millisecond || full.MasterToSlaveQueueHighWater != 1024 {
+	if full.RoomWaits != 1 || full.RoomWaitTime < 2*time.Millisecond || full.M2SQueueHighWater != 1024 {
 		t.Errorf("%+v", full)
 	}
 	borrowed := make([]Message, 3)
@@ -438,5 +438,19 @@ func TestSlaveStaysUsableWhileTheNewSegmentIsBroken(t *testing.T) {
 			mustSend(t, next, "answer")
 			mustRecv(t, slave, "answer")
 		})
+	}
+}
+
+func TestStatisticsCountHeartbeatsSinceTheLastCall(t *testing.T) {
+	master, slave := pair(t, WithStaleThreshold(250*time.Millisecond))
+	first := master.Stats()
+	if first.MasterHeartbeatDelta != first.MasterHeartbeat || first.StaleThreshold != 250*time.Millisecond {
+		t.Errorf("%+v", first)
+	}
+	until(t, "that the slave beats", func() bool { return slave.link.self.heartbeat.Load() > first.SlaveHeartbeat+1 })
+	second := master.Stats()
+	if second.MasterHeartbeatDelta != second.MasterHeartbeat-first.MasterHeartbeat ||
+		second.SlaveHeartbeatDelta != second.SlaveHeartbeat-first.SlaveHeartbeat || second.SlaveHeartbeatDelta < 2 {
+		t.Errorf("%+v after %+v", second, first)
 	}
 }

@@ -74,6 +74,12 @@ func (o *opener) giveUp(role Role, seen errAgain, waited time.Duration) error {
 		seen, waited, o.path)
 }
 
+func (o *opener) newLink(role Role, file *shm.File, id shm.ID, memory shm.Memory, g geometry) *link {
+	l := newLink(o.address, role, file, id, memory, g)
+	l.countsReads = !o.settings.background
+	return l
+}
+
 // pause waits for a time, or for the end of a context.
 func pause(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
@@ -124,7 +130,7 @@ func (o *opener) master(eager bool) (*link, error) {
 		return nil, abandon(l.file, err)
 	}
 	if !o.replaces(l) {
-		if err := l.file.SetMode(o.settings.mode); err != nil {
+		if err := l.file.SetAccess(o.settings.access()); err != nil {
 			o.settings.logger.Warn("eshm: the permissions of the segment stay as they are", "segment", o.name, "error", err)
 		}
 		o.fill(l)

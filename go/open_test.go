@@ -65,7 +65,7 @@ func TestSegmentLargerThanTheFileSystem(t *testing.T) {
 
 func TestKeep(t *testing.T) {
 	name := freshName(t)
-	master := open(t, name, Master, WithKeep())
+	master := open(t, name, Master, WithAutoCleanup(false))
 	mustSend(t, master, "kept")
 	_ = master.Close()
 	_ = open(t, name, Master)
@@ -111,7 +111,7 @@ func TestAutoSettlesWhoIsMaster(t *testing.T) {
 // goodSegment is the image of a segment that nobody uses.
 func goodSegment(t testing.TB) []byte {
 	name := freshName(t)
-	master := open(t, name, Master, WithKeep(), WithQueueCapacity(64), WithDataSize(100))
+	master := open(t, name, Master, WithAutoCleanup(false), WithQueueCapacity(64), WithDataSize(100))
 	_ = master.Close()
 	image, err := os.ReadFile(path(name))
 	if err != nil {
@@ -221,12 +221,12 @@ func TestOtherOwnersAreRefused(t *testing.T) {
 	}
 	_, err := Open(within(t, soon), name, Slave)
 	expectKind(t, "user 12345", err, ErrForeign)
-	_ = open(t, name, Slave, WithAnyOwner())
+	_ = open(t, name, Slave, WithAnyOwner(true))
 }
 
 func TestConfiguredSizes(t *testing.T) {
 	name := freshName(t)
-	master := open(t, name, Master, WithDataSize(1000), WithQueueCapacity(2000), WithKeep())
+	master := open(t, name, Master, WithDataSize(1000), WithQueueCapacity(2000), WithAutoCleanup(false))
 	for _, option := range []Option{WithDataSize(2000), WithQueueCapacity(1000), WithQueueCapacity(0)} {
 		_, err := Open(within(t, soon), name, Slave, option)
 		expectKind(t, "another size", err, ErrForeign)
@@ -238,7 +238,7 @@ func TestConfiguredSizes(t *testing.T) {
 	_ = slave.Close()
 	_ = master.Close()
 	// One who is content with what is there takes it over; another replaces it.
-	if taken := open(t, name, Master, WithKeep()); taken.DataSize() != 1000 || taken.link.header.masterGeneration.Load() != 2 {
+	if taken := open(t, name, Master, WithAutoCleanup(false)); taken.DataSize() != 1000 || taken.link.header.masterGeneration.Load() != 2 {
 		t.Errorf("data size %d", taken.DataSize())
 	} else {
 		_ = taken.Close()

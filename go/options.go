@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// An Option changes what [Open] does: one of the roles [Master], [Slave] and [Auto], or what a With function returns.
+// An Option changes what [Open] does: one of the roles [Master], [Slave] and [Auto], or what a With function returns. Of
+// two options that set the same thing, the later one counts.
 type Option interface {
 	apply(settings *settings)
 }
@@ -19,205 +20,187 @@ type option func(settings *settings)
 
 func (o option) apply(s *settings) { o(s) }
 
-// settings are the options, and their defaults until newSettings has returned. Sizes are in bytes.
-type settings struct {
-	role              Role
-	domain            *Domain // nil: the default one
-	dataSize          int     // 0: what the segment has, or DefaultDataSize
-	queueCapacity     int     // 0: what the segment has, or DefaultQueueCapacity; negative: no queues
-	dataSizeSet       bool
-	queueCapacitySet  bool
-	connectTimeout    time.Duration
-	heartbeatInterval time.Duration
-	staleThreshold    time.Duration
-	patience          time.Duration
-	reconnectInterval time.Duration
-	spin              time.Duration
-	mode              fs.FileMode
-	anyOwner          bool
-	keep              bool
-	logger            *slog.Logger
-}
-
-// Forever is a patience that never ends.
-const Forever time.Duration = math.MaxInt64
-
 const (
-	// DefaultDataSize is the longest value of a mailbox, in bytes, unless [WithDataSize] says otherwise.
+	// Forever is a duration without a limit, for [WithReconnectTimeout].
+	Forever time.Duration = math.MaxInt64
+	// Unlimited is a number without a limit, for [WithReconnectAttempts].
+	Unlimited = math.MaxInt
+	// DefaultDataSize is the default of [WithDataSize], in bytes.
 	DefaultDataSize = 4096
-	// DefaultQueueCapacity is the longest message of a queue, in bytes, unless [WithQueueCapacity] says otherwise.
+	// DefaultQueueCapacity is the default of [WithQueueCapacity], in bytes.
 	DefaultQueueCapacity = 256 << 10
 )
 
-// WithDomain sets where the segment's file is: by default where the environment says, see [DefaultDomain].
+// WaitStrategy says how a call waits for what is not there yet: see [WithWait].
+type WaitStrategy int
+
+const (
+	// Spin polls without a pause and never gives up its processor. It suits an endpoint with a processor of its own.
+	Spin WaitStrategy = iota
+	// SpinThenPark polls for 20 µs, and then sleeps in the kernel until the peer wakes it. It is the default.
+	SpinThenPark
+	// Park sleeps in the kernel at once. It suits peers that are slow or that share the processor. A wake-up takes some 30 µs.
+	Park
+)
+
+// String returns "spin", "spin_then_park" or "park", and "WaitStrategy(N)" for any other number.
+func (w WaitStrategy) String() string {
+	return nameOf(int(w), "WaitStrategy", "spin", "spin_then_park", "park")
+}
+
+// MarshalText returns what [WaitStrategy.String] returns, for logs and JSON.
+func (w WaitStrategy) MarshalText() ([]byte, error) { return []byte(w.String()), nil }
+
+// Disconnect says what an endpoint does when its peer's heartbeat has stood still for the stale threshold, or its peer has
+// closed: see [WithDisconnect].
+type Disconnect int
+
+const (
+	// Immediately has calls fail at once. A slave does not search for another master.
+	Immediately Disconnect = iota
+	// OnTimeout has calls without a deadline fail when the reconnect timeout or the reconnect attempts are used up. A slave
+	// searches for another master as long as it is open. It is the default.
+	OnTimeout
+	// Never has calls without a deadline wait for a stale peer without a limit.
+	Never
+)
+
+// String returns "immediately", "on_timeout" or "never", and "Disconnect(N)" for any other number.
+func (d Disconnect) String() string {
+	return nameOf(int(d), "Disconnect", "immediately", "on_timeout", "never")
+}
+
+// MarshalText returns what [Disconnect.String] returns, for logs and JSON.
+func (d Disconnect) MarshalText() ([]byte, error) { return []byte(d.String()), nil }
+
+// nameOf returns the name with this index, or "kind(index)" where there is none.
+func nameOf(index int, kind string, names ...string) string {
+	if index < 0 || index >= len(names) {
+		return fmt.Sprintf("%s(%d)", kind, index)
+	}
+	return names[index]
+}
+
+// WithDomain sets where the segment's file is. The default is what the environment says: see [DefaultDomain].
 func WithDomain(domain Domain) Option {
 	return option(func(s *settings) { s.domain = &domain })
 }
 
-// WithDataSize sets the longest value of a mailbox, 1 byte to 64 MiB. A master makes the segment with it, replacing one
-// of another size that a dead master has left; a slave refuses a segment that has another.
+// WithDataSize sets the size of the longest value, 1 byte to 64 MiB. The default is [DefaultDataSize]. A master creates the
+// segment with it, and replaces one of another size that a dead master has left. A slave refuses a segment of another size.
 func WithDataSize(bytes int) Option {
 	return option(func(s *settings) { s.dataSize, s.dataSizeSet = bytes, true })
 }
 
-// WithQueueCapacity sets the longest message of a queue, 1 byte to 64 GiB. The messages that wait in a queue share as
-// much memory. 0 makes a segment without queues: see [Endpoint.Send]. As with [WithDataSize], a master makes
-// the segment with it, and a slave refuses a segment that has another.
+// WithQueueCapacity sets the size of the longest message, 1 byte to 64 GiB. The default is [DefaultQueueCapacity]. All
+// messages that wait in a queue share that much memory. 0 creates a segment without queues: see [Endpoint.Send]. A master
+// creates the segment with it, and a slave refuses another, as with [WithDataSize].
 func WithQueueCapacity(bytes int) Option {
 	return option(func(s *settings) { s.queueCapacity, s.queueCapacitySet = bytes, true })
 }
 
-// WithConnectTimeout sets how long a slave waits for its segment to exist: 5 s by default, 0 not at all. The context of
-// [Open] may end the wait earlier.
+// WithWait sets how calls wait: [SpinThenPark] by default.
+func WithWait(strategy WaitStrategy) Option {
+	return option(func(s *settings) { s.wait = strategy })
+}
+
+// WithConnectTimeout sets how long a slave waits for its segment to exist. The default is 5 s; 0 does not wait. The context
+// of [Open] may end the wait earlier.
 func WithConnectTimeout(timeout time.Duration) Option {
 	return option(func(s *settings) { s.connectTimeout = timeout })
 }
 
-// WithHeartbeatInterval sets how often the endpoint shows that it lives, 1 ms to 1 s: every millisecond by default, and not
-// more than the stale threshold. With a peer whose own stale threshold is shorter than four intervals, it is a quarter of that.
+// WithHeartbeatInterval sets how often the endpoint shows that it is alive, 1 ms to 1 s and at most the stale threshold. The
+// default is 1 ms.
+//
+// An endpoint without traffic for 100 ms beats every fifth time, if 100 intervals fit into its own stale threshold and into
+// its peer's: see [WithSteadyHeartbeat]. If the peer's stale threshold is shorter than four intervals, the endpoint beats four
+// times per threshold.
 func WithHeartbeatInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.heartbeatInterval = interval })
 }
 
-// WithStaleThreshold sets for how long the peer's heartbeat may stand still before the peer counts as [Frozen]: 100 ms
-// by default, 1 ms to 1 h. A peer whose process has ended is [Dead] after a quarter of it.
+// WithSteadyHeartbeat keeps the full heartbeat rate while the endpoint is idle, as ESHM 1.x does. The default is false.
+func WithSteadyHeartbeat(steady bool) Option {
+	return option(func(s *settings) { s.steadyHeartbeat = steady })
+}
+
+// WithStaleThreshold sets how long the peer's heartbeat may stand still before the peer counts as [Frozen], 1 ms to 1 h. The
+// default is 100 ms. A peer whose process has ended is [Dead] after a quarter of it.
 func WithStaleThreshold(threshold time.Duration) Option {
 	return option(func(s *settings) { s.staleThreshold = threshold })
 }
 
-// WithPatience sets for how long calls without a deadline wait for a peer that is stale: 5 s by default, [Forever] without end,
-// 0 not at all. A slave looks for another master as long as it is open.
-func WithPatience(patience time.Duration) Option {
-	return option(func(s *settings) { s.patience = patience })
+// WithDisconnect sets what happens when the peer is stale: [OnTimeout] by default.
+func WithDisconnect(behaviour Disconnect) Option {
+	return option(func(s *settings) { s.disconnect = behaviour })
 }
 
-// WithReconnectInterval sets how often a slave without a master looks for another one: every 100 ms by default, 1 ms to
-// 1 h.
+// WithReconnectTimeout sets how long calls without a deadline wait for a stale peer. The default is 5 s; [Forever] sets no
+// limit.
+func WithReconnectTimeout(timeout time.Duration) Option {
+	return option(func(s *settings) { s.reconnectTimeout = timeout })
+}
+
+// WithReconnectInterval sets how often a slave without a master searches for another one, 1 ms to 1 h. The default is 100 ms.
 func WithReconnectInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.reconnectInterval = interval })
 }
 
-// WithSpin sets for how long a call that waits keeps its processor busy before it sleeps: 20 µs by default. Longer
-// saves the wake-up, which takes some 30 µs, of peers that answer within that time; 0 saves the processor.
-func WithSpin(spin time.Duration) Option {
-	return option(func(s *settings) { s.spin = spin })
+// WithReconnectAttempts sets for how many searches for a new master a slave's calls without a deadline wait. The default is
+// 50; [Unlimited] sets no limit.
+func WithReconnectAttempts(attempts int) Option {
+	return option(func(s *settings) { s.reconnectAttempts = attempts })
 }
 
-// WithMode sets the permissions of a segment that is made, whatever the umask: 0600 by default. The owner must be able
+// WithGiveUp stops a slave's search for a master when the reconnect timeout or the reconnect attempts are used up, as ESHM
+// 1.x does: calls with a deadline fail then, too, and a master that comes later is not found. The default is false.
+func WithGiveUp(giveUp bool) Option {
+	return option(func(s *settings) { s.giveUp = giveUp })
+}
+
+// WithAutoCleanup sets whether a master removes the segment's name when it closes. The default is true. A segment that stays
+// is taken over by the next master.
+func WithAutoCleanup(cleanup bool) Option {
+	return option(func(s *settings) { s.autoCleanup = cleanup })
+}
+
+// WithBackground sets whether the process's background goroutine keeps the endpoint's heartbeat. The default is true.
+//
+// Without it all calls work, but the caller calls [Endpoint.UpdateHeartbeat] at least once per heartbeat interval, a slave
+// does not move to a new master's segment, and a master does not notice that its name was removed.
+func WithBackground(background bool) Option {
+	return option(func(s *settings) { s.background = background })
+}
+
+// WithMode sets the permissions of a segment that is created, whatever the umask. The default is 0600. The owner must be able
 // to read and write it.
 func WithMode(mode fs.FileMode) Option {
-	return option(func(s *settings) { s.mode = mode })
+	return option(func(s *settings) { s.mode, s.modeByUmask = mode, false })
 }
 
-// WithAnyOwner accepts a segment that belongs to neither this user nor root. Who may write to a segment can
-// make its users fail: see protocol/PROTOCOL.md, "What a peer can do to you".
-func WithAnyOwner() Option {
-	return option(func(s *settings) { s.anyOwner = true })
+// WithModeByUmask has the umask decide on the permissions of a segment that is created: 0666 without the bits of the umask, as
+// most files are created, and the segments of ESHM 1.x. A takeover leaves the permissions as they are.
+func WithModeByUmask() Option {
+	return option(func(s *settings) { s.modeByUmask = true })
 }
 
-// WithKeep leaves the segment in place when its master closes, for a later master to take over.
-func WithKeep() Option {
-	return option(func(s *settings) { s.keep = true })
+// WithGroup sets the group, by its number, of a segment that is created. The default is that of the process. A user can choose
+// a group that they are a member of; root can choose any. It takes effect with a mode such as 0660.
+func WithGroup(gid int) Option {
+	return option(func(s *settings) { s.group, s.groupSet = gid, true })
+}
+
+// WithAnyOwner sets whether a segment is accepted that belongs to neither this user nor root. The default is false: its owner
+// could have planted it, and can make its users fail. See protocol/PROTOCOL.md, "What a peer can do to you".
+func WithAnyOwner(accept bool) Option {
+	return option(func(s *settings) { s.anyOwner = accept })
 }
 
 // WithLogger sets who is told of peers that come and go. By default nobody is.
 //
-// The logger is called while no lock of this package is held, so its handler may use any endpoint, open others and close this
-// one. It is called by the goroutine that beats the hearts of all endpoints of the process: one that is slow holds them up.
+// The package calls the logger while it holds no lock, so the handler may use any endpoint, open others and close this one.
+// The background goroutine, which keeps the heartbeats of all endpoints of the process, calls it: a slow handler delays them.
 func WithLogger(logger *slog.Logger) Option {
 	return option(func(s *settings) { s.logger = logger })
-}
-
-// newSettings applies and checks the options, and finds out where the segment is.
-func newSettings(name string, options []Option) (settings, address, error) {
-	s := settings{
-		connectTimeout:    5 * time.Second,
-		heartbeatInterval: time.Millisecond,
-		staleThreshold:    100 * time.Millisecond,
-		patience:          5 * time.Second,
-		reconnectInterval: 100 * time.Millisecond,
-		spin:              20 * time.Microsecond,
-		mode:              0o600,
-		logger:            slog.New(slog.DiscardHandler),
-	}
-	for at, option := range options {
-		if option == nil {
-			return s, address{}, failOption(name, fmt.Sprintf("option %d", at), "nil", "a role, or what a With function returns")
-		}
-		option.apply(&s)
-	}
-	domain, err := checked(s.domain)
-	if err != nil {
-		return s, address{}, err
-	}
-	at, err := addressOf(domain, name)
-	if err != nil {
-		return s, address{}, err
-	}
-	return s, at, s.check(name)
-}
-
-// durations is the range of each option that is a duration: those of the Rust core, where it has the option.
-var durations = []struct {
-	name        string
-	value       func(s *settings) time.Duration
-	least, most time.Duration
-	expected    string
-}{
-	{"connect_timeout", func(s *settings) time.Duration { return s.connectTimeout }, 0, Forever, "0 or more"},
-	{"heartbeat_interval", func(s *settings) time.Duration { return s.heartbeatInterval },
-		time.Millisecond, time.Second, "1 ms to 1 s"},
-	{"stale_threshold", func(s *settings) time.Duration { return s.staleThreshold },
-		time.Millisecond, time.Hour, "1 ms to 1 h"},
-	{"patience", func(s *settings) time.Duration { return s.patience }, 0, Forever, "0 or more"},
-	{"reconnect_interval", func(s *settings) time.Duration { return s.reconnectInterval },
-		time.Millisecond, time.Hour, "1 ms to 1 h"},
-	{"spin", func(s *settings) time.Duration { return s.spin }, 0, Forever, "0 or more"},
-}
-
-// check refuses a setting that is out of its range.
-func (s *settings) check(name string) error {
-	if s.role < Auto || s.role > Slave {
-		return failOption(name, "role", s.role, "Auto, Master or Slave")
-	}
-	for _, one := range durations {
-		if value := one.value(s); value < one.least || value > one.most {
-			return failOption(name, one.name, value, one.expected)
-		}
-	}
-	if s.dataSizeSet && (s.dataSize < 1 || s.dataSize > maxDataSize) {
-		return failOption(name, "data_size", fmt.Sprintf("%d bytes", s.dataSize), "1 to 67108864 bytes (64 MiB)")
-	}
-	if s.queueCapacity < 0 || uint64(s.queueCapacity) > maxQueueCapacity {
-		return failOption(name, "queue_capacity", fmt.Sprintf("%d bytes", s.queueCapacity),
-			"0 (no queues) to 68719476736 bytes (64 GiB)")
-	}
-	if s.heartbeatInterval > s.staleThreshold {
-		return failOption(name, "heartbeat_interval", s.heartbeatInterval, fmt.Sprintf("at most the stale_threshold (%v), since a "+
-			"peer with the same one would take this endpoint for frozen", s.staleThreshold))
-	}
-	if s.mode&^fs.ModePerm != 0 || s.mode&0o600 != 0o600 {
-		return failOption(name, "mode", fmt.Sprintf("%#o", uint32(s.mode)),
-			"permission bits that let the owner read and write, such as 0600 or 0660")
-	}
-	if s.logger == nil {
-		return failOption(name, "logger", "nil", "a logger; leave the option out for silence")
-	}
-	return nil
-}
-
-func failOption(segment, option string, found any, expected string) error {
-	return fail(ErrInvalidOption, segment, nil, "%s is %v; expected %s", option, found, expected)
-}
-
-// geometry is that of a segment that is to be made.
-func (s *settings) geometry() geometry {
-	dataSize, queueCapacity := DefaultDataSize, DefaultQueueCapacity
-	if s.dataSizeSet {
-		dataSize = s.dataSize
-	}
-	if s.queueCapacitySet {
-		queueCapacity = s.queueCapacity
-	}
-	return newGeometry(uint64(dataSize), uint64(queueCapacity))
 }

@@ -31,9 +31,8 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		{WithConnectTimeout, "connect_timeout", 0, math.MaxInt64, "0 or more"},
 		{heartbeatWithinAnHour, "heartbeat_interval", time.Millisecond, time.Second, "1 ms to 1 s"},
 		{WithStaleThreshold, "stale_threshold", time.Millisecond, hour, "1 ms to 1 h"},
-		{WithPatience, "patience", 0, math.MaxInt64, "0 or more"},
+		{WithReconnectTimeout, "reconnect_timeout", 1, math.MaxInt64, "more than 0, or Forever for no limit"},
 		{WithReconnectInterval, "reconnect_interval", time.Millisecond, hour, "1 ms to 1 h"},
-		{WithSpin, "spin", 0, math.MaxInt64, "0 or more"},
 	} {
 		for _, value := range extremes {
 			expectOption(t, one.option(value), value >= one.least && value <= one.most,
@@ -54,6 +53,23 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		fs.ModeDir | 0o600: false, fs.ModeSticky | 0o600: false, math.MaxUint32: false,
 	} {
 		expectOption(t, WithMode(mode), good, "mode", "let the owner read and write")
+	}
+	for gid, good := range map[int]bool{
+		math.MinInt: false, -1: false, 0: true, os.Getegid(): true, atMost(math.MaxUint32 - 1): true, atMost(math.MaxUint32): false,
+	} {
+		// A 32-bit int holds no number that is too great.
+		expectOption(t, WithGroup(gid), good || gid == math.MaxInt32, "group", "the number of a group, 0 to 4294967294")
+	}
+	for _, attempts := range []int{math.MinInt, -1, 0, 1, 50, Unlimited} {
+		expectOption(t, WithReconnectAttempts(attempts), attempts > 0, "reconnect_attempts", "more than 0, or Unlimited for no limit")
+	}
+	for _, strategy := range []WaitStrategy{math.MinInt, -1, Spin, SpinThenPark, Park, Park + 1, math.MaxInt} {
+		expectOption(t, WithWait(strategy), strategy >= Spin && strategy <= Park,
+			"wait", strategy.String(), "Spin, SpinThenPark or Park")
+	}
+	for _, behaviour := range []Disconnect{math.MinInt, -1, Immediately, OnTimeout, Never, Never + 1, math.MaxInt} {
+		expectOption(t, WithDisconnect(behaviour), behaviour >= Immediately && behaviour <= Never,
+			"disconnect", behaviour.String(), "Immediately, OnTimeout or Never")
 	}
 	for _, role := range []Role{math.MinInt, -1, Auto, Master, Slave, Slave + 1, math.MaxInt} {
 		expectOption(t, role, role >= Auto && role <= Slave, "role", role.String(), "Auto, Master or Slave")
@@ -97,9 +113,9 @@ func expectOption(t *testing.T, option Option, good bool, parts ...string) {
 func TestEndpointsWorkAtTheEndsOfTheRanges(t *testing.T) {
 	for what, options := range map[string][]Option{
 		"least": {WithConnectTimeout(0), WithHeartbeatInterval(time.Millisecond), WithStaleThreshold(time.Millisecond),
-			WithPatience(0), WithReconnectInterval(time.Millisecond), WithSpin(0), WithDataSize(1), WithQueueCapacity(1)},
+			WithReconnectTimeout(1), WithReconnectAttempts(1), WithReconnectInterval(time.Millisecond), WithWait(Park), WithDataSize(1), WithQueueCapacity(1)},
 		"most": {WithConnectTimeout(math.MaxInt64), WithHeartbeatInterval(time.Second), WithStaleThreshold(time.Hour),
-			WithPatience(Forever), WithReconnectInterval(time.Hour), WithSpin(math.MaxInt64), WithDataSize(1 << 20),
+			WithReconnectTimeout(Forever), WithReconnectAttempts(Unlimited), WithReconnectInterval(time.Hour), WithWait(Spin), WithDataSize(1 << 20),
 			WithQueueCapacity(1 << 20)},
 	} {
 		t.Run(what, func(t *testing.T) {

@@ -49,24 +49,50 @@ func (s seat) say(threshold time.Duration) {
 	s.threshold.Store(uint32(min(threshold.Milliseconds(), math.MaxUint32)))
 }
 
-// said is the stale threshold of whoever sits here, or 0 if it is not known: one of ESHM 1.x says nothing that counts.
-func (s seat) said() time.Duration {
-	if !s.ours(s.pid.Load()) {
-		return 0
+// said returns the stale threshold of the endpoint that has this seat.
+func (s seat) said() peerThreshold {
+	pid := s.pid.Load()
+	threshold := time.Duration(s.threshold.Load()) * time.Millisecond
+	switch {
+	case pid == 0:
+		return peerThreshold{nobody: true}
+	case !s.ours(pid):
+		return peerThreshold{} // an ESHM 1.x process writes something else there, or nothing
+	default:
+		return peerThreshold{threshold: threshold}
 	}
-	return time.Duration(s.threshold.Load()) * time.Millisecond
 }
 
-// leastBeats is how many beats the peer's stale threshold must have room for, whatever the interval that was configured.
-const leastBeats = 4
+// peerThreshold is what is known of the stale threshold by which the peer judges this endpoint.
+type peerThreshold struct {
+	nobody    bool          // there has been no peer yet
+	threshold time.Duration // 0: not known
+}
 
-// beatInterval is how often to beat: as configured, or more often for a peer that would take that for a standstill. A peer
-// that says 0 is not known.
-func beatInterval(configured, said time.Duration) time.Duration {
-	if said == 0 {
-		return configured
+const (
+	// idleAfter is how long there must be no traffic before the heartbeat slows down.
+	idleAfter = 100 * time.Millisecond
+	// idleFactor is how much longer the interval of an idle endpoint is.
+	idleFactor = 5
+	// idleBeats is how many beats of an idle endpoint must fit into either side's stale threshold.
+	idleBeats = 20
+	// leastBeats is how many beats must fit into the peer's stale threshold, whatever interval was configured.
+	leastBeats = 4
+)
+
+// beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An idle endpoint
+// slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it for frozen.
+func beatInterval(configured, own time.Duration, peer peerThreshold, idle bool) time.Duration {
+	interval, shorter := configured, min(own, peer.threshold)
+	if peer.nobody {
+		shorter = own
+	} else if peer.threshold > 0 {
+		interval = min(interval, max(peer.threshold/leastBeats, time.Millisecond))
 	}
-	return min(configured, max(said/leastBeats, time.Millisecond))
+	if slow := interval * idleFactor; idle && slow*idleBeats <= shorter {
+		return slow
+	}
+	return interval
 }
 
 // stranger tells whether somebody sits here who seems not to keep to this protocol.

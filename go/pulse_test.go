@@ -43,12 +43,30 @@ func TestJudge(t *testing.T) {
 
 func TestBeatInterval(t *testing.T) {
 	const ms = time.Millisecond
-	for _, one := range []struct{ configured, said, expected time.Duration }{
-		{ms, 0, ms}, {time.Second, 0, time.Second}, {ms, 5 * ms, ms}, {10 * ms, 100 * ms, 10 * ms},
-		{200 * ms, 100 * ms, 25 * ms}, {200 * ms, ms, ms}, {ms, ms, ms},
+	known := func(threshold time.Duration) peerThreshold { return peerThreshold{threshold: threshold} }
+	nobody, unknown := peerThreshold{nobody: true}, peerThreshold{}
+	for _, one := range []struct {
+		configured, own time.Duration
+		peer            peerThreshold
+		busy, idle      time.Duration // expected
+	}{
+		{ms, 100 * ms, nobody, ms, 5 * ms},
+		{ms, 99 * ms, nobody, ms, ms},
+		{ms, 100 * ms, unknown, ms, ms},
+		{time.Second, time.Hour, unknown, time.Second, time.Second},
+		{ms, 100 * ms, known(5 * ms), ms, ms},
+		{ms, 100 * ms, known(100 * ms), ms, 5 * ms},
+		{ms, time.Hour, known(99 * ms), ms, ms},
+		{ms, 99 * ms, known(time.Hour), ms, ms},
+		{10 * ms, time.Second, known(100 * ms), 10 * ms, 10 * ms},
+		{10 * ms, time.Second, known(time.Second), 10 * ms, 50 * ms},
+		{200 * ms, time.Second, known(100 * ms), 25 * ms, 25 * ms},
+		{200 * ms, time.Second, known(ms), ms, ms},
 	} {
-		if found := beatInterval(one.configured, one.said); found != one.expected {
-			t.Errorf("%v for one that says %v, configured %v; expected %v", found, one.said, one.configured, one.expected)
+		for idle, expected := range map[bool]time.Duration{false: one.busy, true: one.idle} {
+			if found := beatInterval(one.configured, one.own, one.peer, idle); found != expected {
+				t.Errorf("%v for %+v, idle %v; expected %v", found, one, idle, expected)
+			}
 		}
 	}
 }

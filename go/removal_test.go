@@ -20,12 +20,12 @@ func TestRemoveDeadRemovesWhatNobodySitsIn(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
 	for _, name := range []string{"kept", "unread"} {
-		master := open(t, name, Master, here, WithKeep())
+		master := open(t, name, Master, here, WithAutoCleanup(false))
 		mustSend(t, master, "unread")
 		_ = master.Close()
 	}
 	_ = open(t, "master", Master, here)
-	left := open(t, "slave", Master, here, WithKeep())
+	left := open(t, "slave", Master, here, WithAutoCleanup(false))
 	_ = open(t, "slave", Slave, here)
 	_ = left.Close()
 	expect := func(removal Removal, err error, removed ...string) {
@@ -142,7 +142,7 @@ func TestRemoveDeadNamesTheStickyBit(t *testing.T) {
 	name := freshName(t)
 	domain := Domain{"/dev/shm", "eshm_" + name + "."}
 	for segment, mode := range map[string]fs.FileMode{"open": 0o666, "private": 0o600} {
-		_ = open(t, segment, Master, WithDomain(domain), WithKeep(), WithMode(mode)).Close()
+		_ = open(t, segment, Master, WithDomain(domain), WithAutoCleanup(false), WithMode(mode)).Close()
 		t.Cleanup(func() { _ = os.Remove(domain.file(segment)) })
 		if err := os.Chown(domain.file(segment), 12345, 12345); err != nil {
 			t.Fatal(err)
@@ -173,7 +173,7 @@ func removeAsGuest(segment string) {
 func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
-	_ = open(t, "kept", Master, here, WithKeep()).Close()
+	_ = open(t, "kept", Master, here, WithAutoCleanup(false)).Close()
 	found, err := domain.lookAtAll(shm.Open)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%v, %v", found, err)
@@ -278,7 +278,7 @@ func openBusy(t *testing.T, name string, options ...Option) (*Endpoint, error) {
 // openBesideRemovers opens what was left a moment ago, again and again, and then talks.
 func openBesideRemovers(t *testing.T, name string, here Option) {
 	for range 15 {
-		master, err := openBusy(t, name, Master, here, WithKeep(), WithQueueCapacity(0))
+		master, err := openBusy(t, name, Master, here, WithAutoCleanup(false), WithQueueCapacity(0))
 		if err != nil {
 			t.Errorf("the master: %v", err)
 			return
@@ -288,7 +288,7 @@ func openBesideRemovers(t *testing.T, name string, here Option) {
 		}
 		_ = master.Close()
 	}
-	master, err := openBusy(t, name, Master, here, WithKeep())
+	master, err := openBusy(t, name, Master, here, WithAutoCleanup(false))
 	if err != nil {
 		t.Errorf("the master: %v", err)
 		return

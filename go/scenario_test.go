@@ -18,21 +18,23 @@ var scenarios map[string]func(segment string)
 
 func init() {
 	scenarios = map[string]func(string){
-		"umask 0":        func(segment string) { makeUnderUmask(segment, 0) },
-		"umask 077":      func(segment string) { makeUnderUmask(segment, 0o077) },
-		"umask 0777":     func(segment string) { makeUnderUmask(segment, 0o777) },
-		"limited":        makeUnderALimit,
-		"replace":        replaceUnderALimit,
-		"replace small":  replaceInASmallShm,
-		"small shm":      useASmallShm,
-		"read-only shm":  useAReadOnlyShm,
-		"no descriptors": runOutOfDescriptors,
-		"address space":  runOutOfAddressSpace,
-		"no proc":        useNoProc,
-		"timer":          makeUnderATimer,
-		"guest":          openAsGuest,
-		"guest removes":  removeAsGuest,
-		"control group":  makeInAControlGroup,
+		"umask 0":         func(segment string) { makeUnderUmask(segment, 0) },
+		"umask 077":       func(segment string) { makeUnderUmask(segment, 0o077) },
+		"umask 0777":      func(segment string) { makeUnderUmask(segment, 0o777) },
+		"limited":         makeUnderALimit,
+		"replace":         replaceUnderALimit,
+		"replace small":   replaceInASmallShm,
+		"small shm":       useASmallShm,
+		"read-only shm":   useAReadOnlyShm,
+		"no descriptors":  runOutOfDescriptors,
+		"address space":   runOutOfAddressSpace,
+		"no proc":         useNoProc,
+		"timer":           makeUnderATimer,
+		"guest":           openAsGuest,
+		"guest removes":   removeAsGuest,
+		"control group":   makeInAControlGroup,
+		"group of others": chooseAGroup,
+		"mode by umask":   makeByUmask,
 	}
 }
 

@@ -53,7 +53,7 @@ func TestSegmentsTellWhatIsThere(t *testing.T) {
 		t.Fatalf("%v, %v", segments, err)
 	}
 	before := time.Now().Add(-time.Second)
-	master := open(t, "both", Master, WithDomain(domain), WithMode(0o640), WithKeep())
+	master := open(t, "both", Master, WithDomain(domain), WithMode(0o640), WithAutoCleanup(false))
 	slave := open(t, "both", Slave, WithDomain(domain))
 	for range 3 {
 		mustSend(t, master, "waits")

@@ -45,7 +45,7 @@ func TestModeIsExactWhateverTheUmask(t *testing.T) {
 func TestTakeOverSetsTheMode(t *testing.T) {
 	name := freshName(t)
 	for _, mode := range []fs.FileMode{0o600, 0o640, 0o600} {
-		_ = open(t, name, Master, WithKeep(), WithMode(mode)).Close()
+		_ = open(t, name, Master, WithAutoCleanup(false), WithMode(mode)).Close()
 		if info, err := os.Stat(path(name)); err != nil || info.Mode().Perm() != mode {
 			t.Errorf("mode %v, %v; expected %v", info.Mode(), err, mode)
 		}
@@ -64,7 +64,7 @@ func TestStrangeNamesWork(t *testing.T) {
 func leftBehind(t *testing.T) string {
 	t.Helper()
 	name := freshName(t)
-	master := open(t, name, Master, WithKeep(), WithQueueCapacity(4096))
+	master := open(t, name, Master, WithAutoCleanup(false), WithQueueCapacity(4096))
 	mustSend(t, master, "unread")
 	_ = master.Close()
 	return name
@@ -308,14 +308,14 @@ func TestTwoMastersAtOnceAreOneMasterAndOneRefusal(t *testing.T) {
 }
 
 func TestLeftSeatIsFreeAtOnce(t *testing.T) {
-	master, slave := pair(t, WithKeep())
+	master, slave := pair(t, WithAutoCleanup(false))
 	for range 10 {
 		_ = slave.Close()
 		slave = open(t, master.Name(), Slave)
 	}
 	for range 10 {
 		_ = master.Close()
-		master = open(t, slave.Name(), Master, WithKeep())
+		master = open(t, slave.Name(), Master, WithAutoCleanup(false))
 	}
 	mustSend(t, slave, "to the last one")
 	mustRecv(t, master, "to the last one")

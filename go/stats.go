@@ -10,47 +10,53 @@ type counts struct {
 	skipped, timeouts, reconnects, stalls, wakeups atomic.Uint64
 }
 
-// Stats is a snapshot of what happens on a segment. The counts of writes and reads are those of the mailboxes, in values;
-// messages are those of Send and Recv.
+// Stats is a snapshot of a segment and of one endpoint of it. Values are those of Write and Read, messages those of Send and
+// Recv. M2S stands for "from master to slave", S2M for the other direction.
 type Stats struct {
+	// MasterHeartbeat and SlaveHeartbeat count heartbeats.
 	MasterHeartbeat, SlaveHeartbeat uint64
-	MasterPID, SlavePID             int
-	// MasterAlive and SlaveAlive: it has attached, not closed, and, as far as is known, not been killed.
+	// MasterPID and SlavePID are the processes, each in its own PID namespace.
+	MasterPID, SlavePID int
+	// MasterAlive and SlaveAlive tell whether the endpoint has attached, has not closed and, as far as this endpoint knows, was
+	// not killed. A frozen one counts as alive: see [Endpoint.PeerState].
 	MasterAlive, SlaveAlive bool
-	// StaleThreshold is the master's, in milliseconds.
-	StaleThreshold uint32
-	// MasterToSlaveWrites and its like count values, and reads of values, since the segment was made.
-	MasterToSlaveWrites, MasterToSlaveReads uint64
-	SlaveToMasterWrites, SlaveToMasterReads uint64
+	// StaleThreshold is the master's.
+	StaleThreshold time.Duration
+	// MasterHeartbeatDelta and SlaveHeartbeatDelta count heartbeats since this endpoint's statistics were last asked for.
+	MasterHeartbeatDelta, SlaveHeartbeatDelta uint64
+	// M2SWriteCount and M2SReadCount count the values that the master wrote and the slave read since the segment was created.
+	M2SWriteCount, M2SReadCount uint64
+	// S2MWriteCount and S2MReadCount count the values that the slave wrote and the master read since then.
+	S2MWriteCount, S2MReadCount uint64
 
-	// Skipped is how many values this endpoint has missed.
+	// Skipped counts values that were overwritten before this endpoint read them.
 	Skipped uint64
-	// Timeouts is how many of its calls ended by their context.
+	// Timeouts counts calls of this endpoint that their context ended.
 	Timeouts uint64
-	// Reconnects is how often another peer followed the one before: another process, or the same one again after a close.
+	// Reconnects counts how often another peer followed the one before: another process, or the same one again after a close.
 	Reconnects uint64
-	// Stalls is how often the peer stood still for the stale threshold, and then went on.
-	Stalls uint64
-	// Wakeups is how often it made the system wake its peer: 0 while the peer is awake.
+	// Wakeups counts system calls of this endpoint to wake its peer. A peer that is awake needs none.
 	Wakeups uint64
-	// MessagesSent and BytesSent count what this endpoint's calls have accepted.
+	// Stalls counts how often the peer stood still for the stale threshold, and then went on.
+	Stalls uint64
+	// MessagesSent counts messages that this endpoint's calls accepted, and BytesSent their bytes.
 	MessagesSent, BytesSent uint64
-	// MessagesReceived and BytesReceived count what it has received and released.
+	// MessagesReceived counts messages that this endpoint received and released, and BytesReceived their bytes.
 	MessagesReceived, BytesReceived uint64
-	// MasterToSlaveQueueDepth and its like are how many messages lie in the queues, not released, now.
-	MasterToSlaveQueueDepth, SlaveToMasterQueueDepth uint32
-	// MasterToSlaveQueueHighWater and its like are the greatest depths that the sender's process has seen: it looks at each
+	// M2SQueueDepth and S2MQueueDepth are how many messages of the queues are not released now.
+	M2SQueueDepth, S2MQueueDepth uint32
+	// M2SQueueHighWater and S2MQueueHighWater are the greatest depths that the sender's process has seen. It looks at each
 	// heartbeat, and whenever it finds the queue full.
-	MasterToSlaveQueueHighWater, SlaveToMasterQueueHighWater uint32
-	// RoomWaits is how often a call that sends found no room, or no peer, for so long that it slept; RoomWaitTime, for how
-	// long in all.
-	RoomWaits    uint64
+	M2SQueueHighWater, S2MQueueHighWater uint32
+	// RoomWaits counts calls that sent or lent and found no room, or no peer, for so long that they slept.
+	RoomWaits uint64
+	// RoomWaitTime is how long these calls waited in all.
 	RoomWaitTime time.Duration
-	// Unreceived is as [Endpoint.Unreceived].
+	// Unreceived counts messages that this endpoint sent and no receiver has released: see [Endpoint.Unreceived].
 	Unreceived uint64
 }
 
-// Stats returns a snapshot. After Close, what lies in the segment is zero.
+// Stats returns a snapshot. After Close, what is in the segment is zero.
 func (e *Endpoint) Stats() Stats {
 	s := Stats{
 		Skipped:    e.counts.skipped.Load(),
@@ -69,25 +75,37 @@ func (e *Endpoint) Stats() Stats {
 	}
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	l := e.link
-	if l == nil {
+	if e.link == nil {
 		return s
 	}
-	l.publishReads()
+	e.link.publishReads()
+	e.link.describe(&s)
+	heartbeats := e.link.heartbeats()
+	s.MasterHeartbeat, s.SlaveHeartbeat = heartbeats[0], heartbeats[1]
+	s.MasterHeartbeatDelta, s.SlaveHeartbeatDelta = heartbeats[0]-e.lastStats[0], heartbeats[1]-e.lastStats[1]
+	e.lastStats = heartbeats
+	return s
+}
+
+// heartbeats returns the master's and the slave's.
+func (l *link) heartbeats() [2]uint64 {
+	return [2]uint64{l.header.masterHeartbeat.Load(), l.header.slaveHeartbeat.Load()}
+}
+
+// describe fills in what is in the segment, except for the heartbeats.
+func (l *link) describe(s *Stats) {
 	h := l.header
-	s.MasterHeartbeat, s.SlaveHeartbeat = h.masterHeartbeat.Load(), h.slaveHeartbeat.Load()
 	s.MasterPID, s.SlavePID = int(h.masterPID.Load()), int(h.slavePID.Load())
 	s.MasterAlive = h.masterAlive.Load() != 0 && (l.role == Master || l.state != Dead)
 	s.SlaveAlive = h.slaveAlive.Load() != 0 && (l.role == Slave || l.state != Dead)
-	s.StaleThreshold = h.staleThreshold.Load()
-	down, up := l.out.tail, l.in.tail
+	s.StaleThreshold = time.Duration(h.staleThreshold.Load()) * time.Millisecond
+	m2s, s2m := l.out.tail, l.in.tail
 	if l.role == Slave {
-		down, up = up, down
+		m2s, s2m = s2m, m2s
 	}
-	s.MasterToSlaveWrites, s.MasterToSlaveReads = down.writeCount.Load(), down.readCount.Load()
-	s.SlaveToMasterWrites, s.SlaveToMasterReads = up.writeCount.Load(), up.readCount.Load()
-	l.describeQueues(&s)
-	return s
+	s.M2SWriteCount, s.M2SReadCount = m2s.writeCount.Load(), m2s.readCount.Load()
+	s.S2MWriteCount, s.S2MReadCount = s2m.writeCount.Load(), s2m.readCount.Load()
+	l.describeQueues(s)
 }
 
 func (l *link) describeQueues(s *Stats) {
@@ -95,10 +113,10 @@ func (l *link) describeQueues(s *Stats) {
 		return
 	}
 	l.outQueue.noteDepth(l.outQueue.depth())
-	down, up := &l.outQueue, &l.inQueue
+	m2s, s2m := &l.outQueue, &l.inQueue
 	if l.role == Slave {
-		down, up = up, down
+		m2s, s2m = s2m, m2s
 	}
-	s.MasterToSlaveQueueDepth, s.MasterToSlaveQueueHighWater = down.depth(), down.highWater()
-	s.SlaveToMasterQueueDepth, s.SlaveToMasterQueueHighWater = up.depth(), up.highWater()
+	s.M2SQueueDepth, s.M2SQueueHighWater = m2s.depth(), m2s.highWater()
+	s.S2MQueueDepth, s.S2MQueueHighWater = s2m.depth(), s2m.highWater()
 }

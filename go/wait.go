@@ -112,6 +112,11 @@ func (e *Endpoint) park(ctx context.Context, at spot) {
 		return // the endpoint is closing: its count of parked threads is not to be touched any more
 	}
 	defer e.sleepers.remove(sleeper)
+	if !e.settings.background {
+		// Otherwise the keeper wakes those whose context is done.
+		stop := context.AfterFunc(ctx, func() { e.sleepers.wake(false) })
+		defer stop()
+	}
 	if at.queue != nil {
 		at.queue.parkedNumber.Store(at.number)
 	}
@@ -153,7 +158,7 @@ func (e *Endpoint) overdue(ctx context.Context, deadline time.Time, what string,
 }
 
 // futile says why it is not worth waiting any longer, if it is not. A call with a deadline waits until then, whatever
-// becomes of the peer, for a peer may come back.
+// becomes of the peer, for a peer may come back, unless the search for one has ended.
 func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string, since time.Time) error {
 	deadline, timed := ctx.Deadline()
 	if !timed && limit > 0 {
@@ -163,7 +168,7 @@ func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string,
 		return err
 	}
 	switch state, gaveUp := e.examinePeer(); {
-	case timed:
+	case timed && !e.searchIsOver(gaveUp):
 		return nil
 	case state == Closed:
 		return failPeerClosed(e.name, e.role.peer(), e.Unreceived())
@@ -172,4 +177,9 @@ func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string,
 	default:
 		return nil
 	}
+}
+
+// searchIsOver tells whether a slave that has given its master up does not search for another one.
+func (e *Endpoint) searchIsOver(gaveUp bool) bool {
+	return gaveUp && e.role == Slave && e.settings.searchEnds()
 }

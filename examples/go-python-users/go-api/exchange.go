@@ -83,8 +83,8 @@ func (b buffers) put(buffer *bytes.Buffer) {
 func newExchange(ctx context.Context, segment string, capacity int, log *slog.Logger) (*exchange, error) {
 	open := func(ctx context.Context) (*eshm.Endpoint, error) {
 		return eshm.Open(ctx, segment, eshm.Master, eshm.WithQueueCapacity(capacity),
-			eshm.WithPatience(0), // we wait for the service by ourselves
-			eshm.WithSpin(0),     // HTTP needs the processors more than the wait for an answer does
+			eshm.WithDisconnect(eshm.Immediately), // the exchange waits for the service by itself
+			eshm.WithWait(eshm.Park),              // HTTP needs the processors more than the wait for an answer does
 			eshm.WithLogger(log))
 	}
 	endpoint, err := open(ctx)

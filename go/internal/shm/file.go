@@ -87,18 +87,6 @@ func kind(mode uint32) string {
 	}
 }
 
-// SetMode gives the file exactly these permissions, if it has others.
-func (f *File) SetMode(mode fs.FileMode) error {
-	var stat unix.Stat_t
-	if err := unix.Fstat(f.descriptor, &stat); err != nil {
-		return refused("inspecting it", err)
-	}
-	if stat.Mode&0o7777 == uint32(mode.Perm()) {
-		return nil
-	}
-	return refused("setting its permissions", unix.Fchmod(f.descriptor, uint32(mode.Perm())))
-}
-
 // Stat describes what is under a name, without following a symbolic link.
 func Stat(path string) (Info, error) {
 	var stat unix.Stat_t

@@ -3,7 +3,6 @@ package shm
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -30,12 +29,12 @@ const (
 )
 
 // Create makes an empty file in the directory that has no name yet, or, where the system cannot, a temporary one that begins
-// with the prefix. It has exactly this mode. The seat is locked in it, in bytes of the file: whoever tidies up leaves a
+// with the prefix. It has this access. The seat is locked in it, in bytes of the file: whoever tidies up leaves a
 // temporary name alone then.
-func Create(directory, prefix string, mode fs.FileMode, seat, length int64) (*File, error) {
-	file, err := unnamed(directory)
+func Create(directory, prefix string, access Access, seat, length int64) (*File, error) {
+	file, err := unnamed(directory, access.created())
 	if errors.Is(err, errNoWay) {
-		file, err = temporary(directory, prefix)
+		file, err = temporary(directory, prefix, access.created())
 	}
 	if err != nil {
 		return nil, refused("making its file", err)
@@ -47,8 +46,7 @@ func Create(directory, prefix string, mode fs.FileMode, seat, length int64) (*Fi
 	case !taken || file.temporary != "" && !file.Named(file.temporary):
 		err = refused("making its file", unix.EAGAIN)
 	default:
-		// The umask took its part before.
-		err = refused("setting its permissions", unix.Fchmod(file.descriptor, uint32(mode.Perm())))
+		err = file.SetAccess(access)
 	}
 	if err != nil {
 		return nil, errors.Join(err, file.Close())
@@ -59,8 +57,8 @@ func Create(directory, prefix string, mode fs.FileMode, seat, length int64) (*Fi
 // errNoWay is a file without a name that the system refuses, or that could not get a name.
 var errNoWay = errors.New("files without a name do not work here")
 
-func unnamed(directory string) (*File, error) {
-	descriptor, err := openFile(directory, unix.O_RDWR|unix.O_CLOEXEC|unix.O_TMPFILE, 0o600)
+func unnamed(directory string, mode uint32) (*File, error) {
+	descriptor, err := openFile(directory, unix.O_RDWR|unix.O_CLOEXEC|unix.O_TMPFILE, mode)
 	switch {
 	case err == nil:
 	case errors.Is(err, unix.EOPNOTSUPP), errors.Is(err, unix.EISDIR), errors.Is(err, unix.EINVAL),
@@ -80,11 +78,11 @@ func unnamed(directory string) (*File, error) {
 	return nil, errNoWay
 }
 
-func temporary(directory, prefix string) (*File, error) {
+func temporary(directory, prefix string, mode uint32) (*File, error) {
 	for range tries {
 		path := fmt.Sprintf("%s/%s%s-%d-%016x", directory, prefix, Temporary, os.Getpid(), rand.Uint64())
 		flags := unix.O_CREAT | unix.O_EXCL | unix.O_NOFOLLOW | unix.O_RDWR | unix.O_CLOEXEC
-		descriptor, err := openFile(path, flags, 0o600)
+		descriptor, err := openFile(path, flags, mode)
 		if errors.Is(err, unix.EEXIST) {
 			continue
 		}

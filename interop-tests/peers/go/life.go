@@ -74,11 +74,11 @@ func (p *puppet) openWith(settings []string) error {
 			name = string(decoded)
 			continue
 		}
-		option, err := parseSetting(key, value)
+		parsed, err := parseSetting(key, value)
 		if err != nil {
 			return err
 		}
-		options = append(options, option)
+		options = append(options, parsed...)
 	}
 	observe("opening")
 	endpoint, err := eshm.Open(context.Background(), name, options...)
@@ -91,9 +91,10 @@ func (p *puppet) openWith(settings []string) error {
 	return nil
 }
 
-func parseSetting(key, value string) (eshm.Option, error) {
+func parseSetting(key, value string) ([]eshm.Option, error) {
 	if key == "role" {
-		return parseRole(value)
+		role, err := parseRole(value)
+		return []eshm.Option{role}, err
 	}
 	number, err := strconv.Atoi(value)
 	if err != nil {
@@ -102,17 +103,17 @@ func parseSetting(key, value string) (eshm.Option, error) {
 	millis := time.Duration(number) * time.Millisecond
 	switch key {
 	case "data_size":
-		return eshm.WithDataSize(number), nil
+		return []eshm.Option{eshm.WithDataSize(number)}, nil
 	case "queue_capacity":
-		return eshm.WithQueueCapacity(number), nil
+		return []eshm.Option{eshm.WithQueueCapacity(number)}, nil
 	case "stale_ms":
-		return eshm.WithStaleThreshold(millis), nil
+		return []eshm.Option{eshm.WithStaleThreshold(millis)}, nil
 	case "patience_ms":
-		return eshm.WithPatience(millis), nil
+		return []eshm.Option{eshm.WithReconnectTimeout(millis), eshm.WithReconnectAttempts(eshm.Unlimited)}, nil
 	case "reconnect_ms":
-		return eshm.WithReconnectInterval(millis), nil
+		return []eshm.Option{eshm.WithReconnectInterval(millis)}, nil
 	case "connect_ms":
-		return eshm.WithConnectTimeout(millis), nil
+		return []eshm.Option{eshm.WithConnectTimeout(millis)}, nil
 	}
 	return nil, fmt.Errorf("%q is no setting", key)
 }

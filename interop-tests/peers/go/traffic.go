@@ -109,9 +109,9 @@ func readValues(endpoint *eshm.Endpoint, args *arguments) error {
 // written is how many values the peer has written.
 func written(endpoint *eshm.Endpoint) uint64 {
 	if endpoint.Role() == eshm.Master {
-		return endpoint.Stats().SlaveToMasterWrites
+		return endpoint.Stats().S2MWriteCount
 	}
-	return endpoint.Stats().MasterToSlaveWrites
+	return endpoint.Stats().M2SWriteCount
 }
 
 // bothDirections is to send and receive at once.

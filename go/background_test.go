@@ -1,0 +1,110 @@
+package eshm
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// Endpoints without the background goroutine: WithBackground(false).
+
+func TestWithoutBackgroundOnlyUpdateHeartbeatBeats(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master, WithBackground(false))
+	slave := open(t, name, Slave, WithStaleThreshold(50*time.Millisecond))
+	heartbeat := master.link.self.heartbeat
+	before := heartbeat.Load()
+	until(t, "that it looks frozen", func() bool { return slave.PeerState() == Frozen })
+	if now := heartbeat.Load(); now != before {
+		t.Errorf("%d beats, expected none", now-before)
+	}
+	if err := master.UpdateHeartbeat(); err != nil {
+		t.Fatal(err)
+	}
+	if now := heartbeat.Load(); now != before+1 {
+		t.Errorf("%d beats, expected one", now-before)
+	}
+	until(t, "that it is alive", func() bool {
+		return master.UpdateHeartbeat() == nil && slave.PeerState() == Alive
+	})
+	_ = master.Close()
+	expectKind(t, "UpdateHeartbeat", master.UpdateHeartbeat(), ErrClosed)
+}
+
+func TestWithoutBackgroundEveryVerbWorks(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master, WithBackground(false))
+	slave := open(t, name, Slave, WithBackground(false))
+	for range 100 {
+		mustSend(t, master, "m")
+		mustRecv(t, slave, "m")
+		mustSend(t, slave, "s")
+		mustRecv(t, master, "s")
+		mustWrite(t, master, "value")
+		mustWrite(t, master, "value")
+		if value, err := slave.Read(within(t, soon)); err != nil || value.Skipped != 1 {
+			t.Fatal(value.Skipped, err)
+		}
+	}
+	// Nobody but the reader brings the segment's count up to date.
+	if reads := master.Stats().M2SReadCount; reads != 100 {
+		t.Errorf("%d reads, expected 100", reads)
+	}
+	received := make(chan error, 1)
+	go func() {
+		_, err := slave.Recv(within(t, soon))
+		received <- err
+	}()
+	until(t, "that it is parked", func() bool { return slave.sleepers.wake(false) > 0 })
+	mustSend(t, master, "wake up")
+	if err := <-received; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestWithoutBackgroundEachCallLooksAtThePeer: nobody else does.
+func TestWithoutBackgroundEachCallLooksAtThePeer(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	slave := open(t, name, Slave, WithBackground(false), WithReconnectInterval(time.Millisecond))
+	mustSend(t, slave, "before")
+	mustSend(t, master, "last")
+	_ = master.Close()
+	expectKind(t, "TrySend", slave.TrySend(nil), ErrReconnecting)
+	mustRecv(t, slave, "last")
+	_, err := slave.Recv(context.Background())
+	expectKind(t, "Recv", err, ErrPeerClosed)
+	expectNoMove(t, slave)
+	if err := slave.UpdateHeartbeat(); err != nil {
+		t.Error(err)
+	}
+}
+
+func TestWithoutBackgroundACancelledContextEndsAWait(t *testing.T) {
+	_, slave := pair(t, WithBackground(false))
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error, 1)
+	go func() {
+		_, err := slave.Recv(ctx)
+		ended <- err
+	}()
+	until(t, "that it is parked", func() bool { return slave.sleepers.wake(false) > 0 })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestAnIdleEndpointBeatsSlowerUnlessItsHeartbeatIsSteady(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	slave := open(t, name, Slave, WithSteadyHeartbeat(true))
+	until(t, "that the master beats slower", func() bool { return master.interval.Load() == int64(idleFactor*time.Millisecond) })
+	if interval := time.Duration(slave.interval.Load()); interval != time.Millisecond {
+		t.Errorf("the steady slave beats every %v", interval)
+	}
+	until(t, "that traffic brings the full rate back", func() bool {
+		return master.TrySend(nil) == nil && master.interval.Load() == int64(time.Millisecond)
+	})
+}
