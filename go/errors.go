@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
 	"time"
 
 	"eshm/internal/shm"
@@ -32,7 +33,8 @@ var (
 	ErrCreate error = &kind{-2, "cannot create the segment"}
 	// ErrAttach is a segment that the system would not open.
 	ErrAttach error = &kind{-3, "cannot attach to the segment"}
-	// ErrNotFound is a segment that did not come to be in time.
+	// ErrNotFound is a segment that did not come to be in time. Such an error is fs.ErrNotExist as well, and, if the context
+	// ended the wait, context.Canceled or context.DeadlineExceeded.
 	ErrNotFound error = &kind{-3, "no such segment"}
 	// ErrDirectory is a domain's directory that cannot be read.
 	ErrDirectory error = &kind{-3, "cannot read the directory"}
@@ -50,7 +52,7 @@ var (
 	ErrFull error = &kind{-12, "full"}
 	// ErrTooLarge is a message longer than the segment can carry.
 	ErrTooLarge error = &kind{-13, "message too large"}
-	// ErrClosed is a call on an endpoint after its Close.
+	// ErrClosed is a call on an endpoint after its Close. Such an error is fs.ErrClosed, which is os.ErrClosed, as well.
 	ErrClosed error = &kind{-14, "endpoint closed"}
 	// ErrSeatTaken is a role that a live process has already.
 	ErrSeatTaken error = &kind{-15, "seat taken"}
@@ -120,7 +122,7 @@ func fail(of error, segment string, cause error, format string, arguments ...any
 }
 
 func failClosed(segment string) error {
-	return fail(ErrClosed, segment, nil, "this endpoint is closed; open another one")
+	return fail(ErrClosed, segment, fs.ErrClosed, "this endpoint is closed; open a new one")
 }
 
 func failFull(segment string) error {
@@ -182,13 +184,19 @@ func failForeign(at address, what, found, expected string) error {
 // failContext says why a wait ended before what it waited for: by its deadline, or because it was cancelled.
 func failContext(ctx context.Context, segment, what string, since time.Time) error {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		cause := err
-		if why := context.Cause(ctx); why != err {
-			cause = fmt.Errorf("%w: %w", err, why)
-		}
+		cause := contextCause(ctx)
 		return fail(errCancelled, segment, cause, "%s was waited for, and the wait was cancelled: %v", what, cause)
 	}
 	return fail(ErrTimeout, segment, context.DeadlineExceeded, "%s did not happen within %v", what, time.Since(since))
+}
+
+// contextCause returns why a context has ended, with the cause that whoever ended it has given; nil if it has not.
+func contextCause(ctx context.Context) error {
+	err, cause := ctx.Err(), context.Cause(ctx)
+	if cause != err {
+		return fmt.Errorf("%w: %w", err, cause)
+	}
+	return err
 }
 
 // errCancelled is the kind of errors whose cause, context.Canceled, says all.

@@ -167,3 +167,27 @@ func ExampleDomain() {
 	// robot current alive 1
 	// 1 removed
 }
+
+// The loop ends when the peer has closed and everything was received.
+func ExampleEndpoint_Messages() {
+	robot, pilot := openBoth("example-messages")
+	defer pilot.Close()
+
+	for _, position := range []string{"x = 1", "x = 2"} {
+		if err := robot.Send(context.Background(), []byte(position)); err != nil {
+			log.Fatal(err)
+		}
+	}
+	if err := robot.Close(); err != nil {
+		log.Fatal(err)
+	}
+	for message, err := range pilot.Messages(context.Background()) {
+		if err != nil {
+			log.Fatal(err)
+		}
+		fmt.Printf("%s\n", message.Bytes())
+	}
+	// Output:
+	// x = 1
+	// x = 2
+}

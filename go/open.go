@@ -3,6 +3,8 @@ package eshm
 import (
 	"context"
 	"errors"
+	"fmt"
+	"io/fs"
 	"time"
 
 	"eshm/internal/shm"
@@ -70,7 +72,11 @@ func (o *opener) giveUp(role Role, seen errAgain, waited time.Duration) error {
 		// Nobody goes on making it, and it is not ours to remove.
 		return failForeign(o.address, "state", string(seen), "a finished segment")
 	}
-	return fail(ErrNotFound, o.name, o.ctx.Err(), "%v after waiting %v for %s; start its master, or check the name",
+	cause := error(fs.ErrNotExist)
+	if ended := contextCause(o.ctx); ended != nil {
+		cause = fmt.Errorf("%w: %w", cause, ended)
+	}
+	return fail(ErrNotFound, o.name, cause, "%v after waiting %v for %s; start its master, or check the name",
 		seen, waited, o.path)
 }
 
