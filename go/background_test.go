@@ -56,7 +56,7 @@ func TestWithoutBackgroundEveryVerbWorks(t *testing.T) {
 		_, err := slave.Recv(within(t, soon))
 		received <- err
 	}()
-	until(t, "that it is parked", func() bool { return slave.sleepers.wake(false) > 0 })
+	until(t, "that it is parked", func() bool { return slave.parked.wake(false) > 0 })
 	mustSend(t, master, "wake up")
 	if err := <-received; err != nil {
 		t.Error(err)
@@ -89,7 +89,7 @@ func TestWithoutBackgroundACancelledContextEndsAWait(t *testing.T) {
 		_, err := slave.Recv(ctx)
 		ended <- err
 	}()
-	until(t, "that it is parked", func() bool { return slave.sleepers.wake(false) > 0 })
+	until(t, "that it is parked", func() bool { return slave.parked.wake(false) > 0 })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)

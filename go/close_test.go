@@ -57,7 +57,7 @@ func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
 	closed := make(chan error, 1)
 	go func() { closed <- slave.Close() }()
 	<-awake
-	until(t, "that the close waits", func() bool { return slave.sleepers.isClosed() })
+	until(t, "that the close waits", func() bool { return slave.parked.isClosed() })
 
 	if alive, users := l.self.alive.Load(), l.users.Load(); alive != 1 || users != 3 {
 		t.Errorf("alive %d, %d users; expected 1, and 3: the endpoint, the call, and this test", alive, users)
@@ -101,7 +101,7 @@ func holdWakeUps(t *testing.T) (awake <-chan struct{}, letGo func()) {
 	return entered, letGo
 }
 
-func (s *sleepers) isClosed() bool {
+func (s *parkedCalls) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed

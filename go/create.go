@@ -31,7 +31,7 @@ func (o *opener) standIn(like *link) (*link, error) {
 	l.peer.pid.Store(like.peer.pid.Load())
 	l.peer.generation.Store(like.peer.generation.Load())
 	if !l.takePeerSeat() {
-		return nil, abandon(l.file, errRaced)
+		return nil, closeAfter(l.file, errRaced)
 	}
 	if err := o.publish(l); err != nil {
 		return nil, err
@@ -54,11 +54,11 @@ func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
 		return nil, o.refuseToCreate(err)
 	}
 	if err := file.Reserve(o.ctx, directory, g.segmentSize()); err != nil {
-		return nil, abandon(file, o.refuseToCreate(err))
+		return nil, closeAfter(file, o.refuseToCreate(err))
 	}
 	l, err := o.prepare(file, g, generation)
 	if err != nil {
-		return nil, abandon(file, o.refuseToCreate(err))
+		return nil, closeAfter(file, o.refuseToCreate(err))
 	}
 	return l, nil
 }
@@ -67,9 +67,9 @@ func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
 func (o *opener) publish(l *link) error {
 	switch err := l.file.Link(o.path); {
 	case errors.Is(err, fs.ErrExist):
-		return abandon(l.file, errRaced)
+		return closeAfter(l.file, errRaced)
 	case err != nil:
-		return abandon(l.file, o.refuseToCreate(err))
+		return closeAfter(l.file, o.refuseToCreate(err))
 	}
 	return nil
 }

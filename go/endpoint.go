@@ -18,7 +18,7 @@ type Endpoint struct {
 	settings settings
 	send     sender
 	recv     receiver
-	sleepers sleepers
+	parked   parkedCalls
 	counts   counts
 
 	// current is the newest link, and nil from Close on: who sees that it is not the one he has moves over.
@@ -31,23 +31,23 @@ type Endpoint struct {
 	interval atomic.Int64
 	// away tells that a slave's master is dead, closed or given up, as was last seen. It is always set where the background
 	// goroutine does not look: then each call looks.
-	away atomic.Bool
+	noMaster atomic.Bool
 	// displaced tells that another segment has a master's name.
 	displaced atomic.Bool
 	// moved tells that the sender may have something to carry over.
-	moved atomic.Bool
+	carryPending atomic.Bool
 
 	mu            sync.Mutex
-	link          *link // as current, but until the end of Close
-	peer          life  // the last one seen
+	link          *link    // as current, but until the end of Close
+	peer          identity // the last one seen
 	closing       bool
-	trail         []*link   // retained: segments that were left with something unread, oldest first
+	unread        []*link   // retained: segments that were left with something unread, oldest first
 	messagesAt    int       // the epoch where messages are received
 	valuesAt      int       // and where values are read
 	standIn       *link     // the second segment of a master whose name was removed
 	lastLife      uint64    // the highest generation told
-	trouble       time.Time // since when the peer is stale, or zero
-	troubled      life      // the peer's then
+	staleSince    time.Time // since when the peer is stale, or zero
+	staleIdentity identity  // the peer's then
 	searches      int       // for another master since then
 	gaveUp        bool      // calls without a deadline do not wait for the stale peer any more
 	traffic       uint64    // messages and values, as last counted
@@ -56,8 +56,8 @@ type Endpoint struct {
 	nextBeat      time.Time
 	nextAttempt   time.Time // to find another master
 	nextNameCheck time.Time
-	urgent        int // ticks for which all sleepers are woken
-	notices       []notice
+	wakeAllTicks  int // ticks for which all sleepers are woken
+	events        []event
 }
 
 // Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching
@@ -70,7 +70,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 		return nil, err
 	}
 	shm.Register()
-	opener := opener{address: at, ctx: ctx, since: time.Now(), settings: &settings, patient: true}
+	opener := opener{address: at, ctx: ctx, since: time.Now(), settings: &settings, mayWait: true}
 	l, err := opener.open(settings.role)
 	if err != nil {
 		return nil, err
@@ -83,7 +83,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	e.send.endpoint, e.recv.endpoint = e, e
 	e.current.Store(l)
 	e.interval.Store(int64(settings.heartbeatInterval))
-	l.self.say(settings.staleThreshold)
+	l.self.publishThreshold(settings.staleThreshold)
 	err = e.attach(opener.replaced)
 	if opener.replaced != nil {
 		opener.replaced.release()
@@ -93,7 +93,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 		return nil, err
 	}
 	if settings.background {
-		keep(e)
+		addToBackground(e)
 	}
 	settings.logger.Info("eshm: attached", "segment", name, "role", l.role, "peer", e.PeerState())
 	return e, nil
@@ -113,7 +113,7 @@ func (e *Endpoint) attach(replaced *link) error {
 		e.link.epoch = first.epoch + 1
 		first.retain()
 		e.send.leave(first)
-		e.moved.Store(true)
+		e.carryPending.Store(true)
 	}
 	first.retain()
 	e.recv.attach(first)
@@ -139,9 +139,9 @@ func (e *Endpoint) Close() error {
 	e.current.Store(nil)
 	e.send.close()
 	e.recv.close()
-	dismiss(e)
+	removeFromBackground(e)
 	// Before the seat is given up: see there.
-	e.sleepers.close()
+	e.parked.close()
 	e.mu.Lock()
 	l, unlink := e.link, e.role == Master && e.settings.autoCleanup
 	e.link = nil
@@ -150,13 +150,13 @@ func (e *Endpoint) Close() error {
 		err = errors.Join(err, e.standIn.leave(unlink))
 		e.dropStandIn()
 	}
-	for _, one := range e.trail {
+	for _, one := range e.unread {
 		one.release()
 	}
-	e.trail = nil
+	e.unread = nil
 	e.mu.Unlock()
 	l.release()
-	e.tell()
+	e.logEvents()
 	e.settings.logger.Info("eshm: closed", "segment", e.name, "role", e.role)
 	if err != nil {
 		return fail(ErrRemove, e.name, err, "the endpoint is closed, but %s could not be removed (%v); %s", e.path, err,
@@ -217,7 +217,7 @@ func (e *Endpoint) PeerState() PeerState {
 func (e *Endpoint) PeerIsLegacy() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.link != nil && e.link.peerLife().legacy
+	return e.link != nil && e.link.peerIdentity().legacy
 }
 
 // Generation tells the lives of the peer apart: it grows each time the peer is restarted. It is 0 as long as there
@@ -228,20 +228,20 @@ func (e *Endpoint) Generation() uint64 {
 	if e.link == nil {
 		return 0
 	}
-	return e.settleGeneration(e.link)
+	return e.updateGeneration(e.link)
 }
 
-// noteGeneration is the generation of the peer at the other end of a link.
-func (e *Endpoint) noteGeneration(l *link) uint64 {
+// generationOf is the generation of the peer at the other end of a link.
+func (e *Endpoint) generationOf(l *link) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
-	return e.settleGeneration(l)
+	return e.updateGeneration(l)
 }
 
-func (e *Endpoint) settleGeneration(l *link) uint64 {
-	now := l.peerLife()
-	if now != l.life {
-		l.life = now
+func (e *Endpoint) updateGeneration(l *link) uint64 {
+	now := l.peerIdentity()
+	if now != l.settledFor {
+		l.settledFor = now
 		e.lastLife++
 		if !now.legacy {
 			e.lastLife = max(e.lastLife, uint64(now.number))
@@ -261,7 +261,7 @@ func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return failContext(ctx, e.name, "the arrival of the peer", since)
 		}
-		pause(ctx, glance)
+		sleepUntil(ctx, pollInterval)
 	}
 	return nil
 }
@@ -281,30 +281,30 @@ func (e *Endpoint) examinePeer() (state PeerState, gaveUp bool) {
 func (e *Endpoint) examine(now time.Time) {
 	l := e.link
 	before := l.state
-	state := l.look(now, e.settings.staleThreshold)
-	if one := l.peerLife(); one != e.peer {
+	state := l.updatePeerState(now, e.settings.staleThreshold)
+	if one := l.peerIdentity(); one != e.peer {
 		if e.peer.number != 0 {
 			e.counts.reconnects.Add(1)
 		}
 		e.peer = one
 	}
 	if state != before {
-		e.note(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
+		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		// Twice, for those who were just about to sleep.
-		e.urgent = 2
+		e.wakeAllTicks = 2
 	}
 	if state == Alive || state == Absent {
-		if !e.trouble.IsZero() && l.peerLife() == e.troubled {
+		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {
 			e.counts.stalls.Add(1)
 		}
-		e.trouble, e.gaveUp = time.Time{}, false
+		e.staleSince, e.gaveUp = time.Time{}, false
 	} else {
-		if e.trouble.IsZero() {
-			e.trouble, e.troubled, e.searches = now, l.peerLife(), 0
+		if e.staleSince.IsZero() {
+			e.staleSince, e.staleIdentity, e.searches = now, l.peerIdentity(), 0
 		}
 		e.gaveUp = e.givesUp(now)
 	}
-	e.away.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
+	e.noMaster.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
 }
 
 // givesUp tells whether calls without a deadline have waited long enough for the stale peer; mu is held.
@@ -316,12 +316,12 @@ func (e *Endpoint) givesUp(now time.Time) bool {
 	case Never:
 		return false
 	default:
-		return now.Sub(e.trouble) >= s.reconnectTimeout || e.role == Slave && e.searches >= s.reconnectAttempts
+		return now.Sub(e.staleSince) >= s.reconnectTimeout || e.role == Slave && e.searches >= s.reconnectAttempts
 	}
 }
 
-// whyAway says why a slave does not write now; nil if its master is back.
-func (e *Endpoint) whyAway(unreceived func() uint64) error {
+// noMasterError says why a slave does not write now; nil if its master is back.
+func (e *Endpoint) noMasterError(unreceived func() uint64) error {
 	switch state, gaveUp := e.examinePeer(); {
 	case state != Dead && state != Closed && !gaveUp:
 		return nil
@@ -335,20 +335,20 @@ func (e *Endpoint) whyAway(unreceived func() uint64) error {
 }
 
 // begun is when clocks began.
-var begun = time.Now()
+var clockStart = time.Now()
 
 // tick is the keeper's visit.
 func (e *Endpoint) tick(now time.Time, period time.Duration) {
-	e.keep(now, period)
+	e.tickLocked(now, period)
 	// Without mu, which the sender takes, too.
-	if e.moved.Load() && e.send.tend() {
-		e.moved.Store(false)
+	if e.carryPending.Load() && e.send.continueCarryOver() {
+		e.carryPending.Store(false)
 	}
-	e.tell()
+	e.logEvents()
 }
 
 // keep is the part of the visit that the endpoint's own state is for.
-func (e *Endpoint) keep(now time.Time, period time.Duration) {
+func (e *Endpoint) tickLocked(now time.Time, period time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.link == nil {
@@ -361,19 +361,19 @@ func (e *Endpoint) keep(now time.Time, period time.Duration) {
 		e.interval.Store(int64(interval))
 		e.nextBeat = now.Add(interval)
 	}
-	e.clock.Store(now.Sub(begun).Nanoseconds())
+	e.clock.Store(now.Sub(clockStart).Nanoseconds())
 	e.link.publishReads()
 	e.examine(now)
 	switch {
 	case e.role == Master:
 		e.guardName(now)
-	case !e.trouble.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
+	case !e.staleSince.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
 		e.searches++
 		e.reconnect()
 	}
-	e.sleepers.wake(e.urgent > 0)
-	e.urgent = max(0, e.urgent-1)
+	e.parked.wake(e.wakeAllTicks > 0)
+	e.wakeAllTicks = max(0, e.wakeAllTicks-1)
 }
 
 // beat shows the peer once that this endpoint is alive; mu is held.
@@ -395,7 +395,7 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 		e.traffic, e.trafficSince = traffic, now
 	}
 	idle := !s.steadyHeartbeat && now.Sub(e.trafficSince) >= idleAfter
-	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.said(), idle)
+	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), idle)
 }
 
 // UpdateHeartbeat shows the peer once that this endpoint is alive, and looks at the peer. It is for endpoints that were opened
@@ -405,10 +405,10 @@ func (e *Endpoint) UpdateHeartbeat() error {
 		return failClosed(e.name)
 	}
 	// Without mu, which the sender takes, too.
-	if e.moved.Load() && e.send.tend() {
-		e.moved.Store(false)
+	if e.carryPending.Load() && e.send.continueCarryOver() {
+		e.carryPending.Store(false)
 	}
-	e.tell()
+	e.logEvents()
 	return nil
 }
 

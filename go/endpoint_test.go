@@ -240,7 +240,7 @@ func TestContextEndsEveryWait(t *testing.T) {
 			ctx, cancel := context.WithCancelCause(context.Background())
 			ended := make(chan error)
 			go func() { ended <- wait(ctx) }()
-			until(t, "that it is parked", func() bool { return master.sleepers.wake(false) > 0 })
+			until(t, "that it is parked", func() bool { return master.parked.wake(false) > 0 })
 			cancel(cause)
 			err = <-ended
 			expectKind(t, "cancelled", err, context.Canceled)
@@ -269,7 +269,7 @@ func TestCloseEndsEveryWait(t *testing.T) {
 	for _, wait := range waits {
 		go func() { ended <- wait() }()
 	}
-	until(t, "that all are parked", func() bool { return master.sleepers.wake(false)+loaned.sleepers.wake(false) == len(waits) })
+	until(t, "that all are parked", func() bool { return master.parked.wake(false)+loaned.parked.wake(false) == len(waits) })
 	for _, endpoint := range []*Endpoint{master, loaned} {
 		if err := errors.Join(endpoint.Close(), endpoint.Close()); err != nil {
 			t.Error(err)
@@ -538,7 +538,7 @@ func TestNoSystemCallWhileThePeerIsAwake(t *testing.T) {
 		_, err := slave.Recv(within(t, soon))
 		received <- err
 	}()
-	until(t, "that it is parked", func() bool { return slave.sleepers.wake(false) > 0 })
+	until(t, "that it is parked", func() bool { return slave.parked.wake(false) > 0 })
 	mustSend(t, master, "wake up")
 	if err := <-received; err != nil {
 		t.Fatal(err)

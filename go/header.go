@@ -7,18 +7,18 @@ import (
 	"strconv"
 )
 
-// misfit is what of a header is not as it must be.
-type misfit struct {
+// headerError is what of a header is not as it must be.
+type headerError struct {
 	what, found, expected string
 }
 
 // Error is as in the errors of [Open].
-func (m *misfit) Error() string {
+func (m *headerError) Error() string {
 	return fmt.Sprintf("the %s is %s, expected %s", m.what, m.found, m.expected)
 }
 
 // inspect derives a segment's geometry from a copy of its header and from its file's size, and checks that they agree: a
-// [misfit] if not. ESHM 1.x does not say its data size; the geometry that was configured, or is the default, decides where
+// [headerError] if not. ESHM 1.x does not say its data size; the geometry that was configured, or is the default, decides where
 // several are possible.
 func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry, error) {
 	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(head[offset:]) }
@@ -27,7 +27,7 @@ func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry
 		return geometry{}, errUnfinished
 	}
 	if foundMagic != magic {
-		return geometry{}, &misfit{"magic", fmt.Sprintf("%#08x", foundMagic), fmt.Sprintf("%#08x", magic)}
+		return geometry{}, &headerError{"magic", fmt.Sprintf("%#08x", foundMagic), fmt.Sprintf("%#08x", magic)}
 	}
 	layout := uint64(word(52))
 	switch foundVersion {
@@ -35,7 +35,7 @@ func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry
 	case versionPolling:
 		layout = size
 	default:
-		return geometry{}, &misfit{"version", strconv.FormatUint(uint64(foundVersion), 10), "2 or 3"}
+		return geometry{}, &headerError{"version", strconv.FormatUint(uint64(foundVersion), 10), "2 or 3"}
 	}
 	g := geometry{dataSize: uint64(word(60))}
 	extension := word(56)
@@ -44,13 +44,13 @@ func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry
 	case 0:
 		g.dataSize = legacyDataSize(layout, configured)
 	default:
-		return geometry{}, &misfit{"extension", strconv.FormatUint(uint64(extension), 10), "0 or 1"}
+		return geometry{}, &headerError{"extension", strconv.FormatUint(uint64(extension), 10), "0 or 1"}
 	}
 	if g.dataSize < 1 || g.dataSize > maxDataSize {
-		return geometry{}, &misfit{"data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize)}
+		return geometry{}, &headerError{"data size", inBytes(g.dataSize), fmt.Sprintf("1 to %d bytes", maxDataSize)}
 	}
 	if layout != g.layoutSize() {
-		return geometry{}, &misfit{"layout size", inBytes(layout),
+		return geometry{}, &headerError{"layout size", inBytes(layout),
 			fmt.Sprintf("%d bytes, for a data size of %d", g.layoutSize(), g.dataSize)}
 	}
 	if extension == extensionValid {
@@ -62,7 +62,7 @@ func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry
 		return geometry{}, err
 	}
 	if size < g.segmentSize() {
-		return geometry{}, &misfit{"size", inBytes(size),
+		return geometry{}, &headerError{"size", inBytes(size),
 			fmt.Sprintf("at least %d bytes, by its header", g.segmentSize())}
 	}
 	return g, nil
@@ -85,13 +85,13 @@ func checkQueues(g *geometry) error {
 		g.queueOffset, g.queueCapacity = 0, 0
 		return nil
 	case slots > maxQueueSlots || slots&(slots-1) != 0:
-		return &misfit{"number of queue slots", strconv.FormatUint(slots, 10),
+		return &headerError{"number of queue slots", strconv.FormatUint(slots, 10),
 			fmt.Sprintf("a power of two up to %d", maxQueueSlots)}
 	case offset%128 != 0 || offset < g.layoutSize() || offset > math.MaxInt64/2:
-		return &misfit{"queue offset", strconv.FormatUint(offset, 10),
+		return &headerError{"queue offset", strconv.FormatUint(offset, 10),
 			fmt.Sprintf("a multiple of 128 from %d on", g.layoutSize())}
 	case capacity < 1 || capacity > maxQueueCapacity:
-		return &misfit{"queue capacity", inBytes(capacity), fmt.Sprintf("1 to %d bytes", maxQueueCapacity)}
+		return &headerError{"queue capacity", inBytes(capacity), fmt.Sprintf("1 to %d bytes", maxQueueCapacity)}
 	}
 	return nil
 }

@@ -18,7 +18,7 @@ func (o *opener) examine(role Role) (*link, error) {
 	}
 	l, err := o.overlay(file, role)
 	if err != nil {
-		return nil, abandon(file, err)
+		return nil, closeAfter(file, err)
 	}
 	return l, nil
 }
@@ -91,7 +91,7 @@ func (o *opener) checkFile(info shm.Info) error {
 // checkHead is inspect for this segment.
 func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error) {
 	g, err := inspect(head, size, o.settings.geometry())
-	if wrong := (*misfit)(nil); errors.As(err, &wrong) {
+	if wrong := (*headerError)(nil); errors.As(err, &wrong) {
 		err = failForeign(o.address, wrong.what, wrong.found, wrong.expected)
 	}
 	return g, err

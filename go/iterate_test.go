@@ -64,7 +64,7 @@ func TestMessagesEndWithTheEndpoint(t *testing.T) {
 		_, err := collect(context.Background(), master)
 		ended <- err
 	}()
-	until(t, "that it is parked", func() bool { return master.sleepers.wake(false) > 0 })
+	until(t, "that it is parked", func() bool { return master.parked.wake(false) > 0 })
 	_ = master.Close()
 	expectKind(t, "closed", <-ended, ErrClosed)
 }

@@ -122,7 +122,7 @@ func TestLegacySlave(t *testing.T) {
 			t.Fatalf("legacy: %v, %v", master.PeerIsLegacy(), err)
 		}
 		slave.read() // takes what it finds, nothing, for seen
-		mustSend(t, master, "swallowed by 1.0")
+		mustSend(t, master, "legacyReaderHadTime by 1.0")
 		if value, ok := slave.read(); ok != wakes {
 			t.Fatalf("1.x read %q, %v", value, ok)
 		}

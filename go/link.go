@@ -36,22 +36,22 @@ type link struct {
 	// Endpoint.mu guards the rest.
 	judge      judge
 	state      PeerState
-	life       life   // of the peer, when generation was settled
-	generation uint64 // of the peer
+	settledFor identity // of the peer, when generation was settled
+	generation uint64   // of the peer
 }
 
 // life tells a peer from its predecessor: by its generation, or, of an ESHM 1.x peer, by its pid.
-type life struct {
+type identity struct {
 	legacy bool
 	number uint32
 }
 
 // life is the peer's present one; none is the zero life.
-func (l *link) peerLife() life {
+func (l *link) peerIdentity() identity {
 	if pid := l.peer.pid.Load(); l.peer.legacy(pid) {
-		return life{true, uint32(pid)}
+		return identity{true, uint32(pid)}
 	}
-	return life{false, l.peer.generation.Load()}
+	return identity{false, l.peer.generation.Load()}
 }
 
 // newLink overlays a mapped segment.
@@ -106,7 +106,7 @@ func (l *link) occupy() {
 	if l.hasQueues() {
 		capabilities |= capabilityQueue
 	}
-	l.self.sitDown(int32(os.Getpid()), capabilities)
+	l.self.occupy(int32(os.Getpid()), capabilities)
 }
 
 // clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while
@@ -135,21 +135,21 @@ func (l *link) peerSeated(now pulse, legacy bool) bool {
 }
 
 // look judges the peer.
-func (l *link) look(at time.Time, threshold time.Duration) PeerState {
+func (l *link) updatePeerState(at time.Time, threshold time.Duration) PeerState {
 	now := l.peer.pulse()
 	legacy := l.peer.legacy(now.pid)
 	seated := func() bool { return l.peerSeated(now, legacy) }
 	state := l.judge.see(now, at, threshold, legacy, seated)
 	if state == Dead && l.state != Dead {
-		l.tidyUp()
+		l.clearDeadPeer()
 	}
 	l.state = state
 	return state
 }
 
-// tidyUp clears what a dead peer has left raised. Its seat is ours meanwhile, so that no successor is disturbed; if a
+// clearDeadPeer clears what a dead peer has left raised. Its seat is ours meanwhile, so that no successor is disturbed; if a
 // successor is there already, it tidies up itself.
-func (l *link) tidyUp() {
+func (l *link) clearDeadPeer() {
 	start := seatStart(l.role.peer())
 	if taken, err := l.file.TryLock(start, seatLength); err != nil || !taken {
 		return

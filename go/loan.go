@@ -108,5 +108,5 @@ func (l *Loan) settle() {
 	l.link.release()
 	l.link, l.room = nil, reservation{}
 	// Those who waited for the loan watch a word that it does not change.
-	l.sender.endpoint.sleepers.wake(true)
+	l.sender.endpoint.parked.wake(true)
 }

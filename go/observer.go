@@ -39,7 +39,7 @@ func Observe(name string, options ...Option) (*Observer, error) {
 	}
 	o := &Observer{address: at, finding: &finding{file: file}, judges: map[Role]*judge{}}
 	if err := o.read(&opener); err != nil {
-		return nil, abandon(file, opener.notObserved(err))
+		return nil, closeAfter(file, opener.notObserved(err))
 	}
 	return o, nil
 }

@@ -11,13 +11,13 @@ import (
 )
 
 const (
-	// seatPatience is how long a claimant tries: a seat may be locked for a moment, by a survivor that tidies up or
+	// seatWait is how long a claimant tries: a seat may be locked for a moment, by a survivor that tidies up or
 	// by an endpoint that is closing.
-	seatPatience = 20 * time.Millisecond
+	seatWait = 20 * time.Millisecond
 	// samePIDWatch is for how long a seat is watched that one of ours was killed on.
 	samePIDWatch = 5 * time.Millisecond
-	// glance is how often somebody looks who waits for a segment or a seat.
-	glance = time.Millisecond
+	// pollInterval is how often somebody looks who waits for a segment or a seat.
+	pollInterval = time.Millisecond
 	// smallest is the size of the smallest segment, in bytes.
 	smallest = 384
 )
@@ -28,7 +28,7 @@ type opener struct {
 	ctx      context.Context // ends the reservation of memory
 	since    time.Time
 	settings *settings
-	patient  bool  // may wait for seats
+	mayWait  bool  // may wait for seats
 	replaced *link // the segment that a master has replaced, both of whose seats it holds; retained
 }
 
@@ -45,7 +45,7 @@ const (
 )
 
 // abandon closes a file that is of no use, and returns why.
-func abandon(file *shm.File, why error) error {
+func closeAfter(file *shm.File, why error) error {
 	_ = file.Close()
 	return why
 }
@@ -62,7 +62,7 @@ func (o *opener) open(role Role) (*link, error) {
 		if o.ctx.Err() != nil || waited >= o.settings.connectTimeout {
 			return nil, o.giveUp(role, again, waited)
 		}
-		pause(o.ctx, glance)
+		sleepUntil(o.ctx, pollInterval)
 	}
 }
 
@@ -87,7 +87,7 @@ func (o *opener) newLink(role Role, file *shm.File, id shm.ID, memory shm.Memory
 }
 
 // pause waits for a time, or for the end of a context.
-func pause(ctx context.Context, length time.Duration) {
+func sleepUntil(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
 	select {
@@ -117,7 +117,7 @@ func (o *opener) slave() (*link, error) {
 		return nil, err
 	}
 	if err := o.take(l, false); err != nil {
-		return nil, abandon(l.file, err)
+		return nil, closeAfter(l.file, err)
 	}
 	l.occupy()
 	return l, nil
@@ -133,7 +133,7 @@ func (o *opener) master(eager bool) (*link, error) {
 		return nil, err
 	}
 	if err := o.take(l, eager); err != nil {
-		return nil, abandon(l.file, err)
+		return nil, closeAfter(l.file, err)
 	}
 	if !o.replaces(l) {
 		if err := l.file.SetAccess(o.settings.access()); err != nil {
@@ -152,14 +152,14 @@ func (o *opener) replace(old *link) (*link, error) {
 	// First what may fail.
 	next, err := o.prepared(old.self.generation.Load(), o.settings.geometry())
 	if err != nil {
-		return nil, abandon(old.file, err)
+		return nil, closeAfter(old.file, err)
 	}
 	if err := shm.Unlink(o.path); err != nil {
 		_ = next.file.Close()
-		return nil, abandon(old.file, o.refuseToCreate(err))
+		return nil, closeAfter(old.file, o.refuseToCreate(err))
 	}
 	if err := o.publish(next); err != nil {
-		return nil, abandon(old.file, err)
+		return nil, closeAfter(old.file, err)
 	}
 	// A slave that lives moves over what is in the old segment; else this master does.
 	if old.header.extension.Load() == extensionValid && o.takePeerSeat(old) {
@@ -184,11 +184,11 @@ func (o *opener) replaces(l *link) bool {
 // takePeerSeat takes the slave's seat in a segment that was replaced, if nobody has it but one who looks into the segment for a
 // moment.
 func (o *opener) takePeerSeat(old *link) bool {
-	if old.peerLife().legacy {
+	if old.peerIdentity().legacy {
 		return false
 	}
-	for since := time.Now(); ; time.Sleep(glance) {
-		if taken := old.takePeerSeat(); taken || time.Since(since) >= seatPatience {
+	for since := time.Now(); ; time.Sleep(pollInterval) {
+		if taken := old.takePeerSeat(); taken || time.Since(since) >= seatWait {
 			return taken
 		}
 	}

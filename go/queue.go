@@ -211,7 +211,7 @@ func (s *sendQueue) hasKnownSlot() bool { return int(s.next-s.consumed) < len(s.
 
 // warm writes to the next slot, if it is free, so that its cache line is at hand, and this processor's, when the next
 // message comes: otherwise fetching it would be a part of that message's way. It saves a tenth of a round trip.
-func (s *sendQueue) warm() {
+func (s *sendQueue) prefetchSlot() {
 	if s.hasKnownSlot() {
 		s.slot(s.next).len = 0
 	}

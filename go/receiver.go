@@ -25,7 +25,7 @@ type receiver struct {
 	link      *link // retained; nil after Close
 	lease     *lease
 	queue     recvQueue
-	pace      pace
+	timing    pollTiming
 	released  uint32 // number of the first message that is lent, or of the next if none is
 	lentBytes int    // of the messages that are lent
 
@@ -34,34 +34,34 @@ type receiver struct {
 	boxLink *link // retained; nil after Close
 	box     mailboxReader
 
-	pid        int32  // of the peer that the next four were settled for
-	epoch      uint32 // its generation in the header
-	generation uint64 // and as messages tell it
-	usesBox    bool   // it sends messages through the mailbox
-	rings      rings
+	pid         int32  // of the peer that the next four were settled for
+	epoch       uint32 // its generation in the header
+	generation  uint64 // and as messages tell it
+	usesBox     bool   // it sends messages through the mailbox
+	legacyWakes legacyWakes
 
 	lingering runtime.Cleanup // of link, after Close
 }
 
 // rings tells whether an ESHM 1.x peer wakes readers: version 1.0 does not.
-type rings struct {
+type legacyWakes struct {
 	legacy  bool
 	wakeSeq uint32 // when the peer came
 	seen    bool   // it has changed since
 }
 
 // looks is for how long a receiver watches a mark: some 2 µs, which most answers take no longer than.
-const looks = 2048
+const pollsPerRound = 2048
 
 // await attempts until it succeeds. The spot is settled before each look.
-func (r *receiver) await(ctx context.Context, what string, where func(*receiver) spot,
+func (r *receiver) await(ctx context.Context, what string, where func(*receiver) waitPoint,
 	attempt func(*receiver) (bool, error),
 ) error {
-	_, err := r.endpoint.await(ctx, what, func() (at spot, done bool, err error) {
+	_, err := r.endpoint.await(ctx, what, func() (at waitPoint, done bool, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if err = r.ready(); err == nil {
-			at, done, err = r.look(where, attempt)
+			at, done, err = r.pollOnce(where, attempt)
 		}
 		if !done && err == nil {
 			at.link.retain()
@@ -73,7 +73,7 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 
 // look attempts, and returns where to wait: the spot was settled before the attempt. If that has moved to another segment, it
 // looks again, since the spot may lie in memory that is unmapped.
-func (r *receiver) look(where func(*receiver) spot, attempt func(*receiver) (bool, error)) (spot, bool, error) {
+func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*receiver) (bool, error)) (waitPoint, bool, error) {
 	for {
 		at := where(r)
 		done, err := attempt(r)
@@ -114,18 +114,18 @@ func (r *receiver) notePeer() {
 func (r *receiver) settle(pid int32) {
 	l := r.link
 	r.pid, r.epoch = pid, l.peer.generation.Load()
-	r.generation = r.endpoint.noteGeneration(l)
+	r.generation = r.endpoint.generationOf(l)
 	r.usesBox = !l.speaksQueue(pid)
-	r.rings = rings{legacy: l.peer.legacy(pid), wakeSeq: l.in.tail.wakeSeq.Load()}
+	r.legacyWakes = legacyWakes{legacy: l.peer.legacy(pid), wakeSeq: l.in.tail.wakeSeq.Load()}
 }
 
 // move goes over to the segment that the endpoint has moved to, if there is another one.
-func (r *receiver) move() bool {
+func (r *receiver) switchSegment() bool {
 	e := r.endpoint
 	if e.current.Load() == r.link {
 		return false
 	}
-	next := e.retainNext(r.link.epoch, &e.messagesAt)
+	next := e.retainNextSegment(r.link.epoch, &e.messagesAt)
 	if next == nil {
 		return false
 	}

@@ -59,7 +59,7 @@ func (d Domain) FindDead() (Removal, error) { return d.remove(true) }
 
 func (d Domain) remove(dry bool) (Removal, error) {
 	var removal Removal
-	found, err := d.lookAtAll(shm.Open)
+	found, err := d.readAll(shm.Open)
 	if err != nil {
 		return removal, err
 	}
@@ -107,7 +107,7 @@ func (f *finding) timeToWatch() time.Duration {
 	threshold := time.Duration(f.header.staleThreshold.Load()) * time.Millisecond
 	for _, role := range seats {
 		switch {
-		case f.strange(role):
+		case f.maybeLegacyAlive(role):
 			watch = max(watch, min(max(threshold, leastWatch), mostWatch))
 		case f.view(role).State == Dead:
 			// One of 1.x may have come after ours, in another PID namespace, with the same pid.

@@ -174,7 +174,7 @@ func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
 	_ = open(t, "kept", Master, here, WithAutoCleanup(false)).Close()
-	found, err := domain.lookAtAll(shm.Open)
+	found, err := domain.readAll(shm.Open)
 	if err != nil || len(found) != 1 {
 		t.Fatalf("%v, %v", found, err)
 	}

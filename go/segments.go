@@ -115,12 +115,12 @@ func Segments() ([]Segment, error) {
 // It only reads, and takes no part: neither endpoint notices. It waits for 20 ms if there is an ESHM 1.x process, whose life
 // shows by its heartbeat only. It fails with [ErrInvalidDomain], or with [ErrDirectory] when the directory cannot be read.
 func (d Domain) Segments() ([]Segment, error) {
-	found, err := d.lookAtAll(shm.OpenToRead)
+	found, err := d.readAll(shm.OpenToRead)
 	if err != nil {
 		return nil, err
 	}
 	defer closeAll(found)
-	settleStrangers(found)
+	judgeLegacyProcesses(found)
 	segments := make([]Segment, len(found))
 	for i, one := range found {
 		segments[i] = one.segment
@@ -160,8 +160,8 @@ func (d Domain) fileNames() ([]string, error) {
 	return names, nil
 }
 
-// lookAtAll looks at every file that has a segment's name. The caller closes them.
-func (d Domain) lookAtAll(open func(path string) (*shm.File, error)) ([]*finding, error) {
+// readAll looks at every file that has a segment's name. The caller closes them.
+func (d Domain) readAll(open func(path string) (*shm.File, error)) ([]*finding, error) {
 	names, err := d.fileNames()
 	if err != nil {
 		return nil, err
@@ -176,7 +176,7 @@ func (d Domain) lookAtAll(open func(path string) (*shm.File, error)) ([]*finding
 		if err != nil {
 			continue
 		}
-		if one := lookAt(at, open); one != nil {
+		if one := readFile(at, open); one != nil {
 			found = append(found, one)
 		}
 	}
@@ -185,7 +185,7 @@ func (d Domain) lookAtAll(open func(path string) (*shm.File, error)) ([]*finding
 }
 
 // lookAt looks at a file. It returns nil if the file is gone.
-func lookAt(at address, open func(path string) (*shm.File, error)) *finding {
+func readFile(at address, open func(path string) (*shm.File, error)) *finding {
 	info, err := shm.Stat(at.path)
 	if err != nil {
 		return nil
@@ -229,7 +229,7 @@ func (f *finding) read() {
 		return
 	}
 	if s.Size < smallest {
-		s.Reason = (&misfit{"size", inBytes(s.Size), fmt.Sprintf("at least %d bytes", smallest)}).Error()
+		s.Reason = (&headerError{"size", inBytes(s.Size), fmt.Sprintf("at least %d bytes", smallest)}).Error()
 		return
 	}
 	head, err := readHeader(f.file)

@@ -35,8 +35,8 @@ type sender struct {
 	loaned                  bool      // a message is being built in place, and is the next one
 	sources                 []*source // segments that were left, and not carried over yet; whose messages go first is first
 	forwarded               time.Time // when a message was last carried over into a mailbox
-	misfits                 uint64    // messages that the segment could not hold into which they were to be carried over
-	lost                    uint64    // not received when the endpoint was closed
+	undeliverable           uint64    // messages that the segment could not hold into which they were to be carried over
+	unreceivedAtClose       uint64    // not received when the endpoint was closed
 	waits                   waits
 	sentMessages, sentBytes atomic.Uint64
 	owed                    bool   // a 1.x reader has not read the message in flight
@@ -63,7 +63,7 @@ func (s *sender) write(value []byte) error {
 		return failTooLarge(s.endpoint.name, len(value), s.link.out.size)
 	}
 	for _, from := range s.sources {
-		if from.look(); from.pending != nil && !from.pendingMessage {
+		if from.takeMailbox(); from.pending != nil && !from.pendingMessage {
 			from.pending = nil
 		}
 	}
@@ -90,7 +90,7 @@ func (e *Endpoint) TrySend(message []byte) error {
 // On a segment without queues, and to an ESHM 1.x peer, one message is in flight: Send waits until the one before
 // was read.
 func (e *Endpoint) Send(ctx context.Context, message []byte) error {
-	if sent, err := e.send.try(message); sent || err != nil && !isAway(err) {
+	if sent, err := e.send.try(message); sent || err != nil && !isNoMaster(err) {
 		return err
 	}
 	return e.send.await(ctx, func(s *sender) (bool, error) { return s.attempt(message) })
@@ -106,7 +106,7 @@ func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error)
 		for sent < len(messages) {
 			if sent > 0 {
 				deadline, _ := ctx.Deadline()
-				if err := e.overdue(ctx, deadline, waitForRoom, since); err != nil {
+				if err := e.checkDeadline(ctx, deadline, waitForRoom, since); err != nil {
 					return false, err
 				}
 			}
@@ -144,9 +144,9 @@ func (s *sender) try(message []byte) (bool, error) {
 	if !s.direct(message) {
 		return s.attempt(message)
 	}
-	s.ringReceiver()
+	s.wakeReceiver()
 	s.count(1, len(message))
-	s.queue.warm()
+	s.queue.prefetchSlot()
 	return true, nil
 }
 
@@ -167,7 +167,7 @@ func (s *sender) directMany(messages [][]byte) int {
 		count++
 	}
 	if count > 0 {
-		s.ringReceiver()
+		s.wakeReceiver()
 		s.count(count, bytes)
 	}
 	return count
@@ -185,15 +185,15 @@ func (s *sender) count(messages, bytes int) {
 
 // await attempts until it succeeds, waiting for room and for a master.
 func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
-	since, err := s.endpoint.await(ctx, waitForRoom, func() (at spot, done bool, err error) {
+	since, err := s.endpoint.await(ctx, waitForRoom, func() (at waitPoint, done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err = s.ready(); err == nil {
-			at = s.spot()
+			at = s.waitPoint()
 			done, err = attempt(s)
 		}
-		if isAway(err) {
-			at, err = spot{link: s.link, nap: awayNap}, nil
+		if isNoMaster(err) {
+			at, err = waitPoint{link: s.link, sleep: noMasterPollInterval}, nil
 		}
 		if !done && err == nil {
 			at.link.retain()
@@ -210,9 +210,9 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 	return err
 }
 
-// isAway tells whether an error says that a slave has no master now. How long to wait for one, and what to say then,
-// [Endpoint.futile] knows.
-func isAway(err error) bool {
+// isNoMaster tells whether an error says that a slave has no master now. How long to wait for one, and what to say then,
+// [Endpoint.whyStopWaiting] knows.
+func isNoMaster(err error) bool {
 	return errors.Is(err, ErrReconnecting) || errors.Is(err, ErrPeerClosed) || errors.Is(err, ErrPeerStale)
 }
 
@@ -234,7 +234,7 @@ func (w *waits) note(since time.Time) {
 func (s *sender) ready() error {
 	e := s.endpoint
 	if current := e.current.Load(); current == nil || current != s.link {
-		if err := s.move(); err != nil {
+		if err := s.switchSegment(); err != nil {
 			return err
 		}
 	}
@@ -246,8 +246,8 @@ func (s *sender) ready() error {
 	if e.displaced.Load() {
 		return failDisplaced(e.name)
 	}
-	if e.role == Slave && (pid != 0 && peer.alive.Load() == 0 || e.away.Load()) {
-		return e.whyAway(s.countUnreceived)
+	if e.role == Slave && (pid != 0 && peer.alive.Load() == 0 || e.noMaster.Load()) {
+		return e.noMasterError(s.countUnreceived)
 	}
 	if len(s.sources) > 0 {
 		if _, err := s.carryOver(everything, everything); err != nil {
@@ -258,7 +258,7 @@ func (s *sender) ready() error {
 }
 
 // move goes over to the segment that the endpoint has moved to, or finds that it is closed.
-func (s *sender) move() error {
+func (s *sender) switchSegment() error {
 	next := s.endpoint.retainCurrent()
 	if next == nil {
 		return failClosed(s.endpoint.name)
@@ -334,11 +334,11 @@ func (s *sender) attempt(message []byte) (bool, error) {
 
 func (s *sender) publish(room reservation) {
 	s.queue.publish(room)
-	s.ringReceiver()
+	s.wakeReceiver()
 	s.count(1, len(room.bytes))
 }
 
-func (s *sender) ringReceiver() {
+func (s *sender) wakeReceiver() {
 	control := s.queue.control
 	if control.receiversParked.Load() != 0 {
 		// Not the slot that was just published: after several messages the receiver may wait for a later one.
@@ -392,21 +392,21 @@ func (s *sender) put(value []byte) {
 	} else {
 		shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
 	}
-	s.endpoint.ring(&box.tail.waiters, &box.tail.wakeSeq)
+	s.endpoint.wakeIfParked(&box.tail.waiters, &box.tail.wakeSeq)
 }
 
 // spot is where to wait for room.
-func (s *sender) spot() spot {
+func (s *sender) waitPoint() waitPoint {
 	switch l := s.link; {
 	case len(s.sources) > 0:
-		return spot{link: l, nap: awayNap}
+		return waitPoint{link: l, sleep: noMasterPollInterval}
 	case s.route == viaQueue:
 		control := s.queue.control
-		return l.watch(&control.consumed, &control.sender.parked)
+		return l.waitPoint(&control.consumed, &control.sender.parked)
 	case s.route == viaMailbox:
-		return l.watch(&l.out.tail.taken, &l.out.tail.takenWaiters)
+		return l.waitPoint(&l.out.tail.taken, &l.out.tail.takenWaiters)
 	default:
-		return spot{link: l, nap: legacyNap, limit: legacyLimit}
+		return waitPoint{link: l, sleep: legacyPollInterval, limit: legacyLimit}
 	}
 }
 
@@ -418,7 +418,7 @@ func (s *sender) close() {
 		return
 	}
 	_, _ = s.carryOver(everything, everything)
-	s.lost = s.countUnreceived()
+	s.unreceivedAtClose = s.countUnreceived()
 	for _, from := range s.sources {
 		from.link.release()
 	}

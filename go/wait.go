@@ -9,43 +9,43 @@ import (
 )
 
 const (
-	// slice is the longest sleep at a time, for what nobody rings: a killed peer, a replaced segment.
-	slice = 50 * time.Millisecond
-	// stint is for how long a call spins before it looks whether to wait is still worth while.
-	stint = 200 * time.Microsecond
-	// unfenced is the longest sleep where the system has no barrier to make a ring certain.
-	unfenced = time.Millisecond
-	// legacyNap is the sleep where the peer is an ESHM 1.x process that rings nobody.
-	legacyNap = 100 * time.Microsecond
+	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was replaced.
+	parkSlice = 50 * time.Millisecond
+	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile.
+	spinSlice = 200 * time.Microsecond
+	// unorderedSlice is the longest sleep where the system has no barrier that rules a lost wake-up out.
+	unorderedSlice = time.Millisecond
+	// legacyPollInterval is the sleep where the peer is an ESHM 1.x process that wakes nobody.
+	legacyPollInterval = 100 * time.Microsecond
 	// legacyLimit is how long a call without a deadline waits for an ESHM 1.x process to read what it may never read.
 	legacyLimit = time.Second
-	// awayNap is the sleep of a slave that has no master to send to.
-	awayNap = time.Millisecond
+	// noMasterPollInterval is the sleep of a slave that has no master to send to.
+	noMasterPollInterval = time.Millisecond
 )
 
-// spot is what a call waits for: a sign that changes with each event, or nothing that could be watched.
-type spot struct {
-	link   *link // retained
-	sign   *atomic.Uint32
-	seen   uint32         // the sign before the last look
-	word   *atomic.Uint32 // changes after the sign, and is what to park on
-	parked *atomic.Uint32
-	queue  *queueControl // where to say that message number is waited for, if it is one of a queue
-	number uint32
-	nap    time.Duration // instead of parking, where it is not 0
-	limit  time.Duration // of a wait without a deadline, where it is not 0
+// waitPoint is what a call waits for: a word that changes with each event, or a time to sleep where there is no such word.
+type waitPoint struct {
+	link   *link          // retained
+	polled *atomic.Uint32 // changes first
+	seen   uint32         // the value of polled before the last attempt
+	futex  *atomic.Uint32 // changes after polled; a call parks on it
+	parked *atomic.Uint32 // how many are parked
+	queue  *queueControl  // where to say which message is waited for, if it is one of a queue
+	number uint32         // of that message
+	sleep  time.Duration  // instead of parking, where it is not 0
+	limit  time.Duration  // of a wait without a deadline, where it is not 0
 }
 
-// watch makes the spot of a sign that can be parked on; it is called before a look.
-func (l *link) watch(sign, parked *atomic.Uint32) spot {
-	return spot{link: l, sign: sign, seen: sign.Load(), word: sign, parked: parked}
+// waitPoint returns the wait point of a word that a call can park on. It is called before an attempt.
+func (l *link) waitPoint(word, parked *atomic.Uint32) waitPoint {
+	return waitPoint{link: l, polled: word, seen: word.Load(), futex: word, parked: parked}
 }
 
-// attempt looks once. If it neither succeeds nor fails, it returns where to wait, with its link retained.
-type attempt func() (at spot, done bool, err error)
+// attempt tries once. If it neither succeeds nor fails, it returns where to wait, with the link retained.
+type attempt func() (at waitPoint, done bool, err error)
 
-// await attempts until it succeeds, fails, or is not worth waiting for any more. It returns also when it began to sleep: the
-// zero time, if it did not.
+// await attempts until it succeeds, fails, or waiting is not worthwhile any more. It also returns when it began to sleep: the
+// zero time if it did not.
 func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since time.Time, err error) {
 	var verdict error
 	for {
@@ -54,16 +54,16 @@ func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since t
 			return since, err
 		}
 		if verdict != nil {
-			// That was the last look: what a peer did before it went is seen.
+			// That was the last attempt: it has seen what a peer did before it left.
 			at.link.release()
 			return since, verdict
 		}
-		if !at.spin(min(e.settings.spin, stint)) {
+		if !at.spin(min(e.settings.spin, spinSlice)) {
 			if since.IsZero() {
 				since = time.Now()
 			}
-			verdict = e.futile(ctx, at.limit, what, since)
-			if verdict == nil && time.Since(since) >= e.settings.spin-stint {
+			verdict = e.whyStopWaiting(ctx, at.limit, what, since)
+			if verdict == nil && time.Since(since) >= e.settings.spin-spinSlice {
 				e.park(ctx, at)
 			}
 		}
@@ -71,16 +71,16 @@ func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since t
 	}
 }
 
-// spin watches the sign for a while. It reports whether the sign changed.
-func (s *spot) spin(limit time.Duration) bool {
-	if limit == 0 || s.nap > 0 {
+// spin polls for a while. It reports whether the word changed.
+func (p *waitPoint) spin(limit time.Duration) bool {
+	if limit == 0 || p.sleep > 0 {
 		return false
 	}
-	sign, seen := s.sign, s.seen
+	polled, seen := p.polled, p.seen
 	var since time.Time
 	for {
-		for range looks {
-			if sign.Load() != seen {
+		for range pollsPerRound {
+			if polled.Load() != seen {
 				return true
 			}
 		}
@@ -93,51 +93,51 @@ func (s *spot) spin(limit time.Duration) bool {
 	}
 }
 
-// park sleeps until the sign changes, but not for long.
-func (e *Endpoint) park(ctx context.Context, at spot) {
-	if at.nap > 0 {
-		pause(ctx, at.nap)
+// park sleeps until the word changes, for a limited time.
+func (e *Endpoint) park(ctx context.Context, at waitPoint) {
+	if at.sleep > 0 {
+		sleepUntil(ctx, at.sleep)
 		return
 	}
-	limit := slice
+	limit := parkSlice
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
-	sample := at.word.Load()
-	if at.sign.Load() != at.seen {
+	sample := at.futex.Load()
+	if at.polled.Load() != at.seen {
 		return
 	}
-	sleeper := &sleeper{ctx: ctx, word: at.word}
-	if !e.sleepers.add(sleeper) {
-		return // the endpoint is closing: its count of parked threads is not to be touched any more
+	call := &parkedCall{ctx: ctx, word: at.futex}
+	if !e.parked.add(call) {
+		return // the endpoint is closing: the count of parked threads must not change any more
 	}
-	defer e.sleepers.remove(sleeper)
+	defer e.parked.remove(call)
 	if !e.settings.background {
-		// Otherwise the keeper wakes those whose context is done.
-		stop := context.AfterFunc(ctx, func() { e.sleepers.wake(false) })
+		// Otherwise the background goroutine wakes the calls whose context is done.
+		stop := context.AfterFunc(ctx, func() { e.parked.wake(false) })
 		defer stop()
 	}
 	if at.queue != nil {
 		at.queue.parkedNumber.Store(at.number)
 	}
 	at.parked.Add(1)
-	// Who rings may not fence each message, and leave that to the barrier: no wake-up is lost between the two.
+	// The peer need not fence between its store and its look at the count: this barrier does it for both sides.
 	if !shm.Barrier() {
-		limit = min(limit, unfenced)
+		limit = min(limit, unorderedSlice)
 	}
-	shm.Wait(at.word, sample, limit)
+	shm.Wait(at.futex, sample, limit)
 	if testHookAwake != nil {
 		testHookAwake()
 	}
 	at.parked.Add(^uint32(0))
 }
 
-// testHookAwake, where a test has set it, is called by a goroutine that has woken up and is still counted as parked.
+// testHookAwake is called, where a test has set it, by a goroutine that has woken up and is still counted as parked.
 var testHookAwake func()
 
-// ring wakes who is parked on a word that was just changed. The change was a full fence, as all of sync/atomic are, or
-// [shm.Publish] of a word whose parkers fence for both.
-func (e *Endpoint) ring(parked, word *atomic.Uint32) {
+// wakeIfParked wakes the calls that are parked on a word that was just changed. The change was a full fence, as all of
+// sync/atomic are, or [shm.Publish] to a word whose waiters fence for both sides.
+func (e *Endpoint) wakeIfParked(parked, word *atomic.Uint32) {
 	if parked.Load() != 0 {
 		e.wake(word)
 	}
@@ -148,8 +148,8 @@ func (e *Endpoint) wake(word *atomic.Uint32) {
 	e.counts.wakeups.Add(1)
 }
 
-// overdue says so when a call's time is over; the zero deadline is none.
-func (e *Endpoint) overdue(ctx context.Context, deadline time.Time, what string, since time.Time) error {
+// checkDeadline fails when a call's time is over. The zero deadline is none.
+func (e *Endpoint) checkDeadline(ctx context.Context, deadline time.Time, what string, since time.Time) error {
 	if ctx.Err() == nil && (deadline.IsZero() || time.Now().Before(deadline)) {
 		return nil
 	}
@@ -157,14 +157,14 @@ func (e *Endpoint) overdue(ctx context.Context, deadline time.Time, what string,
 	return failContext(ctx, e.name, what, since)
 }
 
-// futile says why it is not worth waiting any longer, if it is not. A call with a deadline waits until then, whatever
-// becomes of the peer, for a peer may come back, unless the search for one has ended.
-func (e *Endpoint) futile(ctx context.Context, limit time.Duration, what string, since time.Time) error {
+// whyStopWaiting returns why waiting is not worthwhile any more, or nil if it is. A call with a deadline waits until then,
+// whatever the peer's state, since a peer may come back, unless the search for one has ended.
+func (e *Endpoint) whyStopWaiting(ctx context.Context, limit time.Duration, what string, since time.Time) error {
 	deadline, timed := ctx.Deadline()
 	if !timed && limit > 0 {
 		deadline, timed = since.Add(limit), true
 	}
-	if err := e.overdue(ctx, deadline, what, since); err != nil {
+	if err := e.checkDeadline(ctx, deadline, what, since); err != nil {
 		return err
 	}
 	switch state, gaveUp := e.examinePeer(); {

@@ -377,7 +377,7 @@ func TestReceiveWaitsInTheSegmentThatItHasMovedTo(t *testing.T) {
 		mustSee(t, second)
 		_, err := slave.Read(within(t, time.Millisecond))
 		expectKind(t, "Read", err, ErrTimeout)
-		until(t, "the end of the carry-over", func() bool { return !slave.moved.Load() })
+		until(t, "the end of the carry-over", func() bool { return !slave.carryPending.Load() })
 		// Nothing but this receive holds the old segment's memory when its wait begins.
 		_, err = slave.Recv(within(t, time.Millisecond))
 		expectKind(t, "Recv", err, ErrTimeout)

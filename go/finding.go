@@ -10,8 +10,8 @@ import (
 
 // A segment is looked at by system calls, and not mapped: whoever truncates the file meanwhile ends no process.
 
-// strangerWatch is how long the heartbeat of an ESHM 1.x process, one millisecond, is looked for.
-const strangerWatch = 20 * time.Millisecond
+// legacyWatch is how long the heartbeat of an ESHM 1.x process, one millisecond, is looked for.
+const legacyWatch = 20 * time.Millisecond
 
 // seats are both.
 var seats = [...]Role{Master, Slave}
@@ -59,7 +59,7 @@ func (f *finding) depth(control uint64, slots uint32) uint32 {
 }
 
 // strange tells whether the header has the mark of an ESHM 1.x process that may be alive.
-func (f *finding) strange(role Role) bool {
+func (f *finding) maybeLegacyAlive(role Role) bool {
 	if f.header == nil || f.view(role).State != Dead {
 		return false
 	}
@@ -68,25 +68,25 @@ func (f *finding) strange(role Role) bool {
 	return pulse.alive != 0 && !seat.ours(pulse.pid)
 }
 
-// settleStrangers settles the state of ESHM 1.x processes by what their pulses do meanwhile.
-func settleStrangers(found []*finding) {
-	type stranger struct {
+// judgeLegacyProcesses settles the state of ESHM 1.x processes by what their pulses do meanwhile.
+func judgeLegacyProcesses(found []*finding) {
+	type legacySeat struct {
 		*finding
 		role Role
 	}
-	var strangers []stranger
+	var legacy []legacySeat
 	for _, one := range found {
 		for _, role := range seats {
-			if one.strange(role) {
-				strangers = append(strangers, stranger{one, role})
+			if one.maybeLegacyAlive(role) {
+				legacy = append(legacy, legacySeat{one, role})
 			}
 		}
 	}
-	if len(strangers) == 0 {
+	if len(legacy) == 0 {
 		return
 	}
-	time.Sleep(strangerWatch)
-	for _, one := range strangers {
+	time.Sleep(legacyWatch)
+	for _, one := range legacy {
 		head, err := readHeader(one.file)
 		if err != nil {
 			continue

@@ -24,52 +24,52 @@ func (e *Endpoint) reconnect() {
 	}
 	opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 	next, err := opener.slave()
-	if err == nil && !e.moveTo(next) {
+	if err == nil && !e.switchTo(next) {
 		err = errors.New("its queue is broken")
 	}
 	if err != nil {
 		e.link.freePeerSeat()
-		e.note(slog.LevelWarn, "eshm: cannot attach to the new segment", "segment", e.name, "error", err)
+		e.noteEvent(slog.LevelWarn, "eshm: cannot attach to the new segment", "segment", e.name, "error", err)
 		return
 	}
 	e.counts.reconnects.Add(1)
-	e.peer = next.peerLife()
-	e.note(slog.LevelInfo, "eshm: moved to the new segment", "segment", e.name)
+	e.peer = next.peerIdentity()
+	e.noteEvent(slog.LevelInfo, "eshm: moved to the new segment", "segment", e.name)
 }
 
-// moveTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
+// switchTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
 // false for a segment whose queue is broken: then nothing has changed. mu is held.
-func (e *Endpoint) moveTo(next *link) bool {
+func (e *Endpoint) switchTo(next *link) bool {
 	if !next.outQueueIsSound() {
 		_ = next.leave(false)
 		next.release()
 		return false
 	}
-	next.self.say(e.settings.staleThreshold)
+	next.self.publishThreshold(e.settings.staleThreshold)
 	old := e.link
 	_ = old.leave(false) // it removes no name
 	next.epoch = old.epoch + 1
 	next.state = Alive
 	if old.hasUnread() {
-		e.follow(old) // with the endpoint's own hold on it
+		e.keepUnread(old) // with the endpoint's own hold on it
 	} else {
 		defer old.release()
 	}
 	e.link = next
 	e.current.Store(next)
-	e.moved.Store(true)
-	e.trouble, e.gaveUp = time.Time{}, false
-	e.away.Store(false)
+	e.carryPending.Store(true)
+	e.staleSince, e.gaveUp = time.Time{}, false
+	e.noMaster.Store(false)
 	e.lastStats = next.heartbeats()
-	e.urgent = 2
+	e.wakeAllTicks = 2
 	return true
 }
 
 // follow puts a segment that was left behind those that are to be read out; mu is held. Of several with nothing but an unread
 // value, the newest is kept.
-func (e *Endpoint) follow(old *link) {
+func (e *Endpoint) keepUnread(old *link) {
 	if !old.in.free() {
-		e.trail = slices.DeleteFunc(e.trail, func(one *link) bool {
+		e.unread = slices.DeleteFunc(e.unread, func(one *link) bool {
 			superfluous := one.epoch <= e.messagesAt || !one.hasMessages()
 			if superfluous {
 				one.release()
@@ -77,7 +77,7 @@ func (e *Endpoint) follow(old *link) {
 			return superfluous
 		})
 	}
-	e.trail = append(e.trail, old)
+	e.unread = append(e.unread, old)
 }
 
 // noteValues notes that values are read in the segment of this epoch.
@@ -87,15 +87,15 @@ func (e *Endpoint) noteValues(epoch int) {
 	e.valuesAt = epoch
 }
 
-// retainNext returns what is read after the segment of this epoch, retained, or nil after Close.
-func (e *Endpoint) retainNext(epoch int, reading *int) *link {
+// retainNextSegment returns what is read after the segment of this epoch, retained, or nil after Close.
+func (e *Endpoint) retainNextSegment(epoch int, reading *int) *link {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.closing {
 		return nil
 	}
 	next := e.link
-	for _, one := range e.trail {
+	for _, one := range e.unread {
 		if one.epoch > epoch {
 			next = one
 			break
@@ -103,13 +103,13 @@ func (e *Endpoint) retainNext(epoch int, reading *int) *link {
 	}
 	next.retain()
 	*reading = next.epoch
-	e.prune()
+	e.dropReadOut()
 	return next
 }
 
 // prune lets segments go in which nothing is left to be read; mu is held.
-func (e *Endpoint) prune() {
-	e.trail = slices.DeleteFunc(e.trail, func(one *link) bool {
+func (e *Endpoint) dropReadOut() {
+	e.unread = slices.DeleteFunc(e.unread, func(one *link) bool {
 		messages := one.epoch > e.messagesAt && one.hasMessages()
 		values := one.epoch > e.valuesAt && !one.in.free()
 		if !messages && !values {
@@ -129,7 +129,7 @@ func (e *Endpoint) guardName(now time.Time) {
 		e.checkName()
 	}
 	if e.standIn != nil && e.slaveHasLeft() {
-		e.moveToStandIn()
+		e.switchToStandIn()
 	}
 }
 
@@ -141,18 +141,18 @@ func (e *Endpoint) checkName() {
 	found, err := shm.Stat(e.path)
 	switch {
 	case err == nil && found.ID != named.id:
-		e.note(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
+		e.noteEvent(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
 		e.dropStandIn()
 		e.displaced.Store(true)
-		e.urgent = 2
+		e.wakeAllTicks = 2
 	case errors.Is(err, shm.ErrMissing):
 		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 		made, err := opener.standIn(e.link)
 		if err != nil {
-			e.note(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
+			e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
 			return
 		}
-		e.note(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name", "segment", e.name)
+		e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name", "segment", e.name)
 		e.dropStandIn() // one that was removed, too
 		e.standIn = made
 	}
@@ -168,16 +168,16 @@ func (e *Endpoint) dropStandIn() {
 // slaveHasLeft tells whether the slave's seat is free, in which case it is taken.
 func (e *Endpoint) slaveHasLeft() bool {
 	l := e.link
-	if l.peerLife().legacy && l.state != Dead && l.state != Closed {
+	if l.peerIdentity().legacy && l.state != Dead && l.state != Closed {
 		return false
 	}
 	return l.takePeerSeat()
 }
 
-func (e *Endpoint) moveToStandIn() {
+func (e *Endpoint) switchToStandIn() {
 	next := e.standIn
 	e.standIn = nil
-	if !e.moveTo(next) {
+	if !e.switchTo(next) {
 		return
 	}
 	// Whoever sat in the old segment is closed here.

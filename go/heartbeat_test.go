@@ -119,9 +119,9 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 func TestSuccessorIsNeverTakenForOneOf1x(t *testing.T) {
 	var h header
 	s := h.seat(Master)
-	s.sitDown(1, capabilityTaken)
+	s.occupy(1, capabilityTaken)
 	for pid := int32(2); pid < 5_000; pid++ {
-		go s.sitDown(pid, capabilityTaken)
+		go s.occupy(pid, capabilityTaken)
 		for seated := false; !seated; {
 			seated = s.pid.Load() == pid && s.alive.Load() == 1
 			if s.legacy(s.pid.Load()) {

@@ -55,7 +55,7 @@ func (s *source) left() uint64 {
 }
 
 // look takes what is in the mailbox, unless a message of it waits to be carried over.
-func (s *source) look() {
+func (s *source) takeMailbox() {
 	// An ESHM 1.x reader does not say what it has received.
 	if s.link.peerWasLegacy() || s.pending != nil && s.pendingMessage {
 		return
@@ -94,7 +94,7 @@ func (s *sender) carryQueue(from *source, bytes, messages *int) (bool, error) {
 		message, ok, err := from.queue.take()
 		if err != nil || ok && from.most == 0 {
 			// The old peer overwrote what we had sent: what follows cannot be found any more.
-			s.misfits += uint64(from.queue.depth())
+			s.undeliverable += uint64(from.queue.depth())
 			from.queue = recvQueue{}
 			return true, nil
 		}
@@ -122,7 +122,7 @@ func (s *sender) carryQueue(from *source, bytes, messages *int) (bool, error) {
 
 // carryMailbox carries over a message that was not taken, or the latest value.
 func (s *sender) carryMailbox(from *source) (bool, error) {
-	from.look()
+	from.takeMailbox()
 	if from.pending == nil {
 		return true, nil
 	}
@@ -141,10 +141,10 @@ func (s *sender) carryMailbox(from *source) (bool, error) {
 func (s *sender) forward(message []byte) (bool, error) {
 	if s.route != viaQueue {
 		if len(message) > s.link.out.size {
-			s.misfits++
+			s.undeliverable++
 			return true, nil
 		}
-		if !s.free() && !s.swallowed() {
+		if !s.free() && !s.legacyReaderHadTime() {
 			return false, nil
 		}
 		s.putMessage(message)
@@ -152,7 +152,7 @@ func (s *sender) forward(message []byte) (bool, error) {
 		return true, nil
 	}
 	if len(message) > s.queue.capacity {
-		s.misfits++
+		s.undeliverable++
 		return true, nil
 	}
 	room, ok, err := s.queue.reserve(len(message))
@@ -161,13 +161,13 @@ func (s *sender) forward(message []byte) (bool, error) {
 	}
 	copy(room.bytes, message)
 	s.queue.publish(room)
-	s.ringReceiver()
+	s.wakeReceiver()
 	return true, nil
 }
 
-// swallowed tells whether an ESHM 1.x reader has had its time for the message that was carried over last: it never reads the
+// legacyReaderHadTime tells whether an ESHM 1.x reader has had its time for the message that was carried over last: it never reads the
 // first one that it is shown.
-func (s *sender) swallowed() bool {
+func (s *sender) legacyReaderHadTime() bool {
 	return s.route == viaLegacy && time.Since(s.forwarded) >= legacyLimit
 }
 
@@ -194,9 +194,9 @@ func (s *sender) unreceived() uint64 {
 // countUnreceived is unreceived; mu is held.
 func (s *sender) countUnreceived() uint64 {
 	if s.link == nil {
-		return s.lost
+		return s.unreceivedAtClose
 	}
-	count := s.link.outgoingDepth() + s.misfits
+	count := s.link.outgoingDepth() + s.undeliverable
 	for _, from := range s.sources {
 		count += from.left()
 	}
@@ -204,7 +204,7 @@ func (s *sender) countUnreceived() uint64 {
 }
 
 // tend goes over to the newest link and carries over, without a call of the user. It reports whether nothing is left.
-func (s *sender) tend() bool {
+func (s *sender) continueCarryOver() bool {
 	if !s.mu.TryLock() {
 		return false // who has it does the same
 	}
@@ -212,7 +212,7 @@ func (s *sender) tend() bool {
 	if s.link == nil {
 		return true
 	}
-	if s.endpoint.current.Load() != s.link && s.move() != nil {
+	if s.endpoint.current.Load() != s.link && s.switchSegment() != nil {
 		return true // closed, or broken: the next call says so
 	}
 	done, err := s.carryOver(visitBytes, visitMessages)

@@ -29,12 +29,12 @@ func (s seat) ours(pid int32) bool {
 // It is looked at twice more: on the seat of an endpoint that was killed, a successor of ours is between its signature and
 // its pid for a moment. Who has seen that finds the seat empty, or taken by it, the next time.
 func (s seat) legacy(pid int32) bool {
-	return pid != 0 && !s.ours(pid) && s.stranger() && s.stranger()
+	return pid != 0 && !s.ours(pid) && s.maybeLegacy() && s.maybeLegacy()
 }
 
-// sitDown fills the fields in. The order matters to a peer that looks meanwhile: nobody sits here until the pid stands
+// occupy fills the fields in. The order matters to a peer that looks meanwhile: nobody sits here until the pid stands
 // beside what tells a pid of ours from one of ESHM 1.x.
-func (s seat) sitDown(pid int32, capabilities uint32) {
+func (s seat) occupy(pid int32, capabilities uint32) {
 	s.alive.Store(0)
 	s.capabilities.Store(capabilities)
 	s.signature.Store(pid)
@@ -45,12 +45,12 @@ func (s seat) sitDown(pid int32, capabilities uint32) {
 }
 
 // say tells the peer what the stale threshold is here.
-func (s seat) say(threshold time.Duration) {
+func (s seat) publishThreshold(threshold time.Duration) {
 	s.threshold.Store(uint32(min(threshold.Milliseconds(), math.MaxUint32)))
 }
 
 // said returns the stale threshold of the endpoint that has this seat.
-func (s seat) said() peerThreshold {
+func (s seat) peerThreshold() peerThreshold {
 	pid := s.pid.Load()
 	threshold := time.Duration(s.threshold.Load()) * time.Millisecond
 	switch {
@@ -96,7 +96,7 @@ func beatInterval(configured, own time.Duration, peer peerThreshold, idle bool) 
 }
 
 // stranger tells whether somebody sits here who seems not to keep to this protocol.
-func (s seat) stranger() bool {
+func (s seat) maybeLegacy() bool {
 	// In this order: who has just sat down stored its pid before alive.
 	if s.alive.Load() == 0 {
 		return false

@@ -11,7 +11,7 @@ import (
 // still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
 // not look at the context. Any number of goroutines may receive at once; each message goes to one of them.
 func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
-	message, ok, err := e.recv.watch(own)
+	message, ok, err := e.recv.spinForMessage(own)
 	if !ok && err == nil {
 		message, err = e.recv.awaitMessage(ctx, own)
 	}
@@ -24,7 +24,7 @@ func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
 // calls fail with [ErrBorrowed]. A process that is killed before the release is followed by one that receives the message
 // again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
 func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
-	message, ok, err := e.recv.watch(borrowed)
+	message, ok, err := e.recv.spinForMessage(borrowed)
 	if !ok && err == nil {
 		message, err = e.recv.awaitMessage(ctx, borrowed)
 	}
@@ -40,16 +40,16 @@ const (
 )
 
 // watch takes the next message of the queue as soon as it is there, for the time of an answer.
-func (r *receiver) watch(how holding) (message Message, ok bool, err error) {
+func (r *receiver) spinForMessage(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if ok, err = r.watchFor(&message); ok {
-		r.hand(&message, how)
+	if ok, err = r.spinAndTake(&message); ok {
+		r.handOut(&message, how)
 	}
 	return message, ok, err
 }
 
-func (r *receiver) watchFor(message *Message) (bool, error) {
+func (r *receiver) spinAndTake(message *Message) (bool, error) {
 	if err := r.ready(); err != nil {
 		return false, err
 	}
@@ -57,10 +57,10 @@ func (r *receiver) watchFor(message *Message) (bool, error) {
 		return false, nil
 	}
 	if r.endpoint.settings.spin > 0 {
-		r.pace.hold(r.endpoint.sent.Load())
+		r.timing.waitForFirstPoll(r.endpoint.sent.Load())
 		if r.queue.arrived() {
-			r.pace.wasNotEarly()
-		} else if !r.watchMark() {
+			r.timing.firstPollHit()
+		} else if !r.spinOnMark() {
 			return false, nil
 		}
 	}
@@ -68,7 +68,7 @@ func (r *receiver) watchFor(message *Message) (bool, error) {
 }
 
 // hand makes a message that was taken the caller's own, unless it is to be lent.
-func (r *receiver) hand(message *Message, how holding) {
+func (r *receiver) handOut(message *Message, how holding) {
 	if how == borrowed && message.lease != nil {
 		return
 	}
@@ -79,22 +79,22 @@ func (r *receiver) hand(message *Message, how holding) {
 	}
 }
 
-// watchMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
-func (r *receiver) watchMark() bool {
-	r.pace.wasEarly()
-	for range looks {
+// spinOnMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
+func (r *receiver) spinOnMark() bool {
+	r.timing.firstPollMissed()
+	for range pollsPerRound {
 		if r.queue.arrived() {
-			r.pace.hasCome()
+			r.timing.laterPollHit()
 			return true
 		}
 	}
-	r.pace.wasInVain()
+	r.timing.allPollsMissed()
 	return false
 }
 
 func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, error) {
 	var message Message
-	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+	err := r.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
 		return r.receive(&message, how)
 	})
 	return message, err
@@ -104,7 +104,7 @@ func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, erro
 func (r *receiver) receive(message *Message, how holding) (bool, error) {
 	ok, err := r.attempt(message)
 	if ok {
-		r.hand(message, how)
+		r.handOut(message, how)
 	}
 	return ok, err
 }
@@ -128,11 +128,11 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 // RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer: it allocates nothing where that has
 // room.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
-	buffer, ok, err := e.recv.watchAppend(buffer)
+	buffer, ok, err := e.recv.spinForAppend(buffer)
 	if ok || err != nil {
 		return buffer, err
 	}
-	err = e.recv.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+	err = e.recv.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
 		var message Message
 		ok, err := r.attempt(&message)
 		if ok {
@@ -143,12 +143,12 @@ func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error
 	return buffer, err
 }
 
-// watchAppend is watch for RecvAppend.
-func (r *receiver) watchAppend(buffer []byte) (_ []byte, ok bool, err error) {
+// spinForAppend is watch for RecvAppend.
+func (r *receiver) spinForAppend(buffer []byte) (_ []byte, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	var message Message
-	if ok, err = r.watchFor(&message); ok {
+	if ok, err = r.spinAndTake(&message); ok {
 		buffer = r.appendAndRelease(buffer, &message)
 	}
 	return buffer, ok, err
@@ -179,13 +179,13 @@ func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holdin
 		return 0, nil
 	}
 	count := 0
-	err := r.await(ctx, waitForMessage, (*receiver).spot, func(r *receiver) (bool, error) {
+	err := r.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
 		if ok, err := r.attempt(&messages[0]); !ok {
 			return false, err
 		}
 		count = 1
 		if messages[0].lease == nil {
-			r.hand(&messages[0], how)
+			r.handOut(&messages[0], how)
 			return true, nil
 		}
 		count += r.more(messages[1:])
@@ -215,7 +215,7 @@ func (r *receiver) attempt(message *Message) (bool, error) {
 				return ok, err
 			}
 		}
-		if !left || !r.move() {
+		if !left || !r.switchSegment() {
 			return false, r.whyNothing()
 		}
 	}
@@ -265,7 +265,7 @@ func (r *receiver) releaseTo(next uint32) {
 	r.released = next
 	r.queue.release(next)
 	control := r.queue.control
-	r.endpoint.ring(&control.sender.parked, &control.consumed)
+	r.endpoint.wakeIfParked(&control.sender.parked, &control.consumed)
 }
 
 // countReleased counts the messages that are about to be released.
@@ -284,12 +284,12 @@ func (r *receiver) countReleased(next uint32) {
 }
 
 // spot is where to wait for a message.
-func (r *receiver) spot() spot {
+func (r *receiver) messageWaitPoint() waitPoint {
 	if r.usesBox || !r.link.hasQueues() {
-		return r.boxSpot()
+		return r.valueWaitPoint()
 	}
 	control := r.queue.control
-	at := r.link.watch(&r.queue.slot(r.queue.next).mark, &control.receiversParked)
+	at := r.link.waitPoint(&r.queue.slot(r.queue.next).mark, &control.receiversParked)
 	at.queue, at.number = control, r.queue.next
 	return at
 }

@@ -88,9 +88,9 @@ func TestALoggerMayUseEndpoints(t *testing.T) {
 	first, slave := open(Master), open(Slave)
 	m.await(t, "eshm: attached")
 	m.await(t, Alive.String())
-	dismiss(first)
+	removeFromBackground(first)
 	m.await(t, Frozen.String())
-	keep(first)
+	addToBackground(first)
 	m.await(t, Alive.String())
 	// An event that a call finds is told without the lock of the call's direction.
 	go func() { _, _ = slave.Recv(within(t, soon)) }()

@@ -8,21 +8,21 @@ import (
 // Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current
 // value, if there is any. It belongs to the caller. Otherwise it is as [Endpoint.Recv].
 func (e *Endpoint) Read(ctx context.Context) (Message, error) {
-	if value, ok, err := e.recv.watchBox(); ok || err != nil {
+	if value, ok, err := e.recv.spinForValue(); ok || err != nil {
 		return value, err
 	}
 	return e.recv.awaitValue(ctx)
 }
 
-// watchBox takes the latest value as soon as it is there, for the time of an answer.
-func (r *receiver) watchBox() (value Message, ok bool, err error) {
+// spinForValue takes the latest value as soon as it is there, for the time of an answer.
+func (r *receiver) spinForValue() (value Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
 		return Message{}, false, err
 	}
 	if r.endpoint.settings.spin > 0 {
-		for left := looks; left > 0 && !r.box.arrived(); left-- {
+		for left := pollsPerRound; left > 0 && !r.box.arrived(); left-- {
 		}
 	}
 	ok, err = r.readValue(&value)
@@ -39,7 +39,7 @@ func (r *receiver) readValue(value *Message) (bool, error) {
 // ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer: it allocates nothing where that has
 // room.
 func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
-	err := e.recv.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+	err := e.recv.await(ctx, waitForValue, (*receiver).valueWaitPoint, func(r *receiver) (bool, error) {
 		var value Message
 		ok, err := r.attemptBox(&value)
 		buffer = append(buffer, value.bytes...)
@@ -50,7 +50,7 @@ func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error
 
 func (r *receiver) awaitValue(ctx context.Context) (Message, error) {
 	var value Message
-	err := r.await(ctx, waitForValue, (*receiver).boxSpot, func(r *receiver) (bool, error) {
+	err := r.await(ctx, waitForValue, (*receiver).valueWaitPoint, func(r *receiver) (bool, error) {
 		return r.readValue(&value)
 	})
 	return value, err
@@ -76,7 +76,7 @@ func (r *receiver) attemptBox(value *Message) (bool, error) {
 		if ok, err := r.takeBox(value, false); ok || err != nil {
 			return ok, err
 		}
-		if !left || !r.moveBox() {
+		if !left || !r.switchValueSegment() {
 			return false, r.whyNothing()
 		}
 	}
@@ -93,7 +93,7 @@ func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
 		return false, nil
 	}
 	tail := r.boxLink.in.tail
-	r.endpoint.ring(&tail.takenWaiters, &tail.taken)
+	r.endpoint.wakeIfParked(&tail.takenWaiters, &tail.taken)
 	if found.skipped > 0 {
 		r.endpoint.counts.skipped.Add(found.skipped)
 	}
@@ -109,15 +109,15 @@ func (r *receiver) boxGeneration() uint64 {
 	if r.boxLink == r.link {
 		return r.generation
 	}
-	return r.endpoint.noteGeneration(r.boxLink)
+	return r.endpoint.generationOf(r.boxLink)
 }
 
-func (r *receiver) moveBox() bool {
+func (r *receiver) switchValueSegment() bool {
 	e := r.endpoint
 	if e.current.Load() == r.boxLink {
 		return false
 	}
-	next := e.retainNext(r.boxLink.epoch, &e.valuesAt)
+	next := e.retainNextSegment(r.boxLink.epoch, &e.valuesAt)
 	if next == nil {
 		return false
 	}
@@ -134,18 +134,18 @@ func (r *receiver) attachBox(next *link) {
 	}
 }
 
-// boxSpot is where to wait for a value.
-func (r *receiver) boxSpot() spot {
+// valueWaitPoint is where to wait for a value.
+func (r *receiver) valueWaitPoint() waitPoint {
 	l := r.boxLink
 	tail := l.in.tail
-	if r.rings.legacy && !r.rings.seen {
-		r.rings.seen = tail.wakeSeq.Load() != r.rings.wakeSeq
-		if !r.rings.seen {
-			return spot{link: l, nap: legacyNap}
+	if r.legacyWakes.legacy && !r.legacyWakes.seen {
+		r.legacyWakes.seen = tail.wakeSeq.Load() != r.legacyWakes.wakeSeq
+		if !r.legacyWakes.seen {
+			return waitPoint{link: l, sleep: legacyPollInterval}
 		}
 	}
 	// The value's own cache line tells, and brings it along; the one of wakeSeq is the writer's, until it is parked on.
-	at := l.watch(&l.in.head.sequence, &tail.waiters)
-	at.word = &tail.wakeSeq
+	at := l.waitPoint(&l.in.head.sequence, &tail.waiters)
+	at.futex = &tail.wakeSeq
 	return at
 }

@@ -1,0 +1,70 @@
+package eshm
+
+import (
+	"slices"
+	"sync"
+	"time"
+)
+
+// background keeps the heartbeats of all endpoints of the process, judges their peers, and moves slaves to new segments. It is
+// one goroutine, which runs as long as there is an endpoint.
+//
+// It has no thread of its own. A thread that sleeps in the kernel needs two thirds of the time per tick, but each tick then
+// needs a processor of the Go scheduler, or a hand-over by it.
+var background struct {
+	mu        sync.Mutex
+	endpoints []*Endpoint
+	running   bool
+}
+
+// addToBackground has the background goroutine visit an endpoint.
+func addToBackground(e *Endpoint) {
+	background.mu.Lock()
+	defer background.mu.Unlock()
+	// A new slice each time, so that a round in progress is not disturbed.
+	background.endpoints = append(slices.Clone(background.endpoints), e)
+	if !background.running {
+		background.running = true
+		go runBackground()
+	}
+}
+
+// removeFromBackground ends the visits to an endpoint. One that is in progress goes on.
+func removeFromBackground(e *Endpoint) {
+	background.mu.Lock()
+	defer background.mu.Unlock()
+	background.endpoints = slices.DeleteFunc(slices.Clone(background.endpoints), func(one *Endpoint) bool { return one == e })
+}
+
+// runBackground visits all endpoints at the rate of the one that beats fastest, until there is none.
+func runBackground() {
+	const slowest = time.Second
+	ticker := time.NewTicker(slowest)
+	defer ticker.Stop()
+	for period := time.Duration(0); ; <-ticker.C {
+		endpoints, fastest := backgroundRound(slowest)
+		if len(endpoints) == 0 {
+			return
+		}
+		if fastest != period {
+			period = fastest
+			ticker.Reset(period)
+		}
+		now := time.Now()
+		for _, e := range endpoints {
+			e.tick(now, period)
+		}
+	}
+}
+
+// backgroundRound returns which endpoints to visit, and how often. If there is none, the goroutine ends.
+func backgroundRound(slowest time.Duration) (endpoints []*Endpoint, fastest time.Duration) {
+	background.mu.Lock()
+	defer background.mu.Unlock()
+	fastest = slowest
+	for _, e := range background.endpoints {
+		fastest = min(fastest, time.Duration(e.interval.Load()))
+	}
+	background.running = len(background.endpoints) > 0
+	return background.endpoints, fastest
+}
