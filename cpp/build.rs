@@ -1,7 +1,7 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 9] = [
+    const SOURCES: [&str; 10] = [
         "src/endpoint.cc",
         "src/error.cc",
         "src/inspector.cc",
@@ -9,6 +9,7 @@ fn main() {
         "src/message.cc",
         "src/monitor.cc",
         "src/observer.cc",
+        "src/print.cc",
         "src/segments.cc",
         "src/text.cc",
     ];

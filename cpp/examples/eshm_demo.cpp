@@ -111,7 +111,7 @@ std::uint64_t run_master(eshm::Endpoint& endpoint, std::uint64_t count) {
             if (result) {
                 sent_report(sent++, text);
                 last_sign = now;
-            } else if (result.error().code() != eshm::Errc::full) {
+            } else if (!is_transient(result.error().code())) {
                 result.value(); // throws
             }
             due = std::max(due + 1ms, now); // an interval that was missed is not made up for
@@ -141,7 +141,7 @@ std::uint64_t run_slave(eshm::Endpoint& endpoint, std::uint64_t count) {
         eshm::Result<void> sent;
         do {
             sent = endpoint.try_send(eshm::text::encode(answer), attention);
-        } while (!sent && sent.error().code() == eshm::Errc::timeout && !interrupted);
+        } while (!sent && is_transient(sent.error().code()) && !interrupted);
         if (sent) {
             sent_report(answered++, answer);
         } else if (!interrupted) {
@@ -198,7 +198,7 @@ std::optional<eshm::Endpoint> open(const Arguments& arguments) {
     const auto patience = Clock::now() + 5s;
     while (!interrupted) {
         auto endpoint = eshm::Endpoint::try_open(arguments.name, options);
-        if (endpoint || endpoint.error().code() != eshm::Errc::attach || Clock::now() > patience) {
+        if (endpoint || endpoint.error().code() != eshm::Errc::not_found || Clock::now() > patience) {
             return std::move(endpoint).value(); // or throws
         }
     }

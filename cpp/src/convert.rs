@@ -41,6 +41,16 @@ impl From<i64> for Wait {
     }
 }
 
+/// Returns the kind of an error as `eshm::Errc`: the core's number, or, where kinds share one, a value of its own.
+pub(crate) fn code(error: &eshm::Error) -> i32 {
+    match error {
+        eshm::Error::NotFound { .. } => ffi::Errc::NotFound.repr,
+        eshm::Error::Foreign { .. } => ffi::Errc::Foreign.repr,
+        eshm::Error::Reconnecting { .. } => ffi::Errc::Reconnecting.repr,
+        error => error.code(),
+    }
+}
+
 /// The domain that the facade's describes.
 pub(crate) fn domain(place: &ffi::Place<'_>) -> eshm::Result<eshm::Domain> {
     let directory = place.has_directory.then(|| PathBuf::from(OsStr::from_bytes(place.directory)));

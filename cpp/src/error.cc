@@ -14,13 +14,19 @@ std::string describe(Errc code) {
     case Errc::create:
         return "the segment could not be made";
     case Errc::attach:
-        return "there is no segment of that name that can be used";
+        return "the segment or the directory could not be opened";
+    case Errc::not_found:
+        return "there is no segment of that name";
+    case Errc::foreign:
+        return "the file of that name is no usable ESHM segment";
     case Errc::remove:
         return "the segment's name could not be removed";
     case Errc::no_data:
         return "nothing new to read or receive";
     case Errc::timeout:
         return "nothing happened within the time given";
+    case Errc::reconnecting:
+        return "the slave searches for a master; try again";
     case Errc::peer_stale:
         return "the peer gives no sign of life any more";
     case Errc::full:
@@ -53,10 +59,13 @@ class Category final : public std::error_category {
         switch (static_cast<Errc>(code)) {
         case Errc::invalid:
             return std::errc::invalid_argument;
+        case Errc::not_found:
+            return std::errc::no_such_file_or_directory;
         case Errc::no_data:
         case Errc::full:
             return std::errc::resource_unavailable_try_again;
         case Errc::timeout:
+        case Errc::reconnecting:
             return std::errc::timed_out;
         case Errc::too_large:
             return std::errc::message_size;
@@ -85,12 +94,18 @@ std::string_view to_string(Errc code) noexcept {
         return "create";
     case Errc::attach:
         return "attach";
+    case Errc::not_found:
+        return "not_found";
+    case Errc::foreign:
+        return "foreign";
     case Errc::remove:
         return "remove";
     case Errc::no_data:
         return "no_data";
     case Errc::timeout:
         return "timeout";
+    case Errc::reconnecting:
+        return "reconnecting";
     case Errc::peer_stale:
         return "peer_stale";
     case Errc::full:
@@ -144,7 +159,7 @@ std::string_view to_string(PeerState state) noexcept {
 Error::Error(Errc code, const std::string& text) : std::runtime_error{text}, code_{code} {}
 Error::~Error() = default;
 
-TimeoutError::TimeoutError(const std::string& text) : Error{Errc::timeout, text} {}
+TimeoutError::TimeoutError(const std::string& text, Errc code) : Error{code, text} {}
 TimeoutError::~TimeoutError() = default;
 
 BatchError::BatchError(Errc code, const std::string& text, std::size_t sent)
@@ -160,8 +175,8 @@ void BatchResult::value() const {
 std::string Failure::message() const { return text_.empty() ? describe(code_) : text_; }
 
 void Failure::raise() const {
-    if (code_ == Errc::timeout) {
-        throw TimeoutError{message()};
+    if (code_ == Errc::timeout || code_ == Errc::reconnecting) {
+        throw TimeoutError{message(), code_};
     }
     throw Error{code_, message()};
 }

@@ -7,7 +7,7 @@ use std::pin::Pin;
 use cxx::{ExternType, kind, type_id};
 use eshm::{Error, Message, Result};
 
-use crate::convert::{Wait, builder};
+use crate::convert::{self, Wait, builder};
 use crate::ffi;
 
 /// What a call returns for success.
@@ -25,7 +25,7 @@ struct LastFailure {
 impl LastFailure {
     #[cold]
     fn keep(&mut self, error: &Error) -> i32 {
-        *self = LastFailure { code: error.code(), text: error.to_string() };
+        *self = LastFailure { code: convert::code(error), text: error.to_string() };
         self.code
     }
 
@@ -385,7 +385,7 @@ pub(crate) fn told(result: Result<()>, failure: &mut String) -> i32 {
         Ok(()) => OK,
         Err(error) => {
             *failure = error.to_string();
-            error.code()
+            convert::code(&error)
         }
     }
 }

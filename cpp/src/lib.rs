@@ -65,6 +65,18 @@ mod ffi {
         Closed,
     }
 
+    /// The kinds of `eshm::Errc` that share their number with another kind.
+    #[namespace = "eshm"]
+    #[repr(i32)]
+    enum Errc {
+        #[cxx_name = "not_found"]
+        NotFound = -103,
+        #[cxx_name = "foreign"]
+        Foreign = -203,
+        #[cxx_name = "reconnecting"]
+        Reconnecting = -110,
+    }
+
     /// `eshm::Domain` of the facade.
     struct Place<'a> {
         has_directory: bool,
@@ -280,6 +292,8 @@ mod ffi {
     unsafe extern "C++" {
         include!("eshm-cpp/src/bridge.h");
 
+        #[namespace = "eshm"]
+        type Errc;
         #[namespace = "eshm"]
         type Role;
         #[namespace = "eshm"]

@@ -20,7 +20,7 @@ pub(crate) fn observe(name: &[u8], any_owner: bool, place: &ffi::Place<'_>) -> B
 
 impl Observing {
     pub(crate) fn code(&self) -> i32 {
-        self.0.as_ref().err().map_or(0, Error::code)
+        self.0.as_ref().err().map_or(0, convert::code)
     }
 
     pub(crate) fn failure(&self) -> &str {

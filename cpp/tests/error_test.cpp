@@ -1,6 +1,7 @@
 // Errors as exceptions, as std::error_code and as values.
 #include "support.hpp"
 
+#include <sstream>
 #include <system_error>
 #include <type_traits>
 
@@ -34,10 +35,45 @@ TEST(Error, NumbersAreThoseOfEveryLanguage) {
     EXPECT_EQ(static_cast<int>(Errc::too_large), -13);
     EXPECT_EQ(static_cast<int>(Errc::forked), -18);
     EXPECT_EQ(static_cast<int>(Errc::displaced), -19);
+    static_assert(number(Errc::displaced) == -19);
+}
+
+TEST(Error, KindsThatShareANumberDiffer) {
+    static_assert(number(Errc::attach) == -3 && number(Errc::not_found) == -3 && number(Errc::foreign) == -3);
+    static_assert(number(Errc::timeout) == -10 && number(Errc::reconnecting) == -10);
+    EXPECT_NE(std::error_code{Errc::attach}, Errc::not_found);
+    EXPECT_NE(std::error_code{Errc::attach}, Errc::foreign);
+    EXPECT_NE(std::error_code{Errc::timeout}, Errc::reconnecting);
+    EXPECT_EQ(std::error_code{Errc::not_found}, std::errc::no_such_file_or_directory);
+    EXPECT_EQ(std::error_code{Errc::reconnecting}, std::errc::timed_out);
+    try {
+        eshm::Failure{Errc::reconnecting}.raise();
+    } catch (const eshm::TimeoutError& error) {
+        EXPECT_EQ(error.code(), Errc::reconnecting);
+        EXPECT_EQ(error.number(), -10);
+    }
+    EXPECT_EQ(eshm::Failure{Errc::foreign}.number(), -3);
+}
+
+TEST(Error, TransientKindsAreThoseToTryAgain) {
+    for (const Errc code : {Errc::no_data, Errc::timeout, Errc::reconnecting, Errc::full}) {
+        EXPECT_TRUE(is_transient(code)) << code;
+    }
+    for (const Errc code :
+         {Errc::invalid, Errc::not_found, Errc::peer_stale, Errc::peer_closed, Errc::closed}) {
+        EXPECT_FALSE(is_transient(code)) << code;
+    }
+}
+
+TEST(Error, KindsArePrintedByName) {
+    std::ostringstream out;
+    out << Errc::not_found << ' ' << Errc::seat_taken << ' ' << static_cast<Errc>(-99);
+    EXPECT_EQ(out.str(), "not_found seat_taken unknown");
 }
 
 TEST(Error, EveryNumberHasANameAndAText) {
-    for (const int number : {-1, -2, -3, -9, -10, -11, -12, -13, -14, -15, -16, -17, -18, -19}) {
+    for (const int number :
+         {-1, -2, -3, -103, -203, -5, -9, -10, -110, -11, -12, -13, -14, -15, -16, -17, -18, -19}) {
         const auto code = static_cast<Errc>(number);
         EXPECT_NE(to_string(code), "unknown") << number;
         EXPECT_EQ(eshm::Failure{code}.message().find("unknown"), std::string::npos) << number;

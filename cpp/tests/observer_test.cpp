@@ -42,7 +42,7 @@ TEST(Observers, SeeBothEndsAndHowFullTheQueuesAre) {
 }
 
 TEST(Observers, DoNotWaitForASegment) {
-    EXPECT_EQ(thrown([] { Observer{"observer-of-nothing"}; }), Errc::attach);
+    EXPECT_EQ(thrown([] { Observer{"observer-of-nothing"}; }), Errc::not_found);
     EXPECT_EQ(thrown([] { Observer{"a/b"}; }), Errc::invalid);
 }
 

@@ -54,6 +54,9 @@ TEST(Segments, AreListedAndTheDeadAreRemoved) {
     EXPECT_FALSE(found[2].view);
     EXPECT_NE(found[2].reason.find("the size is 6 bytes"), std::string::npos);
 
+    EXPECT_EQ(thrown([&] { Endpoint("text", master(domain, true)); }), Errc::foreign);
+    EXPECT_EQ(thrown([&] { eshm::Observer("text", false, domain); }), Errc::foreign);
+
     EXPECT_EQ(eshm::remove_dead(true, domain).removed.size(), 1U);
     const auto removal = eshm::remove_dead(false, domain);
     ASSERT_EQ(removal.removed.size(), 1U);

@@ -72,10 +72,4 @@ eshm::Errc thrown(Call call) {
 
 } // namespace support
 
-// So that gtest can print and compare them.
-namespace eshm {
-inline void PrintTo(Errc code, std::ostream* out) { *out << to_string(code); }
-inline void PrintTo(PeerState state, std::ostream* out) { *out << to_string(state); }
-} // namespace eshm
-
 #endif

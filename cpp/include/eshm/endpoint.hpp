@@ -110,8 +110,8 @@ class ESHM_CPP_API Endpoint {
     /// matter. A master does not wait for its slave.
     ///
     /// @throws Error `Errc::invalid` for a name or setting that cannot be; `Errc::create` when the segment
-    /// cannot be made; `Errc::attach` when a slave finds none in time, or what it finds cannot be used;
-    /// `Errc::seat_taken` when a live process has this role already.
+    /// cannot be made; `Errc::not_found` when a slave finds none in time; `Errc::attach` or `Errc::foreign`
+    /// when it cannot use what it finds; `Errc::seat_taken` when a live process has this role already.
     explicit Endpoint(std::string_view name, Role role = Role::automatic)
         : Endpoint{try_open(name, role).value()} {}
     /// The same, with settings.
@@ -154,7 +154,8 @@ class ESHM_CPP_API Endpoint {
     [[nodiscard]] bool is_open() const noexcept { return outgoing_ != nullptr; }
 
     /// Makes `bytes`, 0 … `data_size()` of them, the mailbox's latest value. Never waits.
-    /// @throws Error `Errc::too_large`; `Errc::timeout` while a slave looks for its master.
+    /// @throws Error `Errc::too_large`; TimeoutError `Errc::reconnecting` while a slave searches for a
+    /// master.
     void write(bytes_view bytes) { expect_sent(put_value(bytes)); }
     Result<void> try_write(bytes_view bytes) noexcept { return sent(put_value(bytes)); }
 

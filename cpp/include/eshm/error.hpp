@@ -1,10 +1,11 @@
 /// @file
-/// What can go wrong: `Errc` the numbers, `Error` the exception, `Failure` and `Result` for the calls that do
-/// not throw.
+/// Errors: `Errc` is the kind, `Error` the exception, `Failure` and `Result` are what the calls return that
+/// do not throw.
 #ifndef ESHM_ERROR_HPP
 #define ESHM_ERROR_HPP
 
 #include <cstddef>
+#include <iosfwd>
 #include <optional>
 #include <stdexcept>
 #include <string>
@@ -19,28 +20,45 @@
 
 namespace eshm {
 
-/// The kind of an error. The numbers are the same in every language, and never change; −1 … −15 are those of
-/// ESHM 1.x.
+/// The kind of an error. `number(kind)` is the number of that kind in every language.
+///
+/// A few kinds share a number, since ESHM 1.x had one number for them. Their values here differ, so that each
+/// is an `std::error_code` of its own; the last two digits are the shared number.
 enum class Errc : int {
-    invalid = -1,      ///< A name, a setting, a text or a call that cannot be accepted.
-    create = -2,       ///< The segment could not be made.
-    attach = -3,       ///< No segment of that name in time, or one that cannot be used.
-    remove = -5,       ///< The endpoint is closed, but the segment's name could not be removed.
-    no_data = -9,      ///< Nothing new to read or receive, and the call was not to wait.
-    timeout = -10,     ///< The time given did not suffice; also a slave that is looking for its master.
-    peer_stale = -11,  ///< The peer gives no sign of life, and the configured patience is used up.
-    full = -12,        ///< The queue is full, and the call was not to wait.
-    too_large = -13,   ///< Longer than `Endpoint::max_message()`, or a value than `Endpoint::data_size()`.
-    closed = -14,      ///< This endpoint was closed, stopped or moved from.
-    seat_taken = -15,  ///< A live process already is the master, or the slave, of the segment.
-    peer_closed = -16, ///< The peer left with a clean close, and everything it sent was received.
-    corrupt = -17,     ///< The peer wrote something that the protocol forbids.
-    forked = -18,      ///< The endpoint was opened before a fork and is used in the child.
-    displaced = -19,   ///< The segment's file was removed, and another segment has its name.
+    invalid = -1,     ///< A name, a setting, a text or a call that cannot be accepted.
+    create = -2,      ///< The segment could not be made.
+    attach = -3,      ///< The segment, or the directory of a domain, cannot be opened or read.
+    not_found = -103, ///< There is no segment of that name, or its creator did not finish in time. Number −3.
+    foreign = -203,   ///< The file of that name is no usable ESHM segment; it is left untouched. Number −3.
+    remove = -5,      ///< The endpoint is closed, but the segment's name could not be removed.
+    no_data = -9,     ///< Nothing new to read or receive, and the call was not to wait.
+    timeout = -10,    ///< Nothing happened within the time given.
+    reconnecting = -110, ///< The slave searches for a master; nothing was written or sent. Number −10.
+    peer_stale = -11,    ///< The peer gives no sign of life, and the configured patience is used up.
+    full = -12,          ///< The queue is full, and the call was not to wait.
+    too_large = -13,     ///< Longer than `Endpoint::max_message()`, or a value than `Endpoint::data_size()`.
+    closed = -14,        ///< This endpoint was closed, stopped or moved from.
+    seat_taken = -15,    ///< A live process already is the master, or the slave, of the segment.
+    peer_closed = -16,   ///< The peer left with a clean close, and everything it sent was received.
+    corrupt = -17,       ///< The peer wrote something that the protocol forbids.
+    forked = -18,        ///< The endpoint was opened before a fork and is used in the child.
+    displaced = -19,     ///< The segment's file was removed, and another segment has its name.
 };
 
-/// The name of the kind: `"timeout"`.
+/// Returns the number of a kind in every language, −1 … −19. It never changes; −1 … −15 are those of
+/// ESHM 1.x.
+[[nodiscard]] constexpr int number(Errc code) noexcept { return static_cast<int>(code) % 100; }
+
+/// Returns whether the same call may succeed later without any change: `no_data`, `timeout`, `reconnecting`
+/// and `full`.
+[[nodiscard]] constexpr bool is_transient(Errc code) noexcept {
+    return code == Errc::no_data || code == Errc::timeout || code == Errc::reconnecting || code == Errc::full;
+}
+
+/// Returns the name of the kind: `"timeout"`.
 [[nodiscard]] ESHM_CPP_API std::string_view to_string(Errc code) noexcept;
+/// Prints the name of the kind.
+ESHM_CPP_API std::ostream& operator<<(std::ostream& out, Errc code);
 
 /// The category of ESHM's errors, named `"eshm"`.
 [[nodiscard]] ESHM_CPP_API const std::error_category& error_category() noexcept;
@@ -57,16 +75,20 @@ class ESHM_CPP_API Error : public std::runtime_error {
     Error(Errc code, const std::string& text);
     ~Error() override;
 
+    /// The kind of the error.
     [[nodiscard]] Errc code() const noexcept { return code_; }
+
+    /// The number of the kind in every language: `eshm::number(code())`.
+    [[nodiscard]] int number() const noexcept { return eshm::number(code_); }
 
   private:
     Errc code_;
 };
 
-/// `Errc::timeout` as an exception of its own, since it is the one that is often handled by trying again.
+/// The exception of `Errc::timeout` and `Errc::reconnecting`, which callers often handle by trying again.
 class ESHM_CPP_API TimeoutError final : public Error {
   public:
-    explicit TimeoutError(const std::string& text);
+    explicit TimeoutError(const std::string& text, Errc code = Errc::timeout);
     ~TimeoutError() override;
 };
 
@@ -90,7 +112,11 @@ class ESHM_CPP_API Failure {
     /// An empty `text` stands for the general text of `code`, and costs no memory.
     explicit Failure(Errc code, std::string text = {}) noexcept : code_{code}, text_{std::move(text)} {}
 
+    /// The kind of the error.
     [[nodiscard]] Errc code() const noexcept { return code_; }
+
+    /// The number of the kind in every language: `eshm::number(code())`.
+    [[nodiscard]] int number() const noexcept { return eshm::number(code_); }
 
     /// The text that `Error::what()` would have.
     [[nodiscard]] std::string message() const;

@@ -66,7 +66,8 @@ class ESHM_CPP_API Observer {
   public:
     /// Looks at the segment of this name; `any_owner`: also if it is another user's; `domain`: where its file
     /// is. Does not wait for one.
-    /// @throws Error `Errc::invalid`; `Errc::attach` when there is none, or what there is cannot be used.
+    /// @throws Error `Errc::invalid`; `Errc::not_found` when there is no segment; `Errc::attach` or
+    /// `Errc::foreign` when it cannot be used.
     explicit Observer(std::string_view name, bool any_owner = false, const Domain& domain = {})
         : Observer{try_open(name, any_owner, domain).value()} {}
     static Result<Observer> try_open(std::string_view name, bool any_owner = false,

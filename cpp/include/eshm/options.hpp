@@ -6,6 +6,7 @@
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <iosfwd>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -49,6 +50,9 @@ enum class PeerState : std::uint8_t {
 [[nodiscard]] ESHM_CPP_API std::string_view to_string(Role role) noexcept;
 /// `"absent"`, `"alive"`, `"frozen"`, `"dead"` or `"closed"`.
 [[nodiscard]] ESHM_CPP_API std::string_view to_string(PeerState state) noexcept;
+/// Prints what `to_string` returns.
+ESHM_CPP_API std::ostream& operator<<(std::ostream& out, Role role);
+ESHM_CPP_API std::ostream& operator<<(std::ostream& out, PeerState state);
 
 /// A length of time, made from any `std::chrono::duration`: `5ms`, `std::chrono::duration<double>{0.005}`.
 /// What does not fit 64 bits of nanoseconds (292 years) becomes `forever` instead of overflowing;
@@ -195,6 +199,9 @@ struct Stats {
     std::chrono::nanoseconds room_wait_time; ///< How long these calls have waited in all.
     std::uint64_t unreceived;                ///< Messages sent that no receiver has released.
 };
+
+/// Prints every field as `name=value`, separated by spaces; durations with their unit.
+ESHM_CPP_API std::ostream& operator<<(std::ostream& out, const Stats& stats);
 
 } // namespace eshm
 

@@ -5,6 +5,7 @@
 
 #include <chrono>
 #include <cstdint>
+#include <iosfwd>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -27,6 +28,8 @@ enum class SegmentKind : std::uint8_t {
 
 /// `"current"`, `"legacy"`, `"unfinished"`, `"foreign"` or `"unreadable"`.
 [[nodiscard]] ESHM_CPP_API std::string_view to_string(SegmentKind kind) noexcept;
+/// Prints what `to_string` returns.
+ESHM_CPP_API std::ostream& operator<<(std::ostream& out, SegmentKind kind);
 
 /// A file of a domain, as `segments` finds it.
 struct Segment {

@@ -39,8 +39,7 @@ Numbered checked(std::string_view message) {
 // Whether it succeeded; not if it may succeed later.
 template <class Result>
 bool succeeded(const Result& result) {
-    if (!result && result.error().code() != eshm::Errc::full &&
-        result.error().code() != eshm::Errc::timeout) {
+    if (!result && !is_transient(result.error().code())) {
         result.error().raise();
     }
     return result.has_value();

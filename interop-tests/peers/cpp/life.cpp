@@ -65,7 +65,7 @@ void send_many(const Words& words, eshm::Endpoint& endpoint) {
     const auto result = endpoint.try_send_many(messages, wait);
     Observation{"count"}
         .with("count", std::uint64_t{result.sent()})
-        .with("code", result ? 0 : static_cast<int>(result.error().code()))
+        .with("code", result ? 0 : result.error().number())
         .with("message", result ? std::string{} : result.error().message());
 }
 
@@ -81,7 +81,7 @@ void use_in_child(eshm::Endpoint& endpoint) {
     const pid_t child = fork();
     if (child == 0) {
         const auto result = endpoint.try_recv();
-        std::exit(result ? 0 : -static_cast<int>(result.error().code()));
+        std::exit(result ? 0 : -result.error().number());
     }
     int status = 0;
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFEXITED(status)) {

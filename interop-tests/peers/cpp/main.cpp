@@ -116,7 +116,7 @@ eshm::Endpoint open(eshm::Role role, std::string_view name, std::optional<std::s
 }
 
 void observe_error(const eshm::Error& error) {
-    Observation{"error"}.with("code", static_cast<int>(error.code())).with("message", error.what());
+    Observation{"error"}.with("code", error.number()).with("message", error.what());
 }
 
 int main(int count, char** words) {

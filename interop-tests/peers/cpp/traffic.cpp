@@ -66,7 +66,7 @@ void read_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
 // Whether the message was taken on; not when the one before it is unread, or the master is away.
 bool try_send(eshm::Endpoint& endpoint, std::string_view message) {
     const auto sent = endpoint.try_send(message);
-    if (!sent && sent.error().code() != eshm::Errc::full && sent.error().code() != eshm::Errc::timeout) {
+    if (!sent && !is_transient(sent.error().code())) {
         sent.error().raise();
     }
     return sent.has_value();
