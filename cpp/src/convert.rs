@@ -10,6 +10,10 @@ use crate::ffi;
 /// `eshm::forever` of the facade.
 const FOREVER: i64 = i64::MAX;
 
+/// What a limit of `eshm::Options` that is set must be.
+const LIMIT: &str =
+    "more than 0, or std::nullopt for no limit (Disconnect::immediately never waits for a peer)";
+
 /// How long a call may wait.
 pub(crate) enum Wait {
     /// Not at all.
@@ -106,22 +110,32 @@ pub(crate) fn builder(name: &[u8], settings: &ffi::Settings<'_>) -> eshm::Result
         ffi::WaitStrategy::Park => eshm::WaitStrategy::Park,
         other => return Err(invalid("wait", other.repr.to_string(), "spin, spin_then_park or park")),
     };
+    // The core's zero means "no limit", which is `nullopt` in the facade: a zero of the facade would become its opposite.
+    let limit = |setting, is_set, is_zero| match (is_set, is_zero) {
+        (true, true) => Err(invalid(setting, "0".to_owned(), LIMIT)),
+        _ => Ok(()),
+    };
+    let reconnect_timeout = time("reconnect_timeout", settings.reconnect_timeout)?;
+    limit("reconnect_timeout", settings.has_reconnect_timeout, reconnect_timeout.is_zero())?;
+    let reconnect_attempts = settings.reconnect_attempts;
+    limit("reconnect_attempts", settings.has_reconnect_attempts, reconnect_attempts == 0)?;
     let mut builder = eshm::Endpoint::builder(name)
         .role(role)
         .wait(wait)
         .connect_timeout(time("connect_timeout", settings.connect_timeout)?)
         .heartbeat_interval(time("heartbeat_interval", settings.heartbeat_interval)?)
+        .steady_heartbeat(settings.steady_heartbeat)
         .stale_threshold(time("stale_threshold", settings.stale_threshold)?)
         .disconnect(disconnect)
-        .reconnect_timeout(time("reconnect_timeout", settings.reconnect_timeout)?)
+        .reconnect_timeout(reconnect_timeout)
         .reconnect_interval(time("reconnect_interval", settings.reconnect_interval)?)
-        .reconnect_attempts(settings.reconnect_attempts)
+        .reconnect_attempts(reconnect_attempts)
         .give_up(settings.give_up)
         .auto_cleanup(settings.auto_cleanup)
         .background(settings.background)
-        .mode(settings.mode)
         .any_owner(settings.any_owner)
         .domain(domain);
+    builder = if settings.mode_by_umask { builder.mode_by_umask() } else { builder.mode(settings.mode) };
     if settings.has_data_size {
         builder = builder.data_size(settings.data_size);
     }

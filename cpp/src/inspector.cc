@@ -28,7 +28,7 @@ Stats counted(const detail::Counters& counters) noexcept {
         counters.slave_pid,
         counters.master_alive,
         counters.slave_alive,
-        counters.stale_threshold,
+        std::chrono::milliseconds{counters.stale_threshold},
         counters.master_heartbeat_delta,
         counters.slave_heartbeat_delta,
         counters.m2s_write_count,

@@ -124,6 +124,8 @@ TEST(Opening, BadNamesAndSettingsAreRefused) {
     EXPECT_TRUE(refused([](auto& options) { options.queue_capacity = (std::size_t{64} << 30) + 1; }));
     EXPECT_TRUE(refused([](auto& options) { options.heartbeat_interval = 0ms; }));
     EXPECT_TRUE(refused([](auto& options) { options.reconnect_timeout = -1ms; }));
+    EXPECT_TRUE(refused([](auto& options) { options.reconnect_timeout = 0ms; }));
+    EXPECT_TRUE(refused([](auto& options) { options.reconnect_attempts = 0; }));
     EXPECT_TRUE(refused([](auto& options) { options.mode = 07777; }));
     EXPECT_TRUE(refused([](auto& options) { options.role = static_cast<Role>(7); }));
     EXPECT_TRUE(refused([](auto& options) { options.disconnect = static_cast<eshm::Disconnect>(7); }));
@@ -139,9 +141,29 @@ TEST(Opening, SettingsReachTheSegment) {
     const Pair pair{options};
     EXPECT_EQ(pair.slave.data_size(), 100U);
     EXPECT_EQ(pair.slave.max_message(), 1000U);
-    EXPECT_EQ(pair.master.stats().stale_threshold, 250U);
+    EXPECT_EQ(pair.master.stats().stale_threshold, 250ms);
     const auto status = std::filesystem::status("/dev/shm/eshm_" + pair.name);
     EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
+}
+
+TEST(Opening, TheUmaskDecidesOnTheModeWhenAsked) {
+    eshm::Options options;
+    options.role = Role::master;
+    options.mode_by_umask = true;
+    const mode_t before = umask(027);
+    const auto name = unique_name();
+    const Endpoint master{name, options};
+    umask(before);
+    const auto status = std::filesystem::status("/dev/shm/eshm_" + name);
+    EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
+}
+
+TEST(Opening, ReconnectLimitsCanBeAbsent) {
+    eshm::Options options;
+    options.reconnect_timeout = std::nullopt;
+    options.reconnect_attempts = std::nullopt;
+    options.steady_heartbeat = true;
+    EXPECT_NO_THROW(Pair{options});
 }
 
 #if __cplusplus >= 202002L
@@ -391,6 +413,38 @@ TEST(Statistics, CountMessages) {
     EXPECT_EQ(full.room_waits, 1U);
     EXPECT_GE(full.room_wait_time, 2ms);
     EXPECT_LT(full.room_wait_time, patience);
+}
+
+TEST(Statistics, ArePrintedWithTheirNames) {
+    Pair pair;
+    pair.master.wait_for_peer(patience);
+    pair.master.send("four");
+    std::ostringstream out;
+    out << pair.master.role() << ' ' << pair.master.peer_state() << ' ' << pair.master.stats();
+    const std::string text = out.str();
+    EXPECT_EQ(text.find("master alive master_heartbeat="), 0U) << text;
+    for (const char* part : {" stale_threshold=100ms ", " slave_alive=true ", " bytes_sent=4 ",
+                             " messages_sent=1 ", " room_wait_time=0ns unreceived=1"}) {
+        EXPECT_NE(text.find(part), std::string::npos) << part << " in " << text;
+    }
+}
+
+// Without the option, an idle endpoint keeps a fifth of the rate.
+TEST(Heartbeats, KeepTheirRateWhenAsked) {
+    eshm::Options options;
+    options.steady_heartbeat = true;
+    const Pair pair{options};
+    std::this_thread::sleep_for(200ms); // an idle endpoint slows down after 100 ms
+    const auto start = std::chrono::steady_clock::now();
+    for (bool steady = false; !steady;) {
+        const auto window = std::chrono::steady_clock::now();
+        ASSERT_LT(window - start, patience);
+        const auto before = pair.master.stats().master_heartbeat;
+        std::this_thread::sleep_for(200ms);
+        const std::uint64_t beats = pair.master.stats().master_heartbeat - before;
+        const auto elapsed = std::chrono::steady_clock::now() - window;
+        steady = beats * 3ms > elapsed;
+    }
 }
 
 TEST(Heartbeats, AreTheUsersWithoutTheBackground) {

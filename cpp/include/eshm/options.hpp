@@ -132,16 +132,20 @@ struct Options {
     Duration connect_timeout = std::chrono::seconds{5};
     /// How often this endpoint shows a sign of life, 1 ms … 1 s, and not more than the stale threshold.
     Duration heartbeat_interval = std::chrono::milliseconds{1};
+    /// Keeps the full heartbeat rate while there is no traffic, as ESHM 1.x does. By default an idle endpoint
+    /// slows down.
+    bool steady_heartbeat = false;
     /// How long the peer's heartbeat may stand still before it counts as frozen or dead, 1 ms … 1 h.
     Duration stale_threshold = std::chrono::milliseconds{100};
     /// What happens when the peer is stale.
     Disconnect disconnect = Disconnect::on_timeout;
-    /// How long calls without a time-out wait for a stale peer; zero: without limit.
-    Duration reconnect_timeout = std::chrono::seconds{5};
-    /// How often a slave looks for a new master, 1 ms … 1 h.
+    /// How long calls without a time-out wait for a stale peer, more than zero; `std::nullopt`: no limit.
+    std::optional<Duration> reconnect_timeout = std::chrono::seconds{5};
+    /// How often a slave searches for a new master, 1 ms … 1 h.
     Duration reconnect_interval = std::chrono::milliseconds{100};
-    /// For how many searches for a new master a slave's calls without a time-out wait; zero: without limit.
-    std::uint32_t reconnect_attempts = 50;
+    /// For how many searches for a new master a slave's calls without a time-out wait, more than zero;
+    /// `std::nullopt`: no limit.
+    std::optional<std::uint32_t> reconnect_attempts = 50;
     /// Whether a slave stops looking for a master when `reconnect_timeout` or `reconnect_attempts` is used
     /// up, as in ESHM 1.x: calls with a time-out fail then, too, and a master that comes later is not found.
     bool give_up = false;
@@ -152,6 +156,9 @@ struct Options {
     bool background = true;
     /// The file permissions of a segment that this endpoint creates, applied exactly, whatever the umask.
     std::uint32_t mode = 0600;
+    /// The umask decides on the permissions instead, and `mode` is ignored: 0666 less what the umask takes,
+    /// as for most files and for the segments of ESHM 1.x.
+    bool mode_by_umask = false;
     /// The group, by its number, that a segment which this endpoint creates is given, for a mode such as
     /// 0660; by default that of the process.
     std::optional<std::uint32_t> group = std::nullopt;
@@ -166,36 +173,36 @@ struct Options {
 /// `skipped` on, by this endpoint since it was opened; the queues' fields are those of now. *Values* are
 /// those of `write` and `read`, *messages* those of `send` and `recv`.
 struct Stats {
-    std::uint64_t master_heartbeat;       ///< Heartbeats of the master.
-    std::uint64_t slave_heartbeat;        ///< Heartbeats of the slave.
-    std::int32_t master_pid;              ///< In the master's own PID namespace.
-    std::int32_t slave_pid;               ///< In the slave's own PID namespace.
-    bool master_alive;                    ///< Whether the master attached, and neither closed nor was killed.
-    bool slave_alive;                     ///< The same of the slave.
-    std::uint32_t stale_threshold;        ///< The creator's, in milliseconds.
-    std::uint64_t master_heartbeat_delta; ///< Heartbeats of the master since `stats()` was last called.
-    std::uint64_t slave_heartbeat_delta;  ///< The same of the slave.
-    std::uint64_t m2s_write_count;        ///< Values written by the master.
-    std::uint64_t m2s_read_count;         ///< Values read by the slave.
-    std::uint64_t s2m_write_count;        ///< Values written by the slave.
-    std::uint64_t s2m_read_count;         ///< Values read by the master.
-    std::uint64_t skipped;                ///< Values that were overwritten before they were read.
-    std::uint64_t timeouts;               ///< Waits that ended without a result.
-    std::uint64_t reconnects;             ///< How often another peer followed the one before.
-    std::uint64_t wakeups;                ///< System calls made to wake the peer.
-    std::uint64_t stalls;                 ///< How often the peer stood still for the stale threshold, and
-                                          ///< then went on.
-    std::uint64_t messages_sent;          ///< Messages that `send` accepted.
-    std::uint64_t messages_received;      ///< Messages received and released.
-    std::uint64_t bytes_sent;             ///< Bytes of the messages sent.
-    std::uint64_t bytes_received;         ///< Bytes of the messages received and released.
-    std::uint32_t m2s_queue_depth;        ///< Messages in the queue, master to slave, not released, now.
-    std::uint32_t s2m_queue_depth;        ///< The same, slave to master.
-    std::uint32_t m2s_queue_high_water;   ///< The greatest depth, master to slave, that the sender's process
-                                          ///< has seen: it looks at each heartbeat, and when the queue is
-                                          ///< full. 0 if that process is one of ESHM 2.0.
-    std::uint32_t s2m_queue_high_water;   ///< The same, slave to master.
-    std::uint64_t room_waits;             ///< Calls of `send` and `loan` that slept: no room, or no peer.
+    std::uint64_t master_heartbeat; ///< Heartbeats of the master.
+    std::uint64_t slave_heartbeat;  ///< Heartbeats of the slave.
+    std::int32_t master_pid;        ///< In the master's own PID namespace.
+    std::int32_t slave_pid;         ///< In the slave's own PID namespace.
+    bool master_alive;              ///< Whether the master attached, and neither closed nor was killed.
+    bool slave_alive;               ///< The same of the slave.
+    std::chrono::milliseconds stale_threshold; ///< That of the segment's creator.
+    std::uint64_t master_heartbeat_delta;      ///< Heartbeats of the master since `stats()` was last called.
+    std::uint64_t slave_heartbeat_delta;       ///< The same of the slave.
+    std::uint64_t m2s_write_count;             ///< Values written by the master.
+    std::uint64_t m2s_read_count;              ///< Values read by the slave.
+    std::uint64_t s2m_write_count;             ///< Values written by the slave.
+    std::uint64_t s2m_read_count;              ///< Values read by the master.
+    std::uint64_t skipped;                     ///< Values that were overwritten before they were read.
+    std::uint64_t timeouts;                    ///< Waits that ended without a result.
+    std::uint64_t reconnects;                  ///< How often another peer followed the one before.
+    std::uint64_t wakeups;                     ///< System calls made to wake the peer.
+    std::uint64_t stalls;               ///< How often the peer stood still for the stale threshold, and
+                                        ///< then went on.
+    std::uint64_t messages_sent;        ///< Messages that `send` accepted.
+    std::uint64_t messages_received;    ///< Messages received and released.
+    std::uint64_t bytes_sent;           ///< Bytes of the messages sent.
+    std::uint64_t bytes_received;       ///< Bytes of the messages received and released.
+    std::uint32_t m2s_queue_depth;      ///< Messages in the queue, master to slave, not released, now.
+    std::uint32_t s2m_queue_depth;      ///< The same, slave to master.
+    std::uint32_t m2s_queue_high_water; ///< The greatest depth, master to slave, that the sender's process
+                                        ///< has seen: it looks at each heartbeat, and when the queue is
+                                        ///< full. 0 if that process is one of ESHM 2.0.
+    std::uint32_t s2m_queue_high_water; ///< The same, slave to master.
+    std::uint64_t room_waits;           ///< Calls of `send` and `loan` that slept: no room, or no peer.
     std::chrono::nanoseconds room_wait_time; ///< How long these calls have waited in all.
     std::uint64_t unreceived;                ///< Messages sent that no receiver has released.
 };

@@ -23,7 +23,7 @@ using Words = std::vector<std::string>;
 eshm::Endpoint open_with(const Words& words) {
     std::string name;
     eshm::Options options;
-    options.reconnect_attempts = 0;
+    options.reconnect_attempts = std::nullopt;
     for (std::size_t index = 1; index < words.size(); ++index) {
         const std::size_t at = words[index].find('=');
         const std::string key = words[index].substr(0, at);
