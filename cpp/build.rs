@@ -1,12 +1,13 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 10] = [
+    const SOURCES: [&str; 11] = [
         "src/endpoint.cc",
         "src/error.cc",
         "src/inspector.cc",
         "src/loan.cc",
         "src/message.cc",
+        "src/messages.cc",
         "src/monitor.cc",
         "src/observer.cc",
         "src/print.cc",

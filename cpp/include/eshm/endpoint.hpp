@@ -18,6 +18,7 @@
 #include "eshm/inspector.hpp"
 #include "eshm/loan.hpp"
 #include "eshm/message.hpp"
+#include "eshm/messages.hpp"
 #include "eshm/options.hpp"
 
 namespace eshm {
@@ -187,6 +188,22 @@ class ESHM_CPP_API Endpoint {
         return try_take<&Endpoint::take_message>(wait);
     }
 
+    /// The messages that come, as a range:
+    ///
+    /// ```cpp
+    /// for (const eshm::Message& message : robot.messages()) {
+    ///     log.emplace_back(message.text());
+    /// }
+    /// ```
+    ///
+    /// Each step waits for the next message as `recv()` does, and releases the one before. The range ends
+    /// when the peer closed its endpoint and everything it sent was received (`Errc::peer_closed`), and when
+    /// this endpoint was stopped or closed (`Errc::closed`). Every other error is thrown by the step that
+    /// meets it.
+    [[nodiscard]] Messages messages() noexcept { return {*this, forever}; }
+    /// The same, with at most `wait` for each message: the range ends also when none came in that time.
+    [[nodiscard]] Messages messages(Duration wait) noexcept { return {*this, wait}; }
+
     /// Room for a message of `size` bytes, 0 … `max_message()`, to be built in place; waits for it as `send`
     /// does.
     /// @throws Error as `send`; `Errc::invalid` while another loan exists.
@@ -297,6 +314,8 @@ class ESHM_CPP_API Endpoint {
     [[nodiscard]] std::uint64_t unreceived() const { return inspector_.unreceived(); }
 
   private:
+    friend class Messages;
+
     static constexpr Duration none = std::chrono::nanoseconds{0};
 
     Endpoint(detail::Outgoing* outgoing, detail::Incoming* incoming, Inspector inspector) noexcept

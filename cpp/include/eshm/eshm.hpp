@@ -36,6 +36,7 @@
 #include "eshm/inspector.hpp"
 #include "eshm/loan.hpp"
 #include "eshm/message.hpp"
+#include "eshm/messages.hpp"
 #include "eshm/monitor.hpp"
 #include "eshm/observer.hpp"
 #include "eshm/options.hpp"
