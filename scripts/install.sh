@@ -7,7 +7,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/install_capi.sh"
 
 usage() {
     cat <<'TEXT'
-Usage: install.sh --prefix DIR [--only c|c++] [--debug]
+Usage: install.sh --prefix DIR [--only c|c++] [--debug] [--libdir DIR] [--includedir DIR] [--bindir DIR]
 
 Builds ESHM for C++ and C and installs it under DIR:
 
@@ -29,6 +29,9 @@ DIR may be moved afterwards. What is up to date is neither built nor copied agai
   --prefix DIR  where to install
   --only LANG   install for C, or for C++, alone: c, c++
   --debug       build without optimisation, with debug information
+  --libdir, --includedir, --bindir DIR
+                where libraries, headers and programs go, relative to the prefix: lib, include and bin by
+                default. cpp/CMakeLists.txt passes those of GNUInstallDirs
   --help        this text
 
 It needs cargo, a C++17 compiler (CXX, c++ by default; CXXFLAGS and LDFLAGS are heard), a C compiler (CC, cc by
@@ -47,6 +50,9 @@ parse() {
     prefix=
     only=
     profile=release
+    libdir=lib
+    includedir=include
+    bindir=bin
     while (($#)); do
         case $1 in
         --prefix)
@@ -61,6 +67,11 @@ parse() {
             shift
             ;;
         --debug) profile=debug ;;
+        --libdir | --includedir | --bindir)
+            [[ ${2-} =~ ^[^/] && $2 != *..* ]] || fail "$1 needs a directory relative to the prefix; see --help"
+            declare -g "${1#--}=$2"
+            shift
+            ;;
         --help | -h)
             usage
             exit
@@ -85,6 +96,14 @@ stale() {
         [[ $output -nt $input ]] || return 0
     done
     return 1
+}
+
+# fill_in SOURCE DESTINATION FOLDER VERSION: fills in a file that goes into FOLDER, which is relative to the prefix.
+fill_in() {
+    local up
+    up=$(realpath --canonicalize-missing --no-symlinks --relative-to="/$3" /)
+    sed -e "s|@PREFIX@|$up|g" -e "s|@LIBDIR@|$libdir|g" -e "s|@INCLUDEDIR@|$includedir|g" \
+        -e "s|@VERSION@|$4|g" -e "s|@MAJOR@|${4%%.*}|g" "$1" >"$2"
 }
 
 # put MODE SOURCE DESTINATION: copies what differs, so that users' builds see no new files without need.
@@ -170,21 +189,21 @@ build_demo() {
 }
 
 install_all() {
-    local header file package=$prefix/lib/cmake/eshm
+    local header file package=$libdir/cmake/eshm
     for header in cpp/include/eshm/*.hpp; do
-        put 644 "$header" "$prefix/include/eshm/${header##*/}"
+        put 644 "$header" "$prefix/$includedir/eshm/${header##*/}"
     done
-    put 644 "$static" "$prefix/lib/libeshm_cpp.a"
-    put 755 "$shared" "$prefix/lib/${shared##*/}"
-    ln -sfn "${shared##*/}" "$prefix/lib/libeshm_cpp.so.${version%%.*}"
-    ln -sfn "libeshm_cpp.so.${version%%.*}" "$prefix/lib/libeshm_cpp.so"
-    put 755 "$demo" "$prefix/bin/eshm_demo"
-    for file in cpp/cmake/*; do
-        sed -e "s/@VERSION@/$version/g" -e "s/@MAJOR@/${version%%.*}/g" "$file" >"$stage/${file##*/}"
+    put 644 "$static" "$prefix/$libdir/libeshm_cpp.a"
+    put 755 "$shared" "$prefix/$libdir/${shared##*/}"
+    ln -sfn "${shared##*/}" "$prefix/$libdir/libeshm_cpp.so.${version%%.*}"
+    ln -sfn "libeshm_cpp.so.${version%%.*}" "$prefix/$libdir/libeshm_cpp.so"
+    put 755 "$demo" "$prefix/$bindir/eshm_demo"
+    for file in eshmConfig.cmake eshmConfigVersion.cmake; do
+        fill_in "cpp/cmake/$file" "$stage/$file" "$package" "$version"
+        put 644 "$stage/$file" "$prefix/$package/$file"
     done
-    put 644 "$stage/eshmConfig.cmake" "$package/eshmConfig.cmake"
-    put 644 "$stage/eshmConfigVersion.cmake" "$package/eshmConfigVersion.cmake"
-    put 644 "$stage/eshm-cpp.pc" "$prefix/lib/pkgconfig/eshm-cpp.pc"
+    fill_in cpp/cmake/eshm-cpp.pc "$stage/eshm-cpp.pc" "$libdir/pkgconfig" "$version"
+    put 644 "$stage/eshm-cpp.pc" "$prefix/$libdir/pkgconfig/eshm-cpp.pc"
     say "installed eshm-cpp $version in $prefix"
 }
 

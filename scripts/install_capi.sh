@@ -58,19 +58,19 @@ capi_libraries() {
 }
 
 install_capi() {
-    local file header major=${capi_version%%.*} package=$prefix/lib/cmake/ESHM
+    local file header major=${capi_version%%.*} package=$libdir/cmake/ESHM
     for header in capi/include/*.h; do
-        put 644 "$header" "$prefix/include/${header##*/}"
+        put 644 "$header" "$prefix/$includedir/${header##*/}"
     done
-    put 644 "$capi_static" "$prefix/lib/libeshm.a"
-    put 755 "$capi_shared" "$prefix/lib/${capi_shared##*/}"
-    ln -sfn "${capi_shared##*/}" "$prefix/lib/libeshm.so.$major"
-    ln -sfn "libeshm.so.$major" "$prefix/lib/libeshm.so"
-    for file in capi/cmake/*; do
-        sed -e "s/@VERSION@/$capi_version/g" -e "s/@MAJOR@/$major/g" "$file" >"$capi_stage/${file##*/}"
+    put 644 "$capi_static" "$prefix/$libdir/libeshm.a"
+    put 755 "$capi_shared" "$prefix/$libdir/${capi_shared##*/}"
+    ln -sfn "${capi_shared##*/}" "$prefix/$libdir/libeshm.so.$major"
+    ln -sfn "libeshm.so.$major" "$prefix/$libdir/libeshm.so"
+    for file in ESHMConfig.cmake ESHMConfigVersion.cmake; do
+        fill_in "capi/cmake/$file" "$capi_stage/$file" "$package" "$capi_version"
+        put 644 "$capi_stage/$file" "$prefix/$package/$file"
     done
-    put 644 "$capi_stage/ESHMConfig.cmake" "$package/ESHMConfig.cmake"
-    put 644 "$capi_stage/ESHMConfigVersion.cmake" "$package/ESHMConfigVersion.cmake"
-    put 644 "$capi_stage/eshm.pc" "$prefix/lib/pkgconfig/eshm.pc"
+    fill_in capi/cmake/eshm.pc "$capi_stage/eshm.pc" "$libdir/pkgconfig" "$capi_version"
+    put 644 "$capi_stage/eshm.pc" "$prefix/$libdir/pkgconfig/eshm.pc"
     say "installed eshm $capi_version for C in $prefix"
 }

@@ -11,6 +11,7 @@ Installs ESHM for C++ under target/cpp/prefix, then
   - checks that the libraries show nothing but the API
   - compiles the examples in README.md and in the headers
   - runs cpp/tests against the package: C++17 and C++20, static and shared, found by CMake and by pkg-config
+  - installs with CMake into directories of its own, and builds a project against that
   - runs them again under AddressSanitizer and UndefinedBehaviorSanitizer
 
 Missing tools are installed where apt-get and the rights for it are at hand. What is up to date is not built again.
@@ -114,6 +115,26 @@ test_pkg_config() {
     LD_LIBRARY_PATH=$moved/lib "$target/cpp/with-pkg-config" >/dev/null
 }
 
+# A package that CMake installs into directories other than the defaults, and a project that finds it.
+test_cmake_install() {
+    local build=$target/cpp/cmake-install libdir=lib64/nested kind
+    local package=$build/prefix/$libdir
+    say "cmake --install, with directories of its own"
+    rm -rf "$build"
+    cmake -S cpp -B "$build" -DCMAKE_BUILD_TYPE=Release -DCMAKE_INSTALL_LIBDIR="$libdir" \
+        -DCMAKE_INSTALL_INCLUDEDIR=include/nested -DCMAKE_INSTALL_BINDIR=libexec >/dev/null
+    cmake --build "$build"
+    cmake --install "$build" --prefix "$build/prefix" >/dev/null
+    [[ $(ls "$build/prefix") == $'include\nlib64\nlibexec' ]] || fail "the package has other directories"
+    for kind in static shared; do
+        cmake -S cpp/tests/consumer -B "$build/$kind" -Deshm_DIR="$package/cmake/eshm" -DKIND="$kind" >/dev/null
+        cmake --build "$build/$kind"
+        "$build/$kind/consumer" >/dev/null
+    done
+    [[ $(PKG_CONFIG_PATH=$package/pkgconfig pkg-config --variable=includedir eshm-cpp) -ef $build/prefix/include/nested ]] ||
+        fail "pkg-config names another directory of headers"
+}
+
 test_sanitized() {
     local options="-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer"
     local own=$target/cpp/sanitized
@@ -157,6 +178,7 @@ main() {
     cp --archive --update "$prefix/." "$moved"
     run_tests "$target/cpp/tests" "$prefix" -DMOVED_PREFIX="$moved"
     test_pkg_config
+    test_cmake_install
     if $sanitizers; then
         test_sanitized
     fi

@@ -11,8 +11,8 @@ cmake_minimum_required(VERSION 3.15)
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 
-# Wherever the prefix was moved to, this file is in <prefix>/lib/cmake/ESHM.
-get_filename_component(_ESHM_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." REALPATH)
+# Relative to this file, so that the prefix can be moved.
+get_filename_component(_ESHM_prefix "${CMAKE_CURRENT_LIST_DIR}/@PREFIX@" REALPATH)
 
 set(_ESHM_kind static)
 foreach(_ESHM_component IN LISTS ESHM_FIND_COMPONENTS)
@@ -29,25 +29,25 @@ endforeach()
 if(NOT TARGET ESHM::eshm_static)
   add_library(ESHM::eshm_static STATIC IMPORTED)
   set_target_properties(ESHM::eshm_static PROPERTIES
-    IMPORTED_LOCATION "${_ESHM_prefix}/lib/libeshm.a"
+    IMPORTED_LOCATION "${_ESHM_prefix}/@LIBDIR@/libeshm.a"
     IMPORTED_LINK_INTERFACE_LANGUAGES C
     INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m;rt")
 
   add_library(ESHM::eshm_shared SHARED IMPORTED)
   set_target_properties(ESHM::eshm_shared PROPERTIES
-    IMPORTED_LOCATION "${_ESHM_prefix}/lib/libeshm.so.@VERSION@"
+    IMPORTED_LOCATION "${_ESHM_prefix}/@LIBDIR@/libeshm.so.@VERSION@"
     IMPORTED_SONAME libeshm.so.@MAJOR@)
 
   foreach(_ESHM_target IN ITEMS ESHM::eshm_static ESHM::eshm_shared)
     set_target_properties(${_ESHM_target} PROPERTIES
-      INTERFACE_INCLUDE_DIRECTORIES "${_ESHM_prefix}/include")
+      INTERFACE_INCLUDE_DIRECTORIES "${_ESHM_prefix}/@INCLUDEDIR@")
   endforeach()
 
   add_library(ESHM::eshm INTERFACE IMPORTED)
   set_target_properties(ESHM::eshm PROPERTIES INTERFACE_LINK_LIBRARIES ESHM::eshm_${_ESHM_kind})
 endif()
 
-set(ESHM_INCLUDE_DIRS "${_ESHM_prefix}/include")
+set(ESHM_INCLUDE_DIRS "${_ESHM_prefix}/@INCLUDEDIR@")
 set(ESHM_LIBRARIES ESHM::eshm)
 
 unset(_ESHM_prefix)

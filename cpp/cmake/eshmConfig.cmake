@@ -11,8 +11,8 @@ cmake_minimum_required(VERSION 3.15)
 include(CMakeFindDependencyMacro)
 find_dependency(Threads)
 
-# Wherever the prefix was moved to, this file is in <prefix>/lib/cmake/eshm.
-get_filename_component(_eshm_prefix "${CMAKE_CURRENT_LIST_DIR}/../../.." REALPATH)
+# Relative to this file, so that the prefix can be moved.
+get_filename_component(_eshm_prefix "${CMAKE_CURRENT_LIST_DIR}/@PREFIX@" REALPATH)
 
 set(_eshm_kind static)
 foreach(_eshm_component IN LISTS eshm_FIND_COMPONENTS)
@@ -29,18 +29,18 @@ endforeach()
 if(NOT TARGET eshm::eshm_static)
   add_library(eshm::eshm_static STATIC IMPORTED)
   set_target_properties(eshm::eshm_static PROPERTIES
-    IMPORTED_LOCATION "${_eshm_prefix}/lib/libeshm_cpp.a"
+    IMPORTED_LOCATION "${_eshm_prefix}/@LIBDIR@/libeshm_cpp.a"
     IMPORTED_LINK_INTERFACE_LANGUAGES CXX
     INTERFACE_LINK_LIBRARIES "Threads::Threads;${CMAKE_DL_LIBS};m;rt")
 
   add_library(eshm::eshm_shared SHARED IMPORTED)
   set_target_properties(eshm::eshm_shared PROPERTIES
-    IMPORTED_LOCATION "${_eshm_prefix}/lib/libeshm_cpp.so.@VERSION@"
+    IMPORTED_LOCATION "${_eshm_prefix}/@LIBDIR@/libeshm_cpp.so.@VERSION@"
     IMPORTED_SONAME libeshm_cpp.so.@MAJOR@)
 
   foreach(_eshm_target IN ITEMS eshm::eshm_static eshm::eshm_shared)
     set_target_properties(${_eshm_target} PROPERTIES
-      INTERFACE_INCLUDE_DIRECTORIES "${_eshm_prefix}/include"
+      INTERFACE_INCLUDE_DIRECTORIES "${_eshm_prefix}/@INCLUDEDIR@"
       INTERFACE_COMPILE_FEATURES cxx_std_17)
   endforeach()
 
