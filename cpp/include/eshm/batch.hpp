@@ -1,5 +1,5 @@
 /// @file
-/// What the templates of `eshm::Endpoint` that take many messages, or hand them out, are made of.
+/// The parts of the templates `send_many` and `recv_many` of `eshm::Endpoint`.
 #ifndef ESHM_BATCH_HPP
 #define ESHM_BATCH_HPP
 
@@ -21,8 +21,8 @@ namespace eshm::detail {
 template <class Range>
 using element_t = decltype(*std::begin(std::declval<Range&>()));
 
-/// True for what `send_many` takes: elements that convert to `bytes_view` and are not gone once the iterator
-/// has moved on.
+/// True for the ranges that `send_many` takes: their elements convert to `bytes_view` and stay valid when the
+/// iterator moves on.
 template <class Range, class = void>
 inline constexpr bool is_message_range = false;
 template <class Range>
@@ -31,7 +31,7 @@ inline constexpr bool is_message_range<Range, std::void_t<element_t<Range>>> =
     (std::is_lvalue_reference_v<element_t<Range>> ||
      std::is_same_v<std::remove_cv_t<element_t<Range>>, bytes_view>);
 
-/// True for contiguous ranges of `bytes_view`, which need not be copied together.
+/// True for contiguous ranges of `bytes_view`, which are passed on without a copy.
 template <class Range, class = void>
 inline constexpr bool is_view_array = false;
 template <class Range>
@@ -39,7 +39,7 @@ inline constexpr bool is_view_array<
     Range, std::void_t<decltype(std::data(std::declval<Range&>()), std::size(std::declval<Range&>()))>> =
     std::is_convertible_v<decltype(std::data(std::declval<Range&>())), const bytes_view*>;
 
-/// Hands the messages to `put(const bytes_view*, std::size_t)`, as long as that is true.
+/// Calls `put(const bytes_view*, std::size_t)` with the messages in batches until it returns false.
 template <class Range, class Put>
 void in_batches(Range& messages, Put put) {
     if constexpr (is_view_array<Range>) {
@@ -59,7 +59,7 @@ void in_batches(Range& messages, Put put) {
     }
 }
 
-/// What is left of a wait that several calls share.
+/// The rest of a wait that several calls share.
 class Countdown {
   public:
     explicit Countdown(Duration wait) noexcept : wait_{wait} {
@@ -68,7 +68,8 @@ class Countdown {
         }
     }
 
-    /// At least a nanosecond of a wait that is timed: zero would ask for no wait, and fail in another way.
+    /// Returns at least a nanosecond for a timed wait: zero means "do not wait", which fails with another
+    /// error.
     [[nodiscard]] Duration left() const noexcept {
         using std::chrono::nanoseconds;
         if (!is_timed()) {
@@ -88,17 +89,17 @@ class Countdown {
     Clock::time_point start_;
 };
 
-/// A function of the user's that is called with each message of a batch. An exception must not unwind through
-/// the library, which has frames that are not of C++: it is carried around it.
+/// A function of the user that is called with each message of a batch. An exception must not unwind through
+/// the library, which has Rust frames: it is stored, and thrown again after the call.
 class Each {
   public:
     template <class Function>
     explicit Each(Function& function) noexcept : function_{&function}, call_{&Each::call<Function>} {}
 
-    /// Calls the function with a message. Returns whether it did not throw.
+    /// Calls the function with a message. Returns false if the function threw.
     bool hand(const std::uint8_t* data, std::size_t size) noexcept { return call_(*this, {data, size}); }
 
-    /// Throws what the function threw, if it did.
+    /// Throws the stored exception, if there is one.
     void rethrow() {
         if (thrown_) {
             std::rethrow_exception(std::move(thrown_));

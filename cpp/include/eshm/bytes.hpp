@@ -1,6 +1,6 @@
 /// @file
-/// `eshm::bytes_view`: how bytes are handed to an endpoint, the same in C++17 and C++20;
-/// `eshm::mutable_bytes`: how memory to be filled is handed out.
+/// `eshm::bytes_view`: the bytes that an endpoint is given, the same type in C++17 and C++20;
+/// `eshm::mutable_bytes`: memory to write a message to.
 #ifndef ESHM_BYTES_HPP
 #define ESHM_BYTES_HPP
 
@@ -36,8 +36,8 @@ template <>
 inline constexpr bool is_character<const char8_t> = true;
 #endif
 
-/// True for contiguous containers of bytes. Character arrays are left out: a literal is text, and its
-/// terminating NUL no part of it.
+/// True for contiguous containers of bytes. Character arrays are excluded: a literal is text, and its
+/// terminating NUL is not part of the text.
 template <class C, class = void>
 inline constexpr bool is_byte_container = false;
 template <class C>
@@ -48,13 +48,13 @@ inline constexpr bool is_byte_container<
 
 } // namespace detail
 
-/// A borrowed run of bytes: a pointer and a length. It owns nothing, so it must not outlive what it views;
-/// as the argument of a call it always is safe.
+/// A view of bytes: a pointer and a length. It owns nothing and must not outlive the bytes. A temporary is
+/// safe as the argument of a call.
 ///
-/// It is made, without a copy, from
+/// It is constructed, without a copy, from
 /// - text: `"ack"`, `u8"ack"`, `const char*`, `std::string_view`, `std::string`: the characters, *without* a
 /// NUL
-///   (`eshm::text::encode` adds the one that ESHM's own programs expect on the wire);
+///   (`eshm::text::encode` adds the NUL that programs of other languages expect);
 /// - contiguous containers of `std::byte`, `unsigned char`, `char`, `char8_t` …: `std::vector`, `std::array`,
 ///   `std::span`, C arrays;
 /// - a pointer and a size in bytes: `{&pose, sizeof pose}`.
@@ -63,7 +63,7 @@ class bytes_view {
     using value_type = std::byte;
     using iterator = const std::byte*;
 
-    /// No bytes: a legal message, an event.
+    /// No bytes. An empty message is legal.
     constexpr bytes_view() noexcept = default;
 
     /// The `size` bytes that start at `data`, which may be null when `size` is 0.
@@ -92,12 +92,12 @@ class bytes_view {
     /// The byte at `index`, which must be less than `size()`.
     constexpr const std::byte& operator[](std::size_t index) const noexcept { return data_[index]; }
 
-    /// The same bytes as characters, a terminator included if there is one.
+    /// The same bytes as characters, including a terminating NUL if there is one.
     [[nodiscard]] std::string_view chars() const noexcept {
         return {reinterpret_cast<const char*>(data_), size_};
     }
 
-    /// Whether both hold the same bytes.
+    /// Returns whether both hold the same bytes.
     friend bool operator==(bytes_view a, bytes_view b) noexcept { return a.chars() == b.chars(); }
     friend bool operator!=(bytes_view a, bytes_view b) noexcept { return !(a == b); }
 
@@ -106,7 +106,7 @@ class bytes_view {
     std::size_t size_ = 0;
 };
 
-/// As `bytes_view`, to be written to: what C++17 has in the place of `std::span<std::byte>`.
+/// A view of bytes that can be written: `std::span<std::byte>` for C++17.
 class mutable_bytes {
   public:
     using value_type = std::byte;

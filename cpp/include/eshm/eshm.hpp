@@ -1,13 +1,13 @@
 /// @file
 /// ESHM for C++17 and C++20: messages through shared memory between C++, Rust, Python, C and Go processes on
-/// one Linux machine. This is the header to include; the others are its chapters.
+/// one Linux machine. Include this header; it includes all others.
 ///
 /// ```cmake
 /// find_package(eshm 2 REQUIRED)
 /// target_link_libraries(app PRIVATE eshm::eshm)
 /// ```
 ///
-/// A master that answers whatever its slave, of any language, sends:
+/// A master that answers every message of its slave, which may be of any language:
 ///
 /// ```cpp
 /// #include <eshm/eshm.hpp>

@@ -1,5 +1,5 @@
 /// @file
-/// `eshm::Inspector`: questions about an endpoint, and its end, from any thread.
+/// `eshm::Inspector`: queries an endpoint, and stops it, from any thread.
 #ifndef ESHM_INSPECTOR_HPP
 #define ESHM_INSPECTOR_HPP
 
@@ -18,16 +18,16 @@ namespace detail {
 struct Inspector; // of the core; in the library
 }
 
-/// Answers questions about an endpoint, and stops it, from any thread, whatever others do with the endpoint
-/// meanwhile. Made by `Endpoint::inspector()`, cheap to copy. It outlives the endpoint, and does not keep it
+/// Queries an endpoint, and stops it. Any thread may use it while other threads use the endpoint.
+/// `Endpoint::inspector()` makes one; copies are cheap. It may outlive the endpoint and does not keep it
 /// open.
 ///
-/// Every function but `name()` and `stop()` throws `Errc::closed`, or returns it, when this was moved from.
+/// Every function except `name()` and `stop()` throws or returns `Errc::closed` after this was moved from.
 class ESHM_CPP_API Inspector {
   public:
-    /// The segment's name, as it was given; empty if moved from.
+    /// The name of the segment, as it was given; empty if moved from.
     [[nodiscard]] std::string_view name() const noexcept;
-    /// Master or slave, whatever was asked for.
+    /// Master or slave, also for an endpoint that was opened as `Role::automatic`.
     [[nodiscard]] Role role() const;
     /// The greatest value of `write`, in bytes.
     [[nodiscard]] std::size_t data_size() const;
@@ -35,35 +35,37 @@ class ESHM_CPP_API Inspector {
     /// data size.
     [[nodiscard]] std::size_t max_message() const;
     [[nodiscard]] PeerState peer_state() const;
-    /// The peer's generation: it changes at each restart of the peer.
+    /// The generation of the peer: it changes when the peer restarts.
     [[nodiscard]] std::uint64_t generation() const;
-    /// Whether the peer is a process of ESHM 1.x, which does not say what it can do.
+    /// Whether the peer is a process of ESHM 1.x, which does not announce its features.
     [[nodiscard]] bool peer_is_legacy() const;
 
-    /// How many messages that the endpoint sent were not received: no receiver has released them. After the
-    /// close: how many that were then.
+    /// The number of messages that the endpoint sent and that no receiver has released. After the close: the
+    /// number at that moment.
     [[nodiscard]] std::uint64_t unreceived() const;
 
-    /// Stops the endpoint: see `Endpoint::stop()`. Does nothing when it is closed, or this was moved from.
+    /// Stops the endpoint: see `Endpoint::stop()`. Does nothing if the endpoint is closed or this was moved
+    /// from.
     void stop() const noexcept;
 
-    /// What was counted. @throws Error `Errc::closed` when the endpoint is.
+    /// The statistics. @throws Error `Errc::closed` when the endpoint is closed.
     [[nodiscard]] Stats stats() const { return try_stats().value(); }
     Result<Stats> try_stats() const noexcept;
 
     /// Waits until a live peer is attached.
-    /// @throws TimeoutError when there is none in time; Error `Errc::closed`.
+    /// @throws TimeoutError if none attaches in time; Error `Errc::closed`.
     void wait_for_peer(Duration wait) const { try_wait_for_peer(wait).value(); }
     Result<void> try_wait_for_peer(Duration wait) const noexcept;
 
-    /// Shows one sign of life: for endpoints without `Options::background`, whose peer would take them for
-    /// frozen.
-    /// @throws Error `Errc::closed` when the endpoint is.
+    /// Beats once: for endpoints without `Options::background`, which their peer would consider frozen
+    /// otherwise.
+    /// @throws Error `Errc::closed` when the endpoint is closed.
     void update_heartbeat() const { try_update_heartbeat().value(); }
     Result<void> try_update_heartbeat() const noexcept;
 
-    /// Checks, after the close, that the segment's name was removed, if it was to be.
-    /// @throws Error `Errc::remove` when it could not be, such as that of another user's file in a directory
+    /// Checks, after the close, that the name of the segment was removed, if `Options::auto_cleanup` asks for
+    /// it.
+    /// @throws Error `Errc::remove` if it could not be removed, such as a file of another user in a directory
     /// with the sticky bit; `Errc::closed` when this belongs to no endpoint.
     void check_removed() const { try_check_removed().value(); }
     Result<void> try_check_removed() const noexcept;

@@ -1,5 +1,5 @@
 /// @file
-/// `eshm::Loan`: room for a message that is built in place.
+/// `eshm::Loan`: memory for a message that is built in place.
 #ifndef ESHM_LOAN_HPP
 #define ESHM_LOAN_HPP
 
@@ -14,11 +14,11 @@ namespace eshm {
 namespace detail {
 struct Outgoing; // the sending direction of an endpoint; in the library
 
-/// Gives the room that lies in `outgoing` back, unsent.
+/// Returns the memory of the loan of `outgoing` without sending it.
 ESHM_CPP_API void forget(Outgoing& outgoing) noexcept;
 } // namespace detail
 
-/// Room for a message in the queue, from `Endpoint::loan`: to be filled and sent, without a copy.
+/// Memory for a message in the queue, from `Endpoint::loan`. Fill it and send it, without a copy.
 ///
 /// ```cpp
 /// eshm::Loan loan = robot.loan(sizeof(Image));
@@ -27,13 +27,13 @@ ESHM_CPP_API void forget(Outgoing& outgoing) noexcept;
 /// loan.send();
 /// ```
 ///
-/// Destroying it, or `release()`, gives the room back; nothing is sent. It can be moved but not copied. As
-/// long as it exists the endpoint sends and writes nothing else (`Errc::invalid`). It may outlive its
-/// endpoint, which keeps the segment open until then, and be used and destroyed by any thread, but not while
-/// another closes, moves or destroys that endpoint.
+/// The destructor and `release()` return the memory without sending anything. A loan can be moved but not
+/// copied. While it exists, the other sending calls of the endpoint fail with `Errc::invalid`. A loan may
+/// outlive its endpoint and keeps the segment open until it is gone. Any thread may use and destroy it, but
+/// not while another thread closes, moves or destroys the endpoint.
 class ESHM_CPP_API Loan {
   public:
-    /// No room, as after `send()`.
+    /// No memory, as after `send()`.
     Loan() noexcept = default;
     Loan(Loan&& other) noexcept
         : lender_{std::exchange(other.lender_, nullptr)}, data_{std::exchange(other.data_, nullptr)},
@@ -51,7 +51,7 @@ class ESHM_CPP_API Loan {
     Loan& operator=(const Loan&) = delete;
     ~Loan() { release(); }
 
-    /// Gives the room back, unsent.
+    /// Returns the memory without sending anything.
     void release() noexcept {
         if (lender_) {
             detail::forget(*std::exchange(lender_, nullptr));
@@ -60,8 +60,8 @@ class ESHM_CPP_API Loan {
         size_ = 0;
     }
 
-    /// The room: `std::span<std::byte>` in C++20, `eshm::mutable_bytes` before. Its content is arbitrary at
-    /// first. It starts at a multiple of 8, in a queue and longer than 56 bytes of 64.
+    /// The memory: `std::span<std::byte>` in C++20, `eshm::mutable_bytes` in C++17. Its initial content is
+    /// arbitrary. It is aligned to 8 bytes; in a queue and longer than 56 bytes, to 64.
 #ifdef __cpp_lib_span
     // The tag keeps the two apart for the linker when a program mixes both standards.
     [[nodiscard]] __attribute__((abi_tag("span"))) std::span<std::byte> bytes() const noexcept {
@@ -73,9 +73,8 @@ class ESHM_CPP_API Loan {
 
     [[nodiscard]] std::size_t size() const noexcept { return size_; }
 
-    /// Publishes the message. The loan is over then, even if that failed.
-    /// @throws Error `Errc::invalid` when there is no room: it was sent, released or moved from;
-    /// `Errc::forked`.
+    /// Sends the message. The loan ends, even if this fails.
+    /// @throws Error `Errc::invalid` if the loan was sent, released or moved from; `Errc::forked`.
     void send() { try_send().value(); }
     Result<void> try_send() noexcept;
 

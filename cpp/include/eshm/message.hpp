@@ -1,5 +1,5 @@
 /// @file
-/// `eshm::Message`: what was read or received.
+/// `eshm::Message`: a message that was received or a value that was read.
 #ifndef ESHM_MESSAGE_HPP
 #define ESHM_MESSAGE_HPP
 
@@ -18,7 +18,7 @@ namespace eshm {
 namespace detail {
 struct Incoming; // the receiving direction of an endpoint; in the library
 
-/// What the core says of a message: it fills this itself, as `Received` in handles.rs.
+/// The core's description of a message. The core fills it in: `Received` in handles.rs.
 struct Received {
     const std::byte* data = nullptr;
     std::size_t size = 0;
@@ -26,17 +26,17 @@ struct Received {
     std::uint64_t generation = 0;
 };
 
-/// Gives the message that lies in `incoming` back.
+/// Releases the message that `incoming` has lent.
 ESHM_CPP_API void release(Incoming& incoming) noexcept;
 } // namespace detail
 
-/// A message, with what the channel knows of it. It can be moved but not copied; one that was moved from is
-/// empty.
+/// A received message or a value that was read. It can be moved but not copied; a message that was moved from
+/// is empty.
 ///
-/// **One that was received is lent**: `bytes()` shows it where it lies, in the queue, without a copy. As long
-/// as it is, its room is not used again, a process that is killed receives it again when it is back, and the
-/// endpoint receives and reads nothing else (`Errc::invalid`). So let it go soon, at the end of a scope or by
-/// `release()`, and copy what is to be kept:
+/// **A received message is lent**: `bytes()` views it in the queue, without a copy. While it is lent, the
+/// queue does not reuse its memory, and the other receiving calls of the endpoint fail with `Errc::invalid`.
+/// A process that is killed meanwhile receives it again after its restart. So release it soon, at the end of
+/// a scope or with `release()`, and copy what you keep:
 ///
 /// ```cpp
 /// while (auto message = robot.recv(5ms)) { // released at the end of each turn
@@ -44,14 +44,14 @@ ESHM_CPP_API void release(Incoming& incoming) noexcept;
 /// }
 /// ```
 ///
-/// It may outlive its endpoint, which keeps the segment open until then, and be used and destroyed by any
-/// thread, but not while another closes, moves or destroys that endpoint. Who must be safe from a peer that
-/// changes the bytes meanwhile copies them before checking them.
+/// A message may outlive its endpoint and keeps the segment open until it is gone. Any thread may use and
+/// destroy it, but not while another thread closes, moves or destroys the endpoint. A faulty or hostile peer
+/// can change the bytes while you look at them: copy them first if you must check them.
 ///
-/// One that was read, a value of the mailbox, owns its bytes, and any number of them may exist.
+/// A value that was read from the mailbox owns its bytes. Any number of values may exist.
 class ESHM_CPP_API Message {
   public:
-    /// No message: of size 0, as after `release()`.
+    /// An empty message, as after `release()`.
     Message() noexcept = default;
     Message(Message&& other) noexcept { take(other); }
     Message& operator=(Message&& other) noexcept {
@@ -69,7 +69,7 @@ class ESHM_CPP_API Message {
         }
     }
 
-    /// Gives the message's room back before the end of its life; it is empty from then on.
+    /// Releases the message before it is destroyed. It is empty then.
     void release() noexcept {
         if (lender_) {
             detail::release(*std::exchange(lender_, nullptr));
@@ -78,8 +78,9 @@ class ESHM_CPP_API Message {
         content_ = {};
     }
 
-    /// The bytes: `std::span<const std::byte>` in C++20, `eshm::bytes_view` before. Valid while the message
-    /// lives and is not moved from. Received ones start at a multiple of 8, longer ones than 56 of 64.
+    /// The bytes: `std::span<const std::byte>` in C++20, `eshm::bytes_view` in C++17. They are valid until
+    /// the message is destroyed, released or moved from. Those of a received message are aligned to 8 bytes,
+    /// if longer than 56 to 64.
 #ifdef __cpp_lib_span
     // The tag keeps the two apart for the linker when a program mixes both standards.
     [[nodiscard]] __attribute__((abi_tag("span"))) std::span<const std::byte> bytes() const noexcept {
@@ -89,33 +90,35 @@ class ESHM_CPP_API Message {
     [[nodiscard]] bytes_view bytes() const noexcept { return {content_.data, content_.size}; }
 #endif
 
-    /// How many bytes there are; 0 is a legal message, an event.
+    /// The number of bytes. An empty message is legal.
     [[nodiscard]] std::size_t size() const noexcept { return content_.size; }
 
-    /// A copy of the text, without the NULs at its end; text that came without any is accepted too. Copied,
-    /// then checked: a peer cannot change it any more.
-    /// @throws Error `Errc::invalid` when it is not UTF-8, or has a NUL before its end.
+    /// Returns a copy of the text without the NULs at its end; there need not be any. The copy is made before
+    /// the check, so that the peer cannot change the text in between.
+    /// @throws Error `Errc::invalid` if it is not UTF-8, or has a NUL before its end.
     [[nodiscard]] std::string text() const { return try_text().value(); }
 
     /// The same, without throwing.
     [[nodiscard]] Result<std::string> try_text() const noexcept;
 
-    /// How many values of the mailbox were overwritten unread since the last read; 0 for `recv`.
+    /// The number of values that were overwritten unread since the last read; 0 for a received message.
     [[nodiscard]] std::uint64_t skipped() const noexcept { return content_.skipped; }
 
-    /// The generation of the peer when the message was taken: a change tells that the peer was restarted.
+    /// The generation of the peer when the message was received or read. A change means that the peer
+    /// restarted.
     [[nodiscard]] std::uint64_t generation() const noexcept { return content_.generation; }
 
   private:
     friend class Endpoint;
 
-    /// Makes this, which is empty, what `other` was.
+    /// Moves `other` into this message, which is empty.
     void take(Message& other) noexcept;
 
     detail::Received content_;
-    /// To whom the message is to be given back, if it is lent.
+    /// The lender of a received message.
     detail::Incoming* lender_ = nullptr;
-    /// A value of the mailbox: here if it is short, so that reading it allocates nothing, there otherwise.
+    // A value that was read: `short_` holds a short one, so that reading it allocates nothing, `heap_` a long
+    // one.
     std::byte short_[64];
     std::unique_ptr<std::byte[]> heap_;
 };

@@ -1,5 +1,5 @@
 /// @file
-/// How the background thread of the process is scheduled, which keeps the heartbeats of all its endpoints.
+/// Scheduling of the background thread, which keeps the heartbeats of all endpoints of the process.
 #ifndef ESHM_MONITOR_HPP
 #define ESHM_MONITOR_HPP
 
@@ -12,25 +12,27 @@ namespace eshm {
 
 /// The scheduling policy of the background thread: see sched(7).
 enum class MonitorPolicy : std::uint8_t {
-    normal,      ///< `SCHED_OTHER`, whatever that of the thread that opens the first endpoint.
+    normal,      ///< `SCHED_OTHER`, whatever policy the thread has that opens the first endpoint.
     fifo,        ///< `SCHED_FIFO`.
     round_robin, ///< `SCHED_RR`.
 };
 
-/// How the background thread is scheduled. The default is an ordinary thread on all processors that the
-/// process may use, but for those of a real-time thread that opens the first endpoint, if there are others.
+/// Scheduling of the background thread. The default is a thread of policy `normal` on all processors that the
+/// process may use. If a real-time thread opens the first endpoint, its processors are left out, unless there
+/// are no others.
 struct MonitorSettings {
     /// The scheduling policy.
     MonitorPolicy policy = MonitorPolicy::normal;
     /// 1 … 99 with `fifo` and `round_robin`, 0 with `normal`.
     int priority = 0;
-    /// The processors that the thread may run on, each less than 1024. Empty: as by default.
+    /// The processors that the thread may run on, each less than 1024. Empty: the default.
     std::vector<std::uint32_t> cpus = {};
 };
 
-/// Schedules the background thread of this process so: at any time, from any thread, until it is set anew,
-/// also in forked children.
-/// @throws Error `Errc::invalid` for what is out of range, or what the system refuses; the text says which.
+/// Sets the scheduling of the background thread of this process. Any thread may call it, at any time. The
+/// settings hold until the next call, and are inherited by forked children.
+/// @throws Error `Errc::invalid` for a setting that is out of range or that the system refuses; the text
+/// names it.
 [[nodiscard]] ESHM_CPP_API Result<void> try_configure_monitor(const MonitorSettings& settings) noexcept;
 inline void configure_monitor(const MonitorSettings& settings) { try_configure_monitor(settings).value(); }
 

@@ -1,5 +1,5 @@
 /// @file
-/// Which segments there are in a domain, and how those that nobody uses are removed.
+/// Lists the segments of a domain, and removes those that no process uses.
 #ifndef ESHM_SEGMENTS_HPP
 #define ESHM_SEGMENTS_HPP
 
@@ -17,13 +17,13 @@
 
 namespace eshm {
 
-/// What a file of a domain is.
+/// The kind of a file in a domain.
 enum class SegmentKind : std::uint8_t {
-    current,    ///< A segment that an endpoint of this version, in whatever language, has made or taken over.
+    current,    ///< A segment of this version, in any language.
     legacy,     ///< A segment of ESHM 1.x.
-    unfinished, ///< Somebody is making it, or was killed while it did.
-    foreign,    ///< No segment that this version knows.
-    unreadable, ///< This process may not read it.
+    unfinished, ///< A process is creating it, or was killed while it did.
+    foreign,    ///< No segment, or one of an unknown version.
+    unreadable, ///< This process has no permission to read it.
 };
 
 /// `"current"`, `"legacy"`, `"unfinished"`, `"foreign"` or `"unreadable"`.
@@ -31,36 +31,37 @@ enum class SegmentKind : std::uint8_t {
 /// Prints what `to_string` returns.
 ESHM_CPP_API std::ostream& operator<<(std::ostream& out, SegmentKind kind);
 
-/// A file of a domain, as `segments` finds it.
+/// A file of a domain, as `segments` returns it.
 struct Segment {
-    std::string name;                      ///< With which an endpoint opens it.
+    std::string name;                      ///< The name that an endpoint opens it by.
     std::string path;                      ///< Its file.
     SegmentKind kind;                      ///< What it is.
-    std::string reason;                    ///< What is wrong with it; empty if it can be opened.
-    std::uint64_t size;                    ///< Of the file, in bytes.
-    std::uint32_t owner;                   ///< The number of the user that the file belongs to.
-    std::optional<std::string> owner_name; ///< That user's name, if the system knows it.
+    std::string reason;                    ///< Why it cannot be opened; empty if it can.
+    std::uint64_t size;                    ///< The size of the file in bytes.
+    std::uint32_t owner;                   ///< The user id of the owner.
+    std::optional<std::string> owner_name; ///< The name of the owner, if the system knows it.
     std::uint32_t mode;                    ///< The file's permission bits.
-    /// When the file was made, if the system knows it.
+    /// When the file was created, if the system knows it.
     std::optional<std::chrono::system_clock::time_point> since;
-    /// Who sits there, and how full the queues are; unset if that cannot be read. `alive` is whoever holds
-    /// its seat, frozen or not; of ESHM 1.x, whose heartbeat moves.
+    /// The endpoints and the queues; unset if they cannot be read. `alive` means that the process exists,
+    /// frozen or not; for a process of ESHM 1.x, that its heartbeat moves.
     std::optional<View> view;
 };
 
-/// A segment that `remove_dead` has left.
+/// A segment that `remove_dead` did not remove.
 struct Left {
     Segment segment;
-    std::string reason; ///< Why.
+    std::string reason; ///< Why it was not removed.
 };
 
-/// What `remove_dead` has done.
+/// The result of `remove_dead`.
 struct Removal {
-    std::vector<Segment> removed; ///< As they were found; in a dry run, those that would be.
-    std::vector<Left> left;
+    std::vector<Segment> removed; ///< The removed segments; in a dry run, those that would be removed.
+    std::vector<Left> left;       ///< The other segments.
 };
 
-/// The segments of a domain, in the order of their names, and what else has a segment's name. Only reads.
+/// Returns the segments of a domain, and other files with the name of a segment, sorted by name. Changes
+/// nothing.
 ///
 /// ```cpp
 /// #include <eshm/eshm.hpp>
@@ -71,12 +72,12 @@ struct Removal {
 /// }
 /// ```
 ///
-/// @throws Error `Errc::invalid` for a domain that is none; `Errc::attach` when its directory cannot be read.
+/// @throws Error `Errc::invalid` for an invalid domain; `Errc::attach` if its directory cannot be read.
 ESHM_CPP_API std::vector<Segment> segments(const Domain& domain = {});
 
-/// Removes the segments of a domain in which nobody sits, with all that is unread in them, and the temporary
-/// files that killed processes have left. With `dry_run`, only says which these are. Safe beside processes
-/// that start at the same moment.
+/// Removes the segments of a domain that no process uses, including their unread messages, and the temporary
+/// files of killed processes. With `dry_run`, only returns what it would remove. Processes may start at the
+/// same time.
 /// @throws Error as `segments`.
 ESHM_CPP_API Removal remove_dead(bool dry_run = false, const Domain& domain = {});
 
