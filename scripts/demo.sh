@@ -38,7 +38,11 @@ target/demo/venv/bin/pip install --quiet ./py
 
 children=()
 # Ends only what this script started.
-trap 'for pid in ${children[@]+"${children[@]}"}; do kill "$pid" 2>/dev/null || true; done' EXIT
+end_children() {
+    local pid
+    for pid in ${children[@]+"${children[@]}"}; do kill "$pid" 2>/dev/null || true; done
+}
+trap end_children EXIT
 
 # talk TITLE MASTER... -- SLAVE...: runs both, and shows their first lines side by side.
 talk() {

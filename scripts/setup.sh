@@ -13,13 +13,21 @@ cmake_needed=$(sed -n 's/^cmake_minimum_required(VERSION \(.*\))$/\1/p' cpp/test
 gcc_needed=9
 clang_needed=10
 
+# The exact versions of the tools that only scripts/lint.sh needs: another version may find other mistakes.
+shfmt_version=v3.12.0
+typos_version=1.52.0
+ruff_version=0.17.6
+
 usage() {
     cat <<TEXT
-Usage: setup.sh
+Usage: setup.sh [--lint]
 
-Looks for the tools that building and testing all languages needs, and installs what is missing with apt-get where that
-is at hand and allowed; otherwise it names what is missing and how to install it, and fails. For a tool that is too old it
-names the version found, where it was found, and the one needed.
+Looks for the tools that building and testing all languages needs. Installs what is missing with apt-get, where apt-get
+exists and the user is root; otherwise names what is missing and how to install it, and fails. For a tool that is too old,
+names the version found, where it is, and the version needed.
+
+  --lint  also installs what scripts/lint.sh needs: shellcheck with apt-get; shfmt ($shfmt_version, as a Go module), typos
+          ($typos_version) and ruff ($ruff_version, both with pip) into target/tools
 
 Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
 (GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils, pkg-config,
@@ -27,11 +35,13 @@ curl, Go ($go_needed or newer).
 TEXT
 }
 
+lint=false
 case ${1:-} in
 --help | -h)
     usage
     exit
     ;;
+--lint) lint=true ;;
 '') ;;
 *)
     echo "setup.sh: unknown argument '$1'; see --help" >&2
@@ -50,6 +60,7 @@ need objcopy binutils
 need pkg-config pkg-config
 need curl curl
 need python3 python3
+if $lint; then need shellcheck shellcheck; fi
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)
 
 # The first words of what a tool says of itself; empty if it says nothing.
@@ -138,4 +149,20 @@ fi
 if ! cargo fmt --version >/dev/null 2>&1 || ! cargo clippy --version >/dev/null 2>&1; then
     echo "setup.sh: rustfmt or clippy is missing: rustup component add rustfmt clippy" >&2
     exit 1
+fi
+
+if $lint; then
+    tools=$(realpath -m "${CARGO_TARGET_DIR:-target}/tools")
+    if [[ $("$tools/bin/shfmt" --version 2>/dev/null) != "$shfmt_version" ]]; then
+        echo "==> go install shfmt $shfmt_version" >&2
+        GOBIN=$tools/bin GOFLAGS='' go install "mvdan.cc/sh/v3/cmd/shfmt@$shfmt_version"
+    fi
+    wanted="typos==$typos_version ruff==$ruff_version"
+    if [[ $(cat "$tools/python/installed" 2>/dev/null) != "$wanted" ]]; then
+        echo "==> pip install $wanted" >&2
+        python3 -m venv "$tools/python"
+        # shellcheck disable=SC2086 # two words
+        "$tools/python/bin/pip" install --quiet --disable-pip-version-check $wanted
+        echo "$wanted" >"$tools/python/installed"
+    fi
 fi

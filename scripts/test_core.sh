@@ -17,17 +17,17 @@ loom=yes
 miri=yes
 for argument in "$@"; do
     case "$argument" in
-        --help | -h)
-            usage
-            exit 0
-            ;;
-        --no-loom) loom=no ;;
-        --no-miri) miri=no ;;
-        *)
-            echo "test_core.sh: unknown argument '$argument'" >&2
-            usage >&2
-            exit 2
-            ;;
+    --help | -h)
+        usage
+        exit 0
+        ;;
+    --no-loom) loom=no ;;
+    --no-miri) miri=no ;;
+    *)
+        echo "test_core.sh: unknown argument '$argument'" >&2
+        usage >&2
+        exit 2
+        ;;
     esac
 done
 

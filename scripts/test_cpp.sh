@@ -4,7 +4,7 @@ set -euo pipefail
 
 usage() {
     cat <<'TEXT'
-Usage: test_cpp.sh [--no-sanitizers]
+Usage: test_cpp.sh [--no-sanitizers | --only-format]
 
 Installs ESHM for C++ under target/cpp/prefix, then
   - checks the formatting of every C and C++ file
@@ -144,10 +144,11 @@ test_sanitized() {
 }
 
 main() {
-    local sanitizers=true
+    local sanitizers=true only_format=false
     while (($#)); do
         case $1 in
         --no-sanitizers) sanitizers=false ;;
+        --only-format) only_format=true ;;
         --help | -h)
             usage
             exit
@@ -162,6 +163,10 @@ main() {
     moved=$target/cpp/moved-prefix
 
     need clang-format command -v clang-format
+    if $only_format; then
+        check_format
+        return
+    fi
     need cmake command -v cmake
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
