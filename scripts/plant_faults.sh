@@ -8,7 +8,7 @@ Usage: plant_faults.sh [--check] [--no-corpus] [--seed S] [--programs N] [NAME..
 
 Plants each fault of interop-tests/plants/, or only the ones named, in a copy of the tree, builds the peers, and runs the life
 test with the pairing that the patch names: first the corpus, then random programs until the first that fails, which is shrunk.
-Before that, the same pairings must pass without a fault. Prints the table of TESTING.md. The exit status is 1 if a fault was not
+Before that, the same pairings must pass without a fault. Prints the table of docs/test-suites.md. The exit status is 1 if a fault was not
 found, 2 for a wrong command line.
 
   --check        only see that each patch applies, and says what it is; plant nothing

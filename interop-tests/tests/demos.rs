@@ -1,4 +1,4 @@
-//! Promise: the demo of every language talks to that of every other, with the lines that `TESTING.md` shows.
+//! Promise: the demo of every language talks to that of every other, with the lines that `docs/by-hand.md` shows.
 
 use std::env;
 use std::path::Path;
