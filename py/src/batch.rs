@@ -2,7 +2,7 @@
 
 use std::borrow::Cow;
 use std::mem;
-use std::panic;
+use std::panic::{self, AssertUnwindSafe};
 use std::time::{Duration, Instant};
 
 use eshm::{BatchError, Error, Sender, Wait};
@@ -10,94 +10,58 @@ use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList};
 
 use crate::buffer::{Bytes, Records};
-use crate::calls::{self, Channel, Look, endpoint, timeout};
+use crate::calls::{self, Channel, Look};
 use crate::convert;
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, Result};
 use crate::half::SLICE;
 use crate::message::{self, Origin};
-use crate::raw::{self, Arguments, Method};
 
 /// How many records to prepare at a time.
 const CHUNK: usize = 1024;
 /// How long a batch may keep the interpreter from other threads.
 const BREATH: Duration = Duration::from_micros(200);
 
-/// What the class gets beside what PyO3 gives it.
-pub fn methods() -> [Method; 4] {
-    [
-        raw::method!(
-            c"send_many",
-            send_many,
-            c"send_many($self, /, messages, timeout=None)\n--\n\n\
-            Sends each of the messages, in order, as send does, with one wake-up at most for as many as there is\n\
-            room for.\n\n\
-            The timeout is one for all of them; with 0, what there is room for is sent, and FullError raised if\n\
-            that is not all. When one cannot be sent, the exception's `sent` tells how many were."
-        ),
-        raw::method!(
-            c"send_records",
-            send_records,
-            c"send_records($self, /, array, timeout=None)\n--\n\n\
-            Sends each item along the first axis of an array as one message, as send_many does.\n\n\
-            When one cannot be sent, the exception's `sent` tells how many were."
-        ),
-        raw::method!(
-            c"recv_many",
-            recv_many,
-            c"recv_many($self, /, max=None, timeout=None)\n--\n\n\
-            The messages that are there, at most max of them. Waits for the first one, as recv does.\n\n\
-            Raises TimeoutError when there is none in time."
-        ),
-        raw::method!(
-            c"recv_into",
-            recv_into,
-            c"recv_into($self, /, array, timeout=None)\n--\n\n\
-            Puts the messages that are there into an array, one per item along its first axis, and returns how\n\
-            many it were. Waits for the first one, as recv does.\n\n\
-            Raises TimeoutError when there is none in time, and InvalidError for one of another size than the\n\
-            items: it stays the next message (on a segment without queues: it is the exception's `data`)."
-        ),
-    ]
-}
-
-type Returned<'py> = Result<Bound<'py, PyAny>>;
-
-fn send_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([messages], [limit]) = arguments.parse("send_many", [c"messages"], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let limit = Limit::new(timeout(endpoint, limit)?);
+pub fn send_many(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    messages: &Bound<'_, PyAny>,
+    timeout: Option<f64>,
+) -> Result<()> {
+    let limit = Limit::new(endpoint.timeout(timeout)?);
     let items: Vec<_> = match messages.cast::<PyList>() {
         Ok(list) => list.iter().collect(),
         Err(_) => messages.try_iter()?.collect::<PyResult<_>>()?,
     };
     let messages = items.iter().map(Bytes::of).collect::<PyResult<Vec<_>>>()?;
     let mut sent = 0;
-    send_all(slf.py(), endpoint, &messages, Bytes::settle, limit, &mut sent)
-        .map_err(|failure| tell_sent(slf.py(), failure, sent))?;
-    Ok(raw::none(slf.py()))
+    send_all(py, endpoint, &messages, Bytes::settle, limit, &mut sent)
+        .map_err(|failure| tell_sent(py, failure, sent).into())
 }
 
-fn send_records<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([array], [limit]) = arguments.parse("send_records", [c"array"], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let limit = Limit::new(timeout(endpoint, limit)?);
-    let records = Records::of(&array)?;
+pub fn send_records(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    array: &Bound<'_, PyAny>,
+    timeout: Option<f64>,
+) -> Result<()> {
+    let limit = Limit::new(endpoint.timeout(timeout)?);
+    let records = Records::of(array)?;
     let mut sent = 0;
     for start in (0..records.count()).step_by(CHUNK) {
         // A chunk that fits at once does not look at the time.
         if start > 0 && limit.timeout != Some(Duration::ZERO) {
-            limit.check(endpoint).map_err(|failure| tell_sent(slf.py(), failure, sent))?;
+            limit.check(endpoint).map_err(|failure| tell_sent(py, failure, sent))?;
         }
         let end = records.count().min(start + CHUNK);
         let messages: Vec<_> = (start..end).map(|index| records.get(index)).collect();
         let settle = |message: &&[u8]| Cow::Owned(message.to_vec());
         let mut sent_here = 0;
-        let outcome = send_all(slf.py(), endpoint, &messages, settle, limit, &mut sent_here);
+        let outcome = send_all(py, endpoint, &messages, settle, limit, &mut sent_here);
         sent += sent_here;
-        outcome.map_err(|failure| tell_sent(slf.py(), failure, sent))?;
+        outcome.map_err(|failure| tell_sent(py, failure, sent))?;
     }
-    Ok(raw::none(slf.py()))
+    Ok(())
 }
 
 /// How long a whole batch may take.
@@ -200,19 +164,22 @@ fn tell_sent(py: Python<'_>, failure: Failure, sent: usize) -> PyErr {
     error
 }
 
-fn recv_many<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([], [most, limit]) = arguments.parse("recv_many", [], [c"max", c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
-    let most = match most.filter(|most| !most.is_none()) {
-        Some(most) => convert::whole::<usize>(endpoint.inspector.name(), "max", most.extract()?)?,
+pub fn recv_many<'py>(
+    py: Python<'py>,
+    endpoint: &Endpoint,
+    most: Option<i64>,
+    timeout: Option<f64>,
+) -> Result<Bound<'py, PyList>> {
+    let timeout = endpoint.timeout(timeout)?;
+    let most = match most {
+        Some(most) => convert::whole::<usize>(endpoint.inspector.name(), "max", most)?,
         None => usize::MAX,
     };
-    let list = PyList::empty(slf.py());
+    let list = PyList::empty(py);
     if most > 0 {
         take_many(endpoint, &list, most, timeout)?;
     }
-    Ok(list.into_any())
+    Ok(list)
 }
 
 /// Puts messages into a list, and releases them all at once.
@@ -236,21 +203,32 @@ fn take_many(
     if waits {
         let origin = Origin { skipped: 0, generation: endpoint.inspector.generation() };
         // A panic leaves all the messages to be received again.
-        receiver.recv_many(most, |bytes| {
-            let added = message::new(py, bytes, origin).and_then(|message| list.append(message));
-            added.unwrap_or_else(|error| panic::resume_unwind(Box::new(error)));
-        })?;
+        let received = panic::catch_unwind(AssertUnwindSafe(|| {
+            receiver.recv_many(most, |bytes| {
+                let added = message::new(py, bytes, origin).and_then(|message| list.append(message));
+                added.unwrap_or_else(|error| panic::resume_unwind(Box::new(error)));
+            })
+        }));
+        match received {
+            Ok(result) => drop(result?),
+            Err(panic) => match panic.downcast::<PyErr>() {
+                Ok(error) => return Err((*error).into()),
+                Err(panic) => panic::resume_unwind(panic),
+            },
+        }
     }
     Ok(())
 }
 
-fn recv_into<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([array], [limit]) = arguments.parse("recv_into", [c"array"], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
-    let records = Records::to_fill(&array)?;
-    let count = if records.count() == 0 { 0 } else { fill(slf.py(), endpoint, &records, timeout)? };
-    Ok(count.into_pyobject(slf.py()).map_err(PyErr::from)?.into_any())
+pub fn recv_into(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    array: &Bound<'_, PyAny>,
+    timeout: Option<f64>,
+) -> Result<usize> {
+    let timeout = endpoint.timeout(timeout)?;
+    let records = Records::to_fill(array)?;
+    if records.count() == 0 { Ok(0) } else { fill(py, endpoint, &records, timeout) }
 }
 
 /// Fills records with messages, and returns how many.

@@ -13,9 +13,8 @@ use crate::convert;
 use crate::endpoint::Endpoint;
 use crate::error::Result;
 use crate::half::{Held, Patience, SLICE};
-use crate::lease::{Borrowed, Loan};
+use crate::lease::{Borrowed, Lease, Loan};
 use crate::message::{self, Origin};
-use crate::raw::{self, Argument, Arguments, Method};
 
 /// How long to look for what a prompt peer brings before the interpreter is released, which takes as long.
 const GLANCE: Duration = Duration::from_micros(4);
@@ -34,107 +33,25 @@ pub enum Look {
     Calmly,
 }
 
-/// What the class gets beside what PyO3 gives it.
-pub fn methods() -> [Method; 9] {
-    [
-        raw::method!(
-            c"write",
-            write,
-            c"write($self, /, data)\n--\n\nPuts a value into the mailbox, over the one before. Never waits."
-        ),
-        raw::method!(
-            c"try_read",
-            try_read,
-            c"try_read($self, /)\n--\n\nThe mailbox's value, if it is one that was not read before; None otherwise."
-        ),
-        raw::method!(
-            c"read",
-            read,
-            c"read($self, /, timeout=None)\n--\n\n\
-            The mailbox's next value that was not read before, however many were overwritten meanwhile.\n\n\
-            Raises TimeoutError when there is none in time."
-        ),
-        raw::method!(
-            c"send",
-            send,
-            c"send($self, /, data, timeout=None)\n--\n\n\
-            Sends a message, which is never lost: waits until there is room for it.\n\n\
-            Raises TimeoutError, with nothing sent, when there is none in time."
-        ),
-        raw::method!(
-            c"try_send",
-            try_send,
-            c"try_send($self, /, data)\n--\n\nSends a message if there is room for it. Raises FullError otherwise."
-        ),
-        raw::method!(
-            c"recv",
-            recv,
-            c"recv($self, /, timeout=None)\n--\n\n\
-            The next message: a copy of it, which is released at once. Raises TimeoutError when there is none in time."
-        ),
-        raw::method!(
-            c"try_recv",
-            try_recv,
-            c"try_recv($self, /)\n--\n\nThe next message, or None when there is none yet."
-        ),
-        raw::method!(
-            c"loan",
-            loan,
-            c"loan($self, /, size, timeout=None)\n--\n\n\
-            Room in the queue for a message of that many bytes, to be filled in place and sent: a Loan.\n\n\
-            Waits for it as send does, and raises TimeoutError when there is none in time."
-        ),
-        raw::method!(
-            c"borrow",
-            borrow,
-            c"borrow($self, /, timeout=None)\n--\n\n\
-            The next message, to be read where it lies in the queue: a Borrowed.\n\n\
-            Raises TimeoutError when there is none in time."
-        ),
-    ]
+pub fn write(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>) -> Result<()> {
+    let bytes = Bytes::of(data)?;
+    endpoint.sender.lock(py)?.write(&bytes)?;
+    Ok(())
 }
 
-/// The endpoint whose method is called.
-pub fn endpoint<'a, 'py>(slf: &'a Bound<'py, PyAny>) -> PyResult<&'a Bound<'py, Endpoint>> {
-    Ok(slf.cast::<Endpoint>()?)
-}
-
-/// A time-out, where None, or nothing, means: without limit.
-pub fn timeout(endpoint: &Endpoint, argument: Option<Argument<'_, '_>>) -> Result<Option<Duration>> {
-    match argument {
-        None => Ok(None),
-        Some(value) if value.is_none() => Ok(None),
-        Some(value) => {
-            let value = value.extract::<f64>()?;
-            Ok(Some(convert::seconds(endpoint.inspector.name(), "timeout", value)?))
-        }
-    }
-}
-
-type Returned<'py> = Result<Bound<'py, PyAny>>;
-
-fn write<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([data], []) = arguments.parse("write", [c"data"], [])?;
-    let bytes = Bytes::of(&data)?;
-    endpoint(slf)?.get().sender.lock(slf.py())?.write(&bytes)?;
-    Ok(raw::none(slf.py()))
-}
-
-fn send<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let py = slf.py();
-    let ([data], [limit]) = arguments.parse("send", [c"data"], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
-    let bytes = Bytes::of(&data)?;
+pub fn send(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    data: &Bound<'_, PyAny>,
+    timeout: Option<f64>,
+) -> Result<()> {
+    let timeout = endpoint.timeout(timeout)?;
+    let bytes = Bytes::of(data)?;
     match endpoint.sender.lock(py)?.try_send(&bytes) {
         Err(error) if error.is_transient() => {}
-        result => {
-            result?;
-            return Ok(raw::none(py));
-        }
+        result => return Ok(result?),
     }
-    send_later(py, endpoint, bytes, timeout)?;
-    Ok(raw::none(py))
+    send_later(py, endpoint, bytes, timeout)
 }
 
 #[cold]
@@ -166,20 +83,15 @@ fn send_later(
     }
 }
 
-fn try_send<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([data], []) = arguments.parse("try_send", [c"data"], [])?;
-    let bytes = Bytes::of(&data)?;
-    endpoint(slf)?.get().sender.lock(slf.py())?.try_send(&bytes)?;
-    Ok(raw::none(slf.py()))
+pub fn try_send(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>) -> Result<()> {
+    let bytes = Bytes::of(data)?;
+    endpoint.sender.lock(py)?.try_send(&bytes)?;
+    Ok(())
 }
 
-fn loan<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let py = slf.py();
-    let ([size], [limit]) = arguments.parse("loan", [c"size"], [c"timeout"])?;
-    let owner = endpoint(slf)?;
-    let endpoint = owner.get();
-    let timeout = timeout(endpoint, limit)?;
-    let size = size.extract::<i64>()?;
+pub fn loan<'py>(owner: &Bound<'py, Endpoint>, size: i64, timeout: Option<f64>) -> Result<Bound<'py, Loan>> {
+    let (py, endpoint) = (owner.py(), owner.get());
+    let timeout = endpoint.timeout(timeout)?;
     let size = convert::whole::<usize>(endpoint.inspector.name(), "size", size)?;
     let mut held = endpoint.sender.lock(py)?;
     let lent = match held.try_loan(size) {
@@ -192,7 +104,7 @@ fn loan<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned
         None => loan_later(py, endpoint, held, size, timeout)?,
     };
     let number = held.lend();
-    Ok(Loan::object(owner, number, start, len)?)
+    Ok(Bound::new(py, Loan(Lease::new(owner, number, start, len)))?)
 }
 
 /// What a loan consists of.
@@ -236,42 +148,23 @@ fn loan_later<'a>(
     }
 }
 
-fn read<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([], [limit]) = arguments.parse("read", [], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
-    let (_, message) = receive(slf.py(), endpoint, Channel::Mailbox, Look::Eagerly, timeout, copy)?;
-    Ok(message.into_any())
+pub fn read<'py>(py: Python<'py>, endpoint: &Endpoint, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
+    let timeout = endpoint.timeout(timeout)?;
+    Ok(receive(py, endpoint, Channel::Mailbox, Look::Eagerly, timeout, copy)?.1)
 }
 
-fn try_read<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    arguments.none("try_read")?;
-    try_receive(slf, Channel::Mailbox)
+pub fn recv<'py>(py: Python<'py>, endpoint: &Endpoint, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
+    let timeout = endpoint.timeout(timeout)?;
+    Ok(receive(py, endpoint, Channel::Queue, Look::Eagerly, timeout, copy)?.1)
 }
 
-fn recv<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([], [limit]) = arguments.parse("recv", [], [c"timeout"])?;
-    let endpoint = endpoint(slf)?.get();
-    let timeout = timeout(endpoint, limit)?;
-    let (_, message) = receive(slf.py(), endpoint, Channel::Queue, Look::Eagerly, timeout, copy)?;
-    Ok(message.into_any())
-}
-
-fn try_recv<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    arguments.none("try_recv")?;
-    try_receive(slf, Channel::Queue)
-}
-
-fn borrow<'py>(slf: &Bound<'py, PyAny>, arguments: Arguments<'_, 'py>) -> Returned<'py> {
-    let ([], [limit]) = arguments.parse("borrow", [], [c"timeout"])?;
-    let owner = endpoint(slf)?;
-    let timeout = timeout(owner.get(), limit)?;
+pub fn borrow<'py>(owner: &Bound<'py, Endpoint>, timeout: Option<f64>) -> Result<Bound<'py, Borrowed>> {
+    let (py, endpoint) = (owner.py(), owner.get());
+    let timeout = endpoint.timeout(timeout)?;
     let (held, (start, len)) =
-        receive(slf.py(), owner.get(), Channel::Queue, Look::Eagerly, timeout, |_, message| {
-            Ok(message.into_raw())
-        })?;
+        receive(py, endpoint, Channel::Queue, Look::Eagerly, timeout, |_, message| Ok(message.into_raw()))?;
     let number = held.lend();
-    Ok(Borrowed::object(owner, number, start.cast_mut(), len)?)
+    Ok(Bound::new(py, Borrowed(Lease::new(owner, number, start.cast_mut(), len)))?)
 }
 
 /// The next message of an iteration.
@@ -308,12 +201,14 @@ pub fn copy<'py>(py: Python<'py>, message: eshm::Message<'_>) -> PyResult<Bound<
     message::new(py, &message, Origin::from(&message)).inspect_err(|_| mem::forget(message))
 }
 
-fn try_receive<'py>(slf: &Bound<'py, PyAny>, channel: Channel) -> Returned<'py> {
-    let mut held = endpoint(slf)?.get().receiver.lock(slf.py())?;
-    match channel.now(&mut held)? {
-        Some(message) => Ok(copy(slf.py(), message)?.into_any()),
-        None => Ok(raw::none(slf.py())),
-    }
+/// Takes what is there now.
+pub fn try_receive<'py>(
+    py: Python<'py>,
+    endpoint: &Endpoint,
+    channel: Channel,
+) -> Result<Option<Bound<'py, PyBytes>>> {
+    let mut held = endpoint.receiver.lock(py)?;
+    Ok(channel.now(&mut held)?.map(|message| copy(py, message)).transpose()?)
 }
 
 /// Waits for a message, and returns what `take` makes of it, and the receiver that it came from.

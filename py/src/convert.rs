@@ -23,11 +23,6 @@ pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: i64) 
         .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not that large"))
 }
 
-/// A time-out, where `None` means: without limit.
-pub fn timeout(segment: &str, value: Option<f64>) -> Result<Option<Duration>> {
-    value.map(|value| seconds(segment, "timeout", value)).transpose()
-}
-
 /// A limit, where Python's `None` is the core's zero: without limit. A zero in Python would be taken for its opposite.
 pub fn limit<T: Default + PartialEq>(segment: &str, setting: &'static str, value: Option<T>) -> Result<T> {
     match value {

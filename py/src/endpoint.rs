@@ -6,13 +6,16 @@ use std::time::Duration;
 use eshm::{Builder, Error, Inspector, Receiver, Sender, WaitStrategy};
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
-use pyo3::types::{PyBytes, PyTuple};
+use pyo3::types::{PyBytes, PyList, PyTuple};
 
-use crate::calls;
+use crate::batch;
+use crate::calls::{self, Channel};
 use crate::convert;
 use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
 use crate::half::{Half, Patience};
+use crate::lease::{Borrowed, Loan};
+use crate::ready;
 
 /// One process's end of a segment: a master, which creates it, or a slave, which attaches to it.
 ///
@@ -53,6 +56,14 @@ pub struct Endpoint {
     pub(crate) receiver: Half<Receiver>,
     /// Whether to look again for a moment before the interpreter is released.
     pub(crate) glances: bool,
+}
+
+impl Endpoint {
+    /// A time-out of a call, where `None` is no limit.
+    pub fn timeout(&self, seconds: Option<f64>) -> Result<Option<Duration>> {
+        let convert = |seconds| convert::seconds(self.inspector.name(), "timeout", seconds);
+        Ok(seconds.map(convert).transpose()?)
+    }
 }
 
 #[pymethods]
@@ -200,7 +211,7 @@ impl Endpoint {
     /// Waits until the peer is alive. Raises TimeoutError when it is not in time.
     #[pyo3(signature = (timeout = None))]
     fn wait_for_peer(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
-        let timeout = convert::timeout(self.inspector.name(), timeout)?;
+        let timeout = self.timeout(timeout)?;
         let patience = Patience::new(timeout);
         loop {
             match py.detach(|| self.inspector.wait_for_peer(patience.slice())) {
@@ -213,6 +224,119 @@ impl Endpoint {
             }
             py.check_signals()?;
         }
+    }
+
+    /// Puts a value into the mailbox, over the one before. Never waits.
+    fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
+        calls::write(py, self, data)
+    }
+
+    /// Returns the mailbox's value if it was not read before, None otherwise.
+    fn try_read<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
+        calls::try_receive(py, self, Channel::Mailbox)
+    }
+
+    /// Returns the mailbox's next value that was not read before, however many were overwritten meanwhile.
+    ///
+    /// Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (timeout = None))]
+    fn read<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
+        calls::read(py, self, timeout)
+    }
+
+    /// Sends a message, which is never lost. Waits while the queue is full.
+    ///
+    /// Raises TimeoutError, with nothing sent, when there is no room in time.
+    #[pyo3(signature = (data, timeout = None))]
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+        calls::send(py, self, data, timeout)
+    }
+
+    /// Sends a message if there is room for it. Raises FullError otherwise.
+    fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
+        calls::try_send(py, self, data)
+    }
+
+    /// Returns the next message: a copy of it, which is released at once. Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (timeout = None))]
+    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
+        calls::recv(py, self, timeout)
+    }
+
+    /// Returns the next message, or None when there is none yet.
+    fn try_recv<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
+        calls::try_receive(py, self, Channel::Queue)
+    }
+
+    /// Reserves memory in the queue for a message of that many bytes, to be filled in place and sent: a Loan.
+    ///
+    /// Waits for it as send does, and raises TimeoutError when there is none in time.
+    #[pyo3(signature = (size, timeout = None))]
+    fn loan<'py>(slf: &Bound<'py, Self>, size: i64, timeout: Option<f64>) -> Result<Bound<'py, Loan>> {
+        calls::loan(slf, size, timeout)
+    }
+
+    /// Returns the next message, to be read in the queue without a copy: a Borrowed.
+    ///
+    /// Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (timeout = None))]
+    fn borrow<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> Result<Bound<'py, Borrowed>> {
+        calls::borrow(slf, timeout)
+    }
+
+    /// Sends each of the messages, in order, as send does. Wakes the peer once at most for as many as there is room for.
+    ///
+    /// The timeout is one for all of them. With 0, sends what there is room for, and raises FullError if that is not all.
+    /// When one cannot be sent, the exception's `sent` tells how many were.
+    #[pyo3(signature = (messages, timeout = None))]
+    fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+        batch::send_many(py, self, messages, timeout)
+    }
+
+    /// Sends each item along the first axis of an array as one message, as send_many does.
+    ///
+    /// When one cannot be sent, the exception's `sent` tells how many were.
+    #[pyo3(signature = (array, timeout = None))]
+    fn send_records(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+        batch::send_records(py, self, array, timeout)
+    }
+
+    /// Returns the messages that are there, at most max of them. Waits for the first one, as recv does.
+    ///
+    /// Raises TimeoutError when there is none in time.
+    #[pyo3(signature = (max = None, timeout = None))]
+    fn recv_many<'py>(
+        &self,
+        py: Python<'py>,
+        max: Option<i64>,
+        timeout: Option<f64>,
+    ) -> Result<Bound<'py, PyList>> {
+        batch::recv_many(py, self, max, timeout)
+    }
+
+    /// Copies the messages that are there into an array, one per item along its first axis, and returns their number.
+    /// Waits for the first one, as recv does.
+    ///
+    /// Raises TimeoutError when there is none in time, and InvalidError for a message of another size than the items. That
+    /// message stays the next one; on a segment without queues, it is the exception's `data`.
+    #[pyo3(signature = (array, timeout = None))]
+    fn recv_into(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<usize> {
+        batch::recv_into(py, self, array, timeout)
+    }
+
+    /// Waits for a few milliseconds. Returns whether a try_recv may find a message.
+    fn _wait_message(&self, py: Python<'_>) -> Result<bool> {
+        ready::wait_message(py, self)
+    }
+
+    /// Waits for a few milliseconds. Returns whether a try_read may find a value.
+    fn _wait_value(&self, py: Python<'_>) -> Result<bool> {
+        ready::wait_value(py, self)
+    }
+
+    /// Waits for a few milliseconds. Returns whether a try_send of data may find room.
+    fn _wait_room(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<bool> {
+        ready::wait_room(py, self, data)
     }
 
     /// Leaves the segment. Threads that wait for the peer raise ClosedError.

@@ -11,11 +11,10 @@ mod domain;
 mod endpoint;
 mod error;
 mod half;
+mod interpreter;
 mod lease;
-mod lending;
 mod message;
 mod observer;
-mod raw;
 mod ready;
 mod schedule;
 mod text;
@@ -31,22 +30,25 @@ mod _eshm {
 
     use crate::domain::{Domain, remove_dead, segments};
     use crate::endpoint::Endpoint;
+    use crate::lease::{Borrowed, Loan};
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
-    use crate::{batch, calls, half, lease, message, raw, ready};
+    use crate::{half, interpreter, message};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
         // Before anything is made: classes are made once per process, and would belong to an interpreter that ends.
-        if !raw::is_main_interpreter(py)? {
+        if !interpreter::is_main(py)? {
             return Err(PyImportError::new_err(
                 "eshm cannot be used in a sub-interpreter: import it in the main interpreter, or in a process of its own",
             ));
         }
         module.add_class::<Domain>()?;
         module.add_class::<Endpoint>()?;
+        module.add_class::<Borrowed>()?;
+        module.add_class::<Loan>()?;
         module.add_class::<Observer>()?;
         module.add_function(wrap_pyfunction!(configure_monitor, module)?)?;
         module.add_function(wrap_pyfunction!(remove_dead, module)?)?;
@@ -54,12 +56,8 @@ mod _eshm {
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;
         module.add_function(wrap_pyfunction!(decode_text, module)?)?;
         module.add("Message", message::make_class(py)?)?;
-        module.add("Loan", lease::make_loan_class(py)?)?;
-        module.add("Borrowed", lease::make_borrowed_class(py)?)?;
         let note_fork = PyCFunction::new_closure(py, None, None, |_, _| half::note_fork())?;
         let hooks = [("after_in_child", note_fork)].into_py_dict(py)?;
-        py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
-        let methods = calls::methods().into_iter().chain(batch::methods()).chain(ready::methods());
-        raw::add_methods(&py.get_type::<Endpoint>(), methods)
+        py.import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
     }
 }

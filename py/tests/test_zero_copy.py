@@ -279,9 +279,9 @@ def test_a_loan_of_a_size_that_cannot_be_is_refused(pair: Pair) -> None:
     master.loan(master.max_message).send()
 
 
-def test_only_endpoints_lend() -> None:
+def test_loans_and_messages_cannot_be_created_directly() -> None:
     for kind in (eshm.Loan, eshm.Borrowed, eshm.Message):
-        with pytest.raises(TypeError, match="endpoints return them"):
+        with pytest.raises(TypeError, match=f"cannot create 'eshm.{kind.__name__}' instances"):
             kind()
 
 
