@@ -87,6 +87,11 @@ impl<'a, 'py> Bytes<'a, 'py> {
             .map_err(|error| explain(object, error))
     }
 
+    /// Whether nobody can change them.
+    pub fn is_constant(&self) -> bool {
+        matches!(self.0, Source::Constant(_))
+    }
+
     /// Bytes that stay what they are while the interpreter is released.
     pub fn settle(&self) -> Cow<'_, [u8]> {
         match &self.0 {

@@ -3,19 +3,19 @@
 use std::ffi::CString;
 use std::time::Duration;
 
-use eshm::{Builder, Error, Inspector, Receiver, Sender, WaitStrategy};
+use eshm::raw::{Closed, Limit, SharedEndpoint};
+use eshm::{Builder, Error, Inspector, WaitStrategy};
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::batch;
-use crate::calls::{self, Channel};
+use crate::calls;
 use crate::convert;
 use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
-use crate::half::{Half, Patience};
+use crate::interpreter::{Deadline, Interpreter, Polling};
 use crate::lease::{Borrowed, Loan};
-use crate::ready;
 
 /// One process's end of a segment: a master, which creates it, or a slave, which attaches to it.
 ///
@@ -51,18 +51,41 @@ use crate::ready;
 /// domain: where the segment's file is, by default where the environment says when the endpoint is opened.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
-    pub(crate) inspector: Inspector,
-    pub(crate) sender: Half<Sender>,
-    pub(crate) receiver: Half<Receiver>,
-    /// Whether to look again for a moment before the interpreter is released.
-    pub(crate) glances: bool,
+    pub(crate) shared: SharedEndpoint,
+    /// Whether to poll for a moment before the interpreter is released.
+    polls: bool,
 }
 
 impl Endpoint {
+    pub fn name(&self) -> &str {
+        self.inspector().name()
+    }
+
+    fn inspector(&self) -> &Inspector {
+        self.shared.inspector()
+    }
+
+    /// The host of a call, with this polling if the wait strategy polls at all.
+    pub fn host<'py>(&self, py: Python<'py>, polling: Polling) -> Interpreter<'py> {
+        Interpreter::new(py, if self.polls { polling } else { Polling::None })
+    }
+
     /// A time-out of a call, where `None` is no limit.
-    pub fn timeout(&self, seconds: Option<f64>) -> Result<Option<Duration>> {
-        let convert = |seconds| convert::seconds(self.inspector.name(), "timeout", seconds);
+    fn timeout(&self, seconds: Option<f64>) -> Result<Option<Duration>> {
+        let convert = |seconds| convert::seconds(self.name(), "timeout", seconds);
         Ok(seconds.map(convert).transpose()?)
+    }
+
+    fn limit(&self, timeout: Option<f64>) -> Result<Limit> {
+        Ok(Limit::from_timeout(self.timeout(timeout)?))
+    }
+
+    /// As `limit`, for a batch: with 0, it sends what there is room for.
+    fn batch_limit(&self, timeout: Option<f64>) -> Result<Limit> {
+        Ok(match self.limit(timeout)? {
+            Limit::For(Duration::ZERO) => Limit::Now,
+            limit => limit,
+        })
     }
 }
 
@@ -139,83 +162,76 @@ impl Endpoint {
             builder = builder.group(convert::whole(name, "group", gid)?);
         }
         let endpoint = open(py, &builder, seconds("connect_timeout", connect_timeout)?)?;
-        let inspector = endpoint.inspector();
-        let (sender, receiver) = endpoint.into_split();
-        Ok(Endpoint {
-            inspector,
-            sender: Half::new(name, sender),
-            receiver: Half::new(name, receiver),
-            glances: wait != WaitStrategy::Park,
-        })
+        Ok(Endpoint { shared: SharedEndpoint::new(endpoint), polls: wait != WaitStrategy::Park })
     }
 
     /// The segment's name.
-    #[getter]
-    fn name(&self) -> &str {
-        self.inspector.name()
+    #[getter(name)]
+    fn py_name(&self) -> &str {
+        self.name()
     }
 
     /// Role.MASTER or Role.SLAVE: what this endpoint is.
     #[getter]
     fn role<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        convert::python_role(py, self.inspector.role())
+        convert::python_role(py, self.inspector().role())
     }
 
     /// The greatest value that write takes, in bytes.
     #[getter]
     fn data_size(&self) -> usize {
-        self.inspector.data_size()
+        self.inspector().data_size()
     }
 
     /// The greatest message that send takes, in bytes.
     #[getter]
     fn max_message(&self) -> usize {
-        self.inspector.max_message()
+        self.inspector().max_message()
     }
 
     /// What is known of the peer, as a PeerState.
     #[getter]
     fn peer_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
-        convert::python_state(py, self.inspector.peer_state())
+        convert::python_state(py, self.inspector().peer_state())
     }
 
     /// The peer's generation: it changes when the peer has been restarted.
     #[getter]
     fn generation(&self) -> u64 {
-        self.inspector.generation()
+        self.inspector().generation()
     }
 
     /// Whether the peer is an ESHM 1.x process.
     #[getter]
     fn peer_is_legacy(&self) -> bool {
-        self.inspector.peer_is_legacy()
+        self.inspector().peer_is_legacy()
     }
 
     /// How many of the messages that this endpoint sent were not received: no receiver has released them. After the
     /// close: how many that were then.
     #[getter]
     fn unreceived(&self) -> u64 {
-        self.inspector.unreceived()
+        self.inspector().unreceived()
     }
 
     /// The segment's counters, and this endpoint's own.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
-        Ok(convert::python_stats(py, &self.inspector.stats()?)?)
+        Ok(convert::python_stats(py, &self.inspector().stats()?)?)
     }
 
     /// Shows a sign of life, when background is False.
     fn update_heartbeat(&self) -> Result<()> {
-        Ok(self.inspector.update_heartbeat()?)
+        Ok(self.inspector().update_heartbeat()?)
     }
 
     /// Waits until the peer is alive. Raises TimeoutError when it is not in time.
     #[pyo3(signature = (timeout = None))]
     fn wait_for_peer(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         let timeout = self.timeout(timeout)?;
-        let patience = Patience::new(timeout);
+        let (deadline, inspector) = (Deadline::new(timeout), self.inspector());
         loop {
-            match py.detach(|| self.inspector.wait_for_peer(patience.slice())) {
-                Err(Error::Timeout { segment, what, .. }) if patience.is_over() => {
+            match py.detach(|| inspector.wait_for_peer(deadline.slice())) {
+                Err(Error::Timeout { segment, what, .. }) if deadline.is_over() => {
                     let waited = timeout.unwrap_or_default();
                     return Err(Error::Timeout { segment, what, waited }.into());
                 }
@@ -233,15 +249,15 @@ impl Endpoint {
 
     /// Returns the mailbox's value if it was not read before, None otherwise.
     fn try_read<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
-        calls::try_receive(py, self, Channel::Mailbox)
+        calls::read(py, self, Limit::Now)
     }
 
     /// Returns the mailbox's next value that was not read before, however many were overwritten meanwhile.
     ///
     /// Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn read<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
-        calls::read(py, self, timeout)
+    fn read<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyBytes>>> {
+        calls::read(py, self, self.limit(timeout)?)
     }
 
     /// Sends a message, which is never lost. Waits while the queue is full.
@@ -249,23 +265,23 @@ impl Endpoint {
     /// Raises TimeoutError, with nothing sent, when there is no room in time.
     #[pyo3(signature = (data, timeout = None))]
     fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
-        calls::send(py, self, data, timeout)
+        calls::send(py, self, data, self.limit(timeout)?)
     }
 
     /// Sends a message if there is room for it. Raises FullError otherwise.
     fn try_send(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
-        calls::try_send(py, self, data)
+        calls::send(py, self, data, Limit::Now)
     }
 
     /// Returns the next message: a copy of it, which is released at once. Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Bound<'py, PyBytes>> {
-        calls::recv(py, self, timeout)
+    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyBytes>>> {
+        calls::recv(py, self, self.limit(timeout)?)
     }
 
     /// Returns the next message, or None when there is none yet.
     fn try_recv<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
-        calls::try_receive(py, self, Channel::Queue)
+        calls::recv(py, self, Limit::Now)
     }
 
     /// Reserves memory in the queue for a message of that many bytes, to be filled in place and sent: a Loan.
@@ -273,15 +289,15 @@ impl Endpoint {
     /// Waits for it as send does, and raises TimeoutError when there is none in time.
     #[pyo3(signature = (size, timeout = None))]
     fn loan<'py>(slf: &Bound<'py, Self>, size: i64, timeout: Option<f64>) -> Result<Bound<'py, Loan>> {
-        calls::loan(slf, size, timeout)
+        calls::loan(slf, size, slf.get().limit(timeout)?)
     }
 
     /// Returns the next message, to be read in the queue without a copy: a Borrowed.
     ///
     /// Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn borrow<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> Result<Bound<'py, Borrowed>> {
-        calls::borrow(slf, timeout)
+    fn borrow<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> Result<Option<Bound<'py, Borrowed>>> {
+        calls::borrow(slf, slf.get().limit(timeout)?)
     }
 
     /// Sends each of the messages, in order, as send does. Wakes the peer once at most for as many as there is room for.
@@ -290,7 +306,7 @@ impl Endpoint {
     /// When one cannot be sent, the exception's `sent` tells how many were.
     #[pyo3(signature = (messages, timeout = None))]
     fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
-        batch::send_many(py, self, messages, timeout)
+        batch::send_many(py, self, messages, self.batch_limit(timeout)?)
     }
 
     /// Sends each item along the first axis of an array as one message, as send_many does.
@@ -298,7 +314,7 @@ impl Endpoint {
     /// When one cannot be sent, the exception's `sent` tells how many were.
     #[pyo3(signature = (array, timeout = None))]
     fn send_records(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
-        batch::send_records(py, self, array, timeout)
+        batch::send_records(py, self, array, self.batch_limit(timeout)?)
     }
 
     /// Returns the messages that are there, at most max of them. Waits for the first one, as recv does.
@@ -311,7 +327,7 @@ impl Endpoint {
         max: Option<i64>,
         timeout: Option<f64>,
     ) -> Result<Bound<'py, PyList>> {
-        batch::recv_many(py, self, max, timeout)
+        batch::recv_many(py, self, max, self.limit(timeout)?)
     }
 
     /// Copies the messages that are there into an array, one per item along its first axis, and returns their number.
@@ -321,22 +337,22 @@ impl Endpoint {
     /// message stays the next one; on a segment without queues, it is the exception's `data`.
     #[pyo3(signature = (array, timeout = None))]
     fn recv_into(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<usize> {
-        batch::recv_into(py, self, array, timeout)
+        batch::recv_into(py, self, array, self.limit(timeout)?)
     }
 
     /// Waits for a few milliseconds. Returns whether a try_recv may find a message.
     fn _wait_message(&self, py: Python<'_>) -> Result<bool> {
-        ready::wait_message(py, self)
+        calls::wait_message(py, self)
     }
 
     /// Waits for a few milliseconds. Returns whether a try_read may find a value.
     fn _wait_value(&self, py: Python<'_>) -> Result<bool> {
-        ready::wait_value(py, self)
+        calls::wait_value(py, self)
     }
 
     /// Waits for a few milliseconds. Returns whether a try_send of data may find room.
     fn _wait_room(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<bool> {
-        ready::wait_room(py, self, data)
+        calls::wait_room(py, self, data)
     }
 
     /// Leaves the segment. Threads that wait for the peer raise ClosedError.
@@ -350,14 +366,16 @@ impl Endpoint {
     /// Memory that somebody still looks at, through a view of a Loan or a Borrowed, stays where it is, and the segment
     /// is left only when the last such view is gone.
     fn close(&self, py: Python<'_>) -> Result<u64> {
-        self.sender.close(py)?;
-        self.receiver.close(py)?;
-        if let Err(error) = self.inspector.check_removed() {
+        let mut host = self.host(py, Polling::None);
+        let Some(Closed { unreceived, removed }) = self.shared.close(&mut host) else {
+            return Ok(self.inspector().unreceived());
+        };
+        if let Err(error) = removed {
             // No exception: the endpoint is closed, and what a `with` block raised is not to be hidden.
             let text = CString::new(error.to_string()).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)?;
         }
-        Ok(self.inspector.unreceived())
+        Ok(unreceived)
     }
 
     fn __enter__(slf: Py<Self>) -> Py<Self> {
@@ -375,27 +393,26 @@ impl Endpoint {
     }
 
     fn __next__<'py>(&self, py: Python<'py>) -> Result<Option<Bound<'py, PyBytes>>> {
-        match calls::next_message(py, self) {
-            Ok(message) => Ok(Some(message)),
+        match calls::recv(py, self, Limit::Forever) {
             Err(Failure::Core(Error::PeerClosed { .. })) => Ok(None),
-            Err(failure) => Err(failure),
+            result => result,
         }
     }
 
     fn __repr__(&self) -> String {
-        format!("Endpoint({:?}, role=\"{}\")", self.inspector.name(), self.inspector.role())
+        format!("Endpoint({:?}, role=\"{}\")", self.inspector().name(), self.inspector().role())
     }
 }
 
 /// Opens an endpoint, in slices: Ctrl-C ends the wait for a master.
 fn open(py: Python<'_>, builder: &Builder, timeout: Duration) -> Result<eshm::Endpoint> {
-    let patience = Patience::new(Some(timeout));
+    let deadline = Deadline::new(Some(timeout));
     loop {
-        let attempt = builder.clone().connect_timeout(patience.slice());
+        let attempt = builder.clone().connect_timeout(deadline.slice());
         match py.detach(|| attempt.open()) {
             Err(Error::NotFound { segment, path, found, .. }) => {
                 py.check_signals()?;
-                if patience.is_over() {
+                if deadline.is_over() {
                     return Err(Error::NotFound { segment, path, found, waited: timeout }.into());
                 }
             }

@@ -1,6 +1,6 @@
 //! Failures, and the core's among them as the exceptions of `eshm._errors`.
 
-use eshm::Error;
+use eshm::{Error, raw};
 use pyo3::prelude::*;
 
 /// The result of everything that may fail here.
@@ -10,17 +10,36 @@ pub type Result<T, E = Failure> = std::result::Result<T, E>;
 pub enum Failure {
     /// Becomes the exception of `eshm._errors` that stands for it.
     Core(Error),
-    /// Becomes an `InUseError` with this text: a borrow that the core's compiler would have refused.
-    InUse(String),
+    /// Becomes an `InUseError`: memory that was lent is in the way, or no longer lent. With what was lent.
+    Lent(Box<raw::Error>, &'static str),
     /// Becomes an `InvalidError` with this text.
     Invalid(String),
     /// Raised as it is.
     Python(PyErr),
 }
 
+impl Failure {
+    /// The same, of the half that receives.
+    pub fn of_receiver(self) -> Self {
+        match self {
+            Failure::Lent(error, _) => Failure::Lent(error, "borrowed message"),
+            failure => failure,
+        }
+    }
+}
+
 impl From<Error> for Failure {
     fn from(error: Error) -> Self {
         Failure::Core(error)
+    }
+}
+
+impl From<raw::Error> for Failure {
+    fn from(error: raw::Error) -> Self {
+        match error {
+            raw::Error::Core(error) => Failure::Core(error),
+            error => Failure::Lent(Box::new(error), "loan"),
+        }
     }
 }
 
@@ -34,7 +53,8 @@ impl From<Failure> for PyErr {
     fn from(failure: Failure) -> Self {
         let made = match failure {
             Failure::Python(error) => return error,
-            Failure::InUse(text) => {
+            Failure::Lent(error, lent) => {
+                let text = in_use(&error, lent);
                 Python::attach(|py| instance(py, "InUseError", &text).map(PyErr::from_value))
             }
             Failure::Invalid(text) => {
@@ -43,6 +63,21 @@ impl From<Failure> for PyErr {
             Failure::Core(error) => Python::attach(|py| exception(py, &error).map(PyErr::from_value)),
         };
         made.unwrap_or_else(|error| error)
+    }
+}
+
+fn in_use(error: &raw::Error, lent: &str) -> String {
+    match error {
+        raw::Error::Lent { segment } => {
+            format!("segment '{segment}': a {lent} is open: send or release it first")
+        }
+        raw::Error::InUse { segment } => format!(
+            "segment '{segment}': views of the {lent} (memoryviews, NumPy arrays) are still in use: delete them first"
+        ),
+        raw::Error::Stale { segment } => {
+            format!("segment '{segment}': the {lent} is over: it was sent or released")
+        }
+        error => error.to_string(),
     }
 }
 

@@ -1,119 +1,75 @@
 //! Messages in place: `eshm.Loan`, which is built in the queue, and `eshm.Borrowed`, which is read there.
 
 use std::ffi::c_int;
-use std::marker::PhantomData;
 use std::ptr;
 
-use eshm::{Receiver, Sender};
+use eshm::raw::{self, SharedReceiver, SharedSender, Token};
 use pyo3::ffi::{self, Py_ssize_t};
 use pyo3::prelude::*;
 
 use crate::endpoint::Endpoint;
-use crate::error::Result;
-use crate::half::{Half, Lender};
+use crate::error::{Failure, Result};
+use crate::interpreter::{Interpreter, Polling};
 
-/// Memory that a half of an endpoint has lent to Python.
-pub struct Lease<H: Leasing> {
+/// Memory that an endpoint has lent to Python.
+pub struct Lease {
     endpoint: Py<Endpoint>,
-    /// See [`Half`].
-    number: u64,
+    token: Token,
     start: *mut u8,
     len: usize,
-    half: PhantomData<fn() -> H>,
 }
 
 // SAFETY: the pointer is used only through buffers, which the half counts; any thread may use the memory.
-unsafe impl<H: Leasing> Send for Lease<H> {}
+unsafe impl Send for Lease {}
 // SAFETY: as above; all other fields are `Sync`.
-unsafe impl<H: Leasing> Sync for Lease<H> {}
+unsafe impl Sync for Lease {}
 
-/// The halves that lend memory to Python.
-pub trait Leasing: Lender + Sized + 'static {
-    /// Whether the borrower may write.
-    const WRITABLE: bool;
-
-    /// Returns this half of an endpoint.
-    fn of(endpoint: &Endpoint) -> &Half<Self>;
-}
-
-impl Leasing for Sender {
-    const WRITABLE: bool = true;
-
-    fn of(endpoint: &Endpoint) -> &Half<Self> {
-        &endpoint.sender
-    }
-}
-
-impl Leasing for Receiver {
-    const WRITABLE: bool = false;
-
-    fn of(endpoint: &Endpoint) -> &Half<Self> {
-        &endpoint.receiver
-    }
-}
-
-impl<H: Leasing> Lease<H> {
-    /// Lease `number` of `endpoint`'s half: `len` bytes at `start`.
-    pub fn new(endpoint: &Bound<'_, Endpoint>, number: u64, start: *mut u8, len: usize) -> Self {
-        Lease { endpoint: endpoint.clone().unbind(), number, start, len, half: PhantomData }
+impl Lease {
+    /// `len` bytes at `start`, which `endpoint` has lent under `token`.
+    pub fn new(endpoint: &Bound<'_, Endpoint>, token: Token, start: *mut u8, len: usize) -> Self {
+        Lease { endpoint: endpoint.clone().unbind(), token, start, len }
     }
 
-    fn half(&self) -> &Half<H> {
-        H::of(self.endpoint.get())
+    fn sender(&self) -> &SharedSender {
+        self.endpoint.get().shared.sender()
     }
 
-    /// Releases the memory without sending it.
-    fn release(&self, py: Python<'_>) -> Result<()> {
-        self.half().finish(py, self.number, |half| {
-            half.take_back();
-            Ok(())
-        })
+    fn receiver(&self) -> &SharedReceiver {
+        self.endpoint.get().shared.receiver()
     }
 
-    /// Ends a `with` block, which an exception has left if `raised`.
-    fn exit(&self, py: Python<'_>, raised: bool) -> Result<()> {
-        // An exception's traceback may be what keeps the views. It says more than an error about them.
-        if !self.half().abandon(py, self.number) && !raised {
-            return Err(self.half().still_viewed());
+    /// Ends a `with` block. `raised`: an exception has left it. Its traceback may be what keeps the views, and it says more
+    /// than an error about them.
+    fn exit(&self, is_over: bool, raised: bool) -> Result<()> {
+        if is_over || raised {
+            return Ok(());
         }
-        Ok(())
+        let segment = self.endpoint.get().name().to_owned();
+        Err(raw::Error::InUse { segment }.into())
     }
 
-    /// Fills in `view`, a view of `owner`, whose content this is.
+    /// Fills in `view`, a view of `owner`, which has been counted.
     ///
     /// # Safety
-    /// `view` is a structure that the caller may write to, as the slot `bf_getbuffer` gets it.
-    unsafe fn get_buffer(
+    /// The caller may write to `view`, and keeps the lease's memory in place until the view is released. If it is not
+    /// `readonly`, no one else uses that memory.
+    unsafe fn fill_view(
         &self,
         owner: &Bound<'_, PyAny>,
         view: *mut ffi::Py_buffer,
+        readonly: bool,
         flags: c_int,
-    ) -> Result<()> {
-        let py = owner.py();
-        // SAFETY: the caller may write to it. An error must leave it without an owner.
-        unsafe { (*view).obj = ptr::null_mut() };
-        self.half().view(py, self.number)?;
-        let (len, readonly) = (self.len as Py_ssize_t, c_int::from(!H::WRITABLE));
-        // SAFETY: `len` bytes at `start`, which the half keeps in place until the view is released.
+    ) -> PyResult<()> {
+        let (len, readonly) = (self.len as Py_ssize_t, readonly.into());
+        // SAFETY: the caller says so.
         let status =
             unsafe { ffi::PyBuffer_FillInfo(view, owner.as_ptr(), self.start.cast(), len, readonly, flags) };
-        if status == 0 {
-            return Ok(());
-        }
-        let error = PyErr::fetch(py);
-        self.half().unview(py, self.number);
-        Err(error.into())
-    }
-
-    fn release_buffer(&self, py: Python<'_>) {
-        self.half().unview(py, self.number);
+        if status == 0 { Ok(()) } else { Err(PyErr::fetch(owner.py())) }
     }
 }
 
-impl<H: Leasing> Drop for Lease<H> {
-    fn drop(&mut self) {
-        Python::attach(|py| self.half().abandon(py, self.number));
-    }
+fn host(py: Python<'_>) -> Interpreter<'_> {
+    Interpreter::new(py, Polling::None)
 }
 
 /// A message that is being built in the queue, from Endpoint.loan: a writable buffer, to be filled in place and sent.
@@ -124,7 +80,7 @@ impl<H: Leasing> Drop for Lease<H> {
 /// ...     np.frombuffer(loan, frame.dtype).reshape(frame.shape)[:] = frame
 /// ...     loan.send()
 #[pyclass(module = "eshm", frozen)]
-pub struct Loan(pub Lease<Sender>);
+pub struct Loan(pub Lease);
 
 #[pymethods]
 impl Loan {
@@ -132,14 +88,14 @@ impl Loan {
     ///
     /// Raises InUseError (a BufferError), and sends nothing, while there are views of it, such as NumPy arrays.
     fn send(&self, py: Python<'_>) -> Result<()> {
-        self.0.half().finish(py, self.0.number, Sender::send_loaned)
+        Ok(self.0.sender().send_loan(&mut host(py), self.0.token)?)
     }
 
     /// Returns the memory to the queue, unsent.
     ///
     /// Raises InUseError (a BufferError) while there are views of it.
     fn release(&self, py: Python<'_>) -> Result<()> {
-        self.0.release(py)
+        Ok(self.0.sender().give_back(&mut host(py), self.0.token)?)
     }
 
     fn __len__(&self) -> usize {
@@ -160,16 +116,28 @@ impl Loan {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let _ = (exc, traceback);
-        self.0.exit(py, exc_type.is_some())
+        let is_over = self.0.sender().abandon(&mut host(py), self.0.token);
+        self.0.exit(is_over, exc_type.is_some())
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        // SAFETY: the interpreter calls this slot with a structure to be filled in.
-        unsafe { slf.get().0.get_buffer(slf.as_any(), view, flags) }
+        let (lease, py) = (&slf.get().0, slf.py());
+        // SAFETY: the interpreter calls this slot with a structure to be filled in. An error must leave it without an owner.
+        unsafe { (*view).obj = ptr::null_mut() };
+        lease.sender().retain(&mut host(py), lease.token)?;
+        // SAFETY: as above; the memory of a loan that is retained stays, and is its holder's.
+        let filled = unsafe { lease.fill_view(slf, view, false, flags) };
+        Ok(filled.inspect_err(|_| lease.sender().unretain(&mut host(py), lease.token))?)
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
-        self.0.release_buffer(py);
+        self.0.sender().unretain(&mut host(py), self.0.token);
+    }
+}
+
+impl Drop for Loan {
+    fn drop(&mut self) {
+        Python::attach(|py| self.0.sender().abandon(&mut host(py), self.0.token));
     }
 }
 
@@ -180,7 +148,7 @@ impl Loan {
 /// >>> with robot.borrow() as message:
 /// ...     total = np.frombuffer(message, np.float32).sum()
 #[pyclass(module = "eshm", frozen)]
-pub struct Borrowed(pub Lease<Receiver>);
+pub struct Borrowed(pub Lease);
 
 #[pymethods]
 impl Borrowed {
@@ -188,7 +156,8 @@ impl Borrowed {
     ///
     /// Raises InUseError (a BufferError) while there are views of it, such as NumPy arrays.
     fn release(&self, py: Python<'_>) -> Result<()> {
-        self.0.release(py)
+        let released = self.0.receiver().release(&mut host(py), self.0.token);
+        released.map_err(|error| Failure::from(error).of_receiver())
     }
 
     fn __len__(&self) -> usize {
@@ -209,15 +178,28 @@ impl Borrowed {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let _ = (exc, traceback);
-        self.0.exit(py, exc_type.is_some())
+        let is_over = self.0.receiver().abandon(&mut host(py), self.0.token);
+        self.0.exit(is_over, exc_type.is_some()).map_err(Failure::of_receiver)
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        // SAFETY: the interpreter calls this slot with a structure to be filled in.
-        unsafe { slf.get().0.get_buffer(slf.as_any(), view, flags) }
+        let (lease, py) = (&slf.get().0, slf.py());
+        // SAFETY: the interpreter calls this slot with a structure to be filled in. An error must leave it without an owner.
+        unsafe { (*view).obj = ptr::null_mut() };
+        let retained = lease.receiver().retain(&mut host(py), lease.token);
+        retained.map_err(|error| Failure::from(error).of_receiver())?;
+        // SAFETY: as above; the memory of a message that is retained stays.
+        let filled = unsafe { lease.fill_view(slf, view, true, flags) };
+        Ok(filled.inspect_err(|_| lease.receiver().unretain(&mut host(py), lease.token))?)
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
-        self.0.release_buffer(py);
+        self.0.receiver().unretain(&mut host(py), self.0.token);
+    }
+}
+
+impl Drop for Borrowed {
+    fn drop(&mut self) {
+        Python::attach(|py| self.0.receiver().abandon(&mut host(py), self.0.token));
     }
 }

@@ -10,22 +10,19 @@ mod convert;
 mod domain;
 mod endpoint;
 mod error;
-mod half;
 mod interpreter;
 mod lease;
 mod message;
 mod observer;
-mod ready;
 mod schedule;
 mod text;
 
 // `gil_used`: a free-threaded Python switches its lock on for this module. That one thread at a time runs these modules'
-// code is what keeps the bytes still that `buffer.rs` borrows, and the locks of `half.rs` from waiting for each other.
+// code is what keeps the bytes still that `buffer.rs` borrows, and its lock from being waited for.
 #[pyo3::pymodule(gil_used = true)]
 mod _eshm {
     use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
-    use pyo3::types::{IntoPyDict, PyCFunction};
     use pyo3::wrap_pyfunction;
 
     use crate::domain::{Domain, remove_dead, segments};
@@ -34,7 +31,7 @@ mod _eshm {
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
-    use crate::{half, interpreter, message};
+    use crate::{interpreter, message};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -56,8 +53,6 @@ mod _eshm {
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;
         module.add_function(wrap_pyfunction!(decode_text, module)?)?;
         module.add("Message", message::make_class(py)?)?;
-        let note_fork = PyCFunction::new_closure(py, None, None, |_, _| half::note_fork())?;
-        let hooks = [("after_in_child", note_fork)].into_py_dict(py)?;
-        py.import("os")?.call_method("register_at_fork", (), Some(&hooks)).map(drop)
+        Ok(())
     }
 }

@@ -173,9 +173,8 @@ def test_a_queue_as_large_as_the_mailbox_is_a_queue(name: str, size: int) -> Non
             assert slave.recv_into(records, timeout=PATIENCE) == 5
             assert np.array_equal(records[:5], numbers)
             master.send(b"no record")
-            with pytest.raises(eshm.InvalidError) as raised:
+            with pytest.raises(eshm.InvalidError):
                 slave.recv_into(records)
-            assert raised.value.data is None
             assert slave.recv() == b"no record"
 
 
@@ -233,13 +232,14 @@ def test_a_message_that_is_no_record_stays_the_next_one(pair: Pair) -> None:
     assert slave.recv_into(records) == 1
 
 
-def test_without_a_queue_a_message_that_is_no_record_comes_with_the_error(small_pair: Pair) -> None:
+def test_without_a_queue_a_message_that_is_no_record_stays_the_next_one(small_pair: Pair) -> None:
     master, slave = small_pair
     records = np.zeros(10, np.uint64)
     master.send(b"no record")
-    with pytest.raises(eshm.InvalidError) as raised:
-        slave.recv_into(records)
-    assert raised.value.data == b"no record"
+    for _ in range(2):
+        with pytest.raises(eshm.InvalidError, match="9 bytes does not fill a record of 8"):
+            slave.recv_into(records)
+    assert slave.recv() == b"no record"
     master.send(b"a record")
     assert slave.recv_into(records) == 1
     assert records[:1].tobytes() == b"a record"

@@ -22,8 +22,6 @@ class InvalidError(Error, ValueError, RuntimeError):
     """A name, a setting, a text or a message that cannot be used."""
 
     code = -1
-    #: The message that `recv_into` could not put into a record, on a segment without queues.
-    data: bytes | None = None
 
 
 class InUseError(InvalidError, BufferError):
