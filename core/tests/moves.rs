@@ -2,7 +2,8 @@
 
 mod common;
 
-use std::fs;
+use std::fs::{self, OpenOptions};
+use std::os::unix::fs::FileExt;
 use std::time::{Duration, Instant};
 
 use common::{Name, poll};
@@ -283,6 +284,54 @@ fn a_master_whose_name_leads_elsewhere_is_told() {
     drop(first);
     assert!(segment.exists(), "the other's file is left alone");
     assert_eq!(received(&mut second), b"x");
+}
+
+/// Puts a message whose length no sender writes into the queue from slave to master.
+fn break_queue_to_master(segment: &Name) {
+    let file = OpenOptions::new().read(true).write(true).open(segment.path()).unwrap();
+    let mut offset = [0; 8];
+    file.read_exact_at(&mut offset, 88).unwrap();
+    let first = u64::from_ne_bytes(offset);
+    let second = first + (file.metadata().unwrap().len() - first) / 2;
+    let slot = second + 384;
+    file.write_all_at(&57u32.to_ne_bytes(), slot + 4).unwrap();
+    file.write_all_at(&1u32.to_ne_bytes(), slot).unwrap();
+}
+
+#[test]
+fn a_slave_does_not_move_into_a_segment_whose_queue_is_broken() {
+    let segment = Name::new("moves-broken");
+    let first = open(&segment, Role::Master);
+    let mut slave = open(&segment, Role::Slave);
+    slave.send(b"x").unwrap();
+    // A segment that gets the name when the first master has gone. Only the queue that the slave sends into is broken.
+    let other = Name::new("moves-broken-other");
+    let mut broken = builder(&other, Role::Master).background(false).open().unwrap();
+    break_queue_to_master(&other);
+    broken.send(b"from the broken segment").unwrap();
+    broken.write(b"a value from there").unwrap();
+    drop(first);
+    fs::rename(other.path(), segment.path()).unwrap();
+    until("the close", || slave.peer_state() == PeerState::Closed);
+    // The slave looks for a master every 5 ms.
+    let searched = Instant::now();
+    while searched.elapsed() < Duration::from_millis(100) {
+        broken.update_heartbeat().unwrap();
+        assert_eq!(slave.peer_state(), PeerState::Closed);
+        assert!(matches!(slave.try_send(b"lost"), Err(Error::Reconnecting { .. })));
+        assert!(slave.recv_timeout(Duration::from_millis(1)).unwrap().is_none());
+        assert!(slave.read_timeout(Duration::from_millis(1)).unwrap().is_none());
+    }
+    assert_eq!(slave.stats().unwrap().reconnects, 0);
+    // It has given the broken segment's seat back.
+    assert_eq!(broken.peer_state(), PeerState::Closed);
+    drop(broken);
+    fs::remove_file(segment.path()).unwrap();
+    let mut second = open(&segment, Role::Master);
+    slave.send_timeout(b"y", LONG).unwrap();
+    assert_eq!([received(&mut second), received(&mut second)], [b"x", b"y"]);
+    second.send(b"down").unwrap();
+    assert_eq!(received(&mut slave), b"down");
 }
 
 #[test]
