@@ -75,7 +75,7 @@ impl Link {
     }
 
     /// Closes the endpoint; `part` is what each of its segments is left by. `None`: it was closed already.
-    fn leave(
+    pub(super) fn leave(
         &self,
         state: &mut State,
         carry: &mut CarryOver,

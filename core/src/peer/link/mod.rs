@@ -288,3 +288,6 @@ fn as_watched(link: &Arc<Link>) -> Weak<dyn Watched> {
     let link: Weak<Link> = Arc::downgrade(link);
     link
 }
+
+#[cfg(test)]
+mod tests;
