@@ -6,11 +6,11 @@ import (
 	"time"
 )
 
-// background keeps the heartbeats of all endpoints of the process, judges their peers, and moves slaves to new segments. It is
-// one goroutine, which runs as long as there is an endpoint.
+// background keeps the heartbeats of all endpoints of the process, judges their peers, and moves slaves to new
+// segments. It is one goroutine, which runs as long as there is an endpoint.
 //
-// It has no thread of its own. A thread that sleeps in the kernel needs two thirds of the time per tick, but each tick then
-// needs a processor of the Go scheduler, or a hand-over by it.
+// It has no thread of its own. A thread that sleeps in the kernel needs two thirds of the time per tick, but each tick
+// then needs a processor of the Go scheduler, or a hand-over by it.
 var background struct {
 	mu        sync.Mutex
 	endpoints []*Endpoint

@@ -6,32 +6,33 @@ import (
 	"time"
 )
 
-// The carry-over, PROTOCOL.md §5: what was accepted in a segment that was left, and not received there, goes into the
-// one that has the name now.
+// The carry-over, PROTOCOL.md §5: messages that were accepted in a segment that was left, and not received there, go
+// into the segment that has the name now.
 
-// visitBytes and visitMessages bound what the keeper carries over per visit: the heartbeats wait meanwhile.
+// visitBytes and visitMessages bound what the background goroutine carries over per visit: heartbeats wait meanwhile.
 const (
 	visitBytes    = 1 << 20
 	visitMessages = 1024
 )
 
-// source is the receiving end of what this endpoint itself sent into a segment that it has left. The endpoint holds the
+// source is the receiving end of what this endpoint has sent into a segment that it has left. The endpoint holds the
 // peer's seat there.
 type source struct {
 	link  *link // retained
 	queue recvQueue
 	box   mailboxReader
-	reads atomic.Uint64 // of box; nobody asks
+	reads atomic.Uint64 // of box; unused
 
-	// most is how many messages may still come out of the queue: a peer that goes on writing marks could make more.
+	// most is how many messages may still come out of the queue. A hostile peer that goes on writing marks could make
+	// more.
 	most int
 
-	// pending is what was in the mailbox and is not carried over yet; nil: nothing.
+	// pending is a copy of what was in the mailbox and is not carried over yet; nil if there is nothing.
 	pending        []byte
-	pendingMessage bool // it is a message, and not a value
+	pendingMessage bool // pending is a message, not a value
 }
 
-// newSource takes the part of the receiver in a link that is retained for it.
+// newSource makes a source of a link that is retained for it.
 func newSource(l *link) *source {
 	s := &source{link: l}
 	if l.hasQueues() {
@@ -42,7 +43,7 @@ func newSource(l *link) *source {
 	return s
 }
 
-// left is how many messages are not carried over yet.
+// left returns how many messages are not carried over yet.
 func (s *source) left() uint64 {
 	left := uint64(0)
 	if s.queue.control != nil {
@@ -54,23 +55,23 @@ func (s *source) left() uint64 {
 	return left
 }
 
-// look takes what is in the mailbox, unless a message of it waits to be carried over.
+// takeMailbox takes what is in the mailbox, unless a message from it waits to be carried over.
 func (s *source) takeMailbox() {
 	// An ESHM 1.x reader does not say what it has received.
 	if s.link.peerWasLegacy() || s.pending != nil && s.pendingMessage {
 		return
 	}
 	message := s.link.holdsMessage.Load()
-	// A size that is too great, written by a hostile peer, is as nothing.
+	// A size that is too great, written by a hostile peer, counts as nothing.
 	if found, ok, err := s.box.take(message, 0); ok && err == nil {
 		s.pending, s.pendingMessage = append([]byte{}, found.bytes...), message
 	}
 }
 
-// everything is for a caller that has nothing else to do.
+// everything is the budget of a caller that has nothing else to do.
 const everything = math.MaxInt
 
-// carryOver carries over as much as there is room and budget for. It reports whether nothing is left; mu is held.
+// carryOver carries over as much as room and budget admit. It reports whether nothing is left; mu is held.
 func (s *sender) carryOver(bytes, messages int) (bool, error) {
 	for len(s.sources) > 0 {
 		first := s.sources[0]
@@ -93,7 +94,7 @@ func (s *sender) carryQueue(from *source, bytes, messages *int) (bool, error) {
 	for {
 		message, ok, err := from.queue.take()
 		if err != nil || ok && from.most == 0 {
-			// The old peer overwrote what we had sent: what follows cannot be found any more.
+			// The old peer overwrote what this endpoint had sent: the messages behind it cannot be found any more.
 			s.undeliverable += uint64(from.queue.depth())
 			from.queue = recvQueue{}
 			return true, nil
@@ -114,7 +115,7 @@ func (s *sender) carryQueue(from *source, bytes, messages *int) (bool, error) {
 			from.queue.putBack()
 			return false, nil
 		}
-		// Only now: a message is in one of the two segments at least.
+		// Only now: at each moment the message is in at least one of the two segments.
 		from.queue.release(from.queue.next)
 		from.most--
 	}
@@ -137,7 +138,7 @@ func (s *sender) carryMailbox(from *source) (bool, error) {
 	return true, nil
 }
 
-// forward sends a message that is carried over. One that the segment cannot hold is counted, and dropped.
+// forward sends a message that is carried over. It counts and drops one that the segment cannot hold.
 func (s *sender) forward(message []byte) (bool, error) {
 	if s.route != viaQueue {
 		if len(message) > s.link.out.size {
@@ -165,14 +166,14 @@ func (s *sender) forward(message []byte) (bool, error) {
 	return true, nil
 }
 
-// legacyReaderHadTime tells whether an ESHM 1.x reader has had its time for the message that was carried over last: it never reads the
-// first one that it is shown.
+// legacyReaderHadTime tells whether an ESHM 1.x reader had enough time for the message that was carried over last. Such
+// a reader never reads the first message that it sees.
 func (s *sender) legacyReaderHadTime() bool {
 	return s.route == viaLegacy && time.Since(s.forwarded) >= legacyLimit
 }
 
-// forwardValue writes the latest value of the segment that was left, if it fits. Without queues, messages lie in the
-// mailbox, too: none is overwritten.
+// forwardValue writes the latest value of the segment that was left, if it fits. Without queues the mailbox holds
+// messages, too, and none is overwritten.
 func (s *sender) forwardValue(value []byte) bool {
 	if len(value) > s.link.out.size {
 		return true
@@ -184,7 +185,7 @@ func (s *sender) forwardValue(value []byte) bool {
 	return true
 }
 
-// unreceived is how many messages were accepted and not received.
+// unreceived returns how many messages were accepted and not received.
 func (s *sender) unreceived() uint64 {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -203,10 +204,11 @@ func (s *sender) countUnreceived() uint64 {
 	return count
 }
 
-// tend goes over to the newest link and carries over, without a call of the user. It reports whether nothing is left.
+// continueCarryOver switches to the newest link and carries over, without a call of the user. It reports whether
+// nothing is left.
 func (s *sender) continueCarryOver() bool {
 	if !s.mu.TryLock() {
-		return false // who has it does the same
+		return false // a call that holds the mutex does the same
 	}
 	defer s.mu.Unlock()
 	if s.link == nil {

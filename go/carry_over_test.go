@@ -8,7 +8,8 @@ import (
 	"time"
 )
 
-// openSlave opens a slave that finds a new master soon, and searches without a limit of attempts. Options may say otherwise.
+// openSlave opens a slave that finds a new master soon, and searches without a limit of attempts. Options may say
+// otherwise.
 func openSlave(t *testing.T, name string, options ...Option) *Endpoint {
 	t.Helper()
 	return open(t, name, append([]Option{Slave, WithReconnectInterval(time.Millisecond), WithReconnectAttempts(Unlimited)}, options...)...)

@@ -6,14 +6,15 @@ import (
 	"eshm/internal/shm"
 )
 
-// take takes the seat of a link, for as long as its file is open, if the segment still has the name.
+// take takes the seat of a link if the segment still has the name. The seat is locked as long as the link's file is
+// open.
 func (o *opener) take(l *link, eager bool) error {
 	taken, err := o.claim(l, eager)
 	if err != nil {
 		return failAttach(o.address, err)
 	}
 	free := taken && o.isFreeOfLegacy(l)
-	// A seat that is taken may be so by a master that has just replaced this segment.
+	// A master that has just replaced this segment may hold the seat.
 	if found, err := shm.Stat(o.path); err != nil || found.ID != l.id {
 		return errRaced
 	}
@@ -23,7 +24,7 @@ func (o *opener) take(l *link, eager bool) error {
 	return nil
 }
 
-// claim locks the seat. An eager claimant has enough when it sees that the one who has the seat lives.
+// claim locks the seat. An eager caller stops as soon as the owner of the seat shows that it is alive.
 func (o *opener) claim(l *link, eager bool) (bool, error) {
 	first := l.self.pulse()
 	for since := time.Now(); ; time.Sleep(pollInterval) {
@@ -37,7 +38,7 @@ func (o *opener) claim(l *link, eager bool) (bool, error) {
 	}
 }
 
-// quiet tells whether no ESHM 1.x process, which holds no lock, has the seat: then its pulse would move.
+// isFreeOfLegacy tells whether no ESHM 1.x process, which holds no lock, has the seat: its pulse would move.
 func (o *opener) isFreeOfLegacy(l *link) bool {
 	first := l.self.pulse()
 	if first.alive == 0 {
@@ -45,7 +46,7 @@ func (o *opener) isFreeOfLegacy(l *link) bool {
 	}
 	watch := o.settings.staleThreshold
 	if l.self.ours(first.pid) {
-		// Killed, most likely. But one of 1.x with the same pid, of another PID namespace, looks just so.
+		// Most likely it was killed. But an ESHM 1.x process of another PID namespace may have the same pid.
 		watch = samePIDWatch
 	} else if !o.mayWait {
 		return false

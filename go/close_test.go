@@ -39,8 +39,9 @@ func TestSeatIsLeftLast(t *testing.T) {
 	}
 }
 
-// TestCloseWaitsForGoroutinesThatWakeUp holds a goroutine between its wake-up and the moment when it takes itself off the
-// count of parked threads. Until it has, the endpoint keeps its seat and its memory, so no successor can clear the count.
+// TestCloseWaitsForGoroutinesThatWakeUp holds a goroutine between its wake-up and the moment when it takes itself off
+// the count of parked threads. Until it has, the endpoint keeps its seat and its memory, so no successor can clear the
+// count.
 func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
 	master, slave := pair(t, WithWait(Park))
 	l := slave.retainCurrent()

@@ -8,7 +8,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// create makes the segment. Nobody can see it before it is complete, for it has no name until then.
+// create creates the segment. It has no name until it is complete, so nobody can see it before.
 func (o *opener) create(generation uint32) (*link, error) {
 	l, err := o.prepared(generation, o.settings.geometry())
 	if err != nil {
@@ -20,7 +20,7 @@ func (o *opener) create(generation uint32) (*link, error) {
 	return l, nil
 }
 
-// standIn makes a segment like this one under the name, and takes both of its seats.
+// standIn creates a segment like this one under the name, and takes both of its seats.
 func (o *opener) standIn(like *link) (*link, error) {
 	l, err := o.prepared(like.self.generation.Load(), like.geometry)
 	if err != nil {
@@ -46,7 +46,7 @@ func (o *opener) refuseToCreate(err error) error {
 	return fail(ErrCreate, o.name, err, "cannot create %s (%v); %s", o.path, err, shm.Hint(o.domain.Directory, o.path, err))
 }
 
-// prepared makes a segment that has no name yet, and whose master's seat is locked.
+// prepared creates a segment that has no name yet. The master's seat is locked.
 func (o *opener) prepared(generation uint32, g geometry) (*link, error) {
 	directory := o.domain.Directory
 	file, err := shm.Create(directory, o.domain.Prefix, o.settings.access(), seatStart(Master), seatLength)
@@ -91,7 +91,7 @@ func (o *opener) prepare(file *shm.File, g geometry, generation uint32) (*link, 
 	return l, nil
 }
 
-// fill writes the master's and the creator's part of the header, but for the magic.
+// fill writes the master's and the creator's fields of the header, except for the magic.
 func (o *opener) fill(l *link) {
 	h, g := l.header, l.geometry
 	h.version.Store(version)

@@ -1,7 +1,7 @@
-// Package eshm exchanges messages with another process of the same machine, through shared memory.
+// Package eshm exchanges messages with another process of the same machine through shared memory.
 //
-// A segment, by default /dev/shm/eshm_<name>, joins two endpoints: one [Master], which makes it, and one [Slave]. The other
-// process may be written in any language that has ESHM: Rust, Python, C++, C, or Go.
+// A segment, by default the file /dev/shm/eshm_<name>, joins two endpoints: one [Master], which creates it, and one
+// [Slave]. The other process may be written in any language that has ESHM: Rust, Python, C++, C, or Go.
 //
 //	robot, err := eshm.Open(ctx, "robot", eshm.Slave)
 //	if err != nil {
@@ -12,39 +12,39 @@
 //
 // # Messages and values
 //
-// [Endpoint.Send] and [Endpoint.Recv] carry messages: every one, once, in order. When the queue is full the sender
-// waits, or is refused by [Endpoint.TrySend]; nothing is dropped. [Endpoint.Write] and [Endpoint.Read] carry the
-// latest value: a new one replaces the one before, and a reader is told how many it has missed. Both directions have
-// both.
+// [Endpoint.Send] and [Endpoint.Recv] carry messages: every message, once, in order. When the queue is full, Send waits
+// and [Endpoint.TrySend] fails; nothing is dropped. [Endpoint.Write] and [Endpoint.Read] carry the latest value: a new
+// value replaces the one before, and the reader learns how many it has missed. Both directions have both.
 //
-// What is received belongs to the caller. [Endpoint.Borrow] lends a message where it lies, without a copy, until it is
-// released; [Endpoint.Loan] writes in place.
+// A message that was received belongs to the caller. [Endpoint.Borrow] lends a message in place, without a copy, until
+// it is released. [Endpoint.Loan] lends room to build a message in place. [Endpoint.Messages] iterates over messages.
 //
 // # Peers that come and go
 //
-// The order of start-up does not matter. A process that is killed is followed by another one, which goes on where it
-// was: messages that wait are kept, and one that was borrowed and not released is received again. A slave takes what was not
-// received along to its next master's segment, and looks for that master as long as it is open. Calls with a
-// deadline wait for a peer until then; calls without one fail when the peer has closed its endpoint, or was gone for
-// longer than [WithReconnectTimeout] says.
+// The order of start-up does not matter. When a process is killed, its successor continues where it was: unread
+// messages stay, and a message that was borrowed and not released is received again. A slave carries what its master
+// has not received over to the next master's segment. It searches for that master as long as it is open. Calls with a
+// deadline wait for a peer until then. Calls without one fail when the peer has closed its endpoint, or was stale for
+// longer than [WithReconnectTimeout] and [WithReconnectAttempts] admit. [WithDisconnect] and [WithGiveUp] change this.
 //
 // # Domains
 //
-// A [Domain] says where the files of segments are: by [WithDomain], or by the environment variables ESHM_DIRECTORY and
-// ESHM_PREFIX, see [DefaultDomain]. [Segments] lists those of a domain, with who sits in them and how full their queues are.
-// [RemoveDead] removes what processes have left that were killed, or that kept it.
+// A [Domain] decides where the files of segments are. [WithDomain] sets it, or the environment variables ESHM_DIRECTORY
+// and ESHM_PREFIX: see [DefaultDomain]. [Segments] lists the segments of a domain, with the state of their endpoints
+// and queues. [RemoveDead] removes segments that nobody uses any more. [Observe] monitors one segment.
 //
 // # Errors
 //
-// Each error is an [*Error], and of one of the kinds ErrTimeout, ErrPeerClosed and so on, for errors.Is. Its text
-// says what was found, what was expected, and what to do.
+// Each error is an [*Error] of one of the kinds ErrTimeout, ErrPeerClosed and so on, for errors.Is. Its text says what
+// was found, what was expected, and what to do. An error after Close is also os.ErrClosed; an error of a context that
+// is done is also context.Canceled or context.DeadlineExceeded.
 //
 // # Cost
 //
-// A call that finds what it needs makes no system call; Recv and Read allocate the copy, the other forms nothing. A call that
-// waits first keeps its processor busy for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its own.
-// One goroutine per process beats the hearts of all its endpoints, every millisecond.
+// A call that finds what it needs makes no system call. Recv and Read allocate the copy; the other forms allocate
+// nothing. A call that waits polls for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its
+// own. One goroutine per process keeps the heartbeats of all its endpoints, every millisecond while there is traffic.
 //
-// The package is an implementation of protocol/PROTOCOL.md of its own, in Go alone, for Linux. It has been tried on
-// amd64 and 386.
+// The package implements protocol/PROTOCOL.md in Go alone, for Linux. It was tested on amd64 and 386. MEMORY.md
+// explains why its plain stores to shared memory are safe.
 package eshm

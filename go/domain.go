@@ -15,21 +15,21 @@ const (
 
 // Domain is a place for segments: the segment "robot" is the file Directory/Prefix + "robot".
 //
-// Two endpoints meet if they have the same domain and the same name. Two users with a prefix of their own can both have a
-// segment "robot", and a sandbox that admits only certain names or directories can be given one that it admits.
+// Two endpoints meet if they have the same domain and the same name. Two users with different prefixes can both have a
+// segment "robot". A sandbox that admits only certain names or directories can be given a domain that it admits.
 //
-// Endpoints that are given no domain use the default one: see [DefaultDomain].
+// Endpoints without [WithDomain] use the default one: see [DefaultDomain].
 type Domain struct {
-	// Directory is an absolute path without NUL. It should be on a tmpfs: on a disk the system writes segments out from
-	// time to time, and on a network file system machines do not share memory.
+	// Directory is an absolute path without NUL. It should be on a tmpfs: the system writes files on a disk out from
+	// time to time, and machines do not share the memory of files on a network file system.
 	Directory string
-	// Prefix is how the names of the files begin: 0 to 64 bytes of UTF-8 without '/', '..' or NUL.
+	// Prefix is the beginning of the files' names: 0 to 64 bytes of UTF-8 without '/', '..' or NUL.
 	Prefix string
 }
 
-// DefaultDomain returns the domain of the environment: the variables ESHM_DIRECTORY and ESHM_PREFIX, which are read each
-// time. One that is not set, or empty, stands for /dev/shm, or eshm_. That is the only domain that ESHM 1.x knows. It fails
-// with [ErrInvalidDomain] when a variable has a value that is not possible.
+// DefaultDomain returns the domain that the environment chooses. It reads the variables ESHM_DIRECTORY and ESHM_PREFIX
+// at each call. The defaults are /dev/shm and eshm_, also for a variable that is empty; they are the only domain that
+// ESHM 1.x knows. It fails with [ErrInvalidDomain] if a variable has a value that is not possible.
 func DefaultDomain() (Domain, error) {
 	d := Domain{Directory: "/dev/shm", Prefix: "eshm_"}
 	if directory := os.Getenv(directoryVariable); directory != "" {
@@ -41,7 +41,7 @@ func DefaultDomain() (Domain, error) {
 	return d, d.check(directoryVariable, prefixVariable)
 }
 
-// check refuses what cannot be a domain. The parts are called what they came from.
+// check refuses what cannot be a domain. The arguments name the parts in the error.
 func (d Domain) check(directory, prefix string) error {
 	refuse := func(what, found, expected string) error {
 		shown := fmt.Sprintf("%.200q", found)
@@ -57,7 +57,7 @@ func (d Domain) check(directory, prefix string) error {
 	return nil
 }
 
-// checked is the domain that a user has given, or the default one.
+// checked returns the domain that the caller has given, or the default one.
 func checked(given *Domain) (Domain, error) {
 	if given == nil {
 		return DefaultDomain()

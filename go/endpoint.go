@@ -21,49 +21,50 @@ type Endpoint struct {
 	parked   parkedCalls
 	counts   counts
 
-	// current is the newest link, and nil from Close on: who sees that it is not the one he has moves over.
+	// current is the newest link, and nil from Close on. A direction whose link is another one switches to it.
 	current atomic.Pointer[link]
-	// sent counts the messages that were sent; the sender writes it.
+	// sent counts the messages that this endpoint has sent. Only the sender writes it.
 	sent atomic.Uint32
-	// clock is the time of the keeper's last visit, in nanoseconds since some moment.
+	// clock is the time of the last visit of the background goroutine, in nanoseconds since clockStart.
 	clock atomic.Int64
-	// interval is how often the endpoint beats, in nanoseconds; the keeper writes it.
+	// interval is the time between two heartbeats, in nanoseconds. Only the background goroutine writes it.
 	interval atomic.Int64
-	// away tells that a slave's master is dead, closed or given up, as was last seen. It is always set where the background
-	// goroutine does not look: then each call looks.
+	// noMaster tells that a slave's master was dead, closed or given up when last examined. It is always set without
+	// the background goroutine: then each call examines the peer.
 	noMaster atomic.Bool
-	// displaced tells that another segment has a master's name.
+	// displaced tells that a master's name leads to another segment.
 	displaced atomic.Bool
-	// moved tells that the sender may have something to carry over.
+	// carryPending tells that the sender may have something to carry over.
 	carryPending atomic.Bool
 
 	mu            sync.Mutex
 	link          *link    // as current, but until the end of Close
-	peer          identity // the last one seen
+	peer          identity // last seen
 	closing       bool
 	unread        []*link   // retained: segments that were left with something unread, oldest first
-	messagesAt    int       // the epoch where messages are received
-	valuesAt      int       // and where values are read
+	messagesAt    int       // epoch of the segment where messages are received
+	valuesAt      int       // epoch of the segment where values are read
 	standIn       *link     // the second segment of a master whose name was removed
-	lastLife      uint64    // the highest generation told
-	staleSince    time.Time // since when the peer is stale, or zero
-	staleIdentity identity  // the peer's then
-	searches      int       // for another master since then
+	lastLife      uint64    // the highest generation that was reported
+	staleSince    time.Time // since when the peer is stale; zero if it is not
+	staleIdentity identity  // of the peer that became stale
+	searches      int       // how many searches for another master since then
 	gaveUp        bool      // calls without a deadline do not wait for the stale peer any more
 	traffic       uint64    // messages and values, as last counted
-	trafficSince  time.Time // when that changed
-	lastStats     [2]uint64 // the heartbeats (master's, slave's) when statistics were last asked for
+	trafficSince  time.Time // when the count last changed
+	lastStats     [2]uint64 // heartbeats (master's, slave's) at the last call of Stats
 	nextBeat      time.Time
-	nextAttempt   time.Time // to find another master
+	nextAttempt   time.Time // when a slave next searches for another master
 	nextNameCheck time.Time
-	wakeAllTicks  int // ticks for which all sleepers are woken
+	wakeAllTicks  int // for how many ticks all parked calls are woken
 	events        []event
 }
 
-// Open attaches to a segment, in the role that is among the options, or [Auto]. The context bounds the attaching
-// only; what comes first, its end or the connect timeout, ends the wait for a segment that does not exist.
+// Open attaches to a segment in the role that is among the options, or in the role [Auto]. The context bounds the
+// attaching only. Waiting for a segment that does not exist ends with the context or the connect timeout, whichever
+// comes first.
 //
-// The endpoint must be closed: until then it shows its peer, by its heartbeat, that this process lives.
+// The caller must close the endpoint. Until then its heartbeat shows the peer that this process is alive.
 func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error) {
 	settings, at, err := newSettings(name, options)
 	if err != nil {
@@ -107,7 +108,7 @@ func (e *Endpoint) attach(replaced *link) error {
 		return err
 	}
 	first := e.link
-	// What a broken segment holds cannot be found.
+	// The messages of a broken segment cannot be found.
 	if replaced != nil && replaced.outQueueIsSound() {
 		first = replaced
 		e.link.epoch = first.epoch + 1
@@ -122,12 +123,12 @@ func (e *Endpoint) attach(replaced *link) error {
 	return nil
 }
 
-// Close leaves the segment, and removes it if this is its master, unless [WithAutoCleanup] says otherwise. What was sent can
-// still be received by the peer, or, as long as it is not, counts as [Endpoint.Unreceived]. What is borrowed is not
-// released: a successor receives it again. Calls that wait return [ErrClosed]. Closing again does nothing.
+// Close leaves the segment. A master removes it, unless [WithAutoCleanup] says otherwise. The peer can still receive
+// what was sent; what it has not received counts as [Endpoint.Unreceived]. A borrowed message is not released: a
+// successor receives it again. Calls that wait fail with [ErrClosed]. Closing again does nothing.
 //
-// An [ErrRemove] says that it is closed, and that the segment's file stays: such as in a directory with the sticky bit, where
-// only the owner of a file can remove it.
+// An [ErrRemove] says that the endpoint is closed and the segment's file stays: in a directory with the sticky bit, for
+// example, only the owner of a file can remove it.
 func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	closing := e.closing
@@ -140,7 +141,7 @@ func (e *Endpoint) Close() error {
 	e.send.close()
 	e.recv.close()
 	removeFromBackground(e)
-	// Before the seat is given up: see there.
+	// Before the seat is left: see there.
 	e.parked.close()
 	e.mu.Lock()
 	l, unlink := e.link, e.role == Master && e.settings.autoCleanup
@@ -176,23 +177,24 @@ func (e *Endpoint) retainCurrent() *link {
 	return e.link
 }
 
-// Unreceived is how many of the messages that this endpoint has sent were not received: not released by a receiver. After
-// Close: how many that were then.
+// Unreceived returns how many of the messages that this endpoint has sent no receiver has released. After Close it
+// returns how many there were then.
 func (e *Endpoint) Unreceived() uint64 { return e.send.unreceived() }
 
-// Name is the segment's name.
+// Name returns the segment's name.
 func (e *Endpoint) Name() string { return e.name }
 
-// Role is [Master] or [Slave], also of an endpoint that was opened as [Auto].
+// Role returns [Master] or [Slave], also for an endpoint that was opened as [Auto].
 func (e *Endpoint) Role() Role { return e.role }
 
-// DataSize is the longest value of a mailbox, in bytes, and 0 after Close.
+// DataSize returns the size of the longest value, in bytes; 0 after Close.
 func (e *Endpoint) DataSize() int {
 	size, _ := e.sizes()
 	return size
 }
 
-// QueueCapacity is the longest message of a queue, in bytes; 0 on a segment without queues, and after Close.
+// QueueCapacity returns the size of the longest message of a queue, in bytes; 0 on a segment without queues, and after
+// Close.
 func (e *Endpoint) QueueCapacity() int {
 	_, capacity := e.sizes()
 	return capacity
@@ -207,7 +209,7 @@ func (e *Endpoint) sizes() (dataSize, queueCapacity int) {
 	return int(e.link.geometry.dataSize), int(e.link.geometry.queueCapacity)
 }
 
-// PeerState is what is known of the peer now. After Close it is [Absent].
+// PeerState examines the peer now. After Close it returns [Absent].
 func (e *Endpoint) PeerState() PeerState {
 	state, _ := e.examinePeer()
 	return state
@@ -220,8 +222,7 @@ func (e *Endpoint) PeerIsLegacy() bool {
 	return e.link != nil && e.link.peerIdentity().legacy
 }
 
-// Generation tells the lives of the peer apart: it grows each time the peer is restarted. It is 0 as long as there
-// was none.
+// Generation grows each time the peer is restarted. It is 0 until there is a peer.
 func (e *Endpoint) Generation() uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -231,7 +232,7 @@ func (e *Endpoint) Generation() uint64 {
 	return e.updateGeneration(e.link)
 }
 
-// generationOf is the generation of the peer at the other end of a link.
+// generationOf returns the generation of the peer at the other end of a link.
 func (e *Endpoint) generationOf(l *link) uint64 {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -266,7 +267,7 @@ func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 	return nil
 }
 
-// examinePeer judges the peer now, and tells whether the patience with it is over.
+// examinePeer judges the peer now. gaveUp tells that calls without a deadline do not wait for it any more.
 func (e *Endpoint) examinePeer() (state PeerState, gaveUp bool) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -290,7 +291,7 @@ func (e *Endpoint) examine(now time.Time) {
 	}
 	if state != before {
 		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
-		// Twice, for those who were just about to sleep.
+		// Twice, for calls that were about to park.
 		e.wakeAllTicks = 2
 	}
 	if state == Alive || state == Absent {
@@ -320,7 +321,7 @@ func (e *Endpoint) givesUp(now time.Time) bool {
 	}
 }
 
-// noMasterError says why a slave does not write now; nil if its master is back.
+// noMasterError returns why a slave cannot write now, or nil if its master is back.
 func (e *Endpoint) noMasterError(unreceived func() uint64) error {
 	switch state, gaveUp := e.examinePeer(); {
 	case state != Dead && state != Closed && !gaveUp:
@@ -334,20 +335,20 @@ func (e *Endpoint) noMasterError(unreceived func() uint64) error {
 	}
 }
 
-// begun is when clocks began.
+// clockStart is the zero of Endpoint.clock.
 var clockStart = time.Now()
 
-// tick is the keeper's visit.
+// tick is one visit of the background goroutine.
 func (e *Endpoint) tick(now time.Time, period time.Duration) {
 	e.tickLocked(now, period)
-	// Without mu, which the sender takes, too.
+	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
 		e.carryPending.Store(false)
 	}
 	e.logEvents()
 }
 
-// keep is the part of the visit that the endpoint's own state is for.
+// tickLocked is the part of a visit that needs mu.
 func (e *Endpoint) tickLocked(now time.Time, period time.Duration) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -387,7 +388,7 @@ func (e *Endpoint) beat() {
 	}
 }
 
-// beatInterval returns the time to the next beat; mu is held.
+// beatInterval returns the time to the next heartbeat; mu is held.
 func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	l, s := e.link, &e.settings
 	traffic := e.send.sentMessages.Load() + e.recv.messages.Load() + l.out.tail.writeCount.Load() + l.reads.Load()
@@ -398,13 +399,14 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), idle)
 }
 
-// UpdateHeartbeat shows the peer once that this endpoint is alive, and looks at the peer. It is for endpoints that were opened
-// with [WithBackground](false); others do the same by themselves. It fails with [ErrClosed].
+// UpdateHeartbeat shows the peer once that this endpoint is alive, and examines the peer. It is for endpoints that were
+// opened with [WithBackground](false); the background goroutine does the same for all others. It fails with
+// [ErrClosed].
 func (e *Endpoint) UpdateHeartbeat() error {
 	if !e.updateHeartbeat() {
 		return failClosed(e.name)
 	}
-	// Without mu, which the sender takes, too.
+	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
 		e.carryPending.Store(false)
 	}
@@ -412,7 +414,7 @@ func (e *Endpoint) UpdateHeartbeat() error {
 	return nil
 }
 
-// updateHeartbeat is the part of UpdateHeartbeat that the endpoint's own state is for. It reports false after Close.
+// updateHeartbeat is the part of UpdateHeartbeat that needs mu. It reports false after Close.
 func (e *Endpoint) updateHeartbeat() bool {
 	e.mu.Lock()
 	defer e.mu.Unlock()

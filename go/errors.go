@@ -10,7 +10,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// A kind is one way to fail, with its number in the protocol.
+// A kind is a kind of error, with its number in the protocol.
 type kind struct {
 	code int
 	text string
@@ -18,55 +18,55 @@ type kind struct {
 
 func (k *kind) Error() string { return "eshm: " + k.text }
 
-// The ways to fail, for errors.Is. Each error of the package is an [*Error] of one of these kinds, with a text that
-// says what was found, what was expected, and what to do.
+// The kinds of errors, for errors.Is. Each error of the package is an [*Error] of one of these kinds. Its text says
+// what was found, what was expected, and what to do.
 var (
-	// ErrInvalidName is a segment name that cannot be one.
+	// ErrInvalidName: the name cannot be that of a segment.
 	ErrInvalidName error = &kind{-1, "invalid segment name"}
-	// ErrInvalidDomain is a directory or a prefix that cannot be that of a [Domain].
+	// ErrInvalidDomain: the directory or the prefix cannot be that of a [Domain].
 	ErrInvalidDomain error = &kind{-1, "invalid domain"}
-	// ErrInvalidOption is an option out of its range.
+	// ErrInvalidOption: an option is out of its range.
 	ErrInvalidOption error = &kind{-1, "invalid option"}
-	// ErrInvalidText is text with a NUL before its end, or that is not UTF-8.
+	// ErrInvalidText: the text has a NUL before its end, or is not UTF-8.
 	ErrInvalidText error = &kind{-1, "invalid text"}
-	// ErrCreate is a segment that the system would not make, such as when its directory is full.
+	// ErrCreate: the system refused to create the segment, for example because its directory is full.
 	ErrCreate error = &kind{-2, "cannot create the segment"}
-	// ErrAttach is a segment that the system would not open.
+	// ErrAttach: the system refused to open the segment.
 	ErrAttach error = &kind{-3, "cannot attach to the segment"}
-	// ErrNotFound is a segment that did not come to be in time. Such an error is fs.ErrNotExist as well, and, if the context
-	// ended the wait, context.Canceled or context.DeadlineExceeded.
+	// ErrNotFound: the segment did not exist in time. Such an error is also fs.ErrNotExist and, if the context ended
+	// the wait, context.Canceled or context.DeadlineExceeded.
 	ErrNotFound error = &kind{-3, "no such segment"}
-	// ErrDirectory is a domain's directory that cannot be read.
+	// ErrDirectory: a domain's directory cannot be read.
 	ErrDirectory error = &kind{-3, "cannot read the directory"}
-	// ErrForeign is a file that is no segment, or not the one that was configured, or somebody else's.
+	// ErrForeign: the file is no segment, has other sizes than were configured, or belongs to another user.
 	ErrForeign error = &kind{-3, "not a usable segment"}
-	// ErrRemove is a segment whose file a close could not remove.
+	// ErrRemove: Close could not remove the segment's file.
 	ErrRemove error = &kind{-5, "cannot remove the segment"}
-	// ErrTimeout is a wait that ended by its deadline. Such an error is context.DeadlineExceeded as well.
+	// ErrTimeout: a wait ended by its deadline. Such an error is also context.DeadlineExceeded.
 	ErrTimeout error = &kind{-10, "timed out"}
-	// ErrReconnecting is a slave's write while its master is away. It passes: try again.
+	// ErrReconnecting: a slave cannot write while it has no master. This passes: try again.
 	ErrReconnecting error = &kind{-10, "reconnecting"}
-	// ErrPeerStale is a wait for a peer that has given no sign of life for longer than the patience.
+	// ErrPeerStale: the peer was stale for longer than the reconnect timeout or the reconnect attempts admit.
 	ErrPeerStale error = &kind{-11, "the peer is stale"}
-	// ErrFull is a message for which there is no room now. It passes: try again, or use a call that waits.
+	// ErrFull: there is no room for the message now. This passes: try again, or use a call that waits.
 	ErrFull error = &kind{-12, "full"}
-	// ErrTooLarge is a message longer than the segment can carry.
+	// ErrTooLarge: the message is longer than the segment can carry.
 	ErrTooLarge error = &kind{-13, "message too large"}
-	// ErrClosed is a call on an endpoint after its Close. Such an error is fs.ErrClosed, which is os.ErrClosed, as well.
+	// ErrClosed: the endpoint is closed. Such an error is also fs.ErrClosed, which is os.ErrClosed.
 	ErrClosed error = &kind{-14, "endpoint closed"}
-	// ErrSeatTaken is a role that a live process has already.
+	// ErrSeatTaken: a live process has this role already.
 	ErrSeatTaken error = &kind{-15, "seat taken"}
-	// ErrPeerClosed is a wait for a peer that closed its endpoint.
+	// ErrPeerClosed: the peer has closed its endpoint.
 	ErrPeerClosed error = &kind{-16, "the peer closed its endpoint"}
-	// ErrDisplaced is a call on a master whose file was removed, and whose name leads to another segment now.
+	// ErrDisplaced: a master's file was removed, and its name leads to another segment now.
 	ErrDisplaced error = &kind{-19, "another segment has the name"}
-	// ErrBorrowed is a receive while a message that was borrowed is not released: see [Endpoint.Borrow].
+	// ErrBorrowed: a borrowed message is not released yet: see [Endpoint.Borrow].
 	ErrBorrowed error = &kind{-1, "a message is borrowed"}
-	// ErrCorrupt is something in the segment that no endpoint that keeps to the protocol writes.
+	// ErrCorrupt: the segment holds something that no endpoint writes that keeps to the protocol.
 	ErrCorrupt error = &kind{-17, "the segment is corrupt"}
 )
 
-// Error is every error of the package.
+// Error is the type of every error of the package.
 type Error struct {
 	kind    *kind
 	segment string
@@ -76,11 +76,11 @@ type Error struct {
 	unreceived uint64
 }
 
-// Unreceived is, of an [ErrPeerClosed], how many messages of this endpoint were not received. Those of a slave that stays
-// open go to the next master.
+// Unreceived returns, for an [ErrPeerClosed], how many messages of this endpoint were not received. A slave that stays
+// open carries them over to the next master.
 func (e *Error) Unreceived() uint64 { return e.unreceived }
 
-// Error says what was found, what was expected, and what to do.
+// Error returns what was found, what was expected, and what to do.
 func (e *Error) Error() string {
 	if e.segment == "" {
 		return e.text
@@ -88,10 +88,10 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("segment '%s': %s", e.segment, e.text)
 }
 
-// Code is the error's number in the protocol, the same in every language: −1 to −19.
+// Code returns the error's number in the protocol, −1 to −19, which is the same in every language.
 func (e *Error) Code() int { return e.kind.code }
 
-// Transient tells whether the same call may succeed later, without anything being mended.
+// Transient tells whether the same call may succeed later without any repair.
 func (e *Error) Transient() bool {
 	return error(e.kind) == ErrFull || error(e.kind) == ErrTimeout || error(e.kind) == ErrReconnecting
 }
@@ -107,7 +107,7 @@ func (e *Error) Unwrap() []error {
 	return []error{e.kind, e.cause}
 }
 
-// Code returns the number in the protocol of an error of this package, and 0 for any other.
+// Code returns the number in the protocol of an error of this package, and 0 for any other error.
 func Code(err error) int {
 	var known *Error
 	if errors.As(err, &known) {
@@ -116,7 +116,7 @@ func Code(err error) int {
 	return 0
 }
 
-// fail makes an error of one of the kinds above, about a segment, or about no segment if the name is empty.
+// fail makes an error of one of the kinds above. An empty segment stands for none.
 func fail(of error, segment string, cause error, format string, arguments ...any) error {
 	return &Error{kind: of.(*kind), segment: segment, text: fmt.Sprintf(format, arguments...), cause: cause}
 }
@@ -170,18 +170,18 @@ func failSeatTaken(segment string, role Role, pid int32) error {
 		"use another name, or stop that process", role, pid)
 }
 
-// failAttach says why the system does not let us at a segment that is there.
+// failAttach returns why the system does not let this process use an existing segment.
 func failAttach(at address, err error) error {
 	return fail(ErrAttach, at.name, err, "cannot attach to %s (%v); %s", at.path, err, shm.Hint(at.domain.Directory, at.path, err))
 }
 
-// failForeign says that something of a segment is not as it must be.
+// failForeign returns what of a segment is not as it must be.
 func failForeign(at address, what, found, expected string) error {
 	return fail(ErrForeign, at.name, nil, "the %s is %s, expected %s; it was left untouched: "+
 		"if no process needs %s, remove it", what, found, expected, at.path)
 }
 
-// failContext says why a wait ended before what it waited for: by its deadline, or because it was cancelled.
+// failContext returns why a wait ended without its event: the deadline, or a context that was cancelled.
 func failContext(ctx context.Context, segment, what string, since time.Time) error {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		cause := contextCause(ctx)
@@ -190,7 +190,7 @@ func failContext(ctx context.Context, segment, what string, since time.Time) err
 	return fail(ErrTimeout, segment, context.DeadlineExceeded, "%s did not happen within %v", what, time.Since(since))
 }
 
-// contextCause returns why a context has ended, with the cause that whoever ended it has given; nil if it has not.
+// contextCause returns why a context is done, including the cause that was given; nil if it is not done.
 func contextCause(ctx context.Context) error {
 	err, cause := ctx.Err(), context.Cause(ctx)
 	if cause != err {
@@ -199,5 +199,5 @@ func contextCause(ctx context.Context) error {
 	return err
 }
 
-// errCancelled is the kind of errors whose cause, context.Canceled, says all.
+// errCancelled is the kind of errors whose cause is context.Canceled.
 var errCancelled error = &kind{-10, "cancelled"}

@@ -8,15 +8,15 @@ import (
 	"eshm/internal/shm"
 )
 
-// A segment is looked at by system calls, and not mapped: whoever truncates the file meanwhile ends no process.
+// Files are inspected by system calls and not mapped, so that a file that is truncated meanwhile ends no process.
 
-// legacyWatch is how long the heartbeat of an ESHM 1.x process, one millisecond, is looked for.
+// legacyWatch is how long an ESHM 1.x process is watched, which beats every millisecond.
 const legacyWatch = 20 * time.Millisecond
 
-// seats are both.
+// seats are the roles that have a seat.
 var seats = [...]Role{Master, Slave}
 
-// word reads four bytes of the file, and 0 where it cannot.
+// word reads four bytes of the file; 0 where it cannot.
 func (f *finding) word(offset uint64) uint32 {
 	var bytes [4]byte
 	if f.file.ReadAt(bytes[:], offset) != nil {
@@ -25,7 +25,7 @@ func (f *finding) word(offset uint64) uint32 {
 	return binary.NativeEndian.Uint32(bytes[:])
 }
 
-// count reads eight bytes.
+// count reads eight bytes of the file; 0 where it cannot.
 func (f *finding) count(offset uint64) uint64 {
 	var bytes [8]byte
 	if f.file.ReadAt(bytes[:], offset) != nil {
@@ -34,7 +34,7 @@ func (f *finding) count(offset uint64) uint64 {
 	return binary.NativeEndian.Uint64(bytes[:])
 }
 
-// direction is what is to be seen of a direction; the offsets are those of channelTail and queueControl.
+// direction returns the state of a direction. The offsets are those of channelTail and queueControl.
 func (f *finding) direction(g geometry, way direction) DirectionView {
 	tail := headerSize + uint64(way)*g.channelSize() + g.channelTail()
 	view := DirectionView{Written: f.count(tail), Read: f.count(tail + 8), Slots: uint32(g.queueSlots)}
@@ -46,10 +46,10 @@ func (f *finding) direction(g geometry, way direction) DirectionView {
 	return view
 }
 
-// highWaterOffset is that of queueControl.sender.highWater.
+// highWaterOffset is the offset of queueControl.sender.highWater.
 const highWaterOffset = 260
 
-// depth is as [queue.depth].
+// depth returns what [queue.depth] does.
 func (f *finding) depth(control uint64, slots uint32) uint32 {
 	first := f.word(control)
 	return uint32(sort.Search(int(slots), func(ahead int) bool {
@@ -58,7 +58,7 @@ func (f *finding) depth(control uint64, slots uint32) uint32 {
 	}))
 }
 
-// strange tells whether the header has the mark of an ESHM 1.x process that may be alive.
+// maybeLegacyAlive tells whether the seat shows an ESHM 1.x process that may be alive.
 func (f *finding) maybeLegacyAlive(role Role) bool {
 	if f.header == nil || f.view(role).State != Dead {
 		return false
@@ -68,7 +68,7 @@ func (f *finding) maybeLegacyAlive(role Role) bool {
 	return pulse.alive != 0 && !seat.ours(pulse.pid)
 }
 
-// judgeLegacyProcesses settles the state of ESHM 1.x processes by what their pulses do meanwhile.
+// judgeLegacyProcesses decides on the state of ESHM 1.x processes by whether their pulses change meanwhile.
 func judgeLegacyProcesses(found []*finding) {
 	type legacySeat struct {
 		*finding

@@ -7,19 +7,19 @@ import (
 	"strconv"
 )
 
-// headerError is what of a header is not as it must be.
+// headerError tells which field of a header is not as it must be.
 type headerError struct {
 	what, found, expected string
 }
 
-// Error is as in the errors of [Open].
+// Error returns the text that the errors of [Open] contain.
 func (m *headerError) Error() string {
 	return fmt.Sprintf("the %s is %s, expected %s", m.what, m.found, m.expected)
 }
 
-// inspect derives a segment's geometry from a copy of its header and from its file's size, and checks that they agree: a
-// [headerError] if not. ESHM 1.x does not say its data size; the geometry that was configured, or is the default, decides where
-// several are possible.
+// inspect derives a segment's geometry from a copy of its header and the size of its file. It fails with a
+// [headerError] if these do not agree. ESHM 1.x does not store its data size: where several are possible, the
+// configured or default geometry decides.
 func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry, error) {
 	word := func(offset int) uint32 { return binary.NativeEndian.Uint32(head[offset:]) }
 	foundMagic, foundVersion := word(0), word(4)
@@ -68,12 +68,12 @@ func inspect(head *[headerSize]byte, size uint64, configured geometry) (geometry
 	return g, nil
 }
 
-// legacyDataSize is the data size of a segment that ESHM 1.x made, which does not say it.
+// legacyDataSize returns the data size of a segment that ESHM 1.x created, which does not store it.
 func legacyDataSize(layout uint64, configured geometry) uint64 {
 	if configured.layoutSize() == layout {
 		return configured.dataSize
 	}
-	// Right for every multiple of 64, and too small by less than that for the others.
+	// Exact for each multiple of 64, and too small by less than that for others.
 	channel := (layout - min(layout, headerSize)) / 2
 	return channel - min(channel, 128)
 }

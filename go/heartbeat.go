@@ -5,7 +5,7 @@ import (
 	"time"
 )
 
-// pulse is what shows that an endpoint lives: one of its three numbers changes.
+// pulse is what shows that an endpoint is alive: one of its three numbers changes.
 type pulse struct {
 	heartbeat uint64
 	pid       int32
@@ -13,27 +13,28 @@ type pulse struct {
 }
 
 func (s seat) pulse() pulse {
-	// Acquire of alive: what a peer did before its clean close is seen by whoever sees the close.
+	// Acquire of alive: a caller that sees the close sees what the peer did before it.
 	alive := s.alive.Load()
 	return pulse{s.heartbeat.Load(), s.pid.Load(), alive}
 }
 
-// ours tells whether the endpoint that has this pid keeps to this protocol, and is not an ESHM 1.x process: those
-// write the pid, and not the signature beside it.
+// ours tells whether the endpoint with this pid keeps to this protocol. An ESHM 1.x process writes its pid, and not the
+// signature beside it.
 func (s seat) ours(pid int32) bool {
 	return pid != 0 && s.signature.Load() == pid && s.capabilities.Load()&capabilityTaken != 0
 }
 
-// legacy tells whether the endpoint that has this pid is an ESHM 1.x process.
+// legacy tells whether the endpoint with this pid is an ESHM 1.x process.
 //
-// It is looked at twice more: on the seat of an endpoint that was killed, a successor of ours is between its signature and
-// its pid for a moment. Who has seen that finds the seat empty, or taken by it, the next time.
+// It checks twice more: on the seat of an endpoint that was killed, a successor of this protocol is between its
+// signature and its pid for a moment. A caller that has seen this finds the seat empty, or taken by the successor, the
+// next time.
 func (s seat) legacy(pid int32) bool {
 	return pid != 0 && !s.ours(pid) && s.maybeLegacy() && s.maybeLegacy()
 }
 
-// occupy fills the fields in. The order matters to a peer that looks meanwhile: nobody sits here until the pid stands
-// beside what tells a pid of ours from one of ESHM 1.x.
+// occupy fills the fields in. The order matters to a peer that looks meanwhile: the seat counts as taken when the pid
+// stands beside the signature, which tells this protocol from ESHM 1.x.
 func (s seat) occupy(pid int32, capabilities uint32) {
 	s.alive.Store(0)
 	s.capabilities.Store(capabilities)
@@ -44,12 +45,12 @@ func (s seat) occupy(pid int32, capabilities uint32) {
 	s.alive.Store(1)
 }
 
-// say tells the peer what the stale threshold is here.
+// publishThreshold tells the peer this endpoint's stale threshold.
 func (s seat) publishThreshold(threshold time.Duration) {
 	s.threshold.Store(uint32(min(threshold.Milliseconds(), math.MaxUint32)))
 }
 
-// said returns the stale threshold of the endpoint that has this seat.
+// peerThreshold returns the stale threshold of the endpoint that has this seat.
 func (s seat) peerThreshold() peerThreshold {
 	pid := s.pid.Load()
 	threshold := time.Duration(s.threshold.Load()) * time.Millisecond
@@ -80,8 +81,8 @@ const (
 	leastBeats = 4
 )
 
-// beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An idle endpoint
-// slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it for frozen.
+// beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An idle
+// endpoint slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it for frozen.
 func beatInterval(configured, own time.Duration, peer peerThreshold, idle bool) time.Duration {
 	interval, shorter := configured, min(own, peer.threshold)
 	if peer.nobody {
@@ -95,9 +96,9 @@ func beatInterval(configured, own time.Duration, peer peerThreshold, idle bool) 
 	return interval
 }
 
-// stranger tells whether somebody sits here who seems not to keep to this protocol.
+// maybeLegacy tells whether the owner of the seat seems not to keep to this protocol.
 func (s seat) maybeLegacy() bool {
-	// In this order: who has just sat down stored its pid before alive.
+	// In this order: a new owner stores its pid before alive.
 	if s.alive.Load() == 0 {
 		return false
 	}
@@ -105,16 +106,17 @@ func (s seat) maybeLegacy() bool {
 	return pid != 0 && !s.ours(pid)
 }
 
-// judge turns a peer's pulse into its state. The clock is passed in.
+// judge derives a peer's state from its pulse. The clock is passed in.
 type judge struct {
 	last    pulse
 	changed time.Time // when the pulse was last seen to change
-	dead    bool      // and since then the process was found to have ended
+	dead    bool      // since then the process was found to have ended
 }
 
 func newJudge(now pulse, at time.Time) judge { return judge{last: now, changed: at} }
 
-// see takes a pulse. seated tells whether the peer's process may be there; it is asked only when that matters.
+// see takes a pulse and returns the peer's state. It calls seated, which tells whether the peer's process may exist,
+// only when the answer matters.
 func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy bool, seated func() bool) PeerState {
 	if now != j.last {
 		j.last, j.changed, j.dead = now, at, false
@@ -125,15 +127,15 @@ func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy boo
 	case now.alive == 0 && !seated():
 		return Closed
 	}
-	// A seat without an alive flag is just being taken, or left: its pulse tells which.
+	// An endpoint that has not set alive is just taking the seat, or leaving it: its pulse tells which.
 	still := at.Sub(j.changed)
-	// An end that the kernel vouches for needs less patience than one that only a pid speaks for.
+	// The kernel's word that a process has ended needs a shorter time than that of a pid.
 	deadly := threshold / 4
 	if legacy {
 		deadly = threshold
 	}
 	switch {
-	// A death lasts: whoever has the seat by now may have taken it to replace the segment.
+	// A death lasts: a new owner of the seat may have taken it to replace the segment.
 	case j.dead:
 		return Dead
 	case still < deadly:

@@ -10,7 +10,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// examine opens what has the name, and maps it if it is a segment that this endpoint can use.
+// examine opens the file of that name, and maps it if it is a segment that this endpoint can use.
 func (o *opener) examine(role Role) (*link, error) {
 	file, err := shm.Open(o.path)
 	if err != nil {
@@ -23,7 +23,7 @@ func (o *opener) examine(role Role) (*link, error) {
 	return l, nil
 }
 
-// refuseToOpen says why a file cannot be opened.
+// refuseToOpen returns why a file cannot be opened.
 func (o *opener) refuseToOpen(err error) error {
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -60,7 +60,7 @@ func (o *opener) overlay(file *shm.File, role Role) (*link, error) {
 		return nil, err
 	}
 	if binary.NativeEndian.Uint32(head[56:]) != extensionValid {
-		// ESHM 1.x does not: a page that finds no memory is a SIGBUS.
+		// ESHM 1.x reserves no memory. A page for which there is none would be a SIGBUS.
 		if err := file.Reserve(o.ctx, o.domain.Directory, g.segmentSize()); err != nil {
 			return nil, refuse(err)
 		}
@@ -88,7 +88,7 @@ func (o *opener) checkFile(info shm.Info) error {
 	return nil
 }
 
-// checkHead is inspect for this segment.
+// checkHead inspects the header of this segment.
 func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error) {
 	g, err := inspect(head, size, o.settings.geometry())
 	if wrong := (*headerError)(nil); errors.As(err, &wrong) {
@@ -97,7 +97,7 @@ func (o *opener) checkHead(head *[headerSize]byte, size uint64) (geometry, error
 	return g, err
 }
 
-// checkSettings compares what a slave was configured with and what it found.
+// checkSettings compares what a slave was configured with to what it found.
 func (o *opener) checkSettings(g geometry) error {
 	s := o.settings
 	if s.dataSizeSet && uint64(s.dataSize) != g.dataSize {

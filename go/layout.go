@@ -7,7 +7,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// Numbers of the protocol; the test compares them, and the structs below, with protocol/layout.json.
+// Numbers of the protocol. A test compares them, and the structs below, with protocol/layout.json.
 const (
 	magic           = 0x4553484D
 	version         = 3
@@ -19,15 +19,15 @@ const (
 	headerSize      = 128
 	channelTailSize = 80
 	slotPayload     = 56         // bytes
-	inArena         = 0xFFFFFFFF // a slot's length, when the message lies in the arena
+	inArena         = 0xFFFFFFFF // a slot's length if the message is in the arena
 	arenaGrain      = 64         // bytes; a message in the arena takes a multiple
 	maxDataSize     = 64 << 20
 	maxQueueSlots   = 1 << 20
 
-	maxQueueCapacity uint64 = 1 << 36 // more than an int has on a 32-bit machine
+	maxQueueCapacity uint64 = 1 << 36 // more than an int holds on a 32-bit machine
 )
 
-// header is the first part of a segment. Each field names who writes it; both read.
+// header is the first part of a segment. Each field names its writer. Both sides read it.
 type header struct {
 	_ structs.HostLayout
 
@@ -44,7 +44,7 @@ type header struct {
 	features         atomic.Uint32 // master
 	layoutSize       atomic.Uint32 // creator
 
-	// Zero in ESHM 1.x.
+	// These are zero in ESHM 1.x.
 	extension          atomic.Uint32 // master: 1 when the fields below are valid
 	dataSize           atomic.Uint32 // creator
 	masterCapabilities atomic.Uint32 // master
@@ -55,7 +55,7 @@ type header struct {
 	queueSlots         atomic.Uint32 // creator: a power of two, or 0 for no queues
 	queueOffset        atomic.Uint64 // creator
 	queueCapacity      atomic.Uint64 // creator
-	slaveThreshold     atomic.Uint32 // slave: its stale threshold in milliseconds, or 0 if it does not say
+	slaveThreshold     atomic.Uint32 // slave: its stale threshold in milliseconds, or 0 if not told
 	_                  [20]byte
 }
 
@@ -86,7 +86,7 @@ type channelTail struct {
 type queueControl struct {
 	_ structs.HostLayout
 
-	consumed        atomic.Uint32 // receiver: the number of the first message not given back; senders park on it
+	consumed        atomic.Uint32 // receiver: the number of the first message not released; senders park on it
 	_               [124]byte
 	receiversParked atomic.Uint32 // receiver: how many are parked
 	parkedNumber    atomic.Uint32 // receiver: on the slot of the message of this number
@@ -94,7 +94,7 @@ type queueControl struct {
 	sender          senderLines
 }
 
-// senderLines is what the sender of a queue says of itself.
+// senderLines are the cache lines that the sender of a queue writes.
 type senderLines struct {
 	_ structs.HostLayout
 
@@ -103,7 +103,7 @@ type senderLines struct {
 	_         [120]byte
 }
 
-// slot holds one message, or says where in the arena it lies. It is one cache line.
+// slot holds one message, or tells where in the arena it is. It is one cache line.
 type slot struct {
 	_ structs.HostLayout
 
@@ -112,15 +112,15 @@ type slot struct {
 	payload [slotPayload]byte
 }
 
-// geometry is what the sizes of a segment follow from. All numbers are bytes, but for queueSlots.
+// geometry is what the sizes of a segment follow from. All numbers are bytes, except for queueSlots.
 type geometry struct {
 	dataSize      uint64 // of a mailbox: 1 to maxDataSize
 	queueSlots    uint64 // per queue: a power of two, or 0
 	queueOffset   uint64
-	queueCapacity uint64 // the longest message of a queue
+	queueCapacity uint64 // of the longest message of a queue
 }
 
-// newGeometry returns the geometry of a segment of our own, with its queues right behind the channels.
+// newGeometry returns the geometry of a new segment, with its queues right behind the channels.
 func newGeometry(dataSize, queueCapacity uint64) geometry {
 	g := geometry{dataSize: dataSize, queueCapacity: queueCapacity}
 	if queueCapacity > 0 {
@@ -139,12 +139,12 @@ func defaultSlots(capacity uint64) uint64 {
 	return slots
 }
 
-// channelTail is where in a channel its tail begins.
+// channelTail returns the offset of the tail in a channel.
 func (g geometry) channelTail() uint64 { return roundUp(8+g.dataSize, 8) }
 
 func (g geometry) channelSize() uint64 { return roundUp(g.channelTail()+channelTailSize, 64) }
 
-// layoutSize is the size of the part that ESHM 1.x knows.
+// layoutSize returns the size of the part that ESHM 1.x knows.
 func (g geometry) layoutSize() uint64 { return headerSize + 2*g.channelSize() }
 
 func (g geometry) arenaSize() uint64 { return roundUp(g.queueCapacity, arenaGrain) }
@@ -192,7 +192,7 @@ func queueAt(memory shm.Memory, g geometry, way direction) queue {
 	}
 }
 
-// seat is the part of the header that one endpoint writes, and its place in the segment's file.
+// seat is the part of the header that one endpoint writes.
 type seat struct {
 	heartbeat    *atomic.Uint64
 	pid          *atomic.Int32
@@ -200,7 +200,7 @@ type seat struct {
 	capabilities *atomic.Uint32
 	signature    *atomic.Int32
 	generation   *atomic.Uint32
-	threshold    *atomic.Uint32 // stale threshold in milliseconds; 0: not said
+	threshold    *atomic.Uint32 // stale threshold in milliseconds; 0: not told
 }
 
 func (h *header) seat(role Role) seat {
@@ -212,7 +212,7 @@ func (h *header) seat(role Role) seat {
 		&h.slaveCapabilities, &h.slaveSignature, &h.slaveGeneration, &h.slaveThreshold}
 }
 
-// A seat is locked by the four bytes of the file in which its pid is.
+// The lock of a seat covers the four bytes of the file that hold its pid.
 const seatLength = 4
 
 func seatStart(role Role) int64 {

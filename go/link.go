@@ -8,8 +8,8 @@ import (
 	"eshm/internal/shm"
 )
 
-// link is one endpoint's attachment to one segment file. An endpoint has one, and for a while two when a slave moves
-// from a segment to the one that replaces it.
+// link is one endpoint's attachment to one segment file. An endpoint has one, and two for a while when it switches to
+// another segment.
 type link struct {
 	address
 	role     Role
@@ -21,32 +21,32 @@ type link struct {
 	peer     seat
 	out      mailbox
 	in       mailbox
-	outQueue queue // when hasQueues
+	outQueue queue // if hasQueues
 	inQueue  queue
 
-	reads       atomic.Uint64 // of the mailbox in, by us and our predecessors
-	countsReads bool          // the reader keeps the segment's count itself, and reads is not used; set before it is shown to others
-	users       atomic.Int32  // who uses the memory: the endpoint, its directions, calls that wait, loans
-	epoch       int           // how many segments the endpoint was attached to before; set before it is shown to others
+	reads       atomic.Uint64 // how many reads of the mailbox in, those of predecessors included
+	countsReads bool          // the reader updates the segment's count itself, and reads is unused; set before other goroutines see the link
+	users       atomic.Int32  // how many use the memory: the endpoint, its directions, calls that wait, loans
+	epoch       int           // how many segments the endpoint was attached to before; set before other goroutines see the link
 
-	// holdsMessage tells whether the mailbox out holds a message, and not a value: the segment does not say, and
-	// without queues it may. The sender, and who carries over, write it.
+	// holdsMessage tells whether the mailbox out holds a message rather than a value. The segment does not say, and
+	// without queues both are possible. Only the sender writes it.
 	holdsMessage atomic.Bool
 
 	// Endpoint.mu guards the rest.
 	judge      judge
 	state      PeerState
-	settledFor identity // of the peer, when generation was settled
+	settledFor identity // identity of the peer that generation belongs to
 	generation uint64   // of the peer
 }
 
-// life tells a peer from its predecessor: by its generation, or, of an ESHM 1.x peer, by its pid.
+// identity tells a peer from its predecessor: by its generation or, for an ESHM 1.x peer, by its pid.
 type identity struct {
 	legacy bool
 	number uint32
 }
 
-// life is the peer's present one; none is the zero life.
+// peerIdentity returns the identity of the present peer; the zero identity if there has been none.
 func (l *link) peerIdentity() identity {
 	if pid := l.peer.pid.Load(); l.peer.legacy(pid) {
 		return identity{true, uint32(pid)}
@@ -54,7 +54,7 @@ func (l *link) peerIdentity() identity {
 	return identity{false, l.peer.generation.Load()}
 }
 
-// newLink overlays a mapped segment.
+// newLink overlays the structures of the protocol on a mapped segment.
 func newLink(at address, role Role, file *shm.File, id shm.ID, memory shm.Memory, g geometry) *link {
 	header := shm.At[header](memory, 0)
 	l := &link{
@@ -79,7 +79,7 @@ func newLink(at address, role Role, file *shm.File, id shm.ID, memory shm.Memory
 	return l
 }
 
-// retain keeps the memory mapped until release. Only who knows that somebody else has it retained may call it.
+// retain keeps the memory mapped until release. The caller must know that somebody else retains it meanwhile.
 func (l *link) retain() { l.users.Add(1) }
 
 // release unmaps the memory after the last use.
@@ -89,8 +89,8 @@ func (l *link) release() {
 	}
 }
 
-// speaksQueue tells whether messages to and from the endpoint that has this pid go through the queues. One that never
-// was there is expected to be one of ours.
+// speaksQueue tells whether messages to and from the endpoint with this pid go through the queues. pid 0 stands for a
+// peer that has not come yet, which is expected to use them.
 func (l *link) speaksQueue(pid int32) bool {
 	return l.hasQueues() &&
 		(pid == 0 || l.peer.ours(pid) && l.peer.capabilities.Load()&capabilityQueue != 0)
@@ -98,7 +98,7 @@ func (l *link) speaksQueue(pid int32) bool {
 
 func (l *link) hasQueues() bool { return l.geometry.queueSlots > 0 }
 
-// occupy makes the seat, whose lock we hold, ours.
+// occupy takes the seat, whose lock this link holds.
 func (l *link) occupy() {
 	l.clearParked(l.role)
 	l.reads.Store(l.in.tail.readCount.Load())
@@ -109,8 +109,8 @@ func (l *link) occupy() {
 	l.self.occupy(int32(os.Getpid()), capabilities)
 }
 
-// clearParked clears the counts of parked threads that an endpoint of this role keeps: one that was killed while
-// parked has left them raised, and each message would cost a system call for ever.
+// clearParked clears the counts of parked threads that an endpoint of this role keeps. A process that was killed while
+// parked has left them raised, and each message would cost a system call.
 func (l *link) clearParked(role Role) {
 	in, out, inQueue, outQueue := l.in, l.out, l.inQueue, l.outQueue
 	if role != l.role {
@@ -124,8 +124,8 @@ func (l *link) clearParked(role Role) {
 	}
 }
 
-// peerSeated tells whether the peer's process may still be there: an endpoint of ours keeps its seat locked, and one of
-// ESHM 1.x has only its pid to show.
+// peerSeated tells whether the peer's process may still exist. An endpoint of this protocol keeps its seat locked. An
+// ESHM 1.x process only shows its pid.
 func (l *link) peerSeated(now pulse, legacy bool) bool {
 	if legacy {
 		return now.alive != 0 && shm.ProcessExists(int(now.pid))
@@ -134,7 +134,7 @@ func (l *link) peerSeated(now pulse, legacy bool) bool {
 	return err != nil || locked
 }
 
-// look judges the peer.
+// updatePeerState judges the peer, and clears what a dead one has left.
 func (l *link) updatePeerState(at time.Time, threshold time.Duration) PeerState {
 	now := l.peer.pulse()
 	legacy := l.peer.legacy(now.pid)
@@ -147,8 +147,8 @@ func (l *link) updatePeerState(at time.Time, threshold time.Duration) PeerState 
 	return state
 }
 
-// clearDeadPeer clears what a dead peer has left raised. Its seat is ours meanwhile, so that no successor is disturbed; if a
-// successor is there already, it tidies up itself.
+// clearDeadPeer clears the counts that a dead peer has left raised. It holds the peer's seat meanwhile, so that no
+// successor is disturbed. A successor that has the seat already clears them itself.
 func (l *link) clearDeadPeer() {
 	start := seatStart(l.role.peer())
 	if taken, err := l.file.TryLock(start, seatLength); err != nil || !taken {
@@ -159,26 +159,26 @@ func (l *link) clearDeadPeer() {
 }
 
 // takePeerSeat locks the peer's seat, so that nobody else reads or writes this segment any more. It reports false if a
-// peer of ours lives. Whether an ESHM 1.x peer lives, its heartbeat says.
+// peer of this protocol is alive. The heartbeat tells whether an ESHM 1.x peer is.
 func (l *link) takePeerSeat() bool {
 	taken, err := l.file.TryLock(seatStart(l.role.peer()), seatLength)
 	return err == nil && taken
 }
 
-// freePeerSeat gives the peer's seat back.
+// freePeerSeat unlocks the peer's seat.
 func (l *link) freePeerSeat() { _ = l.file.Unlock(seatStart(l.role.peer()), seatLength) }
 
-// peerWasLegacy tells whether an ESHM 1.x process sits in the peer's seat, or sat there last.
+// peerWasLegacy tells whether the peer's seat belongs, or belonged last, to an ESHM 1.x process.
 func (l *link) peerWasLegacy() bool {
 	pid := l.peer.pid.Load()
 	return pid != 0 && !l.peer.ours(pid)
 }
 
-// hasUnread tells whether anything of the incoming direction is unread: a message that was not released, or a value.
+// hasUnread tells whether something of the incoming direction is unread: a message that was not released, or a value.
 func (l *link) hasUnread() bool { return l.hasMessages() || !l.in.free() }
 
-// hasMessages tells whether a message of the incoming direction was not released. Without queues, what is in the mailbox may
-// be one.
+// hasMessages tells whether a message of the incoming direction was not released. Without queues the mailbox may hold
+// one.
 func (l *link) hasMessages() bool {
 	if !l.hasQueues() {
 		return !l.in.free()
@@ -186,7 +186,7 @@ func (l *link) hasMessages() bool {
 	return l.inQueue.depth() > 0
 }
 
-// messageInMailbox tells whether the outgoing mailbox holds a message that one of ours has not taken.
+// messageInMailbox tells whether the outgoing mailbox holds a message that no peer of this protocol has taken.
 func (l *link) messageInMailbox() bool {
 	return l.holdsMessage.Load() && !l.peerWasLegacy() && !l.out.free()
 }
@@ -200,7 +200,7 @@ func (l *link) outQueueIsSound() bool {
 	return err == nil
 }
 
-// outgoingDepth is how many messages of the outgoing direction were not released.
+// outgoingDepth returns how many messages of the outgoing direction were not released.
 func (l *link) outgoingDepth() uint64 {
 	depth := uint64(0)
 	if l.hasQueues() {
@@ -212,7 +212,8 @@ func (l *link) outgoingDepth() uint64 {
 	return depth
 }
 
-// publishReads brings the count of reads up to date, which is for statistics, and so not worth a cache line per read.
+// publishReads updates the segment's count of reads. The count is for statistics only, and not worth a cache line per
+// read.
 func (l *link) publishReads() {
 	if l.countsReads {
 		return
@@ -222,7 +223,7 @@ func (l *link) publishReads() {
 	}
 }
 
-// readCounter is where the mailbox's reader counts: where nobody brings the segment's count up to date, there.
+// readCounter returns where the mailbox's reader counts.
 func (l *link) readCounter() *atomic.Uint64 {
 	if l.countsReads {
 		return &l.in.tail.readCount
@@ -230,14 +231,15 @@ func (l *link) readCounter() *atomic.Uint64 {
 	return &l.reads
 }
 
-// leave is the clean close: of the seat, and of the segment's name if it is to go and still is this segment's.
+// leave is the clean close. It leaves the seat and, if unlink is set, removes the name if it still leads to this
+// segment.
 func (l *link) leave(unlink bool) error {
 	var err error
 	if found, missing := shm.Stat(l.path); unlink && missing == nil && found.ID == l.id {
 		err = shm.Unlink(l.path)
 	}
 	l.publishReads()
-	// Release: whoever sees the close sees what was sent before it.
+	// Release: a peer that sees the close sees what was sent before it.
 	l.self.alive.Store(0)
 	_ = l.file.Unlock(seatStart(l.role), seatLength)
 	return err

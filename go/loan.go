@@ -2,9 +2,9 @@ package eshm
 
 import "context"
 
-// Loan is a message that is built in place, in the segment, and so is sent without being copied.
+// Loan is a message that is built in place, in the segment, so that it is sent without a copy.
 //
-// It is the endpoint's next message: until it is sent or dropped, other calls of Send wait, and TrySend returns
+// It is the endpoint's next message. Until it is sent or dropped, other calls of Send wait, and TrySend returns
 // [ErrFull].
 type Loan struct {
 	sender  *sender
@@ -13,8 +13,8 @@ type Loan struct {
 	inPlace bool
 }
 
-// Loan lends room for a message of this length, waiting for it as [Endpoint.Send] does. Its bytes are what the
-// segment held there before. The message must be sent or dropped.
+// Loan lends room for a message of this length. It waits for room as [Endpoint.Send] does. The bytes hold what the
+// segment held there before. The caller must send or drop the message.
 func (e *Endpoint) Loan(ctx context.Context, length int) (*Loan, error) {
 	if length < 0 {
 		return nil, fail(ErrInvalidOption, e.name, nil, "a message of %d bytes; expected 0 or more", length)
@@ -27,7 +27,7 @@ func (e *Endpoint) Loan(ctx context.Context, length int) (*Loan, error) {
 	return loan, err
 }
 
-// lend lends room if there is some, and returns nil if there is none.
+// lend lends room if there is some now, and returns nil otherwise.
 func (s *sender) lend(length int) (*Loan, error) {
 	inPlace := s.route == viaQueue
 	limit := s.link.out.size
@@ -57,17 +57,18 @@ func (s *sender) lend(length int) (*Loan, error) {
 	return &Loan{sender: s, link: s.link, room: room, inPlace: inPlace}, nil
 }
 
-// Bytes is where the message is to be written. It must not be used after the loan was sent or dropped.
+// Bytes returns the room for the message. It must not be used after the loan was sent or dropped.
 func (l *Loan) Bytes() []byte { return l.room.bytes }
 
-// Truncate shortens the message. A length that is not between 0 and the present one changes nothing.
+// Truncate shortens the message. It ignores a length that is negative or longer than the message.
 func (l *Loan) Truncate(length int) {
 	if length >= 0 && length <= len(l.room.bytes) {
 		l.room.bytes = l.room.bytes[:length]
 	}
 }
 
-// Send sends the message. It does not wait. When the segment was replaced or closed meanwhile, the message is dropped.
+// Send sends the message. It does not wait. If the segment was replaced or closed meanwhile, it drops the message and
+// fails.
 func (l *Loan) Send() error {
 	s := l.sender
 	s.mu.Lock()
@@ -93,7 +94,7 @@ func (l *Loan) Send() error {
 	return failFull(s.endpoint.name)
 }
 
-// Drop gives the room back. It does nothing after Send, so that it can be deferred.
+// Drop returns the room unused. It does nothing after Send, so that it can be deferred.
 func (l *Loan) Drop() {
 	l.sender.mu.Lock()
 	defer l.sender.mu.Unlock()
@@ -107,6 +108,6 @@ func (l *Loan) settle() {
 	l.sender.loaned = false
 	l.link.release()
 	l.link, l.room = nil, reservation{}
-	// Those who waited for the loan watch a word that it does not change.
+	// The calls that wait for the loan park on a word that its end does not change.
 	l.sender.endpoint.parked.wake(true)
 }

@@ -5,22 +5,22 @@ import (
 	"log/slog"
 )
 
-// notice is an event that happened while Endpoint.mu was held.
+// event is something to log that happened while Endpoint.mu was held.
 //
-// A logger is foreign code, which may use the endpoint that the event is about. So it is told later, by the keeper, which holds
-// no lock then: neither mu nor that of a direction, under which the peer is examined, too.
+// A logger is foreign code, which may use the endpoint that the event is about. So it is called later, when no lock is
+// held: neither mu nor the mutex of a direction, under which the peer is examined, too.
 type event struct {
 	level      slog.Level
 	message    string
 	attributes []any
 }
 
-// note keeps an event for the logger; mu is held.
+// noteEvent keeps an event for the logger; mu is held.
 func (e *Endpoint) noteEvent(level slog.Level, message string, attributes ...any) {
 	e.events = append(e.events, event{level, message, attributes})
 }
 
-// tell tells the logger what was noted. The caller holds no lock.
+// logEvents passes the events to the logger. The caller holds no lock.
 func (e *Endpoint) logEvents() {
 	e.mu.Lock()
 	notices := e.events

@@ -13,8 +13,8 @@ import (
 	"testing"
 )
 
-// The compiler must keep the order of the plain stores by which a message is published: see MEMORY.md. These tests read the
-// machine code that it has made.
+// The compiler must keep the order of the plain stores by which a message is published: see MEMORY.md. These tests read
+// the machine code that it has made.
 
 // instruction is one of the compiler's listing, with the source line that it comes from.
 type instruction struct {

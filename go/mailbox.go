@@ -7,7 +7,7 @@ import (
 	"eshm/internal/shm"
 )
 
-// mailbox is one direction's latest value, a sequence lock in shared memory: PROTOCOL.md §6.
+// mailbox carries one direction's latest value by a sequence lock in shared memory: PROTOCOL.md §6.
 type mailbox struct {
 	head *channelHead
 	data []atomic.Uint64
@@ -15,38 +15,38 @@ type mailbox struct {
 	size int // of the longest value, in bytes
 }
 
-// put writes a value, which is not longer than size. It never waits. The caller changes wakeSeq, and rings.
+// put writes a value, which must not be longer than size. It never waits. The caller changes wakeSeq, and wakes
+// readers.
 func (m *mailbox) put(value []byte) {
-	// A predecessor that was killed half-way has left the sequence odd: then the value is still unfinished, and so are
-	// we. Stores become visible in order (see shm.Store): no reader sees any word that follows under the old sequence.
+	// A predecessor that was killed half-way has left the sequence odd, so the value is unfinished until this one is.
+	// Stores become visible in order (see MEMORY.md): no reader sees a later word under the old sequence.
 	sequence := m.head.sequence.Load() | 1
 	shm.Store(&m.head.sequence, sequence)
 	shm.StoreWords(m.data, value)
 	shm.Store(&m.head.dataSize, uint32(len(value)))
-	// Inside the odd window, so that a stable sequence comes with its own count.
+	// While the sequence is odd, so that a stable sequence comes with its own count.
 	shm.Store64(&m.tail.writeCount, m.tail.writeCount.Load()+1)
 	shm.Store(&m.head.sequence, sequence+1)
 }
 
-// free tells whether a lossless message may be put: the one before was read, or nobody can read it, because it was
-// never finished.
+// free tells whether a message may be put: the one before was read, or cannot be read because it was never finished.
 func (m *mailbox) free() bool {
 	sequence, taken := m.head.sequence.Load(), m.tail.taken.Load()
 	return sequence&1 == 1 || taken == sequence+1 || taken == 0 && sequence == 0
 }
 
-// mailboxReader is what the reader of a mailbox remembers. It looks at the line of the mailbox's head, and, if the
-// value goes on, at those of its data, but not at the lines of the counts, which are the writer's.
+// mailboxReader is the reader's private state of a mailbox. It reads the line of the mailbox's head and those of the
+// data, but not the lines of the counts, which belong to the writer.
 type mailboxReader struct {
 	mailbox
-	reads  *atomic.Uint64 // what readCount is to be: link.publishReads stores it
+	reads  *atomic.Uint64 // counts reads: see link.readCounter
 	fresh  bool           // nothing was read yet
-	last   uint32         // sequence of the last value read; of a predecessor's, while fresh
+	last   uint32         // sequence of the last value read; while fresh, of the last one that a predecessor read
 	count  uint64         // writeCount that belongs to last
-	at     int64          // by the endpoint's clock
+	at     int64          // when that was, by the endpoint's clock
 	buffer []byte         // the last value read; reused
 
-	trusted int64 // for how many nanoseconds after a read the sequence alone tells how many values were written
+	trusted int64 // how many nanoseconds after a read the sequence alone tells how many values were written
 }
 
 func newMailboxReader(box mailbox, reads *atomic.Uint64) mailboxReader {
@@ -57,16 +57,17 @@ func newMailboxReader(box mailbox, reads *atomic.Uint64) mailboxReader {
 	return reader
 }
 
-// value is what a read of a mailbox yields.
+// value is the result of a read of a mailbox.
 type value struct {
 	bytes   []byte // valid until the next read
-	skipped uint64 // values that were overwritten unread since the last read
+	skipped uint64 // values that were overwritten since the last read
 }
 
-// maxTries bounds how long a reader runs after a writer that stays odd, or is too fast: it is "nothing new yet".
+// maxTries bounds how often a reader tries beside a writer that is unfinished or too fast. Then there is nothing new
+// yet.
 const maxTries = 64
 
-// pending tells whether a value may be new. The first lossless message is one that no predecessor has read.
+// pending tells whether a value may be new. The first message is one that no predecessor has read.
 func (r *mailboxReader) pending(sequence uint32, lossless bool) bool {
 	if r.fresh && !lossless {
 		return sequence != 0 || r.tail.writeCount.Load() != 0
@@ -74,16 +75,16 @@ func (r *mailboxReader) pending(sequence uint32, lossless bool) bool {
 	return sequence != r.last
 }
 
-// arrived tells whether a value is there, and finished, that was not read.
+// arrived tells whether a finished value is there that was not read.
 func (r *mailboxReader) arrived() bool {
 	sequence := r.head.sequence.Load()
 	return sequence&1 == 0 && r.pending(sequence, false)
 }
 
-// manyValues is how long, in nanoseconds, it takes at least to write so many values that the sequence comes round.
+// manyValues is a time, in nanoseconds, in which nobody writes so many values that the sequence wraps around.
 const manyValues = 1_000_000_000
 
-// take reads the value if it is new, at this time by the endpoint's clock. The caller rings taken.
+// take reads the value if it is new. now is the time by the endpoint's clock. The caller wakes the writer.
 func (r *mailboxReader) take(lossless bool, now int64) (found value, ok bool, err error) {
 	for range maxTries {
 		sequence := r.head.sequence.Load()
@@ -98,7 +99,7 @@ func (r *mailboxReader) take(lossless bool, now int64) (found value, ok bool, er
 		if long {
 			count = r.tail.writeCount.Load()
 		}
-		// Once: a peer may change it at any time.
+		// Read once: a peer may change it at any time.
 		size := r.head.dataSize.Load()
 		fits := uint64(size) <= uint64(r.size)
 		if fits {
@@ -130,8 +131,8 @@ func (r *mailboxReader) fill(size int) {
 	shm.LoadWords(r.buffer, r.data)
 }
 
-// skipped is how many values lie between the last one and the one of this sequence and count. The sequences are exact
-// modulo 2³¹; the counts, which may be off by one when the writer is a 1.x process, say how often that wrapped.
+// skipped returns how many values are between the last one read and the one of this sequence and count. The sequences
+// are exact modulo 2³¹. The counts, which may be off by one with an ESHM 1.x writer, tell how often that wrapped.
 func (r *mailboxReader) skipped(sequence uint32, count uint64) uint64 {
 	steps := uint64((sequence - r.last) >> 1)
 	if steps == 0 {

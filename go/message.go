@@ -5,36 +5,36 @@ import "bytes"
 // Message is a message or a value that was received. It belongs to the caller, unless it is borrowed: see
 // [Endpoint.Borrow].
 type Message struct {
-	// Skipped is how many values were overwritten unread since the last one read. It is 0 for messages, none of which
-	// is ever skipped.
+	// Skipped is how many values were overwritten since the last one that was read. It is 0 for messages, which are
+	// never skipped.
 	Skipped uint64
-	// Generation tells the lives of the peer apart: it grows each time the peer is restarted.
+	// Generation grows each time the peer is restarted.
 	Generation uint64
 
 	bytes []byte
 	lease *lease // nil unless it is lent
-	next  uint32 // number of the message behind it
+	next  uint32 // number of the next message
 }
 
-// lease is what the messages that were received through one link have in common.
+// lease is what the messages have in common that were received through one link.
 type lease struct {
 	receiver *receiver
 	link     *link
 }
 
-// Bytes is the message. That of a borrowed one lies in the segment: see [Endpoint.Borrow] for how long it stays, and
-// [Message.Clone].
+// Bytes returns the message. The bytes of a borrowed one are in the segment: see [Endpoint.Borrow] for how long they
+// stay.
 func (m Message) Bytes() []byte { return m.bytes }
 
-// Clone is a copy of the message.
+// Clone returns a copy of the message.
 func (m Message) Clone() []byte { return bytes.Clone(m.bytes) }
 
-// Text is a copy of the message as text, without the NUL at its end. It fails with [ErrInvalidText].
+// Text returns a copy of the message as text, without the NUL at its end. It fails with [ErrInvalidText].
 func (m Message) Text() (string, error) { return DecodeText(m.Clone()) }
 
-// Release gives a borrowed message, and those borrowed before it, back to the sender, who may now write over them. That marks
-// it as received: a process that is killed before is followed by one that receives it again. Of a message that is not
-// borrowed, or not any more, it does nothing.
+// Release returns a borrowed message, and those borrowed before it, to the sender, which may overwrite them then. A
+// released message counts as received: if the process is killed before, its successor receives the message again.
+// Release does nothing for a message that is not borrowed, or not any more.
 func (m Message) Release() {
 	if m.lease == nil {
 		return
@@ -43,7 +43,7 @@ func (m Message) Release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.link != m.lease.link: // released long ago
+	case r.link != m.lease.link: // already released
 	case r.endpoint.current.Load() == nil:
 		r.forget()
 	case m.next-r.released-1 < r.queue.next-r.released:

@@ -10,14 +10,15 @@ import (
 // longestFileName is NAME_MAX, in bytes.
 const longestFileName = 255
 
-// address is a segment's name, and where its file is.
+// address is a segment's name, and the place of its file.
 type address struct {
 	name   string
 	path   string
 	domain Domain
 }
 
-// addressOf checks a name: 1 byte or more, as many as the prefix leaves of 255, without '/', '..' or NUL.
+// addressOf checks a name. It must have at least 1 byte, at most what the prefix leaves of 255, and no '/', '..' or
+// NUL.
 func addressOf(domain Domain, name string) (address, error) {
 	file, limit := domain.Prefix+name, longestFileName-len(domain.Prefix)
 	wrong := ""
@@ -39,7 +40,7 @@ func addressOf(domain Domain, name string) (address, error) {
 	default:
 		return address{name, strings.TrimSuffix(domain.Directory, "/") + "/" + file, domain}, nil
 	}
-	// An over-long name is quoted only by its beginning.
+	// Of a name that is too long, only the beginning is quoted.
 	return address{}, fail(ErrInvalidName, "", nil, "segment name %q: %s; expected 1 to %d bytes without '/', '..' or NUL",
 		fmt.Sprintf("%.64s", name), wrong, limit)
 }

@@ -9,9 +9,9 @@ import (
 	"eshm/internal/shm"
 )
 
-// Observer is read-only monitoring of a segment. It opens the file for reading only and reads it by system calls, so the
-// permission to read the segment suffices, neither endpoint notices, and a file that is truncated ends no process. All of its
-// methods may be called from any number of goroutines.
+// Observer is read-only monitoring of a segment. It opens the file for reading only and reads it by system calls, so
+// the permission to read the segment suffices, neither endpoint notices, and a file that is truncated ends no process.
+// All of its methods may be called from any number of goroutines.
 type Observer struct {
 	address
 	id       shm.ID
@@ -25,8 +25,8 @@ type Observer struct {
 // Observe opens a segment for monitoring. It never waits. Of the options, [WithDomain] and [WithAnyOwner] count, and
 // [WithDataSize] for a segment of ESHM 1.x whose data size is no multiple of 64.
 //
-// It fails with [ErrNotFound] when there is no finished segment, and with [ErrAttach] or [ErrForeign] when what there is cannot
-// be read or understood.
+// It fails with [ErrNotFound] when there is no finished segment, and with [ErrAttach] or [ErrForeign] when what there
+// is cannot be read or understood.
 func Observe(name string, options ...Option) (*Observer, error) {
 	settings, at, err := newSettings(name, options)
 	if err != nil {
@@ -93,8 +93,8 @@ func (o *Observer) IsCurrent() bool {
 	return err == nil && found.ID == o.id
 }
 
-// View returns what is to be seen now. A seat is [Frozen] only if this observer has looked before, and long enough ago. It
-// fails with [ErrClosed] after Close, and with [ErrAttach] when the file cannot be read any more.
+// View returns what is to be seen now. A seat is [Frozen] only if this observer has looked before, and long enough ago.
+// It fails with [ErrClosed] after Close, and with [ErrAttach] when the file cannot be read any more.
 func (o *Observer) View() (View, error) {
 	o.mu.Lock()
 	defer o.mu.Unlock()

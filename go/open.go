@@ -11,12 +11,12 @@ import (
 )
 
 const (
-	// seatWait is how long a claimant tries: a seat may be locked for a moment, by a survivor that tidies up or
-	// by an endpoint that is closing.
+	// seatWait is how long a caller tries to lock a seat. A survivor that clears it, or an endpoint that closes, holds
+	// it for a moment.
 	seatWait = 20 * time.Millisecond
-	// samePIDWatch is for how long a seat is watched that one of ours was killed on.
+	// samePIDWatch is how long a seat is watched whose last owner, of this protocol, was killed.
 	samePIDWatch = 5 * time.Millisecond
-	// pollInterval is how often somebody looks who waits for a segment or a seat.
+	// pollInterval is the time between two polls for a segment or a seat.
 	pollInterval = time.Millisecond
 	// smallest is the size of the smallest segment, in bytes.
 	smallest = 384
@@ -25,14 +25,14 @@ const (
 // opener attaches one endpoint.
 type opener struct {
 	address
-	ctx      context.Context // ends the reservation of memory
+	ctx      context.Context // ends the reservation of memory, too
 	since    time.Time
 	settings *settings
-	mayWait  bool  // may wait for seats
+	mayWait  bool  // for seats
 	replaced *link // the segment that a master has replaced, both of whose seats it holds; retained
 }
 
-// errAgain is a race that was lost, or a segment that is not there yet: look again. Its text says what was seen.
+// errAgain is a lost race, or a segment that is not there yet: try again. Its text says what was found.
 type errAgain string
 
 func (e errAgain) Error() string { return string(e) }
@@ -44,13 +44,13 @@ const (
 	errUnfinished = errAgain("its header is empty, as if somebody had begun to make it")
 )
 
-// abandon closes a file that is of no use, and returns why.
+// closeAfter closes a file that cannot be used, and returns why.
 func closeAfter(file *shm.File, why error) error {
 	_ = file.Close()
 	return why
 }
 
-// open attaches, looking again until the connect timeout is over.
+// open attaches. It tries again until the connect timeout is over.
 func (o *opener) open(role Role) (*link, error) {
 	for {
 		l, err := o.attach(role)
@@ -66,10 +66,10 @@ func (o *opener) open(role Role) (*link, error) {
 	}
 }
 
-// giveUp says what was waited for in vain.
+// giveUp returns the error of a wait that was in vain.
 func (o *opener) giveUp(role Role, seen errAgain, waited time.Duration) error {
 	if role != Slave && (seen == errEmpty || seen == errUnfinished) {
-		// Nobody goes on making it, and it is not ours to remove.
+		// Nobody goes on making it, and it does not belong to this endpoint, which could remove it otherwise.
 		return failForeign(o.address, "state", string(seen), "a finished segment")
 	}
 	cause := error(fs.ErrNotExist)
@@ -86,7 +86,7 @@ func (o *opener) newLink(role Role, file *shm.File, id shm.ID, memory shm.Memory
 	return l
 }
 
-// pause waits for a time, or for the end of a context.
+// sleepUntil sleeps for a time, or until a context is done.
 func sleepUntil(ctx context.Context, length time.Duration) {
 	timer := time.NewTimer(length)
 	defer timer.Stop()
@@ -123,7 +123,7 @@ func (o *opener) slave() (*link, error) {
 	return l, nil
 }
 
-// master takes over the segment of that name, or replaces it, or creates it.
+// master takes over the segment of that name, replaces it, or creates it.
 func (o *opener) master(eager bool) (*link, error) {
 	l, err := o.examine(Master)
 	if errors.Is(err, errMissing) {
@@ -146,10 +146,10 @@ func (o *opener) master(eager bool) (*link, error) {
 	return o.replace(l)
 }
 
-// replace makes a segment in place of an old one, whose master's seat is ours until the new one is there, so that two
-// masters do not replace each other's.
+// replace creates a segment in place of an old one. It holds the old master's seat until the new segment has its name,
+// so that two masters do not replace each other's segment.
 func (o *opener) replace(old *link) (*link, error) {
-	// First what may fail.
+	// First the steps that may fail.
 	next, err := o.prepared(old.self.generation.Load(), o.settings.geometry())
 	if err != nil {
 		return nil, closeAfter(old.file, err)
@@ -161,7 +161,7 @@ func (o *opener) replace(old *link) (*link, error) {
 	if err := o.publish(next); err != nil {
 		return nil, closeAfter(old.file, err)
 	}
-	// A slave that lives moves over what is in the old segment; else this master does.
+	// A slave that is alive carries over what is in the old segment. If there is none, this master does.
 	if old.header.extension.Load() == extensionValid && o.takePeerSeat(old) {
 		o.replaced = old
 	} else {
@@ -170,10 +170,10 @@ func (o *opener) replace(old *link) (*link, error) {
 	return next, nil
 }
 
-// replaces tells whether a master makes a new segment instead of the one that was left behind.
+// replaces tells whether a master creates a new segment instead of taking over the one that it found.
 func (o *opener) replaces(l *link) bool {
 	if l.header.extension.Load() != extensionValid {
-		// ESHM 1.x made it. Without a slave there is nothing in it to keep, and ours can do more.
+		// An ESHM 1.x process created it. Without a slave it holds nothing to keep, and a new segment can do more.
 		return l.header.slaveAlive.Load() == 0
 	}
 	s := o.settings
@@ -181,8 +181,8 @@ func (o *opener) replaces(l *link) bool {
 		s.queueCapacitySet && uint64(s.queueCapacity) != l.geometry.queueCapacity
 }
 
-// takePeerSeat takes the slave's seat in a segment that was replaced, if nobody has it but one who looks into the segment for a
-// moment.
+// takePeerSeat takes the slave's seat in a segment that was replaced, unless a slave has it. A process that inspects
+// the segment holds it for a moment only.
 func (o *opener) takePeerSeat(old *link) bool {
 	if old.peerIdentity().legacy {
 		return false

@@ -15,8 +15,8 @@ type parkedCall struct {
 	word *atomic.Uint32
 }
 
-// parkedCalls are the goroutines of an endpoint that sleep in the kernel. The endpoint wakes them for events that no peer wakes
-// them for: a context that is done, a peer that has left, a close.
+// parkedCalls are the goroutines of an endpoint that sleep in the kernel. The endpoint wakes them for events that no
+// peer wakes them for: a context that is done, a peer that has left, a close.
 type parkedCalls struct {
 	mu     sync.Mutex
 	all    map[*parkedCall]struct{}
@@ -37,8 +37,8 @@ func (s *parkedCalls) add(one *parkedCall) bool {
 	return true
 }
 
-// close refuses further goroutines, and waits until all have left. A goroutine that parks raises a count in the segment, and
-// lowers it when it wakes: that must happen before a successor takes the seat and clears the count.
+// close refuses further goroutines, and waits until all have left. A goroutine that parks raises a count in the
+// segment, and lowers it when it wakes: that must happen before a successor takes the seat and clears the count.
 func (s *parkedCalls) close() {
 	s.mu.Lock()
 	s.closed = true
@@ -54,8 +54,8 @@ func (s *parkedCalls) remove(one *parkedCall) {
 	delete(s.all, one)
 }
 
-// wake wakes all goroutines, or only those whose context is done, and returns how many are registered. A goroutine that is just
-// about to sleep may miss the call: call it again later.
+// wake wakes all goroutines, or only those whose context is done, and returns how many are registered. A goroutine that
+// is just about to sleep may miss the call: call it again later.
 func (s *parkedCalls) wake(all bool) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -4,17 +4,17 @@ import "sync/atomic"
 
 // pollTiming decides when a receiver polls for the next message, so that the poll does not delay the message.
 //
-// A poll that is too early takes a copy of the cache line that the sender is about to write. The sender then has to fetch the
-// line back, so the message pays for two transfers between the cores instead of one. Therefore
+// A poll that is too early takes a copy of the cache line that the sender is about to write. The sender then has to
+// fetch the line back, so the message pays for two transfers between the cores instead of one. Therefore
 //
-//   - in an exchange, where this endpoint has sent something since the last message came, the first poll is delayed. The answer
-//     takes about as long as the one before, and the delay follows it: it grows after a poll that was too early, and shrinks
-//     slowly after one that was not;
-//   - in a stream, a receiver that has caught up with the sender waits for a moment, so that the sender can write some lines
-//     ahead.
+//   - in an exchange, where this endpoint has sent something since the last message came, the first poll is delayed.
+//     The answer takes about as long as the one before, and the delay follows it: it grows after a poll that was too
+//     early, and shrinks slowly after one that was not;
+//   - in a stream, a receiver that has caught up with the sender waits for a moment, so that the sender can write some
+//     lines ahead.
 //
-// Delays are counted in idle rounds, of about a processor cycle each, since reading the clock takes longer than the difference
-// that matters.
+// Delays are counted in idle rounds, of about a processor cycle each, since reading the clock takes longer than the
+// difference that matters.
 type pollTiming struct {
 	delay    int    // of the first poll in an exchange, in rounds; 0: none
 	sent     uint32 // how many messages this endpoint had sent at the last poll

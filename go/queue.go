@@ -9,10 +9,10 @@ import (
 	"eshm/internal/shm"
 )
 
-// queue is one direction's lossless messages, in shared memory: PROTOCOL.md §8.
+// queue carries one direction's messages in shared memory: PROTOCOL.md §8.
 //
-// There is no shared index of what was sent: the marks of the slots say it. A receiver's poll of a mark brings a
-// short message along in the same cache line.
+// There is no shared index of what was sent: the marks of the slots tell. A receiver's poll of a mark brings a short
+// message along in the same cache line.
 type queue struct {
 	control  *queueControl
 	slots    []slot // a power of two
@@ -20,13 +20,13 @@ type queue struct {
 	capacity int // bytes of the longest message
 }
 
-// slot is where message number i lies.
+// slot returns the slot of message number i.
 func (q *queue) slot(i uint32) *slot { return &q.slots[i&uint32(len(q.slots)-1)] }
 
-// depth is how many messages are published and not released, those that are lent included: 0 to len(slots).
+// depth returns how many messages are published and not released, lent ones included: 0 to len(slots).
 //
-// The published ones are a prefix of the numbers from consumed on, so a binary search over their marks finds the end.
-// Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+// The published messages are a prefix of the numbers from consumed on, so a binary search over their marks finds the
+// end. Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, but never out of range.
 func (q *queue) depth() uint32 {
 	first := q.control.consumed.Load()
 	return uint32(sort.Search(len(q.slots), func(ahead int) bool {
@@ -42,28 +42,28 @@ func (q *queue) noteDepth(depth uint32) {
 	}
 }
 
-// highWater is the most unreleased messages that the sender's process has seen.
+// highWater returns the greatest depth that the sender's process has seen.
 func (q *queue) highWater() uint32 {
 	return min(q.control.sender.highWater.Load(), uint32(len(q.slots)))
 }
 
-// place is where in the arena a message lies that is not consumed yet.
+// place is where in the arena a message is that was not consumed yet.
 type place struct {
 	message uint32 // its number
-	start   uint64 // a position, which counts from the queue's beginning
+	start   uint64 // a position counts from the queue's beginning, over all laps
 }
 
-// sendQueue is what the sender of a queue remembers.
+// sendQueue is the sender's private state of a queue.
 type sendQueue struct {
 	queue
 	next     uint32  // number of the next message
-	consumed uint32  // copy of control.consumed; next - consumed is in 0 ... len(slots)
+	consumed uint32  // copy of control.consumed; next - consumed is in 0 … len(slots)
 	places   []place // of unconsumed messages, oldest first, from index oldest on
 	oldest   int
 	end      uint64 // position behind the newest message
 }
 
-// resume takes up where a predecessor, if any, has stopped.
+// resume continues where a predecessor, if any, has stopped.
 func (q *queue) resume() (sendQueue, error) {
 	consumed := q.control.consumed.Load()
 	s := sendQueue{queue: *q, next: consumed, consumed: consumed}
@@ -87,7 +87,7 @@ func (q *queue) resume() (sendQueue, error) {
 	return s, nil
 }
 
-// note remembers a place that a predecessor has chosen, at the first position behind the newest that has its offset.
+// note remembers a place that a predecessor has chosen: the first position behind the newest message with this offset.
 func (s *sendQueue) note(message uint32, at location) {
 	size := uint64(len(s.arena))
 	lap := s.end - s.end%size
@@ -102,7 +102,7 @@ func (s *sendQueue) occupy(message uint32, start, length uint64) {
 	s.places = append(s.places, place{message, start})
 }
 
-// start is the position of the oldest message that is not consumed; end, if there is none.
+// start returns the position of the oldest message that was not consumed; end if there is none.
 func (s *sendQueue) start() uint64 {
 	if s.oldest == len(s.places) {
 		return s.end
@@ -115,7 +115,7 @@ func (s *sendQueue) consume(next uint32) {
 	for s.oldest < len(s.places) && int32(s.places[s.oldest].message-next) < 0 {
 		s.oldest++
 	}
-	// Moving the rest down only now and then costs each message the same, however many wait.
+	// Moving the others down only from time to time costs each message the same, however many wait.
 	if s.oldest > len(s.places)/2 {
 		s.places = s.places[:copy(s.places, s.places[s.oldest:])]
 		s.oldest = 0
@@ -129,7 +129,7 @@ type reservation struct {
 	long  bool
 }
 
-// reserve finds room for a message that is not longer than capacity. ok is false when there is none now.
+// reserve finds room for a message that is not longer than capacity. ok is false if there is none now.
 func (s *sendQueue) reserve(length int) (room reservation, ok bool, err error) {
 	if !s.hasKnownSlot() {
 		if err := s.refresh(); err != nil {
@@ -166,7 +166,7 @@ func (s *sendQueue) fit(length int) (start uint64, ok bool) {
 	return start, s.start() == s.end || start+need-s.start() <= size
 }
 
-// refresh looks how far the receiver is.
+// refresh reads how far the receiver has come.
 func (s *sendQueue) refresh() error {
 	// Acquire: the receiver is done with what it has consumed.
 	consumed := s.control.consumed.Load()
@@ -178,7 +178,7 @@ func (s *sendQueue) refresh() error {
 	return nil
 }
 
-// publish makes what was written to a reservation the next message. The caller rings.
+// publish makes what was written to a reservation the next message. The caller wakes the receiver.
 func (s *sendQueue) publish(room reservation) {
 	slot := s.slot(s.next)
 	if room.long {
@@ -196,7 +196,8 @@ func (s *sendQueue) publish(room reservation) {
 	shm.Publish(&slot.mark, s.next)
 }
 
-// pushShort publishes a message of at most slotPayload bytes, for which there is a slot. The caller rings.
+// pushShort publishes a message of at most slotPayload bytes. The caller knows that there is a slot, and wakes the
+// receiver.
 func (s *sendQueue) pushShort(message []byte) {
 	slot := s.slot(s.next)
 	copy(slot.payload[:], message)
@@ -206,18 +207,18 @@ func (s *sendQueue) pushShort(message []byte) {
 	shm.Publish(&slot.mark, s.next)
 }
 
-// hasKnownSlot tells whether a slot was free when consumed was last looked at.
+// hasKnownSlot tells whether a slot was free when consumed was last read.
 func (s *sendQueue) hasKnownSlot() bool { return int(s.next-s.consumed) < len(s.slots) }
 
-// warm writes to the next slot, if it is free, so that its cache line is at hand, and this processor's, when the next
-// message comes: otherwise fetching it would be a part of that message's way. It saves a tenth of a round trip.
+// prefetchSlot writes to the next slot, if it is free, so that this processor owns its cache line when the next message
+// comes. Otherwise fetching the line would delay that message. It saves a tenth of a round trip.
 func (s *sendQueue) prefetchSlot() {
 	if s.hasKnownSlot() {
 		s.slot(s.next).len = 0
 	}
 }
 
-// recvQueue is what the receiver of a queue remembers.
+// recvQueue is the receiver's private state of a queue.
 type recvQueue struct {
 	queue
 	next uint32 // number of the next message
@@ -227,12 +228,12 @@ func (q *queue) receiver() recvQueue {
 	return recvQueue{*q, q.control.consumed.Load()}
 }
 
-// length is how many bytes a message has that was taken and is not released.
+// length returns how many bytes a message has that was taken and is not released.
 func (r *recvQueue) length(number uint32) int {
 	slot := r.slot(number)
 	length := atomic.LoadUint32(&slot.len)
 	if length > slotPayload {
-		// Counted only: whatever a peer has made of it since.
+		// For counting only: a peer may have changed it since.
 		return int(binary.NativeEndian.Uint64(slot.payload[8:]))
 	}
 	return int(length)
@@ -241,14 +242,14 @@ func (r *recvQueue) length(number uint32) int {
 // arrived tells whether the next message is there.
 func (r *recvQueue) arrived() bool { return r.slot(r.next).mark.Load() == r.next+1 }
 
-// take lends the next message, if it is there. It stays as it is until release.
+// take lends the next message if it is there now. It stays as it is until release.
 func (r *recvQueue) take() (message []byte, ok bool, err error) {
 	slot := r.slot(r.next)
 	// Acquire: pairs with publish.
 	if slot.mark.Load() != r.next+1 {
 		return nil, false, nil
 	}
-	// Once: a peer may change it at any time.
+	// Read once: a peer may change it at any time.
 	length := atomic.LoadUint32(&slot.len)
 	if length <= slotPayload {
 		r.next++
@@ -265,19 +266,19 @@ func (r *recvQueue) take() (message []byte, ok bool, err error) {
 // putBack undoes the last take.
 func (r *recvQueue) putBack() { r.next-- }
 
-// release gives the messages before number next back to the sender. The caller rings consumed.
+// release returns the messages before number next to the sender. The caller wakes the sender.
 func (r *recvQueue) release(next uint32) {
 	// Release: pairs with refresh.
 	shm.Publish(&r.control.consumed, next)
 }
 
-// location is where in the arena a message lies.
+// location is where in the arena a message is.
 type location struct {
 	offset, length uint64
 }
 
-// locate reads where a published message of this length, as its slot says, lies if it does not lie in the slot: each
-// number once, and checked, since a peer may change it at any time.
+// locate reads where a published message is that is not in its slot. length is the length that the slot gives. Each
+// number is read once and checked, since a peer may change it at any time.
 func (q *queue) locate(slot *slot, length uint32) (location, error) {
 	if length != inArena {
 		return location{}, fmt.Errorf("a slot announces %d bytes, expected at most %d", length, slotPayload)

@@ -5,8 +5,8 @@ import (
 	"context"
 )
 
-// Read reads the latest value, waiting for one that is newer than the last one read. The first one is the current
-// value, if there is any. It belongs to the caller. Otherwise it is as [Endpoint.Recv].
+// Read waits for a value that is newer than the last one read, and reads it. The first call reads the current value, if
+// there is one. The value belongs to the caller. Otherwise Read behaves as [Endpoint.Recv].
 func (e *Endpoint) Read(ctx context.Context) (Message, error) {
 	if value, ok, err := e.recv.spinForValue(); ok || err != nil {
 		return value, err
@@ -14,7 +14,7 @@ func (e *Endpoint) Read(ctx context.Context) (Message, error) {
 	return e.recv.awaitValue(ctx)
 }
 
-// spinForValue takes the latest value as soon as it is there, for the time of an answer.
+// spinForValue takes the latest value as soon as it is there. It polls for the time of an answer.
 func (r *receiver) spinForValue() (value Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -36,8 +36,8 @@ func (r *receiver) readValue(value *Message) (bool, error) {
 	return ok, err
 }
 
-// ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer: it allocates nothing where that has
-// room.
+// ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer. It allocates nothing if the
+// buffer has room.
 func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	err := e.recv.await(ctx, waitForValue, (*receiver).valueWaitPoint, func(r *receiver) (bool, error) {
 		var value Message
@@ -71,7 +71,7 @@ func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
 // attemptBox takes the latest value if it is new.
 func (r *receiver) attemptBox(value *Message) (bool, error) {
 	for {
-		// Asked before the look, as above.
+		// Before the poll: what came before the switch is still found.
 		left := r.endpoint.current.Load() != r.boxLink
 		if ok, err := r.takeBox(value, false); ok || err != nil {
 			return ok, err
@@ -104,7 +104,8 @@ func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
 	return true, nil
 }
 
-// boxGeneration is the generation of who wrote a value: values may be ahead of messages by a segment, or behind.
+// boxGeneration returns the generation of the peer that wrote a value. Values may be a segment ahead of messages, or
+// behind.
 func (r *receiver) boxGeneration() uint64 {
 	if r.boxLink == r.link {
 		return r.generation
@@ -134,7 +135,7 @@ func (r *receiver) attachBox(next *link) {
 	}
 }
 
-// valueWaitPoint is where to wait for a value.
+// valueWaitPoint returns where to wait for a value.
 func (r *receiver) valueWaitPoint() waitPoint {
 	l := r.boxLink
 	tail := l.in.tail
@@ -144,7 +145,8 @@ func (r *receiver) valueWaitPoint() waitPoint {
 			return waitPoint{link: l, sleep: legacyPollInterval}
 		}
 	}
-	// The value's own cache line tells, and brings it along; the one of wakeSeq is the writer's, until it is parked on.
+	// Polling the value's own cache line brings the value along. The line of wakeSeq stays with the writer until
+	// somebody parks on it.
 	at := l.waitPoint(&l.in.head.sequence, &tail.waiters)
 	at.futex = &tail.wakeSeq
 	return at

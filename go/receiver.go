@@ -14,10 +14,10 @@ const (
 	waitForValue   = "the arrival of a value"
 )
 
-// receiver is the receiving half of an endpoint. Its mutex is held for moments only, never while waiting.
+// receiver is the receiving half of an endpoint. Its mutex is never held while a call waits.
 //
-// Messages and values have a link each, because a slave that moves to a new segment first takes what is unread in the
-// old one, of either kind.
+// Messages and values have a link each: a slave that switches to a new segment first takes what is unread in the old
+// one, of either kind.
 type receiver struct {
 	endpoint *Endpoint
 	mu       sync.Mutex
@@ -26,34 +26,34 @@ type receiver struct {
 	lease     *lease
 	queue     recvQueue
 	timing    pollTiming
-	released  uint32 // number of the first message that is lent, or of the next if none is
-	lentBytes int    // of the messages that are lent
+	released  uint32 // number of the first lent message, or of the next message if none is lent
+	lentBytes int    // of the lent messages
 
 	messages, bytes atomic.Uint64 // received, and released
 
 	boxLink *link // retained; nil after Close
 	box     mailboxReader
 
-	pid         int32  // of the peer that the next four were settled for
-	epoch       uint32 // its generation in the header
-	generation  uint64 // and as messages tell it
-	usesBox     bool   // it sends messages through the mailbox
+	pid         int32  // of the peer that the next four belong to
+	epoch       uint32 // the peer's generation in the header
+	generation  uint64 // the generation that messages report
+	usesBox     bool   // the peer sends messages through the mailbox
 	legacyWakes legacyWakes
 
 	lingering runtime.Cleanup // of link, after Close
 }
 
-// rings tells whether an ESHM 1.x peer wakes readers: version 1.0 does not.
+// legacyWakes tells whether an ESHM 1.x peer wakes readers. Version 1.0 does not.
 type legacyWakes struct {
 	legacy  bool
 	wakeSeq uint32 // when the peer came
-	seen    bool   // it has changed since
+	seen    bool   // it has changed since then
 }
 
-// looks is for how long a receiver watches a mark: some 2 µs, which most answers take no longer than.
+// pollsPerRound is how often a receiver polls for an answer: for some 2 µs, within which most answers come.
 const pollsPerRound = 2048
 
-// await attempts until it succeeds. The spot is settled before each look.
+// await attempts until it succeeds. It decides on the wait point before each attempt.
 func (r *receiver) await(ctx context.Context, what string, where func(*receiver) waitPoint,
 	attempt func(*receiver) (bool, error),
 ) error {
@@ -71,8 +71,8 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 	return err
 }
 
-// look attempts, and returns where to wait: the spot was settled before the attempt. If that has moved to another segment, it
-// looks again, since the spot may lie in memory that is unmapped.
+// pollOnce attempts once, and returns where to wait. It decides on the wait point before the attempt. If that is in
+// another segment after it, pollOnce tries again, since the old one may be unmapped.
 func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*receiver) (bool, error)) (waitPoint, bool, error) {
 	for {
 		at := where(r)
@@ -83,7 +83,7 @@ func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*recei
 	}
 }
 
-// ready makes sure that the endpoint is open, and nothing is borrowed.
+// ready makes sure that the endpoint is open and no message is borrowed.
 func (r *receiver) ready() error {
 	if r.endpoint.current.Load() == nil {
 		r.forget()
@@ -95,7 +95,7 @@ func (r *receiver) ready() error {
 	return nil
 }
 
-// whyNothing says why nothing will come any more, where that is known.
+// whyNothing returns why nothing will come any more, if that is known.
 func (r *receiver) whyNothing() error {
 	if r.endpoint.displaced.Load() {
 		return failDisplaced(r.endpoint.name)
@@ -103,7 +103,8 @@ func (r *receiver) whyNothing() error {
 	return nil
 }
 
-// notePeer notices a peer that another one has followed. Whoever has seen a message of a peer sees its generation, too.
+// notePeer records that another peer has followed the one before. A caller that has seen a message of a peer sees the
+// peer's generation, too.
 func (r *receiver) notePeer() {
 	peer := &r.link.peer
 	if pid := peer.pid.Load(); pid != r.pid || peer.generation.Load() != r.epoch {
@@ -119,7 +120,7 @@ func (r *receiver) settle(pid int32) {
 	r.legacyWakes = legacyWakes{legacy: l.peer.legacy(pid), wakeSeq: l.in.tail.wakeSeq.Load()}
 }
 
-// move goes over to the segment that the endpoint has moved to, if there is another one.
+// switchSegment switches to the next segment with messages. It reports false if there is none.
 func (r *receiver) switchSegment() bool {
 	e := r.endpoint
 	if e.current.Load() == r.link {
@@ -134,7 +135,7 @@ func (r *receiver) switchSegment() bool {
 	return true
 }
 
-// attach makes a retained link the one to receive messages from.
+// attach makes a link the one to receive messages from. The link is retained for it.
 func (r *receiver) attach(next *link) {
 	r.link, r.lease, r.queue = next, &lease{r, next}, recvQueue{}
 	if next.hasQueues() {
@@ -144,14 +145,14 @@ func (r *receiver) attach(next *link) {
 	r.settle(next.peer.pid.Load())
 }
 
-// count notes that messages were received.
+// count records that messages were received.
 func (r *receiver) count(messages, bytes int) {
 	shm.Store64(&r.messages, r.messages.Load()+uint64(messages))
 	shm.Store64(&r.bytes, r.bytes.Load()+uint64(bytes))
 }
 
-// close gives back what is lent, and the links. The memory of messages that somebody may still be looking at stays
-// until the next call, or until nobody can look any more.
+// close returns what is lent, and releases the links. The memory of lent messages stays mapped until the next call, or
+// until nobody can access it any more.
 func (r *receiver) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -168,7 +169,7 @@ func (r *receiver) close() {
 	r.lingering = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
 }
 
-// forget gives up the memory of messages that were lent when the endpoint was closed.
+// forget releases the memory of messages that were lent when the endpoint was closed.
 func (r *receiver) forget() {
 	if r.link != nil {
 		r.lingering.Stop()

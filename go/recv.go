@@ -5,11 +5,11 @@ import (
 	"context"
 )
 
-// Recv receives the next message, waiting for it. The message belongs to the caller.
+// Recv waits for the next message and receives it. The message belongs to the caller.
 //
-// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may
-// still come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does
-// not look at the context. Any number of goroutines may receive at once; each message goes to one of them.
+// With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
+// come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does not
+// check the context. Any number of goroutines may receive at once; each message goes to one of them.
 func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
 	message, ok, err := e.recv.spinForMessage(own)
 	if !ok && err == nil {
@@ -18,11 +18,11 @@ func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
 	return message, err
 }
 
-// Borrow receives the next message where it lies, without a copy, and waits as [Endpoint.Recv] does.
+// Borrow receives the next message in place, without a copy. It waits as [Endpoint.Recv] does.
 //
-// Its bytes stay as they are until it is released, or the endpoint is closed. Until then no other message can be received:
-// calls fail with [ErrBorrowed]. A process that is killed before the release is followed by one that receives the message
-// again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
+// The bytes stay as they are until the message is released or the endpoint is closed. Until then no other message can
+// be received: calls fail with [ErrBorrowed]. If the process is killed before the release, its successor receives the
+// message again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
 func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
 	message, ok, err := e.recv.spinForMessage(borrowed)
 	if !ok && err == nil {
@@ -31,15 +31,15 @@ func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
 	return message, err
 }
 
-// holding is how a message is handed out.
+// holding is who holds the bytes of a message that is handed out.
 type holding bool
 
 const (
-	own      holding = false // copied, and released
-	borrowed holding = true  // lent
+	own      holding = false // the caller: a copy, the message is released
+	borrowed holding = true  // the segment: the message is lent
 )
 
-// watch takes the next message of the queue as soon as it is there, for the time of an answer.
+// spinForMessage takes the next message of the queue as soon as it is there. It polls for the time of an answer.
 func (r *receiver) spinForMessage(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -67,7 +67,7 @@ func (r *receiver) spinAndTake(message *Message) (bool, error) {
 	return r.take(message)
 }
 
-// hand makes a message that was taken the caller's own, unless it is to be lent.
+// handOut makes a message that was taken the caller's own, unless it is to be lent.
 func (r *receiver) handOut(message *Message, how holding) {
 	if how == borrowed && message.lease != nil {
 		return
@@ -79,7 +79,8 @@ func (r *receiver) handOut(message *Message, how holding) {
 	}
 }
 
-// spinOnMark watches the mark of the next message, whose first look was in vain. It reports whether the message came.
+// spinOnMark polls the mark of the next message, after a first poll that found nothing. It reports whether the message
+// came.
 func (r *receiver) spinOnMark() bool {
 	r.timing.firstPollMissed()
 	for range pollsPerRound {
@@ -100,7 +101,7 @@ func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, erro
 	return message, err
 }
 
-// receive takes the next message if it is there, and hands it out.
+// receive takes the next message if it is there now, and hands it out.
 func (r *receiver) receive(message *Message, how holding) (bool, error) {
 	ok, err := r.attempt(message)
 	if ok {
@@ -109,10 +110,10 @@ func (r *receiver) receive(message *Message, how holding) (bool, error) {
 	return ok, err
 }
 
-// TryRecv receives the next message if it is there: see [Endpoint.Recv].
+// TryRecv receives the next message if it is there now: see [Endpoint.Recv].
 func (e *Endpoint) TryRecv() (message Message, ok bool, err error) { return e.recv.try(own) }
 
-// TryBorrow receives the next message where it lies, if it is there: see [Endpoint.Borrow].
+// TryBorrow receives the next message in place if it is there now: see [Endpoint.Borrow].
 func (e *Endpoint) TryBorrow() (message Message, ok bool, err error) { return e.recv.try(borrowed) }
 
 func (r *receiver) try(how holding) (message Message, ok bool, err error) {
@@ -125,8 +126,8 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 	return message, ok, err
 }
 
-// RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer: it allocates nothing where that has
-// room.
+// RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer. It allocates nothing if
+// the buffer has room.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	buffer, ok, err := e.recv.spinForAppend(buffer)
 	if ok || err != nil {
@@ -143,7 +144,7 @@ func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error
 	return buffer, err
 }
 
-// spinForAppend is watch for RecvAppend.
+// spinForAppend is spinForMessage for RecvAppend.
 func (r *receiver) spinForAppend(buffer []byte) (_ []byte, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -162,13 +163,13 @@ func (r *receiver) appendAndRelease(buffer []byte, message *Message) []byte {
 	return buffer
 }
 
-// RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many
-// these are. They belong to the caller.
+// RecvMany waits for a message, and fills the slice with it and those behind it that are there. It returns how many.
+// They belong to the caller.
 func (e *Endpoint) RecvMany(ctx context.Context, messages []Message) (int, error) {
 	return e.recv.awaitMany(ctx, messages, own)
 }
 
-// BorrowMany is [Endpoint.RecvMany] without copies: see [Endpoint.Borrow]. To release one message releases those before
+// BorrowMany is [Endpoint.RecvMany] without copies: see [Endpoint.Borrow]. Releasing one message releases those before
 // it.
 func (e *Endpoint) BorrowMany(ctx context.Context, messages []Message) (int, error) {
 	return e.recv.awaitMany(ctx, messages, borrowed)
@@ -200,10 +201,10 @@ func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holdin
 	return count, err
 }
 
-// attempt takes the next message if it is there.
+// attempt takes the next message if it is there now.
 func (r *receiver) attempt(message *Message) (bool, error) {
 	for {
-		// Asked before the look: what came before the endpoint moved is still found.
+		// Before the poll: what came before the switch is still found.
 		left := r.endpoint.current.Load() != r.link
 		if r.link.hasQueues() {
 			if ok, err := r.take(message); ok || err != nil {
@@ -221,8 +222,8 @@ func (r *receiver) attempt(message *Message) (bool, error) {
 	}
 }
 
-// messagesInBox tells whether the mailbox may hold the next message. It is that of the segment where messages are received:
-// values that are unread in older ones are out of date then.
+// messagesInBox tells whether the mailbox may hold the next message. That is the mailbox of the segment where messages
+// are received: unread values of older segments are out of date then.
 func (r *receiver) messagesInBox() bool {
 	if r.boxLink.epoch < r.link.epoch {
 		r.boxLink.release()
@@ -230,11 +231,11 @@ func (r *receiver) messagesInBox() bool {
 		r.attachBox(r.link)
 		r.endpoint.noteValues(r.link.epoch)
 	}
-	// Values that are ahead have read this segment's mailbox out.
+	// Values that are ahead have read this segment's mailbox already.
 	return r.boxLink == r.link
 }
 
-// take takes the next message of the queue if it is there.
+// take takes the next message of the queue if it is there now.
 func (r *receiver) take(message *Message) (bool, error) {
 	bytes, ok, err := r.queue.take()
 	if err != nil {
@@ -248,8 +249,8 @@ func (r *receiver) take(message *Message) (bool, error) {
 	return ok, nil
 }
 
-// more takes what further messages of the queue are there, and returns how many. What is wrong with one, if
-// something is, the next call tells.
+// more takes the further messages of the queue that are there, and returns how many. The next call reports what is
+// wrong with one.
 func (r *receiver) more(messages []Message) int {
 	for count := range messages {
 		if ok, err := r.take(&messages[count]); !ok || err != nil {
@@ -283,7 +284,7 @@ func (r *receiver) countReleased(next uint32) {
 	r.count(int(messages), bytes)
 }
 
-// spot is where to wait for a message.
+// messageWaitPoint returns where to wait for a message.
 func (r *receiver) messageWaitPoint() waitPoint {
 	if r.usesBox || !r.link.hasQueues() {
 		return r.valueWaitPoint()

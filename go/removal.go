@@ -11,28 +11,27 @@ import (
 )
 
 const (
-	// leastWatch and mostWatch bound the stale threshold of an ESHM 1.x process, by its header.
+	// leastWatch and mostWatch bound the stale threshold of an ESHM 1.x process, which its header gives.
 	leastWatch = 100 * time.Millisecond
 	mostWatch  = time.Second
 )
 
-// Removal is what [Domain.RemoveDead] has done.
+// Removal is the result of [Domain.RemoveDead].
 type Removal struct {
-	// Removed is what was removed, as it was found before.
+	// Removed are the segments that were removed, as they were found before.
 	Removed []Segment
-	// Left is what was not.
+	// Left are the segments that were not.
 	Left []Left
 }
 
 // Left is a segment that was not removed.
 type Left struct {
 	Segment Segment
-	// Reason says why.
+	// Reason tells why.
 	Reason string
 }
 
-// RemoveDead removes the dead segments of the domain that the environment chooses: see [Domain.RemoveDead] and
-// [DefaultDomain].
+// RemoveDead removes the dead segments of the default domain: see [Domain.RemoveDead] and [DefaultDomain].
 func RemoveDead() (Removal, error) {
 	domain, err := DefaultDomain()
 	if err != nil {
@@ -41,20 +40,20 @@ func RemoveDead() (Removal, error) {
 	return domain.RemoveDead()
 }
 
-// RemoveDead removes the segments of this domain in which nobody sits, with all that is unread in them, and the temporary
-// files that killed processes have left. [Domain.FindDead] says which these are.
+// RemoveDead removes the segments of this domain both of whose seats are free, with all that is unread in them, and the
+// temporary files that killed processes have left. [Domain.FindDead] tells which these are.
 //
-// A segment is removed while this call holds both of its seats, so that no endpoint can sit down meanwhile: one that has just
-// opened the file finds its name gone, and starts again. ESHM 1.x processes hold no seats. A segment with the mark of one is
-// left unless its heartbeat has stood still for the stale threshold and no process has its pid. An ESHM 1.x process that
-// attaches at the very moment of the removal goes unnoticed, as with the clean-up of ESHM 1.x. What is no segment, or not
-// finished, is left.
+// This call holds both seats of a segment while it removes it, so that no endpoint can take one meanwhile: an endpoint
+// that has just opened the file finds that its name is gone, and starts again. ESHM 1.x processes lock no seats. A
+// segment that shows one is left, unless its heartbeat has stood still for the stale threshold and no process has its
+// pid. An ESHM 1.x process that attaches at the moment of the removal is not noticed, as with the clean-up of ESHM 1.x.
+// Files that are no segment, or not finished, are left.
 //
-// It waits for up to a second if an ESHM 1.x process seems to be dead, and for some milliseconds at most otherwise. It fails
-// as [Domain.Segments] does; a file that cannot be removed is among those that were left.
+// It waits for up to a second if an ESHM 1.x process seems to be dead, and for a few milliseconds otherwise. It fails
+// as [Domain.Segments] does. A file that cannot be removed is among those that were left.
 func (d Domain) RemoveDead() (Removal, error) { return d.remove(false) }
 
-// FindDead says what [Domain.RemoveDead] would do, and does nothing.
+// FindDead returns what [Domain.RemoveDead] would do, and removes nothing.
 func (d Domain) FindDead() (Removal, error) { return d.remove(true) }
 
 func (d Domain) remove(dry bool) (Removal, error) {
@@ -84,10 +83,10 @@ func (d Domain) remove(dry bool) (Removal, error) {
 	return removal, nil
 }
 
-// gone is the verdict on a file that nobody has to remove any more.
+// gone is the verdict on a file that was removed by somebody else.
 const gone = "it is gone"
 
-// note takes a verdict: empty for a segment that was removed.
+// note records a verdict, which is empty for a segment that was removed.
 func (r *Removal) note(segment Segment, verdict string) {
 	switch verdict {
 	case "":
@@ -98,7 +97,7 @@ func (r *Removal) note(segment Segment, verdict string) {
 	}
 }
 
-// timeToWatch is for how long the pulses of those who were killed here are to be watched.
+// timeToWatch returns how long the pulses of the file's dead owners are to be watched.
 func (f *finding) timeToWatch() time.Duration {
 	watch := time.Duration(0)
 	if f.header == nil {
@@ -110,19 +109,19 @@ func (f *finding) timeToWatch() time.Duration {
 		case f.maybeLegacyAlive(role):
 			watch = max(watch, min(max(threshold, leastWatch), mostWatch))
 		case f.view(role).State == Dead:
-			// One of 1.x may have come after ours, in another PID namespace, with the same pid.
+			// An ESHM 1.x process of another PID namespace with the same pid may have followed.
 			watch = max(watch, samePIDWatch)
 		}
 	}
 	return watch
 }
 
-// remove removes a segment if nobody sits there, and otherwise says why not.
+// remove removes a segment if both seats are free, and otherwise returns why not.
 func (f *finding) remove(dry bool) string {
 	if f.header == nil {
 		return f.segment.Reason
 	}
-	// Asked before a seat is taken: a seat that is taken, if only for a moment, looks like somebody's.
+	// Before a seat is taken: a seat that is locked, if only for a moment, looks like an endpoint's.
 	for _, role := range seats {
 		if f.locked(role) {
 			return fmt.Sprintf("its %v lives (pid %d)", role, f.view(role).PID)
@@ -140,7 +139,7 @@ func (f *finding) remove(dry bool) string {
 	return unlink(f.file, f.segment.Path)
 }
 
-// lockSeats takes both seats until the file is closed, and otherwise says why not.
+// lockSeats locks both seats until the file is closed, and otherwise returns why not.
 func lockSeats(file *shm.File) string {
 	for _, role := range seats {
 		taken, err := file.TryLock(seatStart(role), seatLength)
@@ -154,7 +153,7 @@ func lockSeats(file *shm.File) string {
 	return ""
 }
 
-// whoMayLive names who has left its mark in a seat and may not be dead.
+// whoMayLive names an owner of a seat that may not be dead, or returns "".
 func (f *finding) whoMayLive() string {
 	head, err := readHeader(f.file)
 	if err != nil {
@@ -174,7 +173,7 @@ func (f *finding) whoMayLive() string {
 	return ""
 }
 
-// unlink removes a name that still leads to the file, and otherwise says why not.
+// unlink removes a name that still leads to the file, and otherwise returns why not.
 func unlink(file *shm.File, path string) string {
 	if !file.Named(path) {
 		return gone
@@ -190,7 +189,8 @@ func unlink(file *shm.File, path string) string {
 	}
 }
 
-// removeTemporary removes the temporary name of a file that became a segment, or that nobody is making one of any more.
+// removeTemporary removes the temporary name of a file that became a segment, or that nobody is making into one any
+// more.
 func (r *Removal) removeTemporary(name, path string, dry bool) {
 	info, err := shm.Stat(path)
 	if err != nil || info.Kind != shm.RegularFile {
@@ -208,7 +208,7 @@ func (r *Removal) removeTemporary(name, path string, dry bool) {
 }
 
 func tryTemporary(file *shm.File, path string, dry bool) string {
-	// With a second name it has become a segment, which does not need this one.
+	// A file with a second name has become a segment, and does not need this name.
 	info, err := file.Stat()
 	if err != nil {
 		return err.Error()

@@ -206,8 +206,8 @@ func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
 	}
 }
 
-// Openers and removers at the same time: who has opened a segment finds it under its name, and no message is lost that was
-// accepted while somebody sat there.
+// Openers and removers at the same time: who has opened a segment finds it under its name, and no message is lost that
+// was accepted while somebody sat there.
 func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)

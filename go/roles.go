@@ -6,15 +6,16 @@ import "fmt"
 type Role int
 
 const (
-	// Auto is the slave of a live master, and otherwise the master: whoever comes first. It is the default.
+	// Auto is the slave of a live master if there is one, and the master otherwise. It is the default.
 	Auto Role = iota
-	// Master creates the segment, or takes over the one that a dead master has left. It removes it when it closes.
+	// Master creates the segment, or takes over the one that a dead master has left. It removes the segment when it
+	// closes.
 	Master
-	// Slave attaches to the segment, and waits for its master if there is none yet.
+	// Slave attaches to the segment. It waits for a master that has not come yet.
 	Slave
 )
 
-// String returns "auto", "master" or "slave", and for any other number "Role(N)".
+// String returns "auto", "master" or "slave", and "Role(N)" for any other number.
 func (r Role) String() string {
 	switch r {
 	case Auto:
@@ -28,10 +29,10 @@ func (r Role) String() string {
 	}
 }
 
-// MarshalText is [Role.String], for logs and JSON.
+// MarshalText returns what [Role.String] returns, for logs and JSON.
 func (r Role) MarshalText() ([]byte, error) { return []byte(r.String()), nil }
 
-// peer is the role at the other end. The role is settled: not Auto.
+// peer returns the role at the other end. The role must not be Auto.
 func (r Role) peer() Role {
 	if r == Master {
 		return Slave
@@ -39,7 +40,7 @@ func (r Role) peer() Role {
 	return Master
 }
 
-// out is the direction in which the role sends.
+// out returns the direction in which the role sends.
 func (r Role) out() direction {
 	if r == Master {
 		return masterToSlave
@@ -47,23 +48,24 @@ func (r Role) out() direction {
 	return slaveToMaster
 }
 
-// PeerState is what an endpoint knows of the one at the other end.
+// PeerState is what an endpoint knows of its peer.
 type PeerState int
 
 const (
-	// Absent is a peer that has never been there.
+	// Absent means that there has been no peer yet.
 	Absent PeerState = iota
-	// Alive is a peer whose heartbeat moves.
+	// Alive means that the peer's heartbeat changes.
 	Alive
-	// Frozen is a peer whose heartbeat stands still though its process may exist: stopped, or starved.
+	// Frozen means that the peer's heartbeat has stopped, though its process may exist: it was stopped, or does not get
+	// a processor.
 	Frozen
-	// Dead is a peer whose process has ended without closing its endpoint.
+	// Dead means that the peer's process has ended without closing its endpoint.
 	Dead
-	// Closed is a peer that has closed its endpoint.
+	// Closed means that the peer has closed its endpoint.
 	Closed
 )
 
-// String returns "absent", "alive", "frozen", "dead" or "closed", and for any other number "PeerState(N)".
+// String returns "absent", "alive", "frozen", "dead" or "closed", and "PeerState(N)" for any other number.
 func (s PeerState) String() string {
 	names := [...]string{"absent", "alive", "frozen", "dead", "closed"}
 	if s < 0 || int(s) >= len(names) {
@@ -72,5 +74,5 @@ func (s PeerState) String() string {
 	return names[s]
 }
 
-// MarshalText is [PeerState.String], for logs and JSON.
+// MarshalText returns what [PeerState.String] returns, for logs and JSON.
 func (s PeerState) MarshalText() ([]byte, error) { return []byte(s.String()), nil }

@@ -49,8 +49,8 @@ func must(err error) {
 	}
 }
 
-// startScenario starts a process that plays a scenario; in namespaces of its own if there are flags. It skips the test where
-// the system does not permit that.
+// startScenario starts a process that plays a scenario; in namespaces of its own if there are flags. It skips the test
+// where the system does not permit that.
 func startScenario(t *testing.T, scenario, segment string, flags uintptr) child {
 	t.Helper()
 	command := exec.Command(os.Args[0])

@@ -14,24 +14,24 @@ import (
 
 // Segment is a file of a domain, as [Domain.Segments] finds it.
 type Segment struct {
-	// Name is what an endpoint opens it by.
+	// Name is the name by which an endpoint opens it.
 	Name string
-	// Path is its file.
+	// Path is the path of its file.
 	Path string
 	// Kind is what the file is.
 	Kind SegmentKind
-	// Reason is what is wrong with it; empty for a segment that can be opened.
+	// Reason tells what is wrong with it. It is empty for a segment that can be opened.
 	Reason string
-	// Size is the file's, in bytes.
+	// Size is the size of the file, in bytes.
 	Size uint64
 	// Owner is the number of the user that the file belongs to.
 	Owner int
-	// Mode is the file's permissions.
+	// Mode are the file's permissions.
 	Mode fs.FileMode
-	// Since is when the file was made; where the file system does not say, when it was last written to by a system call,
-	// which is never later than the last message.
+	// Since is when the file was created. Where the file system does not know, it is when a system call last wrote to
+	// it, which is never later than the last message.
 	Since time.Time
-	// View is who sits in the seats, and how full the queues are; nil if that cannot be read.
+	// View tells who has the seats, and how full the queues are. It is nil if that cannot be read.
 	View *View
 }
 
@@ -39,20 +39,21 @@ type Segment struct {
 type SegmentKind int
 
 const (
-	// CurrentSegment is one that an endpoint of this library, in whatever language, has made or taken over.
+	// CurrentSegment is a segment that an endpoint of this version has created or taken over, in any language.
 	CurrentSegment SegmentKind = iota
-	// LegacySegment is one of ESHM 1.x.
+	// LegacySegment is a segment of ESHM 1.x.
 	LegacySegment
-	// UnfinishedSegment is one that an ESHM 1.x process, or one that needs a temporary name, is making, or was killed while
-	// it did.
+	// UnfinishedSegment is a file that a process is making into a segment, or was when it was killed: one of ESHM 1.x,
+	// or one that needs a temporary name.
 	UnfinishedSegment
-	// ForeignFile is no segment that this version knows.
+	// ForeignFile is a file that this version does not know as a segment.
 	ForeignFile
-	// UnreadableFile is one that this process may not read.
+	// UnreadableFile is a file that this process may not read.
 	UnreadableFile
 )
 
-// String returns "current", "legacy", "unfinished", "foreign" or "unreadable", and for any other number "SegmentKind(N)".
+// String returns "current", "legacy", "unfinished", "foreign" or "unreadable", and "SegmentKind(N)" for any other
+// number.
 func (k SegmentKind) String() string {
 	names := [...]string{"current", "legacy", "unfinished", "foreign", "unreadable"}
 	if k < 0 || int(k) >= len(names) {
@@ -61,45 +62,45 @@ func (k SegmentKind) String() string {
 	return names[k]
 }
 
-// MarshalText is [SegmentKind.String], for logs and JSON.
+// MarshalText returns what [SegmentKind.String] returns, for logs and JSON.
 func (k SegmentKind) MarshalText() ([]byte, error) { return []byte(k.String()), nil }
 
-// View is what is to be seen of a segment. Nothing is locked meanwhile, so the numbers are each true, and may be of different
-// moments.
+// View is the visible state of a segment. Nothing is locked while it is read: each number is true, but they may be of
+// different moments.
 type View struct {
 	Master, Slave                SeatView
 	MasterToSlave, SlaveToMaster DirectionView
 }
 
-// SeatView is what is to be seen of an endpoint.
+// SeatView is the visible state of an endpoint.
 type SeatView struct {
-	// State is [Alive] for whoever holds its seat, frozen or not, or, of ESHM 1.x, whose heartbeat has moved within 20 ms.
-	// An ESHM 1.x process whose heartbeat has not is [Dead] if no process has its pid, as far as this PID namespace knows,
-	// and otherwise [Frozen].
+	// State is, in the result of [Domain.Segments], [Alive] for an endpoint that holds its seat, frozen or not. An ESHM
+	// 1.x process is Alive if its heartbeat has changed within 20 ms. Otherwise it is [Dead] if no process of this PID
+	// namespace has its pid, and [Frozen] if one has.
 	State PeerState
-	// PID is what it gave, in its own PID namespace; 0 if nobody ever sat there.
+	// PID is the endpoint's process, in its own PID namespace; 0 if there has been none.
 	PID int
-	// Heartbeat is its signs of life.
+	// Heartbeat counts heartbeats.
 	Heartbeat uint64
-	// Generation is how often the seat was taken, by endpoints that are not ESHM 1.x.
+	// Generation counts how often an endpoint took the seat, those of ESHM 1.x excluded.
 	Generation uint32
-	// Legacy: it is, or was, an ESHM 1.x process.
+	// Legacy tells whether the endpoint is, or was, an ESHM 1.x process.
 	Legacy bool
 }
 
-// DirectionView is what is to be seen of one direction.
+// DirectionView is the visible state of one direction.
 type DirectionView struct {
-	// Written and Read count values; reads are up to a heartbeat interval old.
+	// Written and Read count values. Read may be a heartbeat interval old.
 	Written, Read uint64
-	// Waiting is how many messages in the queue were not released, 0 to Slots.
+	// Waiting is how many messages of the queue were not released, 0 to Slots.
 	Waiting uint32
-	// HighWater is the most that were there at once, as the sender's process has seen it.
+	// HighWater is the greatest Waiting that the sender's process has seen.
 	HighWater uint32
-	// Slots is the most messages that the queue can hold; 0 if there is no queue.
+	// Slots is how many messages the queue can hold; 0 if there is no queue.
 	Slots uint32
 }
 
-// Segments returns the segments of the domain that the environment chooses: see [Domain.Segments] and [DefaultDomain].
+// Segments returns the segments of the default domain: see [Domain.Segments] and [DefaultDomain].
 func Segments() ([]Segment, error) {
 	domain, err := DefaultDomain()
 	if err != nil {
@@ -108,12 +109,13 @@ func Segments() ([]Segment, error) {
 	return domain.Segments()
 }
 
-// Segments returns the segments of this domain, in the order of their names: everything in the directory whose name begins
-// with the prefix. What is no segment is listed as [ForeignFile], since it takes the name, except for a name that no segment
-// can have. Temporary files of segments that are being made are not listed.
+// Segments returns the segments of this domain, sorted by name: all files of the directory whose name begins with the
+// prefix. A file that is no segment is listed as [ForeignFile], since it occupies the name, unless no segment can have
+// that name. Temporary files of segments that are being created are not listed.
 //
-// It only reads, and takes no part: neither endpoint notices. It waits for 20 ms if there is an ESHM 1.x process, whose life
-// shows by its heartbeat only. It fails with [ErrInvalidDomain], or with [ErrDirectory] when the directory cannot be read.
+// It only reads, and neither endpoint notices. It waits for 20 ms if there is an ESHM 1.x process, of which only the
+// heartbeat tells whether it is alive. It fails with [ErrInvalidDomain], or with [ErrDirectory] if the directory cannot
+// be read.
 func (d Domain) Segments() ([]Segment, error) {
 	found, err := d.readAll(shm.OpenToRead)
 	if err != nil {
@@ -128,11 +130,11 @@ func (d Domain) Segments() ([]Segment, error) {
 	return segments, nil
 }
 
-// finding is a file, what was found there, and what is needed to look again.
+// finding is a file, what was found in it, and what is needed to read it again.
 type finding struct {
 	segment Segment
 	file    *shm.File // nil if it could not be opened
-	header  *header   // a copy; nil if it is no finished segment
+	header  *header   // a copy; nil if the file is no finished segment
 }
 
 func closeAll(found []*finding) {
@@ -160,7 +162,7 @@ func (d Domain) fileNames() ([]string, error) {
 	return names, nil
 }
 
-// readAll looks at every file that has a segment's name. The caller closes them.
+// readAll reads each file that has a segment's name. The caller closes them.
 func (d Domain) readAll(open func(path string) (*shm.File, error)) ([]*finding, error) {
 	names, err := d.fileNames()
 	if err != nil {
@@ -184,7 +186,7 @@ func (d Domain) readAll(open func(path string) (*shm.File, error)) ([]*finding, 
 	return found, nil
 }
 
-// lookAt looks at a file. It returns nil if the file is gone.
+// readFile reads a file. It returns nil if the file is gone.
 func readFile(at address, open func(path string) (*shm.File, error)) *finding {
 	info, err := shm.Stat(at.path)
 	if err != nil {
@@ -208,7 +210,7 @@ func readFile(at address, open func(path string) (*shm.File, error)) *finding {
 	return one
 }
 
-// describe is what the metadata say: no segment, until it turns out to be one.
+// describe returns what the metadata tell: the file is foreign until it turns out to be a segment.
 func describe(name, path string, info shm.Info) Segment {
 	return Segment{
 		Name: name, Path: path, Kind: ForeignFile, Size: info.Size, Owner: info.Owner, Mode: info.Mode, Since: shm.Made(path),
@@ -263,8 +265,8 @@ func readHeader(file *shm.File) (shm.Memory, error) {
 	return head, file.ReadAt(head, 0)
 }
 
-// locked tells whether somebody holds the seat. On an error it counts as locked: nobody is declared dead for lack of an
-// answer.
+// locked tells whether an endpoint holds the seat. An error counts as locked: no endpoint is declared dead for lack of
+// an answer.
 func (f *finding) locked(role Role) bool {
 	locked, err := f.file.Locked(seatStart(role), seatLength)
 	return locked || err != nil
@@ -278,7 +280,7 @@ func (f *finding) seat(role Role) SeatView {
 	case f.locked(role):
 		state = Alive
 	case pulse.alive != 0:
-		state = Dead // of a process of ESHM 1.x it is not settled yet
+		state = Dead // not decided yet for an ESHM 1.x process
 	case pulse.pid == 0:
 		state = Absent
 	}
@@ -288,7 +290,7 @@ func (f *finding) seat(role Role) SeatView {
 	}
 }
 
-// view is the seat's part of the view.
+// view returns the view of one seat.
 func (f *finding) view(role Role) *SeatView {
 	if role == Master {
 		return &f.segment.View.Master

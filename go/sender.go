@@ -21,29 +21,29 @@ const (
 
 const waitForRoom = "room for a message, or the reading of the one before,"
 
-// batchChunk is how many messages of a batch go between two looks at its context.
+// batchChunk is how many messages of a batch go between two checks of its context.
 const batchChunk = 1024
 
-// sender is the sending half of an endpoint. Its mutex is held for moments only, never while waiting.
+// sender is the sending half of an endpoint. Its mutex is never held while a call waits.
 type sender struct {
 	endpoint                *Endpoint
 	mu                      sync.Mutex
 	link                    *link // retained; nil after Close
 	queue                   sendQueue
-	pid                     int32 // of the peer that route was settled for
+	pid                     int32 // of the peer that route belongs to
 	route                   route
-	loaned                  bool      // a message is being built in place, and is the next one
-	sources                 []*source // segments that were left, and not carried over yet; whose messages go first is first
+	loaned                  bool      // a message is being built in place; it is the next one
+	sources                 []*source // segments that were left and are not carried over yet, in the order of their messages
 	forwarded               time.Time // when a message was last carried over into a mailbox
-	undeliverable           uint64    // messages that the segment could not hold into which they were to be carried over
+	undeliverable           uint64    // messages to be carried over that the segment could not hold
 	unreceivedAtClose       uint64    // not received when the endpoint was closed
 	waits                   waits
 	sentMessages, sentBytes atomic.Uint64
-	owed                    bool   // a 1.x reader has not read the message in flight
+	owed                    bool   // an ESHM 1.x reader has not read the last message
 	readBy                  uint64 // its readCount before that message
 }
 
-// Write makes a value the latest one of the mailbox, in place of the one before. It never waits.
+// Write replaces the latest value of the mailbox. It never waits.
 //
 // A slave whose master is dead or has closed gets [ErrReconnecting], since the next master may replace the segment.
 func (e *Endpoint) Write(value []byte) error {
@@ -56,8 +56,8 @@ func (e *Endpoint) Write(value []byte) error {
 	return s.write(value)
 }
 
-// write writes a value; mu is held. Messages that are still to be carried over do not hold it up, and the value of the
-// segment that was left is out of date now.
+// write writes a value; mu is held. Messages that wait to be carried over do not delay it. It outdates the values of
+// segments that were left.
 func (s *sender) write(value []byte) error {
 	if len(value) > s.link.out.size {
 		return failTooLarge(s.endpoint.name, len(value), s.link.out.size)
@@ -71,8 +71,8 @@ func (s *sender) write(value []byte) error {
 	return nil
 }
 
-// TrySend sends a message if there is room now. Otherwise it returns [ErrFull], or, to a slave whose master
-// is away, [ErrReconnecting] or [ErrPeerStale].
+// TrySend sends a message if there is room now. Otherwise it fails with [ErrFull], or, on a slave without a master,
+// with [ErrReconnecting], [ErrPeerStale] or [ErrPeerClosed].
 func (e *Endpoint) TrySend(message []byte) error {
 	sent, err := e.send.try(message)
 	if err == nil && !sent {
@@ -81,14 +81,14 @@ func (e *Endpoint) TrySend(message []byte) error {
 	return err
 }
 
-// Send sends a message, which the peer, or its successor, receives once and in order. It waits while there is no room,
+// Send sends a message. The peer, or its successor, receives it once and in order. Send waits while there is no room,
 // and while a slave has no master.
 //
 // With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
-// come, and fails with [ErrPeerClosed] or [ErrPeerStale]. A call that need not wait does not look at the context.
+// come, and fails with [ErrPeerClosed] or [ErrPeerStale]. A call that need not wait does not check the context.
 //
-// On a segment without queues, and to an ESHM 1.x peer, one message is in flight: Send waits until the one before
-// was read.
+// On a segment without queues, and to an ESHM 1.x peer, one message is in flight: Send waits until the peer has read
+// the one before.
 func (e *Endpoint) Send(ctx context.Context, message []byte) error {
 	if sent, err := e.send.try(message); sent || err != nil && !isNoMaster(err) {
 		return err
@@ -96,10 +96,12 @@ func (e *Endpoint) Send(ctx context.Context, message []byte) error {
 	return e.send.await(ctx, func(s *sender) (bool, error) { return s.attempt(message) })
 }
 
-// SendMany sends messages in order, waiting as [Endpoint.Send] does, and returns how many were sent, also beside an
-// error. The context is that of the whole batch: room that keeps coming does not prolong its time. If that has passed
-// before, the first messages are sent if they fit. When the process is killed meanwhile, the messages sent before are
-// received, and no part of another.
+// SendMany sends messages in order, and waits as [Endpoint.Send] does. It returns how many were sent, also beside an
+// error.
+//
+// The context bounds the whole batch: room that keeps coming does not prolong it. If the deadline has passed before the
+// call, the first messages are sent if they fit. If the process is killed meanwhile, the peer receives the messages
+// that were sent before, and no part of another.
 func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error) {
 	sent, since := 0, time.Now()
 	err := e.send.await(ctx, func(s *sender) (bool, error) {
@@ -125,7 +127,7 @@ func (e *Endpoint) SendMany(ctx context.Context, messages [][]byte) (int, error)
 }
 
 // TrySendMany sends messages in order, as many as there is room for now, and returns how many. If these are not all, it
-// returns [ErrFull] as well, or why the next one could not be sent.
+// also returns [ErrFull], or why the next one could not be sent.
 func (e *Endpoint) TrySendMany(messages [][]byte) (int, error) {
 	for sent := range messages {
 		if err := e.TrySend(messages[sent]); err != nil {
@@ -150,7 +152,7 @@ func (s *sender) try(message []byte) (bool, error) {
 	return true, nil
 }
 
-// direct publishes a message on the shortest way there is, if it can take that.
+// direct publishes a message on the shortest path, if that is possible.
 func (s *sender) direct(message []byte) bool {
 	if len(message) > slotPayload || s.route != viaQueue || s.busy() || !s.queue.hasKnownSlot() {
 		return false
@@ -159,7 +161,7 @@ func (s *sender) direct(message []byte) bool {
 	return true
 }
 
-// directMany publishes messages from the first on as far as [sender.direct] can, and looks for a parked receiver once.
+// directMany publishes messages as long as [sender.direct] can, and then checks once for a parked receiver.
 func (s *sender) directMany(messages [][]byte) int {
 	count, bytes := 0, 0
 	for count < len(messages) && s.direct(messages[count]) {
@@ -176,14 +178,14 @@ func (s *sender) directMany(messages [][]byte) int {
 // busy tells whether another message goes first: one that is being built in place, or carried over.
 func (s *sender) busy() bool { return s.loaned || len(s.sources) > 0 }
 
-// count notes that messages were sent.
+// count records that messages were sent.
 func (s *sender) count(messages, bytes int) {
 	shm.Publish(&s.endpoint.sent, s.endpoint.sent.Load()+uint32(messages))
 	shm.Store64(&s.sentMessages, s.sentMessages.Load()+uint64(messages))
 	shm.Store64(&s.sentBytes, s.sentBytes.Load()+uint64(bytes))
 }
 
-// await attempts until it succeeds, waiting for room and for a master.
+// await attempts until it succeeds. It waits for room and for a master.
 func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
 	since, err := s.endpoint.await(ctx, waitForRoom, func() (at waitPoint, done bool, err error) {
 		s.mu.Lock()
@@ -202,7 +204,7 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 	})
 	s.waits.note(since)
 	if errors.Is(err, ErrTimeout) {
-		// A 1.x reader never reads the first message it is shown: each message is waited for once.
+		// An ESHM 1.x reader never reads the first message that it sees: each message is waited for once.
 		s.mu.Lock()
 		s.owed = false
 		s.mu.Unlock()
@@ -210,19 +212,19 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 	return err
 }
 
-// isNoMaster tells whether an error says that a slave has no master now. How long to wait for one, and what to say then,
-// [Endpoint.whyStopWaiting] knows.
+// isNoMaster tells whether an error says that a slave has no master now. [Endpoint.whyStopWaiting] decides how long to
+// wait for one.
 func isNoMaster(err error) bool {
 	return errors.Is(err, ErrReconnecting) || errors.Is(err, ErrPeerClosed) || errors.Is(err, ErrPeerStale)
 }
 
-// waits counts waits for room, and their time.
+// waits counts waits for room, and adds up their time.
 type waits struct {
 	count       atomic.Uint64
 	nanoseconds atomic.Int64
 }
 
-// note counts a wait that began at this time, and is over now. The zero time is that of a call that did not wait.
+// note counts a wait that began at this time and is over now. The zero time stands for a call that did not wait.
 func (w *waits) note(since time.Time) {
 	if !since.IsZero() {
 		w.count.Add(1)
@@ -230,7 +232,7 @@ func (w *waits) note(since time.Time) {
 	}
 }
 
-// ready makes sure that there is a segment to write to, and that it is known how.
+// ready makes sure that there is a segment to write to, and that the route is known.
 func (s *sender) ready() error {
 	e := s.endpoint
 	if current := e.current.Load(); current == nil || current != s.link {
@@ -257,7 +259,7 @@ func (s *sender) ready() error {
 	return nil
 }
 
-// move goes over to the segment that the endpoint has moved to, or finds that it is closed.
+// switchSegment switches to the endpoint's current segment. It fails if the endpoint is closed.
 func (s *sender) switchSegment() error {
 	next := s.endpoint.retainCurrent()
 	if next == nil {
@@ -274,12 +276,12 @@ func (s *sender) switchSegment() error {
 	return nil
 }
 
-// leave makes a link that was left the first one to carry over from; it is retained.
+// leave puts a link that was left first among the sources of the carry-over. The link is retained for it.
 func (s *sender) leave(old *link) {
 	s.sources = append([]*source{newSource(old)}, s.sources...)
 }
 
-// attach makes a retained link the one to send through.
+// attach makes a link the one to send through. The link is retained for it.
 func (s *sender) attach(next *link) error {
 	if next.hasQueues() {
 		queue, err := next.outQueue.resume()
@@ -296,7 +298,7 @@ func (s *sender) attach(next *link) error {
 	return nil
 }
 
-// settle finds out how messages reach the endpoint that has this pid.
+// settle decides how messages reach the endpoint with this pid.
 func (s *sender) settle(pid int32) {
 	s.pid, s.owed = pid, false
 	switch l := s.link; {
@@ -309,7 +311,7 @@ func (s *sender) settle(pid int32) {
 	}
 }
 
-// attempt sends a message if there is room.
+// attempt sends a message if there is room now.
 func (s *sender) attempt(message []byte) (bool, error) {
 	if s.route != viaQueue {
 		return s.attemptMailbox(message)
@@ -359,7 +361,7 @@ func (s *sender) attemptMailbox(message []byte) (bool, error) {
 	return true, nil
 }
 
-// putMessage puts a message, which fits, into the mailbox, which is free.
+// putMessage puts a message into the mailbox. It must fit, and the mailbox must be free.
 func (s *sender) putMessage(message []byte) {
 	if box := &s.link.out; s.route == viaLegacy {
 		s.readBy, s.owed = box.tail.readCount.Load(), true
@@ -368,7 +370,7 @@ func (s *sender) putMessage(message []byte) {
 	s.put(message)
 }
 
-// putValue makes a value, which fits, the mailbox's latest one.
+// putValue makes a value the mailbox's latest one. It must fit.
 func (s *sender) putValue(value []byte) {
 	s.link.holdsMessage.Store(false)
 	s.put(value)
@@ -388,14 +390,14 @@ func (s *sender) put(value []byte) {
 	box := &s.link.out
 	box.put(value)
 	if tail := box.tail; s.route == viaLegacy {
-		tail.wakeSeq.Add(1) // a full fence, since an ESHM 1.x process fences for itself only
+		tail.wakeSeq.Add(1) // a full fence: an ESHM 1.x process does not fence for its writer
 	} else {
 		shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
 	}
 	s.endpoint.wakeIfParked(&box.tail.waiters, &box.tail.wakeSeq)
 }
 
-// spot is where to wait for room.
+// waitPoint returns where to wait for room.
 func (s *sender) waitPoint() waitPoint {
 	switch l := s.link; {
 	case len(s.sources) > 0:
@@ -410,7 +412,7 @@ func (s *sender) waitPoint() waitPoint {
 	}
 }
 
-// close gives the link up.
+// close releases the link.
 func (s *sender) close() {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// The twins of core/tests/files.rs: what lies under a name is made with exact permissions, refused when it is not ours, and
-// never changed then.
+// The twins of core/tests/files.rs: what lies under a name is made with exact permissions, refused when it is not ours,
+// and never changed then.
 
 func makeUnderUmask(segment string, mask int) {
 	syscall.Umask(mask)
@@ -70,8 +70,8 @@ func leftBehind(t *testing.T) string {
 	return name
 }
 
-// expectRefused checks that every role refuses what lies under the name, with a text that has these parts, and leaves it as it
-// is.
+// expectRefused checks that every role refuses what lies under the name, with a text that has these parts, and leaves
+// it as it is.
 func expectRefused(t *testing.T, name string, parts ...string) {
 	t.Helper()
 	state := func() (string, []byte) {

@@ -10,21 +10,23 @@ type counts struct {
 	skipped, timeouts, reconnects, stalls, wakeups atomic.Uint64
 }
 
-// Stats is a snapshot of a segment and of one endpoint of it. Values are those of Write and Read, messages those of Send and
-// Recv. M2S stands for "from master to slave", S2M for the other direction.
+// Stats is a snapshot of a segment and of one endpoint of it. Values are those of Write and Read, messages those of
+// Send and Recv. M2S stands for "from master to slave", S2M for the other direction.
 type Stats struct {
 	// MasterHeartbeat and SlaveHeartbeat count heartbeats.
 	MasterHeartbeat, SlaveHeartbeat uint64
 	// MasterPID and SlavePID are the processes, each in its own PID namespace.
 	MasterPID, SlavePID int
-	// MasterAlive and SlaveAlive tell whether the endpoint has attached, has not closed and, as far as this endpoint knows, was
-	// not killed. A frozen one counts as alive: see [Endpoint.PeerState].
+	// MasterAlive and SlaveAlive tell whether the endpoint has attached, has not closed and, as far as this endpoint
+	// knows, was not killed. A frozen one counts as alive: see [Endpoint.PeerState].
 	MasterAlive, SlaveAlive bool
 	// StaleThreshold is the master's.
 	StaleThreshold time.Duration
-	// MasterHeartbeatDelta and SlaveHeartbeatDelta count heartbeats since this endpoint's statistics were last asked for.
+	// MasterHeartbeatDelta and SlaveHeartbeatDelta count heartbeats since this endpoint's statistics were last asked
+	// for.
 	MasterHeartbeatDelta, SlaveHeartbeatDelta uint64
-	// M2SWriteCount and M2SReadCount count the values that the master wrote and the slave read since the segment was created.
+	// M2SWriteCount and M2SReadCount count the values that the master wrote and the slave read since the segment was
+	// created.
 	M2SWriteCount, M2SReadCount uint64
 	// S2MWriteCount and S2MReadCount count the values that the slave wrote and the master read since then.
 	S2MWriteCount, S2MReadCount uint64
@@ -33,7 +35,8 @@ type Stats struct {
 	Skipped uint64
 	// Timeouts counts calls of this endpoint that their context ended.
 	Timeouts uint64
-	// Reconnects counts how often another peer followed the one before: another process, or the same one again after a close.
+	// Reconnects counts how often another peer followed the one before: another process, or the same one again after a
+	// close.
 	Reconnects uint64
 	// Wakeups counts system calls of this endpoint to wake its peer. A peer that is awake needs none.
 	Wakeups uint64
@@ -45,8 +48,8 @@ type Stats struct {
 	MessagesReceived, BytesReceived uint64
 	// M2SQueueDepth and S2MQueueDepth are how many messages of the queues are not released now.
 	M2SQueueDepth, S2MQueueDepth uint32
-	// M2SQueueHighWater and S2MQueueHighWater are the greatest depths that the sender's process has seen. It looks at each
-	// heartbeat, and whenever it finds the queue full.
+	// M2SQueueHighWater and S2MQueueHighWater are the greatest depths that the sender's process has seen. It looks at
+	// each heartbeat, and whenever it finds the queue full.
 	M2SQueueHighWater, S2MQueueHighWater uint32
 	// RoomWaits counts calls that sent or lent and found no room, or no peer, for so long that they slept.
 	RoomWaits uint64

@@ -10,13 +10,13 @@ import (
 	"eshm/internal/shm"
 )
 
-// Moving to another segment, and a master's name: PROTOCOL.md §5.
+// Switching to another segment: PROTOCOL.md §5.
 
 // nameInterval is how often a master checks that its name leads to its segment.
 const nameInterval = 100 * time.Millisecond
 
 // reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
-// a seat that is not free is tried again at the next attempt.
+// the next attempt tries a seat that is not free again.
 func (e *Endpoint) reconnect() {
 	found, err := shm.Stat(e.path)
 	if err != nil || found.ID == e.link.id || !e.link.takePeerSeat() {
@@ -37,8 +37,8 @@ func (e *Endpoint) reconnect() {
 	e.noteEvent(slog.LevelInfo, "eshm: moved to the new segment", "segment", e.name)
 }
 
-// switchTo makes a link, whose seat is taken, the endpoint's; the peer's seat in the old segment is taken, too. It reports
-// false for a segment whose queue is broken: then nothing has changed. mu is held.
+// switchTo makes a link the endpoint's; mu is held. The caller has taken the link's seat, and the peer's seat in the
+// old segment. It reports false for a segment whose queue is broken: then nothing has changed.
 func (e *Endpoint) switchTo(next *link) bool {
 	if !next.outQueueIsSound() {
 		_ = next.leave(false)
@@ -51,7 +51,7 @@ func (e *Endpoint) switchTo(next *link) bool {
 	next.epoch = old.epoch + 1
 	next.state = Alive
 	if old.hasUnread() {
-		e.keepUnread(old) // with the endpoint's own hold on it
+		e.keepUnread(old) // takes over the endpoint's hold on it
 	} else {
 		defer old.release()
 	}
@@ -65,8 +65,8 @@ func (e *Endpoint) switchTo(next *link) bool {
 	return true
 }
 
-// follow puts a segment that was left behind those that are to be read out; mu is held. Of several with nothing but an unread
-// value, the newest is kept.
+// keepUnread puts a segment that was left behind the others that are still to be read; mu is held. Of several that hold
+// nothing but an unread value, it keeps the newest.
 func (e *Endpoint) keepUnread(old *link) {
 	if !old.in.free() {
 		e.unread = slices.DeleteFunc(e.unread, func(one *link) bool {
@@ -80,14 +80,14 @@ func (e *Endpoint) keepUnread(old *link) {
 	e.unread = append(e.unread, old)
 }
 
-// noteValues notes that values are read in the segment of this epoch.
+// noteValues records that values are read in the segment of this epoch.
 func (e *Endpoint) noteValues(epoch int) {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	e.valuesAt = epoch
 }
 
-// retainNextSegment returns what is read after the segment of this epoch, retained, or nil after Close.
+// retainNextSegment returns the segment to read after the one of this epoch, retained, or nil after Close.
 func (e *Endpoint) retainNextSegment(epoch int, reading *int) *link {
 	e.mu.Lock()
 	defer e.mu.Unlock()
@@ -107,7 +107,7 @@ func (e *Endpoint) retainNextSegment(epoch int, reading *int) *link {
 	return next
 }
 
-// prune lets segments go in which nothing is left to be read; mu is held.
+// dropReadOut releases the segments that hold nothing unread; mu is held.
 func (e *Endpoint) dropReadOut() {
 	e.unread = slices.DeleteFunc(e.unread, func(one *link) bool {
 		messages := one.epoch > e.messagesAt && one.hasMessages()
@@ -119,7 +119,7 @@ func (e *Endpoint) dropReadOut() {
 	})
 }
 
-// guardName checks a master's name now and then, and does what follows; mu is held.
+// guardName checks a master's name from time to time, and acts on the result; mu is held.
 func (e *Endpoint) guardName(now time.Time) {
 	if e.displaced.Load() {
 		return
@@ -153,7 +153,7 @@ func (e *Endpoint) checkName() {
 			return
 		}
 		e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name", "segment", e.name)
-		e.dropStandIn() // one that was removed, too
+		e.dropStandIn() // an earlier one whose name was removed, too
 		e.standIn = made
 	}
 }
@@ -165,7 +165,7 @@ func (e *Endpoint) dropStandIn() {
 	}
 }
 
-// slaveHasLeft tells whether the slave's seat is free, in which case it is taken.
+// slaveHasLeft tells whether the slave's seat is free, and takes it if so.
 func (e *Endpoint) slaveHasLeft() bool {
 	l := e.link
 	if l.peerIdentity().legacy && l.state != Dead && l.state != Closed {
@@ -180,7 +180,7 @@ func (e *Endpoint) switchToStandIn() {
 	if !e.switchTo(next) {
 		return
 	}
-	// Whoever sat in the old segment is closed here.
+	// The peer of the old segment has closed as far as this one is concerned.
 	next.state = Closed
 	next.freePeerSeat()
 }

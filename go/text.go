@@ -7,8 +7,8 @@ import (
 
 const textExpect = "expected UTF-8 with no NUL before its end"
 
-// EncodeText returns text as it travels: UTF-8 with one NUL at its end, which is counted in the message's length.
-// Text that contains a NUL, or is not UTF-8, is [ErrInvalidText].
+// EncodeText returns text in the form in which it is sent: UTF-8 with one NUL at its end, which counts in the message's
+// length. It fails with [ErrInvalidText] for text that contains a NUL or is not UTF-8.
 func EncodeText(text string) ([]byte, error) {
 	if err := checkText(text); err != nil {
 		return nil, err
@@ -16,8 +16,8 @@ func EncodeText(text string) ([]byte, error) {
 	return append([]byte(text), 0), nil
 }
 
-// DecodeText returns the text of a message that [EncodeText], or any other language, has made. Text that came without
-// a NUL at its end is accepted.
+// DecodeText returns the text of a message that [EncodeText], or another language, has made. It accepts text without a
+// NUL at its end.
 func DecodeText(message []byte) (string, error) {
 	text := strings.TrimSuffix(string(message), "\x00")
 	return text, checkText(text)

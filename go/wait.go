@@ -9,7 +9,8 @@ import (
 )
 
 const (
-	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was replaced.
+	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was
+	// replaced.
 	parkSlice = 50 * time.Millisecond
 	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile.
 	spinSlice = 200 * time.Microsecond
@@ -23,7 +24,8 @@ const (
 	noMasterPollInterval = time.Millisecond
 )
 
-// waitPoint is what a call waits for: a word that changes with each event, or a time to sleep where there is no such word.
+// waitPoint is what a call waits for: a word that changes with each event, or a time to sleep where there is no such
+// word.
 type waitPoint struct {
 	link   *link          // retained
 	polled *atomic.Uint32 // changes first
@@ -44,8 +46,8 @@ func (l *link) waitPoint(word, parked *atomic.Uint32) waitPoint {
 // attempt tries once. If it neither succeeds nor fails, it returns where to wait, with the link retained.
 type attempt func() (at waitPoint, done bool, err error)
 
-// await attempts until it succeeds, fails, or waiting is not worthwhile any more. It also returns when it began to sleep: the
-// zero time if it did not.
+// await attempts until it succeeds, fails, or waiting is not worthwhile any more. It also returns when it began to
+// sleep: the zero time if it did not.
 func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since time.Time, err error) {
 	var verdict error
 	for {
@@ -157,8 +159,8 @@ func (e *Endpoint) checkDeadline(ctx context.Context, deadline time.Time, what s
 	return failContext(ctx, e.name, what, since)
 }
 
-// whyStopWaiting returns why waiting is not worthwhile any more, or nil if it is. A call with a deadline waits until then,
-// whatever the peer's state, since a peer may come back, unless the search for one has ended.
+// whyStopWaiting returns why waiting is not worthwhile any more, or nil if it is. A call with a deadline waits until
+// then, whatever the peer's state, since a peer may come back, unless the search for one has ended.
 func (e *Endpoint) whyStopWaiting(ctx context.Context, limit time.Duration, what string, since time.Time) error {
 	deadline, timed := ctx.Deadline()
 	if !timed && limit > 0 {

@@ -43,7 +43,7 @@ func (f *File) SetAccess(access Access) error {
 	return refused("setting its permissions", unix.Fchmod(f.descriptor, uint32(access.Mode.Perm())))
 }
 
-// notGiven says why a file cannot be given to a group.
+// notGiven returns why a file cannot be given to a group.
 func notGiven(group int, cause error) error {
 	refusal := &Refusal{action: "giving it to its group", cause: cause}
 	if errors.Is(cause, unix.EPERM) {

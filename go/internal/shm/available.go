@@ -33,9 +33,9 @@ var (
 	}
 )
 
-// memoryLeft is how many bytes of memory this process can still use, swap included, by what the machine and its control
-// groups say, and who has them. The kernel ends a process that uses more. Nothing is known where the files that say so are
-// missing. They are looked up in the root directory.
+// memoryLeft returns how many bytes of memory this process can still use, swap included, and who limits them: the
+// machine or a control group. The kernel ends a process that uses more. known is false where the files that tell are
+// missing. They are looked up under the root directory.
 func memoryLeft(root string) (left uint64, whose string, known bool) {
 	machine := numbers(filepath.Join(root, "proc/meminfo"))
 	swap := machine["SwapFree:"] * 1024
@@ -75,7 +75,7 @@ func hasWord(list, word string) bool {
 	return false
 }
 
-// left is the least that a group and those around it have left, and which one it is.
+// left returns the least that a group and those around it have left, and which one it is.
 func (c *controlGroups) left(root, group string, swap uint64) (least uint64, who string, known bool) {
 	for _, mount := range c.mounts {
 		for at := filepath.Clean("/" + group); ; at = filepath.Dir(at) {
@@ -90,7 +90,7 @@ func (c *controlGroups) left(root, group string, swap uint64) (least uint64, who
 	return least, who, known
 }
 
-// leftIn is what one group has left, if it has a limit.
+// leftIn returns what one group has left, if it has a limit.
 func (c *controlGroups) leftIn(folder string, swap uint64) (left uint64, known bool) {
 	limit, limited := number(filepath.Join(folder, c.limit))
 	use, used := number(filepath.Join(folder, c.use))
@@ -114,7 +114,7 @@ func (c *controlGroups) leftIn(folder string, swap uint64) (left uint64, known b
 	return left + swap, true
 }
 
-// number is what a file of one number says: not "max".
+// number returns the content of a file of one number; known is false for "max".
 func number(path string) (value uint64, known bool) {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -124,7 +124,7 @@ func number(path string) (value uint64, known bool) {
 	return value, err == nil
 }
 
-// numbers are what a file says line by line, a name and a number each.
+// numbers returns the lines of a file, a name and a number each.
 func numbers(path string) map[string]uint64 {
 	found := map[string]uint64{}
 	text, err := os.ReadFile(path)

@@ -11,12 +11,12 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Temporary is how the names begin, behind the prefix, of files that become segments, where the system cannot make a file
-// without a name.
+// Temporary is the beginning, behind the prefix, of the temporary names of files that become segments, where the system
+// cannot create a file without a name.
 const Temporary = ".eshm-tmp"
 
-// tries is how many temporary names are tried. One is taken by a chance of 2⁻⁶⁴, and removed by somebody who tidies up just
-// then.
+// tries is how many temporary names are tried. One exists already with a chance of 2⁻⁶⁴, or is removed meanwhile by a
+// process that cleans up.
 const tries = 16
 
 // A way is how a new file gets its name.
@@ -24,13 +24,13 @@ type way int
 
 const (
 	byProc       way = iota // by its entry in /proc/self/fd
-	byDescriptor            // for root, and, from Linux 6.10 on, for whoever made it
+	byDescriptor            // for root and, from Linux 6.10 on, for the process that created it
 	byName                  // by its temporary name
 )
 
-// Create makes an empty file in the directory that has no name yet, or, where the system cannot, a temporary one that begins
-// with the prefix. It has this access. The seat is locked in it, in bytes of the file: whoever tidies up leaves a
-// temporary name alone then.
+// Create creates an empty file in the directory without a name or, where the system cannot, with a temporary one that
+// begins with the prefix. The file has this access. The seat is locked, in bytes of the file: a process that cleans up
+// leaves the temporary name alone then.
 func Create(directory, prefix string, access Access, seat, length int64) (*File, error) {
 	file, err := unnamed(directory, access.created())
 	if errors.Is(err, errNoWay) {
@@ -39,7 +39,7 @@ func Create(directory, prefix string, access Access, seat, length int64) (*File,
 	if err != nil {
 		return nil, refused("making its file", err)
 	}
-	// Nobody else can have the seat of a file that nobody knows, but for one who tidies up.
+	// No other process can have the seat of a file that none knows, except for one that cleans up.
 	taken, err := file.TryLock(seat, length)
 	switch {
 	case err != nil:
@@ -54,7 +54,7 @@ func Create(directory, prefix string, access Access, seat, length int64) (*File,
 	return file, nil
 }
 
-// errNoWay is a file without a name that the system refuses, or that could not get a name.
+// errNoWay means that the system refuses a file without a name, or could not give it one.
 var errNoWay = errors.New("files without a name do not work here")
 
 func unnamed(directory string, mode uint32) (*File, error) {
@@ -69,7 +69,7 @@ func unnamed(directory string, mode uint32) (*File, error) {
 	}
 	file := &File{descriptor: descriptor, created: true}
 	for _, file.way = range []way{byProc, byDescriptor} {
-		// The directory exists: that answer says that the way is open.
+		// The directory exists: this answer shows that the way works.
 		if errors.Is(file.link(directory), unix.EEXIST) {
 			return file, nil
 		}
@@ -94,7 +94,7 @@ func temporary(directory, prefix string, mode uint32) (*File, error) {
 	return nil, unix.EEXIST
 }
 
-// Link gives a file that was created this name. It fails with EEXIST if something has the name.
+// Link gives a new file this name. It fails with EEXIST if the name exists.
 func (f *File) Link(path string) error {
 	err := f.link(path)
 	if f.way == byName && (errors.Is(err, unix.EPERM) || errors.Is(err, unix.EOPNOTSUPP)) {
@@ -120,7 +120,8 @@ func (f *File) link(path string) error {
 	}
 }
 
-// dropTemporary removes the temporary name. It may be gone: whoever tidies up removes one whose file has its real name.
+// dropTemporary removes the temporary name. It may be gone: a process that cleans up removes it once the file has its
+// real name.
 func (f *File) dropTemporary() {
 	if f.temporary != "" {
 		_ = unix.Unlink(f.temporary)
@@ -138,7 +139,7 @@ func (f *File) Named(path string) bool {
 	return err == nil && found.ID == mine.ID
 }
 
-// openFile opens, again if a signal interrupts.
+// openFile opens a file, and tries again if a signal interrupts.
 func openFile(path string, flags int, mode uint32) (int, error) {
 	for {
 		descriptor, err := unix.Open(path, flags, mode)

@@ -16,7 +16,7 @@ type Refusal struct {
 	advice string // what to do; "": see [Hint]
 }
 
-// Error is the step, and what the system says.
+// Error returns the step, and what the system says.
 func (r *Refusal) Error() string { return r.action + ": " + r.cause.Error() }
 
 // Unwrap returns what the system says.
@@ -30,7 +30,7 @@ func refused(action string, cause error) error {
 	return &Refusal{action: action, cause: cause}
 }
 
-// Hint says what a user can do about an error of this package: about the file of this path, in the directory of the segments.
+// Hint returns what a user can do about an error of this package. path is the file, directory that of the segments.
 func Hint(directory, path string, err error) string {
 	if refusal := (*Refusal)(nil); errors.As(err, &refusal) && refusal.advice != "" {
 		return refusal.advice
@@ -64,7 +64,7 @@ func Hint(directory, path string, err error) string {
 	}
 }
 
-// whoMay says whom the file of this path lets in.
+// whoMay tells who may use the file of this path.
 func whoMay(directory, path string) string {
 	var file unix.Stat_t
 	if unix.Lstat(path, &file) != nil {
@@ -79,7 +79,7 @@ func exists(path string) bool {
 	return err == nil
 }
 
-// notRemoved says why a name cannot be removed.
+// notRemoved returns why a name cannot be removed.
 func notRemoved(path string, cause error) error {
 	refusal := &Refusal{action: "removing it", cause: cause}
 	var folder, file unix.Stat_t

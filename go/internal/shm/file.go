@@ -9,7 +9,7 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// ID tells one file from another, whatever its name.
+// ID tells one file from another, whatever its name is.
 type ID struct {
 	device, inode uint64
 }
@@ -33,7 +33,7 @@ const RegularFile = "regular file"
 type File struct {
 	descriptor int
 	memory     Memory
-	created    bool   // it is new: nobody else can know it
+	created    bool   // it is new: no other process can know it
 	way        way    // how it gets its name, if it was created
 	temporary  string // its path until it has its name, where it needs one
 }
@@ -43,13 +43,13 @@ func Open(path string) (*File, error) {
 	return open(path, unix.O_RDWR)
 }
 
-// OpenToRead opens an existing file for reading only: it can be examined, and neither mapped nor locked.
+// OpenToRead opens an existing file for reading only. It cannot be mapped or locked.
 func OpenToRead(path string) (*File, error) {
 	return open(path, unix.O_RDONLY)
 }
 
 func open(path string, access int) (*File, error) {
-	// O_NONBLOCK: a FIFO must not make us wait for its other end.
+	// O_NONBLOCK: a FIFO must not wait for its other end.
 	descriptor, err := openFile(path, access|unix.O_CLOEXEC|unix.O_NOFOLLOW|unix.O_NONBLOCK, 0)
 	if err != nil {
 		return nil, refused("opening it", err)
@@ -57,8 +57,8 @@ func open(path string, access int) (*File, error) {
 	return &File{descriptor: descriptor}, nil
 }
 
-// Made is when the file under a name was made; where the file system does not say, when it was last written to by a system
-// call.
+// Made returns when the file of this name was created or, where the file system does not know, when a system call last
+// wrote to it.
 func Made(path string) time.Time {
 	var found unix.Statx_t
 	if unix.Statx(unix.AT_FDCWD, path, unix.AT_SYMLINK_NOFOLLOW, unix.STATX_BTIME|unix.STATX_MTIME, &found) == nil {
@@ -87,7 +87,7 @@ func kind(mode uint32) string {
 	}
 }
 
-// Stat describes what is under a name, without following a symbolic link.
+// Stat describes the file of this name, without following a symbolic link.
 func Stat(path string) (Info, error) {
 	var stat unix.Stat_t
 	if err := unix.Lstat(path, &stat); err != nil {
@@ -132,8 +132,8 @@ func (f *File) ReadAt(buffer []byte, offset uint64) error {
 	return nil
 }
 
-// Close unmaps and closes the file, and with it releases its locks. Nobody may use its memory any more. A file that was
-// created and not linked is gone.
+// Close unmaps and closes the file, which releases its locks. Its memory must not be used any more. A new file that was
+// not linked is gone.
 func (f *File) Close() error {
 	f.dropTemporary()
 	var unmapped error
@@ -144,8 +144,8 @@ func (f *File) Close() error {
 	return errors.Join(unmapped, unix.Close(f.descriptor))
 }
 
-// TryLock locks length bytes from start for this open file, if nobody else has them locked. The kernel
-// releases the lock when the process ends, however it ends.
+// TryLock locks length bytes from start for this open file, if nobody else has locked them. The kernel releases the
+// lock when the process ends, in whatever way.
 func (f *File) TryLock(start, length int64) (bool, error) {
 	err := f.lock(unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_WRLCK, Start: start, Len: length})
 	if errors.Is(err, unix.EAGAIN) || errors.Is(err, unix.EACCES) {
@@ -161,12 +161,12 @@ func (f *File) TryLock(start, length int64) (bool, error) {
 	return true, nil
 }
 
-// Unlock gives up what [File.TryLock] locked.
+// Unlock releases what [File.TryLock] locked.
 func (f *File) Unlock(start, length int64) error {
 	return f.lock(unix.F_OFD_SETLK, &unix.Flock_t{Type: unix.F_UNLCK, Start: start, Len: length})
 }
 
-// Locked tells whether somebody else has some of the bytes locked.
+// Locked tells whether somebody else has locked some of the bytes.
 func (f *File) Locked(start, length int64) (bool, error) {
 	lock := unix.Flock_t{Type: unix.F_WRLCK, Start: start, Len: length}
 	if err := f.lock(unix.F_OFD_GETLK, &lock); err != nil {
@@ -188,11 +188,11 @@ func ProcessExists(pid int) bool {
 	return !errors.Is(unix.Kill(pid, 0), unix.ESRCH)
 }
 
-// ErrMissing is what [Stat] and [Open] return where there is nothing.
+// ErrMissing is the error of [Stat] and [Open] for a name that does not exist.
 var ErrMissing error = unix.ENOENT
 
-// ErrDirectory is what [Open] returns for a directory.
+// ErrDirectory is the error of [Open] for a directory.
 var ErrDirectory error = unix.EISDIR
 
-// ErrSymlink is what [Open] returns for a symbolic link.
+// ErrSymlink is the error of [Open] for a symbolic link.
 var ErrSymlink error = unix.ELOOP

@@ -14,7 +14,7 @@ const (
 	futexWait = 0 // FUTEX_WAIT, not FUTEX_PRIVATE_FLAG: the word is shared between processes
 	futexWake = 1 // FUTEX_WAKE
 
-	// rest is how long to rest between two looks where a shared futex cannot be had: as long as ESHM 1.0 does.
+	// rest is the time between two polls where shared futexes are missing. ESHM 1.0 uses the same.
 	rest = 100 * time.Microsecond
 
 	barrierQuery    = 0      // MEMBARRIER_CMD_QUERY
@@ -22,8 +22,8 @@ const (
 	barrierRegister = 1 << 2 // MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED
 )
 
-// Wait sleeps while the word is expected, until it is woken or the time is over. It may return early. Where a sandbox
-// does not have shared futexes, it is a short rest.
+// Wait sleeps while the word has the expected value, until it is woken or the time is over. It may return early. Where
+// a sandbox has no shared futexes, it sleeps for a moment.
 func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) {
 	if limit <= 0 {
 		return
@@ -33,14 +33,14 @@ func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) {
 		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	switch errno {
 	case 0, unix.EAGAIN, unix.EINTR, unix.ETIMEDOUT:
-		// Reasons to look again: it was woken, the word changed, a signal came, the time is over.
+		// Reasons to poll again: it was woken, the word changed, a signal came, the time is over.
 	default:
-		// A sandbox without shared futexes: it may only look now and then.
+		// A sandbox without shared futexes: polling from time to time is all that is left.
 		time.Sleep(min(limit, rest))
 	}
 }
 
-// Wake wakes all who sleep on the word.
+// Wake wakes all calls that sleep on the word.
 func Wake(word *atomic.Uint32) {
 	// It fails only for memory that is no longer mapped, on which nobody sleeps.
 	_, _, _ = unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32)
@@ -52,8 +52,8 @@ var barrierWorks = sync.OnceValue(func() bool {
 	return errno == 0 && commands&barrierGlobal != 0
 })
 
-// registered tells whether the barriers of other processes reach this one. [Register] writes it once, before there is
-// anything to publish.
+// registered tells whether the barriers of other processes reach this one. [Register] writes it once, before the first
+// [Publish].
 var registered bool
 
 var register = sync.OnceFunc(func() {
@@ -61,12 +61,12 @@ var register = sync.OnceFunc(func() {
 	registered = errno == 0
 })
 
-// Register lets the barriers of other processes reach this one: who parks orders its store of "I am parked" and the
-// loads that [Publish] is followed by here, so that Publish need not. Where the system cannot, Publish is a
-// full fence. It is to be called before the first Publish to memory that is shared.
+// Register lets the barriers of other processes reach this one. A call that parks orders its own store of "parked" and
+// the loads that follow a [Publish] here, so that Publish need not. Where the system cannot, Publish is a full fence.
+// Register must be called before the first Publish to shared memory.
 func Register() { register() }
 
-// Barrier runs a full memory barrier on every core that runs a registered process. It reports whether it could.
+// Barrier runs a full memory barrier on every processor that runs a registered process. It reports whether it could.
 func Barrier() bool {
 	if !barrierWorks() {
 		return false

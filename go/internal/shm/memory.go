@@ -1,6 +1,6 @@
-// Package shm is the module's only door to package unsafe, to mapped memory and to the system calls behind it.
+// Package shm alone uses package unsafe, mapped memory and the system calls behind it.
 //
-// It knows bytes, files and futexes, and nothing of the protocol: what lies where is said in package eshm.
+// It knows bytes, files and futexes, and nothing of the protocol. Package eshm knows the layout.
 package shm
 
 import (
@@ -11,7 +11,7 @@ import (
 // cacheLine is the alignment of segments, in bytes. Mapped memory has more.
 const cacheLine = 64
 
-// Memory is memory that is shared with other processes, or a stand-in for it on the heap.
+// Memory is memory that is shared with other processes, or memory of the heap in its place.
 type Memory []byte
 
 // Heap returns zeroed memory of the program's own, aligned as a segment is. Tests use it in place of a mapping.
@@ -24,13 +24,13 @@ func Heap(size int) Memory {
 
 // At overlays a T on the memory.
 //
-// T must hold no pointers and have a layout that does not depend on the compiler: see structs.HostLayout. At panics
-// when the T would not lie within the memory, or not at its alignment: offsets are checked before they get here.
+// T must hold no pointers, and its layout must not depend on the compiler: see structs.HostLayout. At panics if the T
+// would not be within the memory, or not aligned: callers check offsets before.
 func At[T any](memory Memory, offset uint64) *T {
 	return &Slice[T](memory, offset, 1)[0]
 }
 
-// Slice overlays count consecutive values on the memory, on the same terms as [At].
+// Slice overlays count consecutive values on the memory, under the same conditions as [At].
 func Slice[T any](memory Memory, offset uint64, count int) []T {
 	var one T
 	size, align := uint64(unsafe.Sizeof(one)), uint64(unsafe.Alignof(one))
@@ -42,7 +42,7 @@ func Slice[T any](memory Memory, offset uint64, count int) []T {
 	if uint64(uintptr(start))%align != 0 {
 		panic(fmt.Sprintf("shm: offset %d is not aligned to %d bytes", offset, align))
 	}
-	// In range and aligned, as was just checked; memory of either kind outlives the slices that are made of it,
-	// because whoever unmaps it drops them first.
+	// In range and aligned, as was just checked. The memory outlives the slices that are made of it: its owner drops
+	// them before it unmaps the memory.
 	return unsafe.Slice((*T)(start), count)
 }

@@ -13,19 +13,20 @@ import (
 )
 
 const (
-	// piece is how many bytes are reserved at a time: about 10 ms' worth.
+	// piece is how many bytes are reserved at a time. That takes about 10 ms.
 	piece = 16 << 20
-	// least is how many bytes are reserved at a time where signals interrupt: some 50 µs' worth.
+	// least is how many bytes are reserved at a time where signals interrupt. That takes some 50 µs.
 	least = 64 << 10
 )
 
 const reserving = "reserving its memory"
 
-// Reserve makes sure that the first size bytes have memory, so that a full file system is an error here and not a SIGBUS
-// later. A size that exceeds a limit, for which the system would end the process, is an error that names both numbers.
+// Reserve makes sure that the first size bytes have memory, so that a full file system is an error here and not a
+// SIGBUS later. A size that exceeds a limit, for which the system would end the process, is an error that gives both
+// numbers.
 //
-// The tmpfs of older kernels undoes a reservation that a signal interrupts, so it is done in pieces, smaller ones if need be, until the context
-// ends. What was reserved before an error goes with the file, if that has no name.
+// The tmpfs of older kernels undoes a reservation that a signal interrupts. So it is done in pieces, smaller ones if
+// need be, until the context is done. What was reserved before an error goes with the file, if that has no name.
 func (f *File) Reserve(ctx context.Context, directory string, size uint64) error {
 	if err := f.affordable(directory, size); err != nil {
 		return err
@@ -33,14 +34,14 @@ func (f *File) Reserve(ctx context.Context, directory string, size uint64) error
 	return inPieces(ctx, size, func(start, length int64) error {
 		err := unix.Fallocate(f.descriptor, 0, start, length)
 		if f.created && (errors.Is(err, unix.EOPNOTSUPP) || errors.Is(err, unix.ENOSYS)) {
-			// A file system, or a sandbox, without reservations.
+			// A file system, or a sandbox, that does not support reservations.
 			return f.writeZeros(start, length)
 		}
 		return err
 	})
 }
 
-// writeZeros writes into a part of a file that nobody knows yet.
+// writeZeros writes zeros into a part of a file that no other process knows yet.
 func (f *File) writeZeros(start, length int64) error {
 	zeros := make([]byte, min(length, 1<<20))
 	for end := start + length; start < end; {
@@ -83,7 +84,7 @@ func (f *File) affordable(directory string, size uint64) error {
 		return &Refusal{reserving, unix.ENOMEM, fmt.Sprintf("%d bytes are needed, and the address space of this 32-bit "+
 			"process has fewer: choose a smaller queue capacity", size)}
 	}
-	// The kernel would answer a file over this limit with a signal that ends the process.
+	// The kernel would send a signal that ends the process.
 	if limit, known := limitOf(unix.RLIMIT_FSIZE); known && size > limit && size > uint64(stat.Size) {
 		return &Refusal{reserving, unix.EFBIG, fmt.Sprintf("the file size limit of this process (ulimit -f) is %d bytes, and "+
 			"%d are needed: raise it", limit, size)}
@@ -91,13 +92,13 @@ func (f *File) affordable(directory string, size uint64) error {
 	if limit, known := limitOf(unix.RLIMIT_AS); known && size > limit-min(limit, addressSpaceUsed()) {
 		return addressSpaceRefusal(reserving, size, limit)
 	}
-	// Blocks are of 512 bytes, whatever the file system.
+	// Blocks have 512 bytes, whatever the file system is.
 	needed := size - min(size, uint64(stat.Blocks)*512)
 	var system unix.Statfs_t
 	if err := unix.Fstatfs(f.descriptor, &system); err != nil {
 		return refused("inspecting its file system", err)
 	}
-	// A tmpfs without a limit says that it has no blocks.
+	// A tmpfs without a limit reports no blocks.
 	if free := system.Bavail * uint64(system.Bsize); system.Blocks > 0 && needed > free {
 		return &Refusal{reserving, unix.ENOSPC, fmt.Sprintf("%s is full: %d bytes are needed, and %d are free: remove segments "+
 			"that nobody uses, choose a smaller data size, or mount it larger (containers: --shm-size)", directory, needed, free)}
@@ -118,7 +119,7 @@ func inMemory(system *unix.Statfs_t) bool {
 	return kind == unix.TMPFS_MAGIC || kind == unix.RAMFS_MAGIC
 }
 
-// limitOf is a limit of the process, if it has one.
+// limitOf returns a limit of the process, if it has one.
 func limitOf(resource int) (limit uint64, known bool) {
 	var found unix.Rlimit
 	if unix.Getrlimit(resource, &found) != nil || found.Cur == math.MaxUint64 {
@@ -127,7 +128,7 @@ func limitOf(resource int) (limit uint64, known bool) {
 	return found.Cur, true
 }
 
-// addressSpaceUsed is how many bytes this process has mapped, as far as /proc tells.
+// addressSpaceUsed returns how many bytes this process has mapped; 0 without /proc.
 func addressSpaceUsed() uint64 {
 	text, err := os.ReadFile("/proc/self/statm")
 	if err != nil {

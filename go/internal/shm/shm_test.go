@@ -11,7 +11,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// A kernel whose reservations are interrupted when they take longer than a signal's period: none of the large ones ends.
+// A kernel whose reservations are interrupted when they take longer than a signal's period: none of the large ones
+// ends.
 func TestReservationGoesOnInSmallerPiecesWhenSignalsInterrupt(t *testing.T) {
 	const size = 50<<20 + 5
 	reserved, calls := int64(0), 0

@@ -7,7 +7,7 @@ import (
 	"sync/atomic"
 )
 
-// StoreWords copies bytes into words, of which there are enough, and fills the last one up with zeros.
+// StoreWords copies bytes into words, and fills the last word up with zeros. There must be enough words.
 func StoreWords(words []atomic.Uint64, bytes []byte) {
 	for len(bytes) >= 8 {
 		words[0].Store(binary.NativeEndian.Uint64(bytes))
@@ -20,16 +20,17 @@ func StoreWords(words []atomic.Uint64, bytes []byte) {
 	}
 }
 
-// Store stores a value: who sees it sees what was stored before.
+// Store stores a value. A reader that sees it sees what was stored before.
 func Store(word *atomic.Uint32, value uint32) { word.Store(value) }
 
 // Store64 is [Store] for eight bytes.
 func Store64(word *atomic.Uint64, value uint64) { word.Store(value) }
 
-// Publish is [Store] before a load that tells whether to wake somebody. It is a full fence, as those of sync/atomic are.
+// Publish is [Store] before a load that tells whether to wake somebody. It is a full fence, as all stores of
+// sync/atomic are.
 func Publish(word *atomic.Uint32, value uint32) { word.Store(value) }
 
-// LoadWords fills bytes from words, of which there are enough.
+// LoadWords fills bytes from words. There must be enough words.
 func LoadWords(bytes []byte, words []atomic.Uint64) {
 	for len(bytes) >= 8 {
 		binary.NativeEndian.PutUint64(bytes, words[0].Load())

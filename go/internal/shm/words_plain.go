@@ -7,27 +7,26 @@ import (
 	"unsafe"
 )
 
-// On amd64 stores become visible in the order of the program, and so are loads carried out: a plain copy between the
-// two stores, or the two loads, of a sequence lock is ordered as words that are copied atomically would be, and a
-// copied value that tears is discarded by the lock. sync/atomic has no store cheaper than XCHG, which would
-// make a copy twenty times slower, and each message wait for its own store. The race detector, which cannot know
-// this, gets what is in words_atomic.go.
+// On amd64 stores become visible in program order, and loads are carried out in program order. So plain accesses give
+// the order that a sequence lock, or the publication of a message, needs; a value that tears is discarded by the lock.
+// sync/atomic has no store cheaper than XCHG, which would make a copy twenty times slower and each message wait for its
+// own store. MEMORY.md explains this in detail. The race detector cannot know it, and gets words_atomic.go.
 
-// StoreWords copies bytes into words, of which there are enough, and fills the last one up with zeros.
+// StoreWords copies bytes into words, and fills the last word up with zeros. There must be enough words.
 func StoreWords(words []atomic.Uint64, bytes []byte) {
 	memory := plain(words)
 	filled := copy(memory, bytes)
 	clear(memory[filled : (filled+7)&^7])
 }
 
-// LoadWords fills bytes from words, of which there are enough.
+// LoadWords fills bytes from words. There must be enough words.
 func LoadWords(bytes []byte, words []atomic.Uint64) {
 	copy(bytes, plain(words))
 }
 
-// Store stores a value: who sees it sees what was stored before.
+// Store stores a value. A reader that sees it sees what was stored before.
 func Store(word *atomic.Uint32, value uint32) {
-	// An atomic.Uint32 is four bytes without a header.
+	// An atomic.Uint32 is four bytes and nothing else.
 	*(*uint32)(unsafe.Pointer(word)) = value
 }
 
@@ -46,6 +45,6 @@ func Publish(word *atomic.Uint32, value uint32) {
 }
 
 func plain(words []atomic.Uint64) []byte {
-	// An atomic.Uint64 is eight bytes without a header.
+	// An atomic.Uint64 is eight bytes and nothing else.
 	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(words))), 8*len(words))
 }
