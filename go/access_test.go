@@ -28,7 +28,7 @@ func TestGroupIsThatOfTheOption(t *testing.T) {
 		t.Errorf("group %d", group)
 	}
 	_ = master.Close()
-	// A takeover sets it, and one without the option leaves it.
+	// A takeover sets the group. One without the option leaves it.
 	_ = open(t, name, Master, WithGroup(54321), WithAutoCleanup(false)).Close()
 	_ = open(t, name, Master, WithAutoCleanup(false)).Close()
 	if group := groupOf(t, name); group != 54321 {
@@ -60,7 +60,7 @@ func TestGroupOfOthersIsRefused(t *testing.T) {
 	}
 }
 
-// makeByUmask creates a segment whose permissions the umask decides on, and takes it over under another umask.
+// makeByUmask creates a segment whose permissions come from the umask, and takes it over under another umask.
 func makeByUmask(segment string) {
 	for _, mask := range []int{0o027, 0} {
 		syscall.Umask(mask)

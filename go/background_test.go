@@ -15,7 +15,7 @@ func TestWithoutBackgroundOnlyUpdateHeartbeatBeats(t *testing.T) {
 	slave := open(t, name, Slave, WithStaleThreshold(50*time.Millisecond))
 	heartbeat := master.link.self.heartbeat
 	before := heartbeat.Load()
-	until(t, "that it looks frozen", func() bool { return slave.PeerState() == Frozen })
+	until(t, "it looks frozen", func() bool { return slave.PeerState() == Frozen })
 	if now := heartbeat.Load(); now != before {
 		t.Errorf("%d beats, expected none", now-before)
 	}
@@ -25,7 +25,7 @@ func TestWithoutBackgroundOnlyUpdateHeartbeatBeats(t *testing.T) {
 	if now := heartbeat.Load(); now != before+1 {
 		t.Errorf("%d beats, expected one", now-before)
 	}
-	until(t, "that it is alive", func() bool {
+	until(t, "it is alive", func() bool {
 		return master.UpdateHeartbeat() == nil && slave.PeerState() == Alive
 	})
 	_ = master.Close()
@@ -56,7 +56,7 @@ func TestWithoutBackgroundEveryVerbWorks(t *testing.T) {
 		_, err := slave.Recv(within(t, soon))
 		received <- err
 	}()
-	until(t, "that it is parked", func() bool { return slave.parked.wake(false) > 0 })
+	until(t, "it is parked", func() bool { return slave.parked.wake(false) > 0 })
 	mustSend(t, master, "wake up")
 	if err := <-received; err != nil {
 		t.Error(err)
@@ -89,7 +89,7 @@ func TestWithoutBackgroundACancelledContextEndsAWait(t *testing.T) {
 		_, err := slave.Recv(ctx)
 		ended <- err
 	}()
-	until(t, "that it is parked", func() bool { return slave.parked.wake(false) > 0 })
+	until(t, "it is parked", func() bool { return slave.parked.wake(false) > 0 })
 	cancel()
 	if err := <-ended; !errors.Is(err, context.Canceled) {
 		t.Error(err)
@@ -100,11 +100,11 @@ func TestAnIdleEndpointBeatsSlowerUnlessItsHeartbeatIsSteady(t *testing.T) {
 	name := freshName(t)
 	master := open(t, name, Master)
 	slave := open(t, name, Slave, WithSteadyHeartbeat(true))
-	until(t, "that the master beats slower", func() bool { return master.interval.Load() == int64(idleFactor*time.Millisecond) })
+	until(t, "the master beats slower", func() bool { return master.interval.Load() == int64(idleFactor*time.Millisecond) })
 	if interval := time.Duration(slave.interval.Load()); interval != time.Millisecond {
 		t.Errorf("the steady slave beats every %v", interval)
 	}
-	until(t, "that traffic brings the full rate back", func() bool {
+	until(t, "traffic brings the full rate back", func() bool {
 		return master.TrySend(nil) == nil && master.interval.Load() == int64(time.Millisecond)
 	})
 }

@@ -2,12 +2,18 @@ package eshm
 
 import (
 	"context"
+	"errors"
+	"fmt"
+	"os"
+	"strings"
 	"sync"
 	"testing"
+	"time"
 )
 
-// TestSeatIsLeftLast: a goroutine that wakes up takes itself off the count of parked threads, which must be its own.
-func TestSeatIsLeftLast(t *testing.T) {
+// TestCloseLeavesTheSeatAfterParkedCalls: a goroutine that wakes up lowers the count of parked threads, which must not
+// be a successor's count by then.
+func TestCloseLeavesTheSeatAfterParkedCalls(t *testing.T) {
 	for range 20 {
 		master, slave := pair(t, WithWait(Park))
 		l := slave.retainCurrent()
@@ -20,7 +26,7 @@ func TestSeatIsLeftLast(t *testing.T) {
 			}()
 		}
 		parked := &l.inQueue.control.receiversParked
-		until(t, "that they are parked", func() bool { return parked.Load() == waiting })
+		until(t, "they are parked", func() bool { return parked.Load() == waiting })
 		left := make(chan uint32)
 		go func() {
 			for l.self.alive.Load() != 0 {
@@ -39,9 +45,8 @@ func TestSeatIsLeftLast(t *testing.T) {
 	}
 }
 
-// TestCloseWaitsForGoroutinesThatWakeUp holds a goroutine between its wake-up and the moment when it takes itself off
-// the count of parked threads. Until it has, the endpoint keeps its seat and its memory, so no successor can clear the
-// count.
+// TestCloseWaitsForGoroutinesThatWakeUp holds a goroutine between its wake-up and the moment when it lowers the count
+// of parked threads. Until then the endpoint keeps its seat and its memory, so no successor can clear the count.
 func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
 	master, slave := pair(t, WithWait(Park))
 	l := slave.retainCurrent()
@@ -54,11 +59,11 @@ func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
 		_, err := slave.Recv(context.Background())
 		ended <- err
 	}()
-	until(t, "that it is parked", func() bool { return parked.Load() == 1 })
+	until(t, "it is parked", func() bool { return parked.Load() == 1 })
 	closed := make(chan error, 1)
 	go func() { closed <- slave.Close() }()
 	<-awake
-	until(t, "that the close waits", func() bool { return slave.parked.isClosed() })
+	until(t, "the close waits", func() bool { return slave.parked.isClosed() })
 
 	if alive, users := l.self.alive.Load(), l.users.Load(); alive != 1 || users != 3 {
 		t.Errorf("alive %d, %d users; expected 1, and 3: the endpoint, the call, and this test", alive, users)
@@ -84,7 +89,7 @@ func TestCloseWaitsForGoroutinesThatWakeUp(t *testing.T) {
 	}
 }
 
-// holdWakeUps holds every goroutine that wakes up: it says so in awake, and goes on after letGo.
+// holdWakeUps holds each goroutine that wakes up until letGo. The first one sends to awake.
 func holdWakeUps(t *testing.T) (awake <-chan struct{}, letGo func()) {
 	entered, gate := make(chan struct{}, 1), make(chan struct{})
 	letGo = sync.OnceFunc(func() { close(gate) })
@@ -106,4 +111,147 @@ func (s *parkedCalls) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.closed
+}
+
+func TestCloseEndsEveryWait(t *testing.T) {
+	master, _ := pair(t, WithQueueCapacity(64))
+	for master.TrySend(nil) == nil {
+	}
+	loaned, _ := pair(t)
+	loan, err := loaned.Loan(within(t, soon), 100)
+	if err != nil {
+		t.Fatal(err)
+	}
+	waits := []func() error{
+		func() error { return master.Send(context.Background(), nil) },
+		func() error { _, err := master.Recv(context.Background()); return err },
+		func() error { _, err := master.Read(context.Background()); return err },
+		func() error { return loaned.Send(context.Background(), nil) },
+	}
+	ended := make(chan error)
+	for _, wait := range waits {
+		go func() { ended <- wait() }()
+	}
+	until(t, "all are parked", func() bool { return master.parked.wake(false)+loaned.parked.wake(false) == len(waits) })
+	for _, endpoint := range []*Endpoint{master, loaned} {
+		if err := errors.Join(endpoint.Close(), endpoint.Close()); err != nil {
+			t.Error(err)
+		}
+	}
+	for range waits {
+		expectKind(t, "a wait", <-ended, ErrClosed)
+	}
+	clear(loan.Bytes()) // still mapped
+	expectKind(t, "loan.Send", loan.Send(), ErrClosed)
+}
+
+func TestCallsAfterCloseAreRefused(t *testing.T) {
+	master, _ := pair(t)
+	_ = master.Close()
+	ctx := within(t, soon)
+	_, recv := master.Recv(ctx)
+	_, _, tryRecv := master.TryRecv()
+	_, read := master.Read(ctx)
+	_, _, tryRead := master.TryRead()
+	_, loan := master.Loan(ctx, 1)
+	for i, err := range []error{
+		recv, tryRecv, read, tryRead, loan,
+		master.Send(ctx, nil), master.TrySend(nil), master.Write(nil), master.WaitForPeer(ctx),
+	} {
+		expectKind(t, fmt.Sprint(i), err, ErrClosed)
+	}
+	if master.PeerState() != Absent || master.Generation() != 0 || master.DataSize() != 0 || master.Stats().MasterPID != 0 {
+		t.Error("a closed endpoint tells of a segment")
+	}
+}
+
+// TestClosedEndpointRefusesEveryCall: no call on a closed endpoint crashes, hangs, or seems to succeed.
+func TestClosedEndpointRefusesEveryCall(t *testing.T) {
+	e := open(t, freshName(t), Master)
+	_ = e.Close()
+	now := within(t, soon)
+	for what, call := range map[string]func() error{
+		"Write":       func() error { return e.Write(nil) },
+		"Send":        func() error { return e.Send(now, nil) },
+		"TrySend":     func() error { return e.TrySend(nil) },
+		"SendMany":    func() error { _, err := e.SendMany(now, make([][]byte, 1)); return err },
+		"TrySendMany": func() error { _, err := e.TrySendMany(make([][]byte, 1)); return err },
+		"Loan":        func() error { _, err := e.Loan(now, 1); return err },
+		"Recv":        func() error { _, err := e.Recv(now); return err },
+		"TryRecv":     func() error { _, _, err := e.TryRecv(); return err },
+		"Borrow":      func() error { _, err := e.Borrow(now); return err },
+		"TryBorrow":   func() error { _, _, err := e.TryBorrow(); return err },
+		"RecvAppend":  func() error { _, err := e.RecvAppend(now, nil); return err },
+		"RecvMany":    func() error { _, err := e.RecvMany(now, make([]Message, 1)); return err },
+		"BorrowMany":  func() error { _, err := e.BorrowMany(now, make([]Message, 1)); return err },
+		"Read":        func() error { _, err := e.Read(now); return err },
+		"TryRead":     func() error { _, _, err := e.TryRead(); return err },
+		"ReadAppend":  func() error { _, err := e.ReadAppend(now, nil); return err },
+		"WaitForPeer": func() error { return e.WaitForPeer(now) },
+	} {
+		expectKind(t, what, call(), ErrClosed)
+	}
+	if e.DataSize() != 0 || e.QueueCapacity() != 0 || e.PeerState() != Absent || e.PeerIsLegacy() || e.Generation() != 0 ||
+		e.Unreceived() != 0 || e.Stats().MasterPID != 0 || e.Role() != Master {
+		t.Error("a closed endpoint says more than that it is closed")
+	}
+	if err := e.Close(); err != nil {
+		t.Errorf("the second Close: %v", err)
+	}
+}
+
+// TestLentMessageSurvivesClose: a goroutine may still read it.
+func TestLentMessageSurvivesClose(t *testing.T) {
+	for name, giveBack := range map[string]func(*Endpoint, Message){
+		"Release": func(_ *Endpoint, message Message) { message.Release() },
+		"Recv":    func(e *Endpoint, _ Message) { _, _ = e.Recv(context.Background()) },
+		"nothing": func(*Endpoint, Message) {},
+	} {
+		t.Run(name, func(t *testing.T) {
+			master, slave := pair(t)
+			mustSend(t, master, strings.Repeat("z", 1000))
+			message, err := slave.Borrow(within(t, soon))
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = slave.Close()
+			if string(message.Bytes()) != strings.Repeat("z", 1000) {
+				t.Error("it changed")
+			}
+			giveBack(slave, message)
+			giveBack(slave, message)
+			expectKind(t, "TrySend", slave.TrySend(nil), ErrClosed)
+		})
+	}
+}
+
+func TestCleanCloseIsSeenAfterWhatWasSent(t *testing.T) {
+	master, slave := pair(t)
+	mustSend(t, slave, "last")
+	_ = slave.Close()
+	mustRecv(t, master, "last")
+	_, err := master.Recv(context.Background())
+	expectKind(t, "Recv", err, ErrPeerClosed)
+	if state := master.PeerState(); state != Closed {
+		t.Errorf("the peer is %v", state)
+	}
+	_, err = master.Recv(within(t, time.Millisecond))
+	expectKind(t, "Recv with a deadline", err, ErrTimeout)
+	mustSend(t, master, "for the next")
+	next := open(t, master.Name(), Slave)
+	if message := mustRecv(t, next, "for the next"); message.Generation != 1 {
+		t.Errorf("the master's generation is %d", message.Generation)
+	}
+	if generation := master.Generation(); generation != 2 {
+		t.Errorf("the slave's generation is %d", generation)
+	}
+	_ = master.Close()
+	_, err = next.Recv(context.Background())
+	expectKind(t, "Recv", err, ErrPeerClosed)
+	expectKind(t, "Send", next.Send(context.Background(), nil), ErrPeerClosed)
+	expectKind(t, "TrySend", next.TrySend(nil), ErrReconnecting)
+	expectKind(t, "Write", next.Write(nil), ErrReconnecting)
+	if _, err := os.Stat(path(master.Name())); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("a closed master has left its segment: %v", err)
+	}
 }

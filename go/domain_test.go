@@ -126,22 +126,22 @@ func TestEnvironmentChoosesTheDefaultDomain(t *testing.T) {
 	}
 }
 
-func TestSegmentsMoveWithinTheirDomain(t *testing.T) {
+func TestEndpointsStayInTheirDomain(t *testing.T) {
 	domain := WithDomain(Domain{t.TempDir(), "p-"})
 	master := open(t, "robot", Master, domain, WithAutoCleanup(false))
 	slave := open(t, "robot", Slave, domain, often)
 	mustSend(t, slave, "accepted")
 	_ = master.Close()
-	heir := open(t, "robot", Master, domain, WithDataSize(100))
-	mustRecv(t, heir, "accepted")
-	mustSend(t, heir, "back")
+	successor := open(t, "robot", Master, domain, WithDataSize(100))
+	mustRecv(t, successor, "accepted")
+	mustSend(t, successor, "back")
 	mustRecv(t, slave, "back")
 	// A name that is removed comes back in the same place.
-	if err := os.Remove(heir.path); err != nil {
+	if err := os.Remove(successor.path); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "that the name is back", func() bool {
-		_, err := os.Stat(heir.path)
+	until(t, "the name is back", func() bool {
+		_, err := os.Stat(successor.path)
 		return err == nil
 	})
 	if exists("robot") {

@@ -85,7 +85,7 @@ func TestHeartbeatIsFastEnoughForThePeer(t *testing.T) {
 				endpoints[one] = open(t, name, options[one]...)
 			}
 			heart := endpoints[role].link.self.heartbeat
-			until(t, "a window with more beats than were configured", func() bool {
+			until(t, "a window has more beats than were configured", func() bool {
 				before, begun := heart.Load(), time.Now()
 				time.Sleep(window)
 				return float64(heart.Load()-before) > float64(time.Since(begun))/float64(configured)+2
@@ -104,7 +104,7 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 	if state := see(alive, 25*time.Millisecond, false); state != Dead {
 		t.Fatalf("%v after its death", state)
 	}
-	// A successor has the lock of the seat, and has not sat down.
+	// A successor has locked the seat and has not filled its fields in.
 	for _, after := range []time.Duration{30, 200} {
 		if state := see(alive, after*time.Millisecond, true); state != Dead {
 			t.Errorf("%v, though only the seat was taken", state)
@@ -115,8 +115,9 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 	}
 }
 
-// On the seat of one that was killed, which still says alive, one of ours sits down while somebody looks.
-func TestSuccessorIsNeverTakenForOneOf1x(t *testing.T) {
+// TestSuccessorIsNeverTakenForALegacyProcess: on the seat of an endpoint that was killed, which still shows alive, an
+// endpoint of this protocol takes the seat while others look.
+func TestSuccessorIsNeverTakenForALegacyProcess(t *testing.T) {
 	var h header
 	s := h.seat(Master)
 	s.occupy(1, capabilityTaken)

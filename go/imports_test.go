@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// TestOneDoorToTheSystem: only internal/shm may know of addresses and system calls; the rest is arithmetic.
-func TestOneDoorToTheSystem(t *testing.T) {
+// TestOnlyShmUsesTheSystem: only internal/shm may use addresses and system calls.
+func TestOnlyShmUsesTheSystem(t *testing.T) {
 	err := filepath.WalkDir(".", func(path string, entry fs.DirEntry, err error) error {
 		if err != nil || !strings.HasSuffix(path, ".go") || strings.HasSuffix(path, "_test.go") {
 			return err

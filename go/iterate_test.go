@@ -64,7 +64,7 @@ func TestMessagesEndWithTheEndpoint(t *testing.T) {
 		_, err := collect(context.Background(), master)
 		ended <- err
 	}()
-	until(t, "that it is parked", func() bool { return master.parked.wake(false) > 0 })
+	until(t, "it is parked", func() bool { return master.parked.wake(false) > 0 })
 	_ = master.Close()
 	expectKind(t, "closed", <-ended, ErrClosed)
 }
@@ -79,7 +79,8 @@ func TestLeavingTheLoopLosesNoMessage(t *testing.T) {
 	mustRecv(t, master, "b")
 }
 
-// TestErrorsAreThoseOfTheStandardLibrary: callers need not know this package to tell a close and a cancelled context.
+// TestErrorsAreThoseOfTheStandardLibrary: callers can tell a close and a cancelled context without this package's
+// kinds.
 func TestErrorsAreThoseOfTheStandardLibrary(t *testing.T) {
 	cause := errors.New("enough")
 	cancelled, cancel := context.WithCancelCause(context.Background())

@@ -34,7 +34,7 @@ func decode[T any](t *testing.T, layout map[string]json.RawMessage, key string) 
 	return value
 }
 
-func TestLayoutOfStructsIsTheProtocols(t *testing.T) {
+func TestLayoutOfStructsMatchesTheProtocol(t *testing.T) {
 	layout := readLayout(t)
 	names := map[string]map[string]string{
 		"header": {
@@ -89,7 +89,7 @@ func TestLayoutOfStructsIsTheProtocols(t *testing.T) {
 	}
 }
 
-func TestLayoutConstantsAreTheProtocols(t *testing.T) {
+func TestLayoutConstantsMatchTheProtocol(t *testing.T) {
 	layout := readLayout(t)
 	for key, ours := range map[string]uint64{
 		"magic": magic, "version": version, "version_polling": versionPolling, "extension": extensionValid,
@@ -103,7 +103,7 @@ func TestLayoutConstantsAreTheProtocols(t *testing.T) {
 	}
 }
 
-func TestLayoutGeometriesAreTheProtocols(t *testing.T) {
+func TestLayoutGeometriesMatchTheProtocol(t *testing.T) {
 	for _, expected := range decode[[]map[string]uint64](t, readLayout(t), "geometries") {
 		g := geometry{
 			dataSize:      expected["data_size"],

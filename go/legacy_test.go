@@ -11,12 +11,12 @@ import (
 	"eshm/internal/shm"
 )
 
-// legacyProcess does to a segment what a process of ESHM 1.x does.
+// legacyProcess does to a segment what an ESHM 1.x process does.
 type legacyProcess struct {
 	file    *shm.File
 	self    seat
 	in, out mailbox
-	wakes   bool   // 1.2
+	wakes   bool   // version 1.2
 	seen    uint64 // write count of the last value read
 	begun   bool
 	pause   atomic.Bool
@@ -24,7 +24,7 @@ type legacyProcess struct {
 	stopped chan struct{}
 }
 
-// startLegacy attaches as 1.x does. The pid is that of no process of this namespace if it is to look killed.
+// startLegacy attaches as ESHM 1.x does. If it is to look killed, the pid is that of no process.
 func startLegacy(t *testing.T, name string, role Role, pid int, wakes bool) *legacyProcess {
 	t.Helper()
 	file, err := shm.Open(path(name))
@@ -92,7 +92,7 @@ func (p *legacyProcess) write(value string) {
 	}
 }
 
-// read takes the first value that it finds for one that it has seen.
+// read takes the first value that it finds for one that it has seen already.
 func (p *legacyProcess) read() (string, bool) {
 	count := p.in.tail.writeCount.Load()
 	if !p.begun || p.seen == 0 && !p.wakes {
@@ -108,7 +108,7 @@ func (p *legacyProcess) read() (string, bool) {
 	return string(value), true
 }
 
-// legacyVersions runs the same with both.
+// legacyVersions runs a test for both versions.
 func legacyVersions(t *testing.T, run func(t *testing.T, wakes bool)) {
 	t.Run("1.0", func(t *testing.T) { run(t, false) })
 	t.Run("1.2", func(t *testing.T) { run(t, true) })
@@ -121,7 +121,7 @@ func TestLegacySlave(t *testing.T) {
 		if err := master.WaitForPeer(within(t, soon)); err != nil || !master.PeerIsLegacy() {
 			t.Fatalf("legacy: %v, %v", master.PeerIsLegacy(), err)
 		}
-		slave.read() // takes what it finds, nothing, for seen
+		slave.read() // takes what it finds, which is nothing, for seen
 		mustSend(t, master, "legacyReaderHadTime by 1.0")
 		if value, ok := slave.read(); ok != wakes {
 			t.Fatalf("1.x read %q, %v", value, ok)
@@ -136,7 +136,7 @@ func TestLegacySlave(t *testing.T) {
 				t.Fatalf("1.x read %q, %v; expected %q", value, ok, message)
 			}
 		}
-		// Messages and values of 1.x are the same: the first, and those that it writes while we wait.
+		// Messages and values of ESHM 1.x are the same: the first one, and those that it writes while this side waits.
 		slave.write("three")
 		mustRecv(t, master, "three")
 		for _, value := range []string{"four", "five"} {
@@ -167,16 +167,16 @@ func TestLegacyPeerThatStops(t *testing.T) {
 	for pid, expected := range map[int]PeerState{os.Getpid(): Frozen, 1<<31 - 2: Dead} {
 		master := open(t, freshName(t), Master, WithStaleThreshold(20*time.Millisecond))
 		slave := startLegacy(t, master.Name(), Slave, pid, true)
-		until(t, "that it is alive", func() bool { return master.PeerState() == Alive })
+		until(t, "it is alive", func() bool { return master.PeerState() == Alive })
 		slave.pause.Store(true)
-		until(t, "that it is "+expected.String(), func() bool { return master.PeerState() == expected })
+		until(t, "it is "+expected.String(), func() bool { return master.PeerState() == expected })
 		generation := master.Generation()
 		slave.self.pid.Store(int32(os.Getppid()))
-		until(t, "a new generation", func() bool { return master.Generation() > generation })
+		until(t, "there is a new generation", func() bool { return master.Generation() > generation })
 	}
 }
 
-// legacySegment is what a master of 1.x makes.
+// legacySegment creates what a master of ESHM 1.x creates.
 func legacySegment(t *testing.T, version uint32) string {
 	t.Helper()
 	name := freshName(t)
@@ -212,16 +212,16 @@ func TestLegacyMaster(t *testing.T) {
 			_, err := Open(within(t, soon), name, role)
 			expectKind(t, role.String(), err, ErrSeatTaken)
 		}
-		// It is gone; a master of ours takes the segment over, since a slave is there, and so can be talked to.
+		// It is gone. A master of this protocol takes the segment over, since a slave is attached.
 		master.pause.Store(true)
-		heir := open(t, name, Master)
-		if heir.QueueCapacity() != 0 || heir.link.header.version.Load() != 3 {
+		successor := open(t, name, Master)
+		if successor.QueueCapacity() != 0 || successor.link.header.version.Load() != 3 {
 			t.Error("the segment was replaced")
 		}
-		mustSend(t, heir, "from the heir")
-		mustRecv(t, slave, "from the heir")
+		mustSend(t, successor, "from the successor")
+		mustRecv(t, slave, "from the successor")
 		mustSend(t, slave, "and back")
-		mustRecv(t, heir, "and back")
+		mustRecv(t, successor, "and back")
 	})
 }
 
@@ -265,12 +265,12 @@ func TestSlaveIsRefusedWhileALegacyOneLives(t *testing.T) {
 		t.Fatal(err)
 	}
 	generation := master.Generation()
-	// A long threshold: on a busy machine its heart stands still for a while now and then.
+	// A long threshold: on a busy machine its heartbeat stands still for a while from time to time.
 	_, err := Open(within(t, soon), master.Name(), Slave, WithStaleThreshold(10*time.Second))
 	expectKind(t, "a live one", err, ErrSeatTaken)
 	legacy.pause.Store(true)
 	slave := open(t, master.Name(), Slave)
-	until(t, "that the new slave is seen", func() bool { return !master.PeerIsLegacy() && master.Generation() > generation })
+	until(t, "the new slave is seen", func() bool { return !master.PeerIsLegacy() && master.Generation() > generation })
 	mustSend(t, master, "new")
 	mustRecv(t, slave, "new")
 }

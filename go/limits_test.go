@@ -16,9 +16,9 @@ import (
 	"time"
 )
 
-// What the system refuses, or would answer with a signal, is an error that says what to do, and loses nothing.
+// What the system refuses, or would answer with a signal, is an error with a hint, and nothing is lost.
 
-// limit sets a limit of the process, a soft one.
+// limit sets a soft limit of the process.
 func limit(resource int, value uint64) {
 	var limits syscall.Rlimit
 	must(syscall.Getrlimit(resource, &limits))
@@ -38,7 +38,7 @@ func makeUnderALimit(segment string) {
 	must(master.Close())
 }
 
-func TestFileSizeLimitIsAnErrorAndNothingIsMade(t *testing.T) {
+func TestFileSizeLimitIsAnErrorAndNothingIsCreated(t *testing.T) {
 	child := startScenario(t, "limited", freshName(t), 0)
 	child.says(t, "-2")
 	child.says(t, "reserving its memory", "ulimit -f", "100000 bytes")
@@ -53,7 +53,8 @@ func replaceUnderALimit(segment string) {
 	say(Code(err))
 }
 
-// A master that cannot make the segment it wants leaves the one that is there, and what is unread in it.
+// TestReplacementThatFailsLosesNothing: a master that cannot create its segment leaves the old one with its unread
+// messages.
 func TestReplacementThatFailsLosesNothing(t *testing.T) {
 	name := leftBehind(t)
 	child := startScenario(t, "replace", name, 0)
@@ -62,7 +63,7 @@ func TestReplacementThatFailsLosesNothing(t *testing.T) {
 	mustRecv(t, open(t, name, Slave), "unread")
 }
 
-// mountShm gives this process, which has mounts of its own, a /dev/shm with these options.
+// mountShm mounts a /dev/shm with these options for this process, which has a mount namespace of its own.
 func mountShm(options string, flags uintptr) {
 	must(syscall.Mount("tmpfs", "/dev/shm", "tmpfs", flags, options))
 	say("mounted")
@@ -114,7 +115,7 @@ func useASmallShm(segment string) {
 	_, err := Open(context.Background(), segment, Master, WithDataSize(1<<20))
 	say(err)
 	say(countFiles())
-	// As ESHM 1.x makes one: never reserved, so that its memory may be missing when it is used.
+	// As ESHM 1.x creates it: without a reservation, so that memory may be missing when it is used.
 	layout := geometry{dataSize: 65536}.layoutSize()
 	var header bytes.Buffer
 	for _, word := range []uint32{magic, 3, 0, 0, 0, 0, 0, 0, 0, 0, 100, 1, 1, uint32(layout)} {
@@ -122,7 +123,7 @@ func useASmallShm(segment string) {
 	}
 	must(os.WriteFile(path(segment), header.Bytes(), 0o600))
 	must(os.Truncate(path(segment), int64(layout)))
-	// Fails when the space is used up.
+	// This fails when the space is used up.
 	_ = os.WriteFile("/dev/shm/filler", make([]byte, 1<<20), 0o600)
 	_, err = Open(context.Background(), segment, Slave)
 	say(Code(err))
@@ -171,7 +172,7 @@ func runOutOfDescriptors(segment string) {
 	say(fmt.Sprintf("half-made: %v", exists(name(len(masters)))))
 	_, err := Open(context.Background(), name(0), Slave)
 	say(err)
-	// What is open works, and what is closed gives its descriptor back.
+	// Open endpoints work, and a closed one returns its descriptor.
 	must(masters[0].TrySend([]byte("still here")))
 	last := len(masters) - 1
 	must(masters[last].Close())
@@ -183,7 +184,7 @@ func runOutOfDescriptors(segment string) {
 	say("again")
 }
 
-func TestNoDescriptorsAreAnErrorAndNothingIsHalfMade(t *testing.T) {
+func TestNoDescriptorsAreAnErrorAndLeaveNothingBehind(t *testing.T) {
 	child := startScenario(t, "no descriptors", freshName(t), 0)
 	child.says(t, "no file descriptors are left: close some")
 	child.says(t, "half-made: false")
@@ -198,10 +199,10 @@ func runOutOfAddressSpace(segment string) {
 	pages, err := strconv.ParseUint(strings.Fields(string(status))[0], 10, 64)
 	must(err)
 	if pages > 1<<24 {
-		say("no limit") // the race detector's memory exceeds any
+		say("no limit") // the race detector's memory exceeds any limit
 		return
 	}
-	limit(syscall.RLIMIT_AS, pages*4096+(256<<20)) // so much does the program need itself
+	limit(syscall.RLIMIT_AS, pages*4096+(256<<20)) // the program itself needs that much
 	for _, capacity := range []int{1 << 30, 256 << 20} {
 		_, err = Open(context.Background(), segment, Master, WithQueueCapacity(capacity))
 		say(Code(err))
@@ -226,7 +227,7 @@ func TestAddressSpaceLimitIsNamed(t *testing.T) {
 	child.ends(t)
 }
 
-// useNoProc makes, replaces and takes over segments without /proc, or says that it cannot.
+// useNoProc creates, replaces and takes over segments without /proc, or prints why it cannot.
 func useNoProc(segment string) {
 	must(syscall.Unmount("/proc", syscall.MNT_DETACH))
 	say("unmounted")
@@ -244,7 +245,7 @@ func useNoProc(segment string) {
 	must(master.Close())
 }
 
-func TestNoProcIsNeeded(t *testing.T) {
+func TestProcIsNotNeeded(t *testing.T) {
 	child := startScenario(t, "no proc", freshName(t), syscall.CLONE_NEWNS)
 	if line, _ := child.output.ReadString('\n'); line != "unmounted\n" {
 		t.Skipf("needs to unmount /proc: %s", line)
@@ -253,7 +254,7 @@ func TestNoProcIsNeeded(t *testing.T) {
 	child.ends(t)
 }
 
-// makeUnderATimer makes a large segment while its thread gets a signal every half a millisecond, as from a profiler.
+// makeUnderATimer creates a large segment while its thread gets a signal every half a millisecond, as from a profiler.
 func makeUnderATimer(segment string) {
 	signals := make(chan os.Signal, 1)
 	signal.Notify(signals, syscall.SIGUSR1)
@@ -276,7 +277,7 @@ func makeUnderATimer(segment string) {
 	say(exists(segment))
 }
 
-func TestPeriodicSignalDoesNotKeepALargeSegmentFromBeingMade(t *testing.T) {
+func TestLargeSegmentIsCreatedUnderAPeriodicSignal(t *testing.T) {
 	child := startScenario(t, "timer", freshName(t), 0)
 	child.says(t, "made")
 	child.says(t, "the reservation of its memory", "canceled")
@@ -284,7 +285,7 @@ func TestPeriodicSignalDoesNotKeepALargeSegmentFromBeingMade(t *testing.T) {
 	child.ends(t)
 }
 
-// openAsGuest closes, and replaces, a segment of another user in a directory with the sticky bit.
+// openAsGuest closes and replaces a segment of another user in a directory with the sticky bit.
 func openAsGuest(segment string) {
 	must(syscall.Setgroups(nil))
 	must(syscall.Setgid(65534))
@@ -317,7 +318,7 @@ func TestStickyBitAndOwnerAreNamed(t *testing.T) {
 	mustRecv(t, open(t, name, Slave, WithAnyOwner(true)), "unread")
 }
 
-// makeInAControlGroup waits to be put into one with less memory than the segment needs.
+// makeInAControlGroup waits until it is in a control group with less memory than the segment needs.
 func makeInAControlGroup(segment string) {
 	say(os.Getpid())
 	_, _ = fmt.Scanln()

@@ -11,9 +11,9 @@ import (
 	"time"
 )
 
-// meddler is a log handler that uses, with each record, the endpoints that the test has opened, and a new one.
-type meddler struct {
-	slog.Handler // nil: what is not here is not called
+// endpointUser is a log handler that uses the endpoints of the test, and a new one, for each record.
+type endpointUser struct {
+	slog.Handler // nil: other methods are not called
 
 	other  string
 	busy   atomic.Bool
@@ -22,12 +22,12 @@ type meddler struct {
 	seen   map[string]bool
 }
 
-func (m *meddler) Enabled(context.Context, slog.Level) bool { return true }
+func (m *endpointUser) Enabled(context.Context, slog.Level) bool { return true }
 
-func (m *meddler) Handle(_ context.Context, record slog.Record) error {
-	// What the meddling itself brings about is not meddled with.
+func (m *endpointUser) Handle(_ context.Context, record slog.Record) error {
+	// Records that the handler itself causes are skipped.
 	if m.busy.CompareAndSwap(false, true) {
-		m.meddle()
+		m.useEndpoints()
 		m.busy.Store(false)
 	}
 	m.mu.Lock()
@@ -42,7 +42,7 @@ func (m *meddler) Handle(_ context.Context, record slog.Record) error {
 	return nil
 }
 
-func (m *meddler) meddle() {
+func (m *endpointUser) useEndpoints() {
 	m.mu.Lock()
 	opened := append([]*Endpoint{}, m.opened...)
 	m.mu.Unlock()
@@ -59,7 +59,7 @@ func (m *meddler) meddle() {
 	}
 }
 
-func (m *meddler) await(t *testing.T, what string) {
+func (m *endpointUser) await(t *testing.T, what string) {
 	t.Helper()
 	until(t, what, func() bool {
 		m.mu.Lock()
@@ -72,8 +72,8 @@ func (m *meddler) await(t *testing.T, what string) {
 
 func TestALoggerMayUseEndpoints(t *testing.T) {
 	name := freshName(t)
-	m := &meddler{other: freshName(t), seen: map[string]bool{}}
-	// Not closed after a failure: that could wait for ever.
+	m := &endpointUser{other: freshName(t), seen: map[string]bool{}}
+	// Not closed after a failure, since that could wait without end.
 	open := func(options ...Option) *Endpoint {
 		t.Helper()
 		e, err := Open(within(t, soon), name, append(options, WithLogger(slog.New(m)), WithReconnectInterval(time.Millisecond))...)
@@ -92,7 +92,7 @@ func TestALoggerMayUseEndpoints(t *testing.T) {
 	m.await(t, Frozen.String())
 	addToBackground(first)
 	m.await(t, Alive.String())
-	// An event that a call finds is told without the lock of the call's direction.
+	// An event that a call finds is logged without the mutex of the call's direction.
 	go func() { _, _ = slave.Recv(within(t, soon)) }()
 	if err := first.Close(); err != nil {
 		t.Fatal(err)

@@ -20,11 +20,11 @@ func TestMailboxHoldsTheLatestValue(t *testing.T) {
 		random := rand.New(rand.NewPCG(seed, 0))
 		box := heapMailbox(100)
 		if random.IntN(2) == 0 {
-			box.head.sequence.Store(1<<32 - 20) // wraps soon
+			box.head.sequence.Store(1<<32 - 20) // close to the wrap
 			box.tail.taken.Store(1<<32 - 19)
 		}
 		reader := newMailboxReader(box, new(atomic.Uint64))
-		reader.fresh = false // but for a restart, what is there was read
+		reader.fresh = false // without a restart, the present value was read
 		var value []byte
 		unread, fresh, written := uint64(0), false, false
 		for number := range 500 {
@@ -69,13 +69,13 @@ func TestLosslessMailbox(t *testing.T) {
 		if found, ok, _ := reader.take(true, 0); !ok || string(found.bytes) != "message" {
 			t.Fatalf("received %q, %v", found.bytes, ok)
 		}
-		// And this one has.
+		// This one has read it.
 		reader = newMailboxReader(box, new(atomic.Uint64))
 	}
 }
 
-// TestKilledWriterIsHealed: one that was killed half-way leaves the sequence odd.
-func TestKilledWriterIsHealed(t *testing.T) {
+// TestSuccessorOfAKilledWriterContinues: a writer that was killed half-way leaves the sequence odd.
+func TestSuccessorOfAKilledWriterContinues(t *testing.T) {
 	box := heapMailbox(10)
 	reader := newMailboxReader(box, new(atomic.Uint64))
 	box.put([]byte("one"))
@@ -114,7 +114,7 @@ func TestSkippedBeyondTheSequence(t *testing.T) {
 	for _, skipped := range []uint64{0, 1, 1<<31 - 2, 1<<31 + 7, 5<<31 + 3} {
 		count := 5 + skipped + 1
 		sequence := 10 + 2*uint32(skipped+1)
-		for _, off := range []uint64{0, 1, ^uint64(0)} { // a 1.x writer counts a moment later
+		for _, off := range []uint64{0, 1, ^uint64(0)} { // an ESHM 1.x writer counts a moment later
 			if found := reader.skipped(sequence, count+off); found != skipped {
 				t.Errorf("%d skipped, expected %d (count off by %d)", found, skipped, int64(off))
 			}
@@ -122,7 +122,7 @@ func TestSkippedBeyondTheSequence(t *testing.T) {
 	}
 }
 
-// TestValuesAreNeverTorn lets the race detector look at the memory order, and the values at each other.
+// TestValuesAreNeverTorn lets the race detector check the memory order, and checks that values are whole.
 func TestValuesAreNeverTorn(t *testing.T) {
 	box := heapMailbox(1000)
 	const count = 50_000

@@ -5,10 +5,10 @@ import (
 	"testing"
 )
 
-// nameIsBack waits until something has the name.
+// nameIsBack waits until the name exists.
 func nameIsBack(t *testing.T, name string) {
 	t.Helper()
-	until(t, "that the name is back", func() bool {
+	until(t, "the name is back", func() bool {
 		_, err := os.Stat(path(name))
 		return err == nil
 	})
@@ -17,7 +17,7 @@ func nameIsBack(t *testing.T, name string) {
 // openAgain opens an endpoint whose seat is about to be free.
 func openAgain(t *testing.T, name string, role Role) (endpoint *Endpoint) {
 	t.Helper()
-	until(t, "that the seat is free", func() bool {
+	until(t, "the seat is free", func() bool {
 		one, err := Open(within(t, soon), name, role)
 		endpoint = one
 		return err == nil
@@ -26,7 +26,7 @@ func openAgain(t *testing.T, name string, role Role) (endpoint *Endpoint) {
 	return endpoint
 }
 
-func TestMasterWithoutASlaveMovesAtOnce(t *testing.T) {
+func TestMasterWithoutASlaveSwitchesAtOnce(t *testing.T) {
 	name := freshName(t)
 	master := open(t, name, Master)
 	mustSend(t, master, "first")
@@ -35,7 +35,7 @@ func TestMasterWithoutASlaveMovesAtOnce(t *testing.T) {
 	mustRecv(t, openAgain(t, name, Slave), "first")
 }
 
-func TestSlaveFollowsToTheStandInsHeir(t *testing.T) {
+func TestSlaveSwitchesToTheSegmentAfterTheStandIn(t *testing.T) {
 	name := freshName(t)
 	master := open(t, name, Master)
 	slave := openSlave(t, name)
@@ -46,6 +46,6 @@ func TestSlaveFollowsToTheStandInsHeir(t *testing.T) {
 	if _, err := os.Stat(path(name)); err == nil {
 		t.Fatal("a closed master has left its stand-in")
 	}
-	heir := open(t, name, Master)
-	mustRecv(t, heir, "accepted")
+	successor := open(t, name, Master)
+	mustRecv(t, successor, "accepted")
 }

@@ -76,7 +76,7 @@ func TestObserverSeesFrozenAndDead(t *testing.T) {
 	if err := c.command.Process.Signal(syscall.SIGSTOP); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "that it is frozen", func() bool { return mustView(t, observer).Master.State == Frozen })
+	until(t, "it is frozen", func() bool { return mustView(t, observer).Master.State == Frozen })
 	c.kill()
 	if state := mustView(t, observer).Master.State; state != Dead {
 		t.Errorf("the master is %v", state)

@@ -17,7 +17,7 @@ import (
 	"eshm/internal/shm"
 )
 
-func TestBadNames(t *testing.T) {
+func TestInvalidNamesAreRefused(t *testing.T) {
 	for name, part := range map[string]string{
 		"":                       "empty",
 		strings.Repeat("n", 251): "250 bytes",
@@ -63,7 +63,7 @@ func TestSegmentLargerThanTheFileSystem(t *testing.T) {
 	}
 }
 
-func TestKeep(t *testing.T) {
+func TestWithoutAutoCleanupTheSegmentStays(t *testing.T) {
 	name := freshName(t)
 	master := open(t, name, Master, WithAutoCleanup(false))
 	mustSend(t, master, "kept")
@@ -95,7 +95,7 @@ func TestSlaveWaitsForItsMaster(t *testing.T) {
 	mustRecv(t, master, "hello")
 }
 
-func TestAutoSettlesWhoIsMaster(t *testing.T) {
+func TestAutoDecidesOnTheRole(t *testing.T) {
 	for range 20 {
 		name := freshName(t)
 		opening := []func() *Endpoint{openLater(t, name), openLater(t, name, Auto)}
@@ -108,7 +108,7 @@ func TestAutoSettlesWhoIsMaster(t *testing.T) {
 	}
 }
 
-// goodSegment is the image of a segment that nobody uses.
+// goodSegment returns the image of a segment that nobody uses.
 func goodSegment(t testing.TB) []byte {
 	name := freshName(t)
 	master := open(t, name, Master, WithAutoCleanup(false), WithQueueCapacity(64), WithDataSize(100))
@@ -169,7 +169,7 @@ func TestForeignFilesAreRefusedAndLeftUntouched(t *testing.T) {
 	}
 }
 
-func TestWhatIsNoFileIsRefused(t *testing.T) {
+func TestSpecialFilesAreRefused(t *testing.T) {
 	for what, plant := range map[string]func(string) error{
 		"directory":     func(path string) error { return os.Mkdir(path, 0o700) },
 		"symbolic link": func(path string) error { return os.Symlink("/dev/null", path) },
@@ -237,7 +237,7 @@ func TestConfiguredSizes(t *testing.T) {
 	}
 	_ = slave.Close()
 	_ = master.Close()
-	// One who is content with what is there takes it over; another replaces it.
+	// A master without a configured size takes it over; another one replaces it.
 	if taken := open(t, name, Master, WithAutoCleanup(false)); taken.DataSize() != 1000 || taken.link.header.masterGeneration.Load() != 2 {
 		t.Errorf("data size %d", taken.DataSize())
 	} else {
@@ -248,7 +248,7 @@ func TestConfiguredSizes(t *testing.T) {
 	}
 }
 
-// FuzzAttach attaches to whatever a file may hold: it must be refused, or used without leaving its memory.
+// FuzzAttach attaches to arbitrary files. They must be refused, or used without an access outside of their memory.
 func FuzzAttach(f *testing.F) {
 	good := goodSegment(f)
 	f.Add(good)

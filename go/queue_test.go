@@ -10,14 +10,14 @@ import (
 	"eshm/internal/shm"
 )
 
-// heapQueue makes a queue on plain memory, whose next message is number first.
+// heapQueue makes a queue on the heap whose next message is number first.
 func heapQueue(slots, capacity uint64, first uint32) queue {
 	g := newGeometry(1, capacity)
 	g.queueSlots = slots
 	q := queueAt(shm.Heap(int(g.segmentSize())), g, masterToSlave)
 	q.control.consumed.Store(first)
 	for i := range uint32(slots) {
-		q.slot(first + i).mark.Store(first + i + 1 - uint32(slots)) // of the message before, long received
+		q.slot(first + i).mark.Store(first + i + 1 - uint32(slots)) // of the message before, received long ago
 	}
 	return q
 }
@@ -53,8 +53,8 @@ func numbered(random *rand.Rand, number, longest int) []byte {
 	return message
 }
 
-// TestQueueIsAFIFO compares a queue with a model: across the wrap of its numbers, of its slots and of its arena, and
-// across restarts of either end, which forget what only they know.
+// TestQueueIsAFIFO compares a queue with a model, across the wrap of its numbers, its slots and its arena, and across
+// restarts of either end, which lose their private state.
 func TestQueueIsAFIFO(t *testing.T) {
 	for seed := range uint64(200) {
 		random := rand.New(rand.NewPCG(seed, 0))
@@ -110,7 +110,7 @@ func TestQueueOfOneMessage(t *testing.T) {
 	}
 }
 
-// TestQueueBetweenGoroutines lets the race detector look at the memory order.
+// TestQueueBetweenGoroutines lets the race detector check the memory order.
 func TestQueueBetweenGoroutines(t *testing.T) {
 	q := heapQueue(8, 1000, 0)
 	sender, receiver := mustResume(t, q), q.receiver()
@@ -181,7 +181,7 @@ func TestReceiverThatClaimsTooMuchIsRefused(t *testing.T) {
 	}
 }
 
-// TestResumeRefusesPlacesThatOverlap: a predecessor cannot have left more in the arena than there is.
+// TestResumeRefusesPlacesThatOverlap: a predecessor cannot have left more in the arena than fits.
 func TestResumeRefusesPlacesThatOverlap(t *testing.T) {
 	q := heapQueue(4, 128, 0)
 	for i := range uint32(3) {

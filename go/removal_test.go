@@ -16,7 +16,7 @@ import (
 	"time"
 )
 
-func TestRemoveDeadRemovesWhatNobodySitsIn(t *testing.T) {
+func TestRemoveDeadRemovesSegmentsWithFreeSeats(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
 	for _, name := range []string{"kept", "unread"} {
@@ -79,7 +79,7 @@ func TestRemoveDeadAfterAKill(t *testing.T) {
 
 func TestRemoveDeadLeavesLegacyProcessesAlone(t *testing.T) {
 	name := legacySegment(t, 3)
-	// Only this one, whatever else lies in /dev/shm.
+	// Only this one, whatever else is in /dev/shm.
 	domain := Domain{"/dev/shm", "eshm_" + name[:len(name)-1]}
 	only := name[len(name)-1:]
 	verdict := func() (removed bool, reason string) {
@@ -96,15 +96,15 @@ func TestRemoveDeadLeavesLegacyProcessesAlone(t *testing.T) {
 		return true, ""
 	}
 	master := startLegacy(t, name, Master, os.Getpid(), true)
-	// On a busy machine its heart stands still for a while now and then.
-	until(t, "that it is seen to be alive", func() bool {
+	// On a busy machine its heartbeat stands still for a while from time to time.
+	until(t, "it is seen to be alive", func() bool {
 		view := domain.segment(t, only)
 		if view.Kind != LegacySegment || !view.View.Master.Legacy {
 			t.Fatalf("%+v %+v", view, *view.View)
 		}
 		return view.View.Master.State == Alive
 	})
-	until(t, "that it shows signs of life", func() bool {
+	until(t, "it shows signs of life", func() bool {
 		removed, reason := verdict()
 		if removed {
 			t.Fatal("it was removed")
@@ -154,7 +154,7 @@ func TestRemoveDeadNamesTheStickyBit(t *testing.T) {
 	child.ends(t)
 }
 
-// removeAsGuest tells what becomes of another user's segments.
+// removeAsGuest prints what happens to another user's segments.
 func removeAsGuest(segment string) {
 	must(syscall.Setgroups(nil))
 	must(syscall.Setgid(65534))
@@ -169,8 +169,8 @@ func removeAsGuest(segment string) {
 	}
 }
 
-// Who opens a segment while it is being removed does not get it, and gets the next one.
-func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
+// TestNoEndpointAttachesToASegmentThatIsBeingRemoved: an endpoint that opens it meanwhile gets the next one.
+func TestNoEndpointAttachesToASegmentThatIsBeingRemoved(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
 	_ = open(t, "kept", Master, here, WithAutoCleanup(false)).Close()
@@ -192,22 +192,22 @@ func TestNobodySitsDownInASegmentThatIsBeingRemoved(t *testing.T) {
 	if verdict := unlink(one.file, one.segment.Path); verdict != "" {
 		t.Error(verdict)
 	}
-	heir := open(t, "kept", Master, here)
-	if heir.link.header.masterGeneration.Load() != 1 {
+	successor := open(t, "kept", Master, here)
+	if successor.link.header.masterGeneration.Load() != 1 {
 		t.Error("it is the old one")
 	}
-	// It has the name now: it is not what was locked.
+	// It has the name now, and is not the file that was locked.
 	if verdict := unlink(one.file, one.segment.Path); verdict != gone {
 		t.Errorf("%q, expected %q", verdict, gone)
 	}
 	closeAll(found)
-	if found, err := shm.Stat(heir.path); err != nil || found.ID != heir.link.id {
-		t.Errorf("the heir has lost its name: %v", err)
+	if found, err := shm.Stat(successor.path); err != nil || found.ID != successor.link.id {
+		t.Errorf("the successor has lost its name: %v", err)
 	}
 }
 
-// Openers and removers at the same time: who has opened a segment finds it under its name, and no message is lost that
-// was accepted while somebody sat there.
+// TestRemoveDeadRacesWithOpeners runs openers and removers at the same time. An endpoint that is open has its segment's
+// name, and no message is lost that was accepted while a peer was attached.
 func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	domain := ownDomain(t)
 	here := WithDomain(domain)
@@ -252,7 +252,7 @@ func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	opening.Wait()
 	ended.Store(true)
 	working.Wait()
-	// The last ones were left behind, perhaps.
+	// The last segments may have been left behind.
 	removal, err := domain.RemoveDead()
 	if err != nil || len(removal.Left) != 0 {
 		t.Errorf("%+v, %v", removal, err)
@@ -265,7 +265,7 @@ func TestRemoveDeadRacesWithOpeners(t *testing.T) {
 	}
 }
 
-// openBusy opens, again while a remover has the seat: it may be held up for longer than an opener waits.
+// openBusy opens a segment, and tries again while a remover has the seat, which may take longer than an opener waits.
 func openBusy(t *testing.T, name string, options ...Option) (*Endpoint, error) {
 	for since := time.Now(); ; {
 		endpoint, err := Open(within(t, soon), name, options...)
@@ -275,7 +275,7 @@ func openBusy(t *testing.T, name string, options ...Option) (*Endpoint, error) {
 	}
 }
 
-// openBesideRemovers opens what was left a moment ago, again and again, and then talks.
+// openBesideRemovers repeatedly opens a segment that was just left, and exchanges messages.
 func openBesideRemovers(t *testing.T, name string, here Option) {
 	for range 15 {
 		master, err := openBusy(t, name, Master, here, WithAutoCleanup(false), WithQueueCapacity(0))

@@ -10,10 +10,10 @@ import (
 	"testing"
 )
 
-// childScenario is set in a process that startScenario has started: it plays the scenario on the segment childName.
+// childScenario is set in a process that startScenario starts. It runs the scenario on the segment childName.
 const childScenario = "ESHM_TEST_SCENARIO"
 
-// scenarios are what needs a process of its own: limits, users, mounts. Each says what it sees, a line at a time.
+// scenarios need a process of their own: limits, users, mounts. Each prints what it finds, line by line.
 var scenarios map[string]func(segment string)
 
 func init() {
@@ -41,7 +41,7 @@ func init() {
 // say prints a line for the parent.
 func say(what any) { fmt.Println(strings.ReplaceAll(fmt.Sprint(what), "\n", " ")) }
 
-// must ends a scenario that cannot go on.
+// must ends a scenario that cannot continue.
 func must(err error) {
 	if err != nil {
 		say(err)
@@ -49,8 +49,8 @@ func must(err error) {
 	}
 }
 
-// startScenario starts a process that plays a scenario; in namespaces of its own if there are flags. It skips the test
-// where the system does not permit that.
+// startScenario starts a process that runs a scenario, in namespaces of its own if there are flags. It skips the test
+// where the system does not allow that.
 func startScenario(t *testing.T, scenario, segment string, flags uintptr) child {
 	t.Helper()
 	command := exec.Command(os.Args[0])
@@ -90,7 +90,7 @@ func (c child) says(t *testing.T, parts ...string) {
 	}
 }
 
-// ends checks that the child ends well, with nothing more to say.
+// ends checks that the child ends without an error and prints nothing more.
 func (c child) ends(t *testing.T) {
 	t.Helper()
 	if rest, _ := c.output.ReadString(0); rest != "" {

@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// ownDomain is a domain that nobody else uses, on a tmpfs.
+// ownDomain returns a domain on a tmpfs that nobody else uses.
 func ownDomain(t *testing.T) Domain {
 	t.Helper()
 	directory, err := os.MkdirTemp("/dev/shm", "gotest-domain-")
@@ -24,7 +24,7 @@ func ownDomain(t *testing.T) Domain {
 
 func (d Domain) file(name string) string { return filepath.Join(d.Directory, d.Prefix+name) }
 
-// segment is the one of this name.
+// segment returns the segment of this name.
 func (d Domain) segment(t *testing.T, name string) Segment {
 	t.Helper()
 	segments, err := d.Segments()
@@ -47,7 +47,7 @@ func TestHighWaterOffset(t *testing.T) {
 	}
 }
 
-func TestSegmentsTellWhatIsThere(t *testing.T) {
+func TestSegmentsDescribeEndpointsAndQueues(t *testing.T) {
 	domain := ownDomain(t)
 	if segments, err := domain.Segments(); err != nil || len(segments) != 0 {
 		t.Fatalf("%v, %v", segments, err)
@@ -91,7 +91,7 @@ func TestSegmentsTellWhatIsThere(t *testing.T) {
 	}
 }
 
-func TestSegmentsTellTheDeadFromTheLiving(t *testing.T) {
+func TestSegmentsTellDeadFromAlive(t *testing.T) {
 	domain, err := DefaultDomain()
 	if err != nil {
 		t.Fatal(err)
@@ -107,7 +107,7 @@ func TestSegmentsTellTheDeadFromTheLiving(t *testing.T) {
 	}
 }
 
-// plantFiles puts everything that is no segment of ours into a domain, and returns what their kinds and reasons are.
+// plantFiles puts files that are no segments into a domain, and returns their kinds and reasons.
 func plantFiles(t *testing.T, domain Domain) map[string]string {
 	t.Helper()
 	good := goodSegment(t)
@@ -138,7 +138,7 @@ func plantFiles(t *testing.T, domain Domain) map[string]string {
 	}
 }
 
-func TestWhatIsNoSegmentIsListedAndLeft(t *testing.T) {
+func TestFilesThatAreNoSegmentsAreListedAndLeft(t *testing.T) {
 	domain := ownDomain(t)
 	kinds := plantFiles(t, domain)
 	segments, err := domain.Segments()
@@ -162,7 +162,7 @@ func TestWhatIsNoSegmentIsListedAndLeft(t *testing.T) {
 			t.Error(err)
 		}
 	}
-	// A temporary name that nobody needs any more goes; what does not begin with the prefix is not ours.
+	// A temporary name that nobody needs any more is removed. A file without the prefix does not belong to the domain.
 	if len(removal.Removed) != 1 || removal.Removed[0].Name != "p_.eshm-tmp-1-0" {
 		t.Errorf("removed: %+v", removal.Removed)
 	}

@@ -17,8 +17,8 @@ import (
 	"testing"
 )
 
-// The twins of core/tests/files.rs: what lies under a name is made with exact permissions, refused when it is not ours,
-// and never changed then.
+// The counterparts of core/tests/files.rs: files are created with exact permissions, and files that are no usable
+// segments are refused and not changed.
 
 func makeUnderUmask(segment string, mask int) {
 	syscall.Umask(mask)
@@ -60,7 +60,7 @@ func TestStrangeNamesWork(t *testing.T) {
 	mustRecv(t, slave, "hello")
 }
 
-// leftBehind is a segment that a master left, with a message in it.
+// leftBehind returns the name of a segment that a master left with a message in it.
 func leftBehind(t *testing.T) string {
 	t.Helper()
 	name := freshName(t)
@@ -70,8 +70,7 @@ func leftBehind(t *testing.T) string {
 	return name
 }
 
-// expectRefused checks that every role refuses what lies under the name, with a text that has these parts, and leaves
-// it as it is.
+// expectRefused checks that each role refuses the file, with a text that has these parts, and does not change it.
 func expectRefused(t *testing.T, name string, parts ...string) {
 	t.Helper()
 	state := func() (string, []byte) {
@@ -162,7 +161,7 @@ func TestRandomBytesAreRefused(t *testing.T) {
 	}
 }
 
-func TestPromisesBeyondTheFileAreRefused(t *testing.T) {
+func TestHeadersThatExceedTheFileAreRefused(t *testing.T) {
 	for offset, what := range map[int]string{88: "queue offset", 96: "queue capacity"} {
 		for _, value := range []uint64{math.MaxUint64, math.MaxUint64 - 127, 1 << 63, 1 << 40} {
 			name := leftBehind(t)
@@ -182,7 +181,8 @@ func TestPromisesBeyondTheFileAreRefused(t *testing.T) {
 	}
 }
 
-// An ESHM 1.x master that was killed while it made its segment leaves a file without content.
+// TestUnfinishedFilesAreRefusedInTime: an ESHM 1.x master that was killed while it created its segment leaves an empty
+// file.
 func TestUnfinishedFilesAreRefusedInTime(t *testing.T) {
 	for _, length := range []int{0, 8576} {
 		name := freshName(t)
@@ -190,7 +190,7 @@ func TestUnfinishedFilesAreRefusedInTime(t *testing.T) {
 			t.Fatal(err)
 		}
 		expectRefused(t, name, "begun to make it")
-		// A master is not told to start its master.
+		// The hint to start the master makes no sense to a master.
 		_, err := Open(within(t, soon), name, Master, WithConnectTimeout(0))
 		expectKind(t, "a master", err, ErrForeign)
 		if err == nil || !strings.Contains(err.Error(), "remove it") {
@@ -199,15 +199,15 @@ func TestUnfinishedFilesAreRefusedInTime(t *testing.T) {
 	}
 }
 
-// What a hostile peer leaves behind stops nobody for good.
-func TestMasterThatFindsACorruptQueueStartsAnewTheNextTime(t *testing.T) {
+// TestMasterReplacesACorruptSegmentTheNextTime: what a hostile peer leaves behind does not block the name.
+func TestMasterReplacesACorruptSegmentTheNextTime(t *testing.T) {
 	name := leftBehind(t)
 	image, err := os.ReadFile(path(name))
 	if err != nil {
 		t.Fatal(err)
 	}
 	queue := binary.NativeEndian.Uint64(image[88:])
-	// The length in the first slot, of the message that is unread.
+	// The length in the first slot, whose message is unread.
 	if err := os.WriteFile(path(name), patched(image, int(queue)+384+4, uint32(57)), 0o600); err != nil {
 		t.Fatal(err)
 	}
@@ -226,7 +226,7 @@ func TestForbiddenFileIsAnErrorWithAHint(t *testing.T) {
 	if err := os.WriteFile(path(name), bytes.Repeat([]byte{1}, 100), 0o000); err != nil {
 		t.Fatal(err)
 	}
-	// Root may open everything, and then finds that it is too small.
+	// Root may open every file, and then finds that it is too small.
 	part := "with mode 0000"
 	if os.Geteuid() == 0 {
 		part = "100 bytes"
@@ -234,12 +234,13 @@ func TestForbiddenFileIsAnErrorWithAHint(t *testing.T) {
 	expectRefused(t, name, part)
 }
 
-// The name appears only when the segment is complete: whoever sees it can attach.
-func TestNameNeverLeadsToHalfASegment(t *testing.T) {
+// TestNameNeverLeadsToAnIncompleteSegment: the name appears when the segment is complete, so that each process that
+// sees it can attach.
+func TestNameNeverLeadsToAnIncompleteSegment(t *testing.T) {
 	name := freshName(t)
 	master := openLater(t, name, Master, WithDataSize(1<<20))
 	var seen []byte
-	until(t, "the segment", func() (found bool) {
+	until(t, "the segment appears", func() (found bool) {
 		image, err := os.ReadFile(path(name))
 		seen = image
 		return err == nil
@@ -251,7 +252,7 @@ func TestNameNeverLeadsToHalfASegment(t *testing.T) {
 	}
 }
 
-// The twins of the start-ups in core/tests/lifecycle.rs.
+// The counterparts of the start-up tests in core/tests/lifecycle.rs.
 
 // openAtOnce opens the name in two goroutines.
 func openAtOnce(t *testing.T, name string, options ...Option) (opened []*Endpoint, errs []error) {
@@ -307,7 +308,7 @@ func TestTwoMastersAtOnceAreOneMasterAndOneRefusal(t *testing.T) {
 	}
 }
 
-func TestLeftSeatIsFreeAtOnce(t *testing.T) {
+func TestSeatIsFreeAfterClose(t *testing.T) {
 	master, slave := pair(t, WithAutoCleanup(false))
 	for range 10 {
 		_ = slave.Close()

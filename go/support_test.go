@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// soon bounds what must happen, so that a test that fails does not hang. Nothing is ever expected to take that long.
+// soon bounds what must happen, so that a test that fails does not hang. Nothing is expected to take that long.
 const soon = 20 * time.Second
 
-// path is the file behind a segment's name.
+// path returns the file of a segment.
 func path(name string) string { return "/dev/shm/eshm_" + name }
 
 var names atomic.Int64
 
-// freshName is a segment name that nobody else uses; what lies under it is removed after the test.
+// freshName returns a segment name that nobody else uses. The file is removed after the test.
 func freshName(t testing.TB) string {
 	name := fmt.Sprintf("gotest-%d-%d", os.Getpid(), names.Add(1))
 	t.Cleanup(func() { _ = os.RemoveAll(path(name)) })
@@ -44,7 +44,7 @@ func open(t testing.TB, name string, options ...Option) *Endpoint {
 	return endpoint
 }
 
-// openLater begins to open an endpoint; the function that it returns waits for it.
+// openLater begins to open an endpoint, and returns a function that waits for it.
 func openLater(t testing.TB, name string, options ...Option) func() *Endpoint {
 	type result struct {
 		endpoint *Endpoint
@@ -99,17 +99,17 @@ func expectKind(t testing.TB, what string, err, kind error) {
 	}
 }
 
-// until waits for something that comes about by itself.
+// until waits for something that happens without a further call.
 func until(t testing.TB, what string, holds func() bool) {
 	t.Helper()
 	for deadline := time.Now().Add(soon); !holds(); time.Sleep(time.Millisecond) {
 		if time.Now().After(deadline) {
-			t.Fatalf("%s did not happen", what)
+			t.Fatalf("not in time: %s", what)
 		}
 	}
 }
 
-// These are set in a process that startChild has started: it opens the segment of that name, sends the message if
+// These variables are set in a process that startChild starts. It opens the segment of that name, sends the message if
 // there is one, receives one, and waits to be killed.
 const (
 	childRole = "ESHM_TEST_CHILD_ROLE"
@@ -129,7 +129,7 @@ func TestMain(m *testing.M) {
 		}
 		return
 	}
-	// The tests know where segments are.
+	// The tests expect segments in the default place.
 	_ = os.Unsetenv(directoryVariable)
 	_ = os.Unsetenv(prefixVariable)
 	os.Exit(m.Run())
@@ -157,7 +157,7 @@ func beChild(word string) error {
 	select {}
 }
 
-// child is another process with an endpoint. It is killed at the end of the test, at the latest.
+// child is another process with an endpoint. It is killed at the end of the test at the latest.
 type child struct {
 	command *exec.Cmd
 	output  *bufio.Reader
@@ -191,10 +191,37 @@ func (c child) expect(t testing.TB, expected string) {
 	}
 }
 
-// kill kills the child with SIGKILL, and reaps it. It may be called again.
+// kill sends SIGKILL and waits for the end. It may be called again.
 func (c child) kill() {
 	if c.command.ProcessState == nil {
 		_ = c.command.Process.Kill()
 		_ = c.command.Wait()
+	}
+}
+
+func exists(name string) bool {
+	_, err := os.Lstat(path(name))
+	return err == nil
+}
+
+func mustRead(t testing.TB, e *Endpoint, expected string) {
+	t.Helper()
+	value, err := e.Read(within(t, soon))
+	if err != nil || string(value.Bytes()) != expected {
+		t.Fatalf("Read: %.50q, %v; expected %.50q", value.Bytes(), err, expected)
+	}
+}
+
+func mustWrite(t testing.TB, e *Endpoint, value string) {
+	t.Helper()
+	if err := e.Write([]byte(value)); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func mustSee(t testing.TB, e *Endpoint) {
+	t.Helper()
+	if err := e.WaitForPeer(within(t, soon)); err != nil {
+		t.Fatal(err)
 	}
 }

@@ -9,39 +9,12 @@ import (
 	"time"
 )
 
-// What was accepted arrives, also when a segment is closed, replaced or loses its name: PROTOCOL.md §5.
+// Messages that were accepted arrive, also when a segment is closed, replaced, or loses its name: PROTOCOL.md §5.
 
 // often has a slave search every 5 ms, so that a test does not take long, and without a limit of attempts.
 var often = option(func(s *settings) { s.reconnectInterval, s.reconnectAttempts = 5*time.Millisecond, Unlimited })
 
-func exists(name string) bool {
-	_, err := os.Lstat(path(name))
-	return err == nil
-}
-
-func mustRead(t testing.TB, e *Endpoint, expected string) {
-	t.Helper()
-	value, err := e.Read(within(t, soon))
-	if err != nil || string(value.Bytes()) != expected {
-		t.Fatalf("Read: %.50q, %v; expected %.50q", value.Bytes(), err, expected)
-	}
-}
-
-func mustWrite(t testing.TB, e *Endpoint, value string) {
-	t.Helper()
-	if err := e.Write([]byte(value)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func mustSee(t testing.TB, e *Endpoint) {
-	t.Helper()
-	if err := e.WaitForPeer(within(t, soon)); err != nil {
-		t.Fatal(err)
-	}
-}
-
-func TestMailboxAndQueueAreReadOutApart(t *testing.T) {
+func TestMailboxAndQueueAreReadSeparately(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -64,7 +37,7 @@ func TestMailboxAndQueueAreReadOutApart(t *testing.T) {
 	mustRead(t, slave, "new")
 }
 
-func TestEverySegmentOnTheWayIsReadOut(t *testing.T) {
+func TestEverySegmentInBetweenIsRead(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -86,7 +59,7 @@ func TestEverySegmentOnTheWayIsReadOut(t *testing.T) {
 	}
 }
 
-func TestNextMasterGetsWhatTheOneBeforeDidNotReceive(t *testing.T) {
+func TestNextMasterReceivesWhatTheLastOneDidNot(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -97,7 +70,7 @@ func TestNextMasterGetsWhatTheOneBeforeDidNotReceive(t *testing.T) {
 	mustRecv(t, first, "received")
 	_ = first.Close()
 	second := open(t, name, Master)
-	mustRecv(t, second, "x") // without another call of the slave
+	mustRecv(t, second, "x") // without a call of the slave
 	mustSend(t, slave, "y")
 	mustRecv(t, second, strings.Repeat("l", 5000))
 	mustRecv(t, second, "y")
@@ -141,7 +114,7 @@ func TestCarryOverWaitsForRoom(t *testing.T) {
 	}
 }
 
-func TestWhatDoesNotFitIsCounted(t *testing.T) {
+func TestMessagesThatDoNotFitAreCounted(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -150,7 +123,7 @@ func TestWhatDoesNotFitIsCounted(t *testing.T) {
 	_ = first.Close()
 	second := open(t, name, Master, WithQueueCapacity(100), WithDataSize(100))
 	mustRecv(t, second, "small")
-	until(t, "the count", func() bool { return slave.Unreceived() == 1 })
+	until(t, "it is counted", func() bool { return slave.Unreceived() == 1 })
 	_ = slave.Close()
 	if count := slave.Unreceived(); count != 1 {
 		t.Errorf("%d messages were not received, expected 1", count)
@@ -171,7 +144,7 @@ func TestSlaveIsToldHowManyWereNotReceived(t *testing.T) {
 	}
 }
 
-func TestMasterThatReplacesMovesWhatBothEndsLeft(t *testing.T) {
+func TestMasterThatReplacesASegmentCarriesBothDirectionsOver(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master, WithAutoCleanup(false))
 	slave := open(t, name, Slave)
@@ -201,25 +174,7 @@ func TestMasterReplacesASegmentWithoutQueues(t *testing.T) {
 	mustRecv(t, slave, "and this")
 }
 
-func TestSlaveFindsAMasterAfterItsPatience(t *testing.T) {
-	name := freshName(t)
-	first := open(t, name, Master)
-	const patience = 30 * time.Millisecond
-	slave := open(t, name, Slave, often, WithReconnectTimeout(patience))
-	_ = first.Close()
-	closed := time.Now()
-	until(t, "the patience", func() bool { return time.Since(closed) > 4*patience })
-	_, err := slave.Recv(context.Background())
-	expectKind(t, "Recv", err, ErrPeerClosed)
-	second := open(t, name, Master)
-	mustSee(t, second)
-	mustSend(t, second, "late")
-	mustRecv(t, slave, "late")
-	mustSend(t, slave, "answer")
-	mustRecv(t, second, "answer")
-}
-
-func TestNameThatWasRemovedLeadsToTheSameMasterAgain(t *testing.T) {
+func TestRemovedNameLeadsToTheSameMasterAgain(t *testing.T) {
 	name := freshName(t)
 	master := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -227,7 +182,7 @@ func TestNameThatWasRemovedLeadsToTheSameMasterAgain(t *testing.T) {
 	if err := os.Remove(path(name)); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the stand-in", func() bool { return exists(name) })
+	until(t, "the stand-in has the name", func() bool { return exists(name) })
 	_, err := Open(within(t, soon), name, Auto)
 	expectKind(t, "Open", err, ErrSeatTaken)
 	mustSend(t, master, "down")
@@ -238,7 +193,7 @@ func TestNameThatWasRemovedLeadsToTheSameMasterAgain(t *testing.T) {
 	mustSend(t, master, "left")
 	_ = slave.Close()
 	var next *Endpoint
-	until(t, "the next slave", func() bool {
+	until(t, "the next slave attaches", func() bool {
 		next, err = Open(within(t, soon), name, Slave)
 		return err == nil
 	})
@@ -252,7 +207,7 @@ func TestNameThatWasRemovedLeadsToTheSameMasterAgain(t *testing.T) {
 	}
 }
 
-func TestMasterWhoseNameLeadsElsewhereIsTold(t *testing.T) {
+func TestMasterWhoseNameWasTakenIsDisplaced(t *testing.T) {
 	name := freshName(t)
 	first := open(t, name, Master)
 	slave := open(t, name, Slave, often)
@@ -263,7 +218,7 @@ func TestMasterWhoseNameLeadsElsewhereIsTold(t *testing.T) {
 	if err := os.Rename(path(name)+"-other", path(name)); err != nil {
 		t.Fatal(err)
 	}
-	until(t, "the notice", func() bool { return errors.Is(first.Write(nil), ErrDisplaced) })
+	until(t, "the master is displaced", func() bool { return errors.Is(first.Write(nil), ErrDisplaced) })
 	mustRecv(t, first, "unread")
 	_, err := first.Recv(context.Background())
 	expectKind(t, "Recv", err, ErrDisplaced)
@@ -273,101 +228,7 @@ func TestMasterWhoseNameLeadsElsewhereIsTold(t *testing.T) {
 	}
 }
 
-func TestReceivedBytesBelongToTheCaller(t *testing.T) {
-	master, slave := pair(t)
-	mustSend(t, master, strings.Repeat("a", 100))
-	first := mustRecv(t, slave, strings.Repeat("a", 100))
-	mustSend(t, master, strings.Repeat("b", 100))
-	mustRecv(t, slave, strings.Repeat("b", 100))
-	for range 5000 {
-		mustSend(t, master, strings.Repeat("c", 100))
-		mustRecv(t, slave, strings.Repeat("c", 100))
-	}
-	if string(first.Bytes()) != strings.Repeat("a", 100) {
-		t.Error("the first message changed")
-	}
-	mustSend(t, master, "lent")
-	mustSend(t, master, "next")
-	lent, err := slave.Borrow(within(t, soon))
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, _, err = slave.TryRecv()
-	expectKind(t, "TryRecv", err, ErrBorrowed)
-	if string(lent.Bytes()) != "lent" {
-		t.Errorf("%q", lent.Bytes())
-	}
-	lent.Release()
-	mustRecv(t, slave, "next")
-}
-
-func TestBatchSaysHowManyWent(t *testing.T) {
-	master, slave := pair(t, WithQueueCapacity(4096))
-	batch := make([][]byte, 200)
-	sent, err := master.SendMany(within(t, 5*time.Millisecond), batch)
-	if sent != 64 {
-		t.Errorf("%d were sent, expected 64", sent)
-	}
-	expectKind(t, "SendMany", err, ErrTimeout)
-	sent, err = master.TrySendMany(batch)
-	if sent != 0 {
-		t.Errorf("%d were sent, expected none", sent)
-	}
-	expectKind(t, "TrySendMany", err, ErrFull)
-	if count, err := slave.RecvMany(within(t, soon), make([]Message, 100)); count != 64 || err != nil {
-		t.Error(count, err)
-	}
-}
-
-func TestRoomDoesNotProlongABatch(t *testing.T) {
-	master, _ := pair(t, WithQueueCapacity(1<<20))
-	// All of them fit, and the time is over.
-	batch := make([][]byte, 4096)
-	over, cancel := context.WithDeadline(context.Background(), time.Now())
-	defer cancel()
-	sent, err := master.SendMany(over, batch)
-	if sent != batchChunk {
-		t.Errorf("%d were sent, expected %d", sent, batchChunk)
-	}
-	expectKind(t, "SendMany", err, ErrTimeout)
-	if rest, err := master.SendMany(context.Background(), batch[sent:]); sent+rest != len(batch) || err != nil {
-		t.Error(rest, err)
-	}
-}
-
-func TestStatisticsSeeMessages(t *testing.T) {
-	master, slave := pair(t)
-	for range 5 {
-		mustSend(t, master, strings.Repeat("x", 100))
-	}
-	mustWrite(t, master, "a value is no message")
-	mustRecv(t, slave, strings.Repeat("x", 100))
-	sent, got := master.Stats(), slave.Stats()
-	if sent.MessagesSent != 5 || sent.BytesSent != 500 || sent.Unreceived != 4 || sent.M2SQueueDepth != 4 ||
-		sent.M2SQueueHighWater < 4 || sent.RoomWaits != 0 {
-		t.Errorf("%+v", sent)
-	}
-	if got.MessagesReceived != 1 || got.BytesReceived != 100 || got.M2SQueueDepth != 4 || got.Reconnects != 0 || got.Stalls != 0 {
-		t.Errorf("%+v", got)
-	}
-	for master.TrySend(nil) == nil {
-	}
-	expectKind(t, "Send", master.Send(within(t, 100*time.Millisecond), nil), ErrTimeout)
-	full := master.Stats()
-	if full.RoomWaits != 1 || full.RoomWaitTime < 2*time.Millisecond || full.M2SQueueHighWater != 1024 {
-		t.Errorf("%+v", full)
-	}
-	borrowed := make([]Message, 3)
-	if count, err := slave.BorrowMany(within(t, soon), borrowed); count != 3 || err != nil {
-		t.Fatal(count, err)
-	}
-	borrowed[1].Release()
-	if part := slave.Stats(); part.MessagesReceived != 3 || part.BytesReceived != 300 {
-		t.Errorf("%+v", part)
-	}
-}
-
-func TestReceiveWaitsInTheSegmentThatItHasMovedTo(t *testing.T) {
+func TestReceiveWaitsInTheSegmentThatItHasSwitchedTo(t *testing.T) {
 	name := freshName(t)
 	for range 20 {
 		first := open(t, name, Master)
@@ -377,8 +238,8 @@ func TestReceiveWaitsInTheSegmentThatItHasMovedTo(t *testing.T) {
 		mustSee(t, second)
 		_, err := slave.Read(within(t, time.Millisecond))
 		expectKind(t, "Read", err, ErrTimeout)
-		until(t, "the end of the carry-over", func() bool { return !slave.carryPending.Load() })
-		// Nothing but this receive holds the old segment's memory when its wait begins.
+		until(t, "the carry-over ends", func() bool { return !slave.carryPending.Load() })
+		// Nothing but this call retains the old segment's memory when its wait begins.
 		_, err = slave.Recv(within(t, time.Millisecond))
 		expectKind(t, "Recv", err, ErrTimeout)
 		_ = slave.Close()
@@ -386,71 +247,47 @@ func TestReceiveWaitsInTheSegmentThatItHasMovedTo(t *testing.T) {
 	}
 }
 
-// brokenSegments are images that a slave must not move to.
-func brokenSegments(t *testing.T) map[string][]byte {
-	good := goodSegment(t)
-	// The slave's outgoing queue is the second one.
-	g := newGeometry(100, 64)
-	slot := int(g.queueOffset + g.queueSize() + 384)
-	published := patched(good, slot, uint32(1))
-	return map[string][]byte{
-		"header cut off": good[:100],
-		"truncated":      good[:len(good)-1],
-		"wrong magic":    patched(good, 0, uint32(7)),
-		"empty":          {},
-		"broken queue":   patched(published, slot+4, uint32(slotPayload+1)),
+// TestSlaveSwitchesToTheNewSegment: it first receives what is unread in the old one.
+func TestSlaveSwitchesToTheNewSegment(t *testing.T) {
+	name := freshName(t)
+	c := startChild(t, name, Master, "old")
+	slave := open(t, name, Slave, WithReconnectInterval(time.Millisecond))
+	c.kill()
+	master := open(t, name, Master, WithDataSize(100))
+	mustSend(t, master, "new")
+	if value := []byte("value"); master.Write(value) != nil {
+		t.Fatal("Write")
+	}
+	until(t, "the slave has moved", func() bool { return slave.Stats().Reconnects == 1 })
+	if old, new := mustRecv(t, slave, "old"), mustRecv(t, slave, "new"); old.Generation != 1 || new.Generation != 2 {
+		t.Errorf("generations %d and %d", old.Generation, new.Generation)
+	}
+	if value, err := slave.Read(within(t, soon)); err != nil || string(value.Bytes()) != "value" || value.Generation != 2 {
+		t.Errorf("Read: %q %v, generation %d", value.Bytes(), err, value.Generation)
+	}
+	mustSend(t, slave, "back")
+	mustRecv(t, master, "back")
+	if size := slave.DataSize(); size != 100 {
+		t.Errorf("data size %d", size)
 	}
 }
 
-// TestSlaveStaysUsableWhileTheNewSegmentIsBroken: a segment that cannot be opened whole leaves the slave where it is.
-func TestSlaveStaysUsableWhileTheNewSegmentIsBroken(t *testing.T) {
-	for what, image := range brokenSegments(t) {
-		t.Run(what, func(t *testing.T) {
-			name := freshName(t)
-			master := open(t, name, Master)
-			slave := openSlave(t, name)
-			mustSend(t, master, "unread")
-			mustSend(t, slave, "accepted")
-			former := slave.current.Load()
-			_ = master.Close()
-			if err := os.WriteFile(path(name), image, 0o600); err != nil {
-				t.Fatal(err)
-			}
-			until(t, "that the close is seen", func() bool { return slave.PeerState() == Closed })
-			for range 3 {
-				tried := slave.nextAttemptTime()
-				until(t, "that it was tried", func() bool { return slave.nextAttemptTime().After(tried) })
-			}
-			if slave.current.Load() != former {
-				t.Error("the slave has left its segment for a broken one")
-			}
-			expectKind(t, "TrySend", slave.TrySend([]byte("lost")), ErrReconnecting)
-			expectKind(t, "Write", slave.Write([]byte("lost")), ErrReconnecting)
-			mustRecv(t, slave, "unread")
-			_, err := slave.Recv(within(t, time.Millisecond))
-			expectKind(t, "Recv", err, ErrTimeout)
-
-			removeName(t, name)
-			next := open(t, name, Master)
-			mustRecv(t, next, "accepted")
-			mustSend(t, slave, "after")
-			mustRecv(t, next, "after")
-			mustSend(t, next, "answer")
-			mustRecv(t, slave, "answer")
-		})
+// TestValuesSwitchToTheNewSegmentBeforeMessages: messages are still unread in the old one.
+func TestValuesSwitchToTheNewSegmentBeforeMessages(t *testing.T) {
+	name := freshName(t)
+	c := startChild(t, name, Master, "old")
+	slave := open(t, name, Slave, WithReconnectInterval(time.Millisecond))
+	c.kill()
+	master := open(t, name, Master, WithDataSize(100))
+	if err := master.Write([]byte("new")); err != nil {
+		t.Fatal(err)
 	}
-}
-
-func TestStatisticsCountHeartbeatsSinceTheLastCall(t *testing.T) {
-	master, slave := pair(t, WithStaleThreshold(250*time.Millisecond))
-	first := master.Stats()
-	if first.MasterHeartbeatDelta != first.MasterHeartbeat || first.StaleThreshold != 250*time.Millisecond {
-		t.Errorf("%+v", first)
+	if value, err := slave.Read(within(t, soon)); err != nil || string(value.Bytes()) != "new" || value.Generation != 2 {
+		t.Errorf("Read: %q %v, generation %d", value.Bytes(), err, value.Generation)
 	}
-	until(t, "that the slave beats", func() bool { return slave.link.self.heartbeat.Load() > first.SlaveHeartbeat+1 })
-	second := master.Stats()
-	if second.MasterHeartbeatDelta != second.MasterHeartbeat-first.MasterHeartbeat ||
-		second.SlaveHeartbeatDelta != second.SlaveHeartbeat-first.SlaveHeartbeat || second.SlaveHeartbeatDelta < 2 {
-		t.Errorf("%+v after %+v", second, first)
+	mustSend(t, master, "new")
+	mustRecv(t, slave, "old")
+	if message := mustRecv(t, slave, "new"); message.Generation != 2 {
+		t.Errorf("generation %d", message.Generation)
 	}
 }

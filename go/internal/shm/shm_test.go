@@ -48,8 +48,8 @@ func TestReservationEndsWithItsContext(t *testing.T) {
 	}
 }
 
-func TestZerosReserveWhereNothingElseDoes(t *testing.T) {
-	file, err := temporary(t.TempDir(), "p")
+func TestZerosAreWrittenWhereReservationsAreMissing(t *testing.T) {
+	file, err := temporary(t.TempDir(), "p", 0o600)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +66,11 @@ func TestZerosReserveWhereNothingElseDoes(t *testing.T) {
 // A file that was not linked leaves nothing, whichever way it was to get its name.
 func TestFilesGetTheirNames(t *testing.T) {
 	for what, make := range map[string]func(string) (*File, error){
-		"without a name": unnamed,
+		"without a name": func(directory string) (*File, error) {
+			return unnamed(directory, 0o600)
+		},
 		"with a temporary name": func(directory string) (*File, error) {
-			return temporary(directory, "prefix_")
+			return temporary(directory, "prefix_", 0o600)
 		},
 	} {
 		directory := t.TempDir()
