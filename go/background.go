@@ -33,7 +33,8 @@ func addToBackground(e *Endpoint) {
 func removeFromBackground(e *Endpoint) {
 	background.mu.Lock()
 	defer background.mu.Unlock()
-	background.endpoints = slices.DeleteFunc(slices.Clone(background.endpoints), func(one *Endpoint) bool { return one == e })
+	isThis := func(one *Endpoint) bool { return one == e }
+	background.endpoints = slices.DeleteFunc(slices.Clone(background.endpoints), isThis)
 }
 
 // runBackground visits all endpoints at the rate of the one that beats fastest, until there is none.

@@ -11,7 +11,8 @@ import (
 // that.
 func openSlave(t *testing.T, name string, options ...Option) *Endpoint {
 	t.Helper()
-	return open(t, name, append([]Option{Slave, WithReconnectInterval(time.Millisecond), WithReconnectAttempts(Unlimited)}, options...)...)
+	searches := []Option{Slave, WithReconnectInterval(time.Millisecond), WithReconnectAttempts(Unlimited)}
+	return open(t, name, append(searches, options...)...)
 }
 
 // succeed closes a master and opens the next one, to which the slave switches.

@@ -25,9 +25,9 @@ type link struct {
 	inQueue  queue
 
 	reads       atomic.Uint64 // how many reads of the mailbox in, those of predecessors included
-	countsReads bool          // the reader updates the segment's count itself, and reads is unused; set before other goroutines see the link
+	countsReads bool          // the reader updates the segment's count itself, and reads is unused
 	users       atomic.Int32  // how many use the memory: the endpoint, its directions, calls that wait, loans
-	epoch       int           // how many segments the endpoint was attached to before; set before other goroutines see the link
+	epoch       int           // how many segments the endpoint was attached to before
 
 	// holdsMessage tells whether the mailbox out holds a message rather than a value. The segment does not say, and
 	// without queues both are possible. Only the sender writes it.

@@ -111,7 +111,8 @@ func TestMailboxReaderLooksAtTheSequenceBeforeAndAfterTheCopy(t *testing.T) {
 		}
 	}
 	copied := slices.Index(events, "copy")
-	if copied < 2 || copied+1 >= len(events) || events[0] != "load" || events[copied+1] != "load" || events[len(events)-1] != "store" {
+	if copied < 2 || copied+1 >= len(events) ||
+		events[0] != "load" || events[copied+1] != "load" || events[len(events)-1] != "store" {
 		t.Errorf("%q, expected loads, the copy, a load, and the store of what was taken", events)
 	}
 }

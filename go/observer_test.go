@@ -37,8 +37,9 @@ func TestObserverSeesSeatsAndDirections(t *testing.T) {
 		t.Errorf("%q, %d, %d", observer.Name(), observer.DataSize(), observer.QueueCapacity())
 	}
 	view := mustView(t, observer)
+	down, up := view.MasterToSlave, view.SlaveToMaster
 	if view.Master.State != Alive || view.Master.PID != os.Getpid() || view.Master.Generation != 1 || view.Master.Legacy ||
-		view.Slave != (SeatView{}) || view.MasterToSlave.Waiting != 1 || view.MasterToSlave.Slots != 64 || view.SlaveToMaster.Waiting != 0 {
+		view.Slave != (SeatView{}) || down.Waiting != 1 || down.Slots != 64 || up.Waiting != 0 {
 		t.Errorf("%+v", view)
 	}
 	slave := open(t, name, Slave)

@@ -55,13 +55,15 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		expectOption(t, WithMode(mode), good, "mode", "let the owner read and write")
 	}
 	for gid, good := range map[int]bool{
-		math.MinInt: false, -1: false, 0: true, os.Getegid(): true, atMost(math.MaxUint32 - 1): true, atMost(math.MaxUint32): false,
+		math.MinInt: false, -1: false, 0: true, os.Getegid(): true,
+		atMost(math.MaxUint32 - 1): true, atMost(math.MaxUint32): false,
 	} {
 		// A 32-bit int holds no number that is too great.
 		expectOption(t, WithGroup(gid), good || gid == math.MaxInt32, "group", "the number of a group, 0 to 4294967294")
 	}
 	for _, attempts := range []int{math.MinInt, -1, 0, 1, 50, Unlimited} {
-		expectOption(t, WithReconnectAttempts(attempts), attempts > 0, "reconnect_attempts", "more than 0, or Unlimited for no limit")
+		expectOption(t, WithReconnectAttempts(attempts), attempts > 0,
+			"reconnect_attempts", "more than 0, or Unlimited for no limit")
 	}
 	for _, strategy := range []WaitStrategy{math.MinInt, -1, Spin, SpinThenPark, Park, Park + 1, math.MaxInt} {
 		expectOption(t, WithWait(strategy), strategy >= Spin && strategy <= Park,
@@ -113,9 +115,11 @@ func expectOption(t *testing.T, option Option, good bool, parts ...string) {
 func TestEndpointsWorkAtTheEndsOfTheRanges(t *testing.T) {
 	for what, options := range map[string][]Option{
 		"least": {WithConnectTimeout(0), WithHeartbeatInterval(time.Millisecond), WithStaleThreshold(time.Millisecond),
-			WithReconnectTimeout(1), WithReconnectAttempts(1), WithReconnectInterval(time.Millisecond), WithWait(Park), WithDataSize(1), WithQueueCapacity(1)},
+			WithReconnectTimeout(1), WithReconnectAttempts(1), WithReconnectInterval(time.Millisecond), WithWait(Park),
+			WithDataSize(1), WithQueueCapacity(1)},
 		"most": {WithConnectTimeout(math.MaxInt64), WithHeartbeatInterval(time.Second), WithStaleThreshold(time.Hour),
-			WithReconnectTimeout(Forever), WithReconnectAttempts(Unlimited), WithReconnectInterval(time.Hour), WithWait(Spin), WithDataSize(1 << 20),
+			WithReconnectTimeout(Forever), WithReconnectAttempts(Unlimited), WithReconnectInterval(time.Hour),
+			WithWait(Spin), WithDataSize(1 << 20),
 			WithQueueCapacity(1 << 20)},
 	} {
 		t.Run(what, func(t *testing.T) {

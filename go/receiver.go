@@ -73,7 +73,8 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 
 // pollOnce attempts once, and returns where to wait. It decides on the wait point before the attempt. If that is in
 // another segment after it, pollOnce tries again, since the old one may be unmapped.
-func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*receiver) (bool, error)) (waitPoint, bool, error) {
+func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*receiver) (bool, error),
+) (waitPoint, bool, error) {
 	for {
 		at := where(r)
 		done, err := attempt(r)

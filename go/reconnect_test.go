@@ -99,7 +99,8 @@ func TestDisconnectNeverWaitsForAKilledMaster(t *testing.T) {
 }
 
 func TestReconnectAttemptsEndWaitsAndNotTheSearch(t *testing.T) {
-	slave := slaveOfAClosedMaster(t, WithReconnectTimeout(Forever), WithReconnectAttempts(5), WithReconnectInterval(5*time.Millisecond))
+	slave := slaveOfAClosedMaster(t,
+		WithReconnectTimeout(Forever), WithReconnectAttempts(5), WithReconnectInterval(5*time.Millisecond))
 	expectKind(t, "TrySend, at first", slave.TrySend(nil), ErrReconnecting)
 	until(t, "the attempts are used up", slave.hasGivenUp)
 	expectKind(t, "TrySend", slave.TrySend(nil), ErrPeerClosed)
@@ -199,7 +200,9 @@ func TestCallsWithoutADeadlineEndAfterTheReconnectTimeout(t *testing.T) {
 		t.Run(victim.String(), func(t *testing.T) {
 			name := freshName(t)
 			var survivor *Endpoint
-			options := []Option{victim.peer(), WithReconnectTimeout(50 * time.Millisecond), WithReconnectInterval(10 * time.Millisecond)}
+			options := []Option{
+				victim.peer(), WithReconnectTimeout(50 * time.Millisecond), WithReconnectInterval(10 * time.Millisecond),
+			}
 			if victim == Slave {
 				survivor = open(t, name, options...)
 			}

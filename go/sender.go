@@ -33,7 +33,7 @@ type sender struct {
 	pid                     int32 // of the peer that route belongs to
 	route                   route
 	loaned                  bool      // a message is being built in place; it is the next one
-	sources                 []*source // segments that were left and are not carried over yet, in the order of their messages
+	sources                 []*source // segments that are to be carried over, in order
 	forwarded               time.Time // when a message was last carried over into a mailbox
 	undeliverable           uint64    // messages to be carried over that the segment could not hold
 	unreceivedAtClose       uint64    // not received when the endpoint was closed

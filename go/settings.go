@@ -63,7 +63,8 @@ func newSettings(name string, options []Option) (settings, address, error) {
 	s := defaultSettings()
 	for at, option := range options {
 		if option == nil {
-			return s, address{}, failOption(name, fmt.Sprintf("option %d", at), "nil", "a role, or what a With function returns")
+			what := fmt.Sprintf("option %d", at)
+			return s, address{}, failOption(name, what, "nil", "a role, or what a With function returns")
 		}
 		option.apply(&s)
 	}
@@ -129,8 +130,9 @@ func (s *settings) check(name string) error {
 		}
 	}
 	if s.heartbeatInterval > s.staleThreshold {
-		return failOption(name, "heartbeat_interval", s.heartbeatInterval, fmt.Sprintf("at most the stale_threshold (%v), since a "+
-			"peer with the same one would take this endpoint for frozen", s.staleThreshold))
+		expected := fmt.Sprintf("at most the stale_threshold (%v), since a peer with the same one would take this endpoint "+
+			"for frozen", s.staleThreshold)
+		return failOption(name, "heartbeat_interval", s.heartbeatInterval, expected)
 	}
 	if s.reconnectAttempts < 1 {
 		return failOption(name, "reconnect_attempts", s.reconnectAttempts, "more than 0, or Unlimited for no limit")

@@ -141,7 +141,8 @@ func (e *Endpoint) checkName() {
 	found, err := shm.Stat(e.path)
 	switch {
 	case err == nil && found.ID != named.id:
-		e.noteEvent(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced", "segment", e.name)
+		e.noteEvent(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced",
+			"segment", e.name)
 		e.dropStandIn()
 		e.displaced.Store(true)
 		e.wakeAllTicks = 2
@@ -149,10 +150,12 @@ func (e *Endpoint) checkName() {
 		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 		made, err := opener.standIn(e.link)
 		if err != nil {
-			e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced", "segment", e.name, "error", err)
+			e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced",
+				"segment", e.name, "error", err)
 			return
 		}
-		e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name", "segment", e.name)
+		e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name",
+			"segment", e.name)
 		e.dropStandIn() // an earlier one whose name was removed, too
 		e.standIn = made
 	}
