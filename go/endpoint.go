@@ -373,6 +373,11 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration) {
 		e.searches++
 		e.reconnect()
 	}
+	e.wakeParked()
+}
+
+// wakeParked wakes the parked calls whose context is done, and all of them after an event; mu is held.
+func (e *Endpoint) wakeParked() {
 	e.parked.wake(e.wakeAllTicks > 0)
 	e.wakeAllTicks = max(0, e.wakeAllTicks-1)
 }
@@ -424,5 +429,6 @@ func (e *Endpoint) updateHeartbeat() bool {
 	e.beat()
 	e.link.publishReads()
 	e.examine(time.Now())
+	e.wakeParked()
 	return true
 }

@@ -21,7 +21,7 @@ type puppet struct {
 	hands
 }
 
-// commands answers one line of stdin after the other, until stdin ends, and closes the endpoint.
+// commands answers the lines of stdin until stdin ends, and closes the endpoint.
 func commands(args *arguments) error {
 	p := &puppet{args: args}
 	lines := bufio.NewScanner(os.Stdin)
@@ -38,7 +38,7 @@ func commands(args *arguments) error {
 	return errors.Join(lines.Err(), p.close())
 }
 
-// answer carries one command out, and observes what came of it.
+// answer carries a command out, and observes the result.
 func (p *puppet) answer(words []string) error {
 	verb, rest := words[0], words[1:]
 	if known, err := p.live(verb, rest); known {
@@ -78,7 +78,7 @@ func (p *puppet) answer(words []string) error {
 	}
 }
 
-// open is "open", or "open ROLE NAME [SIZE]".
+// open is the command "open" or "open ROLE NAME [SIZE]".
 func (p *puppet) open(rest []string) (err error) {
 	role, name, size := p.args.role, p.args.name, p.args.configuredSize()
 	if len(rest) > 0 {
@@ -183,7 +183,7 @@ func (p *puppet) receive(rest []string, receive func(context.Context) (eshm.Mess
 	return tell(message, true, err)
 }
 
-// timed calls with the timeout that may be the command's last word.
+// timed calls with the timeout that may be the last word of the command.
 func (p *puppet) timed(rest []string, call func(context.Context) error) error {
 	if len(rest) == 0 {
 		return call(context.Background())

@@ -10,14 +10,14 @@ import (
 )
 
 const (
-	// runLength is how many messages go one at a time, and then how many in a batch, by turns.
+	// runLength is how many messages are sent one at a time before as many are sent in a batch, in turns.
 	runLength = 100
-	// starts is at how many places in the block messages start.
+	// starts is the number of places in the block where messages start.
 	starts = 1 << 16
 )
 
-// messages are those of a series: slices of one block of pseudo-random bytes. They are many, of every size, and cheap
-// to make and to compare: the same in every language.
+// messages are those of a series: slices of one block of pseudo-random bytes. They are many, of each size, cheap to
+// make and to compare, and the same in every language.
 type messages struct {
 	seed    uint64
 	longest int
@@ -65,13 +65,13 @@ func (m *messages) expect(number uint64, found []byte) error {
 	return fmt.Errorf("message %d differs at byte %d: %d bytes, expected %d", number, at, len(found), len(expected))
 }
 
-// inBatch tells whether the run that number is in goes in a batch, and where it ends.
+// inBatch tells whether the run of this number is sent in a batch, and where it ends.
 func inBatch(number, count uint64) (batch bool, end uint64) {
 	first := number - number%runLength
 	return first/runLength%2 == 1, min(first+runLength, count)
 }
 
-// flood is, for the master, to send its messages and then to receive the slave's.
+// flood sends the messages of the master and then receives those of the slave, or the other way round on a slave.
 func flood(endpoint *eshm.Endpoint, args *arguments) error {
 	series := newMessages(args.seed, endpoint.QueueCapacity())
 	first, second := floodOut, floodIn

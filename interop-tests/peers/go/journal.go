@@ -30,15 +30,15 @@ const (
 	recordLength = 32 // bytes
 )
 
-// journal is what a peer of the scenario ledger knows for certain, in a file that outlives its process: eight words, then
-// records. A word, or a record, is one pwrite within a page: a SIGKILL leaves all of it or nothing.
+// journal is what a peer of the scenario ledger knows for certain, in a file that outlives its process: eight words,
+// then records. A word, or a record, is one pwrite within a page, so that a SIGKILL leaves all of it or nothing.
 type journal struct {
 	file  *os.File
 	words [journalWords / 8]uint64
 	end   int64
 }
 
-// openJournal opens the journal, or begins it.
+// openJournal opens the journal, or creates it.
 func openJournal(path string) (*journal, error) {
 	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, 0o600)
 	if err != nil {
@@ -49,7 +49,7 @@ func openJournal(path string) (*journal, error) {
 		return nil, err
 	}
 	found := make([]byte, journalWords)
-	// As far as words were written: the rest is zero.
+	// Up to the words that were written. The others are zero.
 	if _, err := file.ReadAt(found, 0); err != nil && err != io.EOF {
 		return nil, err
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 const (
-	// patient is how long a turn of ledger waits for a message when it has sent one, so that an answer is due.
+	// patient is how long a turn of ledger waits for a message if it has sent one, so that an answer is due.
 	patient = 100 * time.Millisecond
 	// most is how many messages one turn receives.
 	most = 8
@@ -22,21 +22,21 @@ const (
 // longestOf is the longest message or value, by its number: most fit a slot, some are long.
 func longestOf(number uint64) int { return [...]int{56, 200, 56, 3000}[number%4] }
 
-// ledgerShare is one process's share of a traffic whose processes may be killed: each knows from its journal what its
-// predecessors have done.
+// ledgerShare is one process's share of a traffic whose processes may be killed. Each process learns from its journal
+// what its predecessors have done.
 type ledgerShare struct {
 	endpoint     *eshm.Endpoint
 	journal      *journal
-	orders       chan struct{} // a line of stdin each; closed at its end
-	last         uint64        // the greatest number received in this life; at first, that which was last released
-	peerLife     uint64        // as the peer's last message says
+	orders       chan struct{} // one per line of stdin; closed at its end
+	last         uint64        // the greatest number received in this life; at first, the one released last
+	peerLife     uint64        // as the last message of the peer says
 	peerState    string
 	peerHasEnded bool
-	value        uint64 // the last one that was read
+	value        uint64 // the last one read
 	turn         uint64
 }
 
-// ledger streams until it is told to stop; then goes on, or leaves.
+// ledger streams until it is told to stop, and then goes on or leaves.
 func ledger(args *arguments) error {
 	journal, err := openJournal(args.journal)
 	if err != nil {
@@ -71,7 +71,7 @@ func ledger(args *arguments) error {
 	}
 }
 
-// beginLife puts in doubt what a killed predecessor had begun to send, and not lived to acknowledge.
+// beginLife marks as doubtful what a killed predecessor had begun to send and not acknowledged.
 func beginLife(j *journal) error {
 	if j.words[intended] > j.words[sent] {
 		if err := j.record(doubtful, j.words[sent]+1, j.words[intended]); err != nil {
@@ -171,7 +171,7 @@ func (s *ledgerShare) sendAs(way uint64, messages [][]byte) (int, error) {
 // receiveAndRead receives what is there, and reads the peer's value.
 func (s *ledgerShare) receiveAndRead(answerDue bool) error {
 	wait := turn
-	// Every second turn, so that the other may be waiting for a value meanwhile.
+	// In every second turn, so that the peer may wait for a value meanwhile.
 	if answerDue && !s.peerHasEnded && s.turn%2 == 0 {
 		wait = patient
 	}
@@ -195,8 +195,8 @@ func (s *ledgerShare) receiveAndRead(answerDue bool) error {
 	return s.see(value)
 }
 
-// receive takes what is there, one by one or all at once, and waits for the first. Each is released only when it is in
-// the journal.
+// receive waits for the first message, and takes what is there, one by one or all at once. It releases each message
+// only when it is in the journal.
 func (s *ledgerShare) receive(wait time.Duration) error {
 	batch := make([]eshm.Message, 1)
 	if s.turn%2 == 0 {
@@ -278,7 +278,7 @@ func (s *ledgerShare) see(value eshm.Message) error {
 	return err
 }
 
-// checked returns the life and the number of a message, which is whole.
+// checked checks that a message is whole, and returns its life and its number.
 func checked(message []byte) (life, number uint64, err error) {
 	if len(message) >= shortest {
 		number = binary.LittleEndian.Uint64(message)
@@ -286,7 +286,7 @@ func checked(message []byte) (life, number uint64, err error) {
 	return check(message, longestOf(number))
 }
 
-// lasting is nil for what may succeed later.
+// lasting returns nil for an error that may not occur again.
 func lasting(err error) error {
 	var failure *eshm.Error
 	if errors.As(err, &failure) && failure.Transient() {

@@ -21,15 +21,17 @@ type hands struct {
 	isHeld bool
 }
 
-// live answers a command of the life test, and tells whether it is one.
+// live answers a command of the life test, and reports whether it is one.
 func (p *puppet) live(verb string, rest []string) (bool, error) {
 	switch verb {
 	case "open-with":
 		return true, p.openWith(rest)
 	case "leave":
 		return true, p.leave()
-	case "observe", "fork":
-		// The package has no observer, and a Go program cannot fork.
+	case "observe":
+		return true, look(rest)
+	case "fork":
+		// A Go program cannot fork.
 		observe("unsupported")
 		return true, nil
 	}
@@ -58,6 +60,23 @@ func (p *puppet) live(verb string, rest []string) (bool, error) {
 		p.exitBusy()
 	}
 	return false, nil
+}
+
+// look inspects a segment once, as an observer.
+func look(rest []string) error {
+	if len(rest) != 1 {
+		return fmt.Errorf("observe: expected a name, found %q", rest)
+	}
+	name, err := data(rest[0])
+	if err != nil {
+		return err
+	}
+	observer, err := eshm.Observe(string(name))
+	if err != nil {
+		return acknowledge(err)
+	}
+	_, err = observer.View()
+	return acknowledge(errors.Join(err, observer.Close()))
 }
 
 // openWith opens an endpoint with settings, key=value each.

@@ -25,7 +25,7 @@ type arguments struct {
 	journal  string        // where ledger keeps its account
 }
 
-// traffics are the scenarios in which the peers keep each other busy.
+// traffics are the scenarios in which the peers exchange messages continuously.
 var traffics = map[string]func(*eshm.Endpoint, *arguments) error{
 	"echo":            echo,
 	"latest-value":    latestValue,
@@ -72,7 +72,7 @@ func parseRole(word string) (eshm.Role, error) {
 	return 0, fmt.Errorf("the role is %q, expected master, slave or auto", word)
 }
 
-// open opens an endpoint, and says so. The size is not configured if it is nil.
+// open opens an endpoint, and observes it. A size of nil is not configured.
 func open(role eshm.Role, name string, size *int, timeout time.Duration) (*eshm.Endpoint, error) {
 	observe("opening")
 	options := []eshm.Option{role, eshm.WithConnectTimeout(timeout)}

@@ -8,10 +8,10 @@ import (
 	"eshm"
 )
 
-// ready says READY: the endpoint is attached.
+// ready prints READY: the endpoint is attached.
 func ready() { say([]byte("READY")) }
 
-// observe says one observation, with its fields: names and values in turn.
+// observe prints one observation with its fields: names and values in turn.
 func observe(observed string, fields ...any) {
 	line := append([]byte(`{"observed":`), encode(observed)...)
 	for i := 0; i < len(fields); i += 2 {
@@ -23,7 +23,7 @@ func observe(observed string, fields ...any) {
 	say(append(line, '}'))
 }
 
-// observeError says that a call failed, or that something arrived that should not have.
+// observeError prints that a call failed, or that something arrived that should not have.
 func observeError(err error) {
 	var failure *eshm.Error
 	if errors.As(err, &failure) {
@@ -41,9 +41,9 @@ func encode(value any) []byte {
 	return text
 }
 
-// say writes a line at once, so that a SIGKILL leaves no half of it.
+// say prints a line at once, so that a SIGKILL leaves no half of it.
 func say(line []byte) {
 	if _, err := os.Stdout.Write(append(line, '\n')); err != nil {
-		os.Exit(1) // nobody listens any more
+		os.Exit(1) // nobody reads any more
 	}
 }

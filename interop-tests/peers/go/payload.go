@@ -20,7 +20,7 @@ func (s *splitMix) next() uint64 {
 	return word ^ word>>31
 }
 
-// payload is message number of the series seed, shortest to longest bytes: both numbers, then pseudo-random bytes.
+// payload returns message number of the series seed, shortest to longest bytes: both numbers, then pseudo-random bytes.
 func payload(seed, number uint64, longest int) []byte {
 	words := splitMix(seed)
 	words = splitMix(words.next() ^ number)
@@ -34,7 +34,7 @@ func payload(seed, number uint64, longest int) []byte {
 	return message[:length]
 }
 
-// check returns the seed and the number of a message, after comparing all of it with what they imply.
+// check compares all of a message with what its seed and its number imply, and returns these.
 func check(message []byte, longest int) (seed, number uint64, err error) {
 	if len(message) < shortest {
 		return 0, 0, fmt.Errorf("a numbered message has %d bytes, expected %d or more", len(message), shortest)

@@ -12,13 +12,13 @@ import (
 )
 
 const (
-	// pace is how many values a reader of latest-value lets pass between two reads.
-	pace = 100
-	// turn is how long one side of both-directions or stream waits for one message before it looks at the rest.
+	// valuesPerRead is how many values a reader of latest-value lets pass between two reads.
+	valuesPerRead = 100
+	// turn is how long one side of both-directions or stream waits for one message before it does something else.
 	turn = time.Millisecond
 )
 
-// echo is, for the master, to send numbered messages and expect each back; the slave sends each back.
+// echo sends numbered messages from the master, and expects each back. The slave sends each back.
 func echo(endpoint *eshm.Endpoint, args *arguments) error {
 	longest := endpoint.DataSize()
 	for number := range args.count {
@@ -51,7 +51,7 @@ func send(endpoint *eshm.Endpoint, args *arguments, message []byte) error {
 	return err
 }
 
-// latestValue is to write values as fast as possible while the slave reads, and then the other way round.
+// latestValue writes values as fast as possible while the slave reads, and then the other way round.
 func latestValue(endpoint *eshm.Endpoint, args *arguments) error {
 	_, err := within(args.timeout, func(ctx context.Context) (struct{}, error) {
 		return struct{}{}, endpoint.WaitForPeer(ctx)
@@ -80,7 +80,7 @@ func writeValues(endpoint *eshm.Endpoint, args *arguments) error {
 	return nil
 }
 
-// readValues reads until the last value, letting at least pace values be written from one read to the next.
+// readValues reads until the last value. At least valuesPerRead values are written from one read to the next.
 func readValues(endpoint *eshm.Endpoint, args *arguments) error {
 	longest := endpoint.DataSize()
 	for {
@@ -97,7 +97,7 @@ func readValues(endpoint *eshm.Endpoint, args *arguments) error {
 			return nil
 		}
 		deadline := time.Now().Add(args.timeout)
-		for written(endpoint) < min(number+1+pace, args.count) {
+		for written(endpoint) < min(number+1+valuesPerRead, args.count) {
 			if time.Now().After(deadline) {
 				return fmt.Errorf("nothing was written after value %d", number)
 			}
@@ -106,7 +106,7 @@ func readValues(endpoint *eshm.Endpoint, args *arguments) error {
 	}
 }
 
-// written is how many values the peer has written.
+// written returns how many values the peer has written.
 func written(endpoint *eshm.Endpoint) uint64 {
 	if endpoint.Role() == eshm.Master {
 		return endpoint.Stats().S2MWriteCount
@@ -114,7 +114,7 @@ func written(endpoint *eshm.Endpoint) uint64 {
 	return endpoint.Stats().M2SWriteCount
 }
 
-// bothDirections is to send and receive at once.
+// bothDirections sends and receives at once.
 func bothDirections(endpoint *eshm.Endpoint, args *arguments) error {
 	longest := endpoint.DataSize()
 	var sent, received uint64
@@ -146,7 +146,7 @@ func bothDirections(endpoint *eshm.Endpoint, args *arguments) error {
 	return nil
 }
 
-// streamer is one side of stream: it sends and receives at once, and says so message by message.
+// streamer is one side of stream: it sends and receives at once, and observes each message.
 type streamer struct {
 	endpoint          *eshm.Endpoint
 	args              *arguments
@@ -156,8 +156,8 @@ type streamer struct {
 	endSent, endTaken bool
 }
 
-// stream goes on until a line or the end of stdin asks to stop: then each side sends an empty message, and leaves
-// when it has had the other's.
+// stream runs until a line or the end of stdin asks it to stop. Then each side sends an empty message, and leaves when
+// it has received the peer's.
 func stream(endpoint *eshm.Endpoint, args *arguments) error {
 	s := &streamer{endpoint: endpoint, args: args, longest: endpoint.DataSize(), stop: make(chan struct{})}
 	go func() {
@@ -208,7 +208,7 @@ func (s *streamer) receiveNext() error {
 	if !ok || err != nil {
 		return err
 	}
-	// It is released before it is told of, so that a killed process never leaves a message that it has told of.
+	// It is released before it is observed, so that a killed process never leaves a message that it has observed.
 	message := received.Bytes()
 	if len(message) == 0 {
 		s.endTaken = true
@@ -224,7 +224,7 @@ func (s *streamer) receiveNext() error {
 	return nil
 }
 
-// trySend tells whether the message was taken on; not when there is no room, or the master is away.
+// trySend reports whether the message was accepted. It is not if there is no room or no master.
 func trySend(endpoint *eshm.Endpoint, message []byte) (bool, error) {
 	err := endpoint.TrySend(message)
 	var failure *eshm.Error
@@ -234,7 +234,7 @@ func trySend(endpoint *eshm.Endpoint, message []byte) (bool, error) {
 	return err == nil, err
 }
 
-// recvInTurn receives; not ok when nothing came within a turn.
+// recvInTurn receives. ok is false if nothing came within a turn.
 func recvInTurn(endpoint *eshm.Endpoint) (eshm.Message, bool, error) {
 	message, err := within(turn, endpoint.Recv)
 	if errors.Is(err, eshm.ErrTimeout) {

@@ -6,8 +6,8 @@ use super::program::{Act, Verb};
 const LACKS: &[(&str, &[&str])] = &[
     // The library has no observer, and releases what is held before it looks for more.
     ("c", &["observe", "look-while-holding"]),
-    // A Go program cannot fork; its package has no observer.
-    ("go", &["fork", "observe"]),
+    // A Go program cannot fork.
+    ("go", &["fork"]),
     // The face has no batch of its own that waits, and a wait of it that is cancelled may not have looked yet.
     ("python-asyncio", &["send-many-waiting", "look-before-a-time-out"]),
 ];
