@@ -185,7 +185,7 @@ func failForeign(at address, what, found, expected string) error {
 func failContext(ctx context.Context, segment, what string, since time.Time) error {
 	if err := ctx.Err(); err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		cause := contextCause(ctx)
-		return fail(errCancelled, segment, cause, "%s was waited for, and the wait was cancelled: %v", what, cause)
+		return fail(errCancelled, segment, cause, "the wait for %s was cancelled: %v", what, cause)
 	}
 	return fail(ErrTimeout, segment, context.DeadlineExceeded, "%s did not happen within %v", what, time.Since(since))
 }

@@ -1,7 +1,7 @@
-// Command hello is the first exchange: run it twice, "go run ./examples/hello master", and "… slave".
+// Command hello exchanges greetings. Run it twice: "go run ./examples/hello master" and "go run ./examples/hello slave".
 //
-// The same conversation as examples/simple_master.py, examples/simple_slave.py, the C++ eshm_demo and the Rust hello:
-// either end may be in any language.
+// It exchanges the same messages as examples/simple_master.py, examples/simple_slave.py, the C++ eshm_demo and the Rust
+// hello, so that either end may be in any language.
 package main
 
 import (
@@ -16,8 +16,8 @@ import (
 
 const usage = `Usage: hello [-count N] [master|slave|auto] [NAME]
 
-A master greets its slave N times, and prints the answers; a slave prints the greetings, and answers. The
-default is auto, whoever comes first being the master, on the segment eshm1.
+A master sends N greetings to its slave, and prints the answers. A slave prints the greetings, and answers. The default
+is auto, on the segment eshm1: the process that comes first is the master.
 
 `
 
