@@ -1,7 +1,5 @@
 package eshm
 
-import "fmt"
-
 // Role is an endpoint's part in a segment. It is an option of [Open].
 type Role int
 
@@ -17,16 +15,7 @@ const (
 
 // String returns "auto", "master" or "slave", and "Role(N)" for any other number.
 func (r Role) String() string {
-	switch r {
-	case Auto:
-		return "auto"
-	case Master:
-		return "master"
-	case Slave:
-		return "slave"
-	default:
-		return fmt.Sprintf("Role(%d)", int(r))
-	}
+	return nameOf(int(r), "Role", "auto", "master", "slave")
 }
 
 // MarshalText returns what [Role.String] returns, for logs and JSON.
@@ -67,11 +56,7 @@ const (
 
 // String returns "absent", "alive", "frozen", "dead" or "closed", and "PeerState(N)" for any other number.
 func (s PeerState) String() string {
-	names := [...]string{"absent", "alive", "frozen", "dead", "closed"}
-	if s < 0 || int(s) >= len(names) {
-		return fmt.Sprintf("PeerState(%d)", int(s))
-	}
-	return names[s]
+	return nameOf(int(s), "PeerState", "absent", "alive", "frozen", "dead", "closed")
 }
 
 // MarshalText returns what [PeerState.String] returns, for logs and JSON.

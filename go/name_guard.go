@@ -1,0 +1,84 @@
+package eshm
+
+import (
+	"context"
+	"errors"
+	"log/slog"
+	"time"
+
+	"eshm/internal/shm"
+)
+
+// A master's name, and what happens when its file is removed: PROTOCOL.md §5.
+
+// nameInterval is how often a master checks that its name leads to its segment.
+const nameInterval = 100 * time.Millisecond
+
+// guardName checks a master's name from time to time, and acts on the result; mu is held.
+func (e *Endpoint) guardName(now time.Time) {
+	if e.displaced.Load() {
+		return
+	}
+	if !now.Before(e.nextNameCheck) {
+		e.nextNameCheck = now.Add(nameInterval)
+		e.checkName()
+	}
+	if e.standIn != nil && e.slaveHasLeft() {
+		e.switchToStandIn()
+	}
+}
+
+func (e *Endpoint) checkName() {
+	named := e.link
+	if e.standIn != nil {
+		named = e.standIn
+	}
+	found, err := shm.Stat(e.path)
+	switch {
+	case err == nil && found.ID != named.id:
+		e.noteEvent(slog.LevelError, "eshm: another segment has the name: this endpoint is displaced",
+			"segment", e.name)
+		e.dropStandIn()
+		e.displaced.Store(true)
+		e.wakeAllTicks = 2
+	case errors.Is(err, shm.ErrMissing):
+		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
+		made, err := opener.standIn(e.link)
+		if err != nil {
+			e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed, and cannot be replaced",
+				"segment", e.name, "error", err)
+			return
+		}
+		e.noteEvent(slog.LevelWarn, "eshm: the segment's file was removed: another one takes its name",
+			"segment", e.name)
+		e.dropStandIn() // an earlier one whose name was removed, too
+		e.standIn = made
+	}
+}
+
+func (e *Endpoint) dropStandIn() {
+	if e.standIn != nil {
+		e.standIn.release()
+		e.standIn = nil
+	}
+}
+
+// slaveHasLeft tells whether the slave's seat is free, and takes it if so.
+func (e *Endpoint) slaveHasLeft() bool {
+	l := e.link
+	if l.peerIdentity().legacy && l.state != Dead && l.state != Closed {
+		return false
+	}
+	return l.takePeerSeat()
+}
+
+func (e *Endpoint) switchToStandIn() {
+	next := e.standIn
+	e.standIn = nil
+	if !e.switchTo(next) {
+		return
+	}
+	// The peer of the old segment has closed as far as this one is concerned.
+	next.state = Closed
+	next.freePeerSeat()
+}

@@ -1,0 +1,133 @@
+package eshm
+
+import (
+	"context"
+	"log/slog"
+	"time"
+)
+
+// PeerState examines the peer now. After Close it returns [Absent].
+func (e *Endpoint) PeerState() PeerState {
+	state, _ := e.examinePeer()
+	return state
+}
+
+// PeerIsLegacy tells whether the peer is an ESHM 1.x process.
+func (e *Endpoint) PeerIsLegacy() bool {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.link != nil && e.link.peerIdentity().legacy
+}
+
+// Generation grows each time the peer is restarted. It is 0 until there is a peer.
+func (e *Endpoint) Generation() uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.link == nil {
+		return 0
+	}
+	return e.updateGeneration(e.link)
+}
+
+// generationOf returns the generation of the peer at the other end of a link.
+func (e *Endpoint) generationOf(l *link) uint64 {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	return e.updateGeneration(l)
+}
+
+func (e *Endpoint) updateGeneration(l *link) uint64 {
+	now := l.peerIdentity()
+	if now != l.settledFor {
+		l.settledFor = now
+		e.lastLife++
+		if !now.legacy {
+			e.lastLife = max(e.lastLife, uint64(now.number))
+		}
+		l.generation = e.lastLife
+	}
+	return l.generation
+}
+
+// WaitForPeer waits until the peer is [Alive].
+func (e *Endpoint) WaitForPeer(ctx context.Context) error {
+	since := time.Now()
+	for e.PeerState() != Alive {
+		if e.current.Load() == nil {
+			return failClosed(e.name)
+		}
+		if ctx.Err() != nil {
+			return failContext(ctx, e.name, "the arrival of the peer", since)
+		}
+		sleepUntil(ctx, pollInterval)
+	}
+	return nil
+}
+
+// examinePeer judges the peer now. gaveUp tells that calls without a deadline do not wait for it any more.
+func (e *Endpoint) examinePeer() (state PeerState, gaveUp bool) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.link == nil {
+		return Absent, false
+	}
+	e.examine(time.Now())
+	return e.link.state, e.gaveUp
+}
+
+// examine judges the peer; mu is held.
+func (e *Endpoint) examine(now time.Time) {
+	l := e.link
+	before := l.state
+	state := l.updatePeerState(now, e.settings.staleThreshold)
+	if one := l.peerIdentity(); one != e.peer {
+		if e.peer.number != 0 {
+			e.counts.reconnects.Add(1)
+		}
+		e.peer = one
+	}
+	if state != before {
+		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
+		// Twice, for calls that were about to park.
+		e.wakeAllTicks = 2
+	}
+	if state == Alive || state == Absent {
+		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {
+			e.counts.stalls.Add(1)
+		}
+		e.staleSince, e.gaveUp = time.Time{}, false
+	} else {
+		if e.staleSince.IsZero() {
+			e.staleSince, e.staleIdentity, e.searches = now, l.peerIdentity(), 0
+		}
+		e.gaveUp = e.givesUp(now)
+	}
+	e.noMaster.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
+}
+
+// givesUp tells whether calls without a deadline have waited long enough for the stale peer; mu is held.
+func (e *Endpoint) givesUp(now time.Time) bool {
+	s := &e.settings
+	switch s.disconnect {
+	case Immediately:
+		return true
+	case Never:
+		return false
+	default:
+		return now.Sub(e.staleSince) >= s.reconnectTimeout || e.role == Slave && e.searches >= s.reconnectAttempts
+	}
+}
+
+// noMasterError returns why a slave cannot write now, or nil if its master is back.
+func (e *Endpoint) noMasterError(unreceived func() uint64) error {
+	switch state, gaveUp := e.examinePeer(); {
+	case state != Dead && state != Closed && !gaveUp:
+		return nil
+	case !gaveUp:
+		return failReconnecting(e.name)
+	case state == Closed:
+		return failPeerClosed(e.name, Master, unreceived())
+	default:
+		return failPeerStale(e.name, Master, state)
+	}
+}
