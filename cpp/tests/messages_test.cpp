@@ -56,14 +56,13 @@ TEST(MessageRange, EndsWhenNothingComesInTime) {
 
 TEST(MessageRange, EndsWhenTheEndpointIsStopped) {
     Pair pair;
-    const auto inspector = pair.slave.inspector();
-    std::thread stopper{[&] {
-        while (pair.master.unreceived() != 0) {
+    pair.master.send("one");
+    std::thread stopper{[&master = pair.master, inspector = pair.slave.inspector()] {
+        while (master.unreceived() != 0) {
             std::this_thread::yield();
         }
         inspector.stop();
     }};
-    pair.master.send("one");
     Texts texts;
     for (const Message& message : pair.slave.messages()) {
         texts.push_back(message.text());
