@@ -1,4 +1,4 @@
-// What the bridge in lib.rs and the facade have in common.
+// What the bridge in lib.rs and the facade share.
 #ifndef ESHM_CPP_BRIDGE_H
 #define ESHM_CPP_BRIDGE_H
 
@@ -16,6 +16,16 @@
 
 namespace eshm::detail {
 
+/// What the bridge and the facade's functions return in the place of an `Errc`.
+enum Code : std::int32_t {
+    /// Success.
+    ok = 0,
+    /// Nothing came within the limit.
+    nothing = 1,
+    /// A message or loan of this direction is still lent. Only the facade returns it.
+    occupied = 2,
+};
+
 // `BytesView` and `Received` in handles.rs.
 static_assert(sizeof(bytes_view) == 2 * sizeof(void*) && std::is_trivially_copyable_v<bytes_view>);
 static_assert(sizeof(Received) == 2 * sizeof(void*) + 2 * sizeof(std::uint64_t) &&
@@ -23,18 +33,6 @@ static_assert(sizeof(Received) == 2 * sizeof(void*) + 2 * sizeof(std::uint64_t) 
 
 inline const std::uint8_t* bytes(bytes_view view) noexcept {
     return reinterpret_cast<const std::uint8_t*>(view.data());
-}
-
-/// For what is not called with each message: rust::Slice costs two calls.
-inline rust::Slice<const std::uint8_t> slice(const void* data, std::size_t size) noexcept {
-    return {static_cast<const std::uint8_t*>(data), size};
-}
-
-inline std::int64_t ns(Duration time) noexcept { return time.count().count(); }
-
-/// A failure as the bridge tells it.
-inline Failure failure(std::int32_t code, rust::Str text) noexcept {
-    return Failure{static_cast<Errc>(code), std::string{text}};
 }
 
 } // namespace eshm::detail

@@ -1,65 +1,71 @@
-//! Values of the facade to values of the core, and back.
+//! Values and errors of the core as those of the facade, and back.
 
 use std::ffi::OsStr;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
 
-use crate::ffi;
+use eshm::raw::Limit;
+use eshm::{Builder, Disconnect, Error, Result, Role, WaitStrategy};
+
+use crate::ffi::{Code, Errc, Outcome, Place, Settings};
 
 /// `eshm::forever` of the facade.
 const FOREVER: i64 = i64::MAX;
+/// `eshm::Errc::invalid` of the facade.
+pub(crate) const INVALID: i32 = -1;
 
-/// What a limit of `eshm::Options` that is set must be.
-const LIMIT: &str =
-    "more than 0, or std::nullopt for no limit (Disconnect::immediately never waits for a peer)";
+impl Outcome {
+    /// Keeps an error. Returns its `eshm::Errc`: the core's number, or, where kinds share one, a value of its own.
+    #[cold]
+    pub(crate) fn keep(&mut self, error: &Error) -> i32 {
+        self.text = error.to_string();
+        self.code = match error {
+            Error::NotFound { .. } => Errc::not_found.repr,
+            Error::Foreign { .. } => Errc::foreign.repr,
+            Error::Reconnecting { .. } => Errc::reconnecting.repr,
+            error => error.code(),
+        };
+        self.code
+    }
 
-/// How long a call may wait.
-pub(crate) enum Wait {
-    /// Not at all.
-    No,
-    /// So long at most.
-    For(Duration),
-    /// As long as it may help.
-    Forever,
-}
-
-impl Wait {
-    /// The same for a call of the core that has no form without a limit: 292 years.
-    pub(crate) fn longest(self) -> Duration {
-        match self {
-            Wait::No => Duration::ZERO,
-            Wait::For(time) => time,
-            Wait::Forever => Duration::from_nanos(FOREVER.unsigned_abs()),
+    #[inline]
+    pub(crate) fn code_of(&mut self, result: Result<()>) -> i32 {
+        match result {
+            Ok(()) => Code::ok.repr,
+            Err(error) => self.keep(&error),
         }
     }
-}
 
-impl From<i64> for Wait {
-    fn from(ns: i64) -> Self {
-        match u64::try_from(ns) {
-            _ if ns == FOREVER => Wait::Forever,
-            Ok(ns) if ns > 0 => Wait::For(Duration::from_nanos(ns)),
-            _ => Wait::No,
-        }
+    /// Returns the value, or keeps the error.
+    pub(crate) fn take<T>(&mut self, result: Result<T>) -> Option<T> {
+        result.map_err(|error| self.keep(&error)).ok()
     }
 }
 
-/// Returns the kind of an error as `eshm::Errc`: the core's number, or, where kinds share one, a value of its own.
-pub(crate) fn code(error: &eshm::Error) -> i32 {
-    match error {
-        eshm::Error::NotFound { .. } => ffi::Errc::NotFound.repr,
-        eshm::Error::Foreign { .. } => ffi::Errc::Foreign.repr,
-        eshm::Error::Reconnecting { .. } => ffi::Errc::Reconnecting.repr,
-        error => error.code(),
+/// Returns the limit that a wait of the facade is, in nanoseconds.
+#[inline]
+pub(crate) fn limit(wait: i64) -> Limit {
+    match u64::try_from(wait) {
+        _ if wait == FOREVER => Limit::Forever,
+        Ok(ns) if ns > 0 => Limit::For(Duration::from_nanos(ns)),
+        _ => Limit::Now,
     }
 }
 
-/// The domain that the facade's describes.
-pub(crate) fn domain(place: &ffi::Place<'_>) -> eshm::Result<eshm::Domain> {
+/// Returns the limit as a time, for a call of the core that needs one: at most 292 years.
+pub(crate) fn longest(limit: Limit) -> Duration {
+    match limit {
+        Limit::Now => Duration::ZERO,
+        Limit::For(time) => time,
+        Limit::Forever => Duration::from_nanos(FOREVER.unsigned_abs()),
+    }
+}
+
+pub(crate) fn domain(place: &Place<'_>) -> Result<eshm::Domain> {
     let directory = place.has_directory.then(|| PathBuf::from(OsStr::from_bytes(place.directory)));
     let prefix = place.has_prefix.then(|| str::from_utf8(place.prefix)).transpose();
-    let prefix = prefix.map_err(|_| eshm::Error::InvalidDomain {
+    let prefix = prefix.map_err(|_| Error::InvalidDomain {
         what: "the prefix",
         found: format!("{:?}", String::from_utf8_lossy(place.prefix)),
         expected: "UTF-8",
@@ -67,141 +73,117 @@ pub(crate) fn domain(place: &ffi::Place<'_>) -> eshm::Result<eshm::Domain> {
     eshm::Domain::from_parts(directory, prefix.map(str::to_owned))
 }
 
-pub(crate) fn name<'a>(name: &'a [u8], domain: &eshm::Domain) -> eshm::Result<&'a str> {
-    str::from_utf8(name).map_err(|_| eshm::Error::InvalidName {
+pub(crate) fn name<'a>(name: &'a [u8], domain: &eshm::Domain) -> Result<&'a str> {
+    str::from_utf8(name).map_err(|_| Error::InvalidName {
         name: String::from_utf8_lossy(name).chars().take(64).collect(),
         reason: "is not UTF-8",
         limit: domain.max_name(),
     })
 }
 
-/// The builder that `settings` describe, unless the facade holds a value that the core's types cannot.
-pub(crate) fn builder(name: &[u8], settings: &ffi::Settings<'_>) -> eshm::Result<eshm::Builder> {
+/// Returns the builder with these settings. The core checks their ranges; this checks what its types cannot hold.
+pub(crate) fn builder(name: &[u8], settings: &Settings<'_>) -> Result<Builder> {
     let domain = domain(&settings.place)?;
-    let name = self::name(name, &domain)?;
-    let invalid = |setting, found: String, expected| eshm::Error::InvalidConfig {
-        segment: name.to_owned(),
-        setting,
-        found,
-        expected,
-    };
-    let time = |setting, ns: i64| {
-        u64::try_from(ns)
-            .map(Duration::from_nanos)
-            .map_err(|_| invalid(setting, format!("{ns} ns"), "a time that is not negative"))
-    };
-    let role = match settings.role {
-        ffi::Role::Master => eshm::Role::Master,
-        ffi::Role::Slave => eshm::Role::Slave,
-        ffi::Role::Automatic => eshm::Role::Auto,
-        other => return Err(invalid("role", other.repr.to_string(), "master, slave or automatic")),
-    };
-    let disconnect = match settings.disconnect {
-        ffi::Disconnect::Immediately => eshm::Disconnect::Immediately,
-        ffi::Disconnect::OnTimeout => eshm::Disconnect::OnTimeout,
-        ffi::Disconnect::Never => eshm::Disconnect::Never,
-        other => {
-            return Err(invalid("disconnect", other.repr.to_string(), "immediately, on_timeout or never"));
-        }
-    };
-    let wait = match settings.wait {
-        ffi::WaitStrategy::Spin => eshm::WaitStrategy::Spin,
-        ffi::WaitStrategy::SpinThenPark => eshm::WaitStrategy::SpinThenPark,
-        ffi::WaitStrategy::Park => eshm::WaitStrategy::Park,
-        other => return Err(invalid("wait", other.repr.to_string(), "spin, spin_then_park or park")),
-    };
-    // The core's zero means "no limit", which is `nullopt` in the facade: a zero of the facade would become its opposite.
-    let limit = |setting, is_set, is_zero| match (is_set, is_zero) {
-        (true, true) => Err(invalid(setting, "0".to_owned(), LIMIT)),
-        _ => Ok(()),
-    };
-    let reconnect_timeout = time("reconnect_timeout", settings.reconnect_timeout)?;
-    limit("reconnect_timeout", settings.has_reconnect_timeout, reconnect_timeout.is_zero())?;
-    let reconnect_attempts = settings.reconnect_attempts;
-    limit("reconnect_attempts", settings.has_reconnect_attempts, reconnect_attempts == 0)?;
-    let mut builder = eshm::Endpoint::builder(name)
-        .role(role)
-        .wait(wait)
-        .connect_timeout(time("connect_timeout", settings.connect_timeout)?)
-        .heartbeat_interval(time("heartbeat_interval", settings.heartbeat_interval)?)
+    let segment = self::name(name, &domain)?;
+    let check = Check { segment };
+    let mut builder = eshm::Endpoint::builder(segment)
+        .domain(domain)
+        .role(check.choice(
+            "role",
+            settings.role.repr,
+            [Role::Master, Role::Slave, Role::Auto],
+            "master, slave or automatic",
+        )?)
+        .wait(check.choice(
+            "wait",
+            settings.wait.repr,
+            [WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park],
+            "spin, spin_then_park or park",
+        )?)
+        .disconnect(check.choice(
+            "disconnect",
+            settings.disconnect.repr,
+            [Disconnect::Immediately, Disconnect::OnTimeout, Disconnect::Never],
+            "immediately, on_timeout or never",
+        )?)
+        .connect_timeout(check.time("connect_timeout", settings.connect_timeout)?)
+        .heartbeat_interval(check.time("heartbeat_interval", settings.heartbeat_interval)?)
         .steady_heartbeat(settings.steady_heartbeat)
-        .stale_threshold(time("stale_threshold", settings.stale_threshold)?)
-        .disconnect(disconnect)
-        .reconnect_timeout(reconnect_timeout)
-        .reconnect_interval(time("reconnect_interval", settings.reconnect_interval)?)
-        .reconnect_attempts(reconnect_attempts)
+        .stale_threshold(check.time("stale_threshold", settings.stale_threshold)?)
+        .reconnect_timeout(check.limit(
+            "reconnect_timeout",
+            settings.has_reconnect_timeout,
+            check.time("reconnect_timeout", settings.reconnect_timeout)?,
+        )?)
+        .reconnect_interval(check.time("reconnect_interval", settings.reconnect_interval)?)
+        .reconnect_attempts(check.limit(
+            "reconnect_attempts",
+            settings.has_reconnect_attempts,
+            settings.reconnect_attempts,
+        )?)
         .give_up(settings.give_up)
         .auto_cleanup(settings.auto_cleanup)
         .background(settings.background)
-        .any_owner(settings.any_owner)
-        .domain(domain);
+        .any_owner(settings.any_owner);
     builder = if settings.mode_by_umask { builder.mode_by_umask() } else { builder.mode(settings.mode) };
     if settings.has_data_size {
         builder = builder.data_size(settings.data_size);
     }
-    if settings.has_group {
-        builder = builder.group(settings.group);
-    }
     if settings.has_queue_capacity {
         builder = builder.queue_capacity(settings.queue_capacity);
+    }
+    if settings.has_group {
+        builder = builder.group(settings.group);
     }
     Ok(builder)
 }
 
-impl From<eshm::Role> for ffi::Role {
-    fn from(role: eshm::Role) -> Self {
-        match role {
-            eshm::Role::Master => ffi::Role::Master,
-            eshm::Role::Slave => ffi::Role::Slave,
-            eshm::Role::Auto => ffi::Role::Automatic,
+/// Checks settings of this segment.
+struct Check<'a> {
+    segment: &'a str,
+}
+
+impl Check<'_> {
+    /// Returns the value of an enum of the facade, which has them in the same order.
+    fn choice<T: Copy>(
+        &self,
+        setting: &'static str,
+        repr: u8,
+        values: [T; 3],
+        expected: &'static str,
+    ) -> Result<T> {
+        let value = values.get(usize::from(repr)).copied();
+        value.ok_or_else(|| self.invalid(setting, repr.to_string(), expected))
+    }
+
+    fn time(&self, setting: &'static str, ns: i64) -> Result<Duration> {
+        let time = u64::try_from(ns).map(Duration::from_nanos);
+        time.map_err(|_| self.invalid(setting, format!("{ns} ns"), "a time that is not negative"))
+    }
+
+    /// Returns a limit, where zero is no limit for the core. A zero of the facade would become its opposite.
+    fn limit<T: Default + PartialEq>(&self, setting: &'static str, is_set: bool, value: T) -> Result<T> {
+        let expected =
+            "more than 0, or std::nullopt for no limit (Disconnect::immediately never waits for a peer)";
+        match is_set && value == T::default() {
+            true => Err(self.invalid(setting, "0".to_owned(), expected)),
+            false => Ok(value),
         }
+    }
+
+    fn invalid(&self, setting: &'static str, found: String, expected: &'static str) -> Error {
+        Error::InvalidConfig { segment: self.segment.to_owned(), setting, found, expected }
     }
 }
 
-impl From<eshm::PeerState> for ffi::PeerState {
-    fn from(state: eshm::PeerState) -> Self {
-        match state {
-            eshm::PeerState::Absent => ffi::PeerState::Absent,
-            eshm::PeerState::Alive => ffi::PeerState::Alive,
-            eshm::PeerState::Frozen => ffi::PeerState::Frozen,
-            eshm::PeerState::Dead => ffi::PeerState::Dead,
-            eshm::PeerState::Closed => ffi::PeerState::Closed,
-        }
-    }
+/// Makes `encoded` the text followed by its terminator.
+pub(crate) fn encode(text: &[u8], encoded: &mut Vec<u8>, outcome: &mut Outcome) {
+    let utf8 = str::from_utf8(text)
+        .map_err(|error| Error::InvalidText { reason: "is not UTF-8", at: error.valid_up_to() });
+    *encoded = outcome.take(utf8.and_then(eshm::text::encode)).unwrap_or_default();
 }
 
-impl From<eshm::Stats> for ffi::Counters {
-    fn from(stats: eshm::Stats) -> Self {
-        ffi::Counters {
-            master_heartbeat: stats.master_heartbeat,
-            slave_heartbeat: stats.slave_heartbeat,
-            master_pid: stats.master_pid,
-            slave_pid: stats.slave_pid,
-            master_alive: stats.master_alive,
-            slave_alive: stats.slave_alive,
-            stale_threshold: stats.stale_threshold,
-            master_heartbeat_delta: stats.master_heartbeat_delta,
-            slave_heartbeat_delta: stats.slave_heartbeat_delta,
-            m2s_write_count: stats.m2s_write_count,
-            m2s_read_count: stats.m2s_read_count,
-            s2m_write_count: stats.s2m_write_count,
-            s2m_read_count: stats.s2m_read_count,
-            skipped: stats.skipped,
-            timeouts: stats.timeouts,
-            reconnects: stats.reconnects,
-            wakeups: stats.wakeups,
-            stalls: stats.stalls,
-            messages_sent: stats.messages_sent,
-            messages_received: stats.messages_received,
-            bytes_sent: stats.bytes_sent,
-            bytes_received: stats.bytes_received,
-            m2s_queue_depth: stats.m2s_queue_depth,
-            s2m_queue_depth: stats.s2m_queue_depth,
-            m2s_queue_high_water: stats.m2s_queue_high_water,
-            s2m_queue_high_water: stats.s2m_queue_high_water,
-            room_waits: stats.room_waits,
-            room_wait_time: i64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(i64::MAX),
-            unreceived: stats.unreceived,
-        }
-    }
+/// Returns the length of the text at the start of `bytes`, without the NULs at its end.
+pub(crate) fn decode(bytes: &[u8], outcome: &mut Outcome) -> usize {
+    outcome.take(eshm::text::decode(bytes)).map_or(0, str::len)
 }

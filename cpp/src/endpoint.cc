@@ -4,7 +4,6 @@
 #include <string>
 
 #include "direction.h"
-#include "place.h"
 
 namespace eshm {
 
@@ -19,6 +18,7 @@ constexpr auto closed = static_cast<std::int32_t>(Errc::closed);
 /// Borrows from `options`.
 detail::Settings settings(const Options& options) {
     return {
+        detail::place(options.domain),
         options.role,
         options.data_size.has_value(),
         options.data_size.value_or(0),
@@ -43,12 +43,10 @@ detail::Settings settings(const Options& options) {
         options.group.has_value(),
         options.group.value_or(0),
         options.any_owner,
-        detail::place(options.domain),
     };
 }
 
-/// That a call came while a message or loan was out; or, in a forked child, that the endpoint is the
-/// parent's.
+/// The failure of a call that came while a message or loan was lent; in a forked child, `Errc::forked`.
 Failure occupied(const Inspector& inspector, const char* text) {
     const Result<Stats> asked = inspector.try_stats();
     if (!asked && asked.error().code() == Errc::forked) {
@@ -63,15 +61,16 @@ void detail::Leave::operator()(Incoming* incoming) const noexcept { leave(incomi
 void detail::Leave::operator()(Outgoing* outgoing) const noexcept { leave(outgoing); }
 
 Result<Endpoint> Endpoint::try_open(std::string_view name, const Options& options) noexcept {
-    auto opening = detail::open(detail::slice(name.data(), name.size()), settings(options));
-    if (const auto code = opening->code()) {
-        return detail::failure(code, opening->failure());
+    detail::Outcome outcome{};
+    auto opened = detail::open(detail::slice(name.data(), name.size()), settings(options), outcome);
+    if (outcome.code != Code::ok) {
+        return detail::failure(outcome);
     }
     const auto destroy = [](const detail::Inspector* core) {
         rust::Box<detail::Inspector>::from_raw(const_cast<detail::Inspector*>(core));
     };
-    return Endpoint{new detail::Outgoing{opening->sender()}, new detail::Incoming{opening->receiver()},
-                    Inspector{{opening->inspector().into_raw(), destroy}}};
+    return Endpoint{new detail::Outgoing{opened->sender()}, new detail::Incoming{opened->receiver()},
+                    Inspector{{opened->inspector().into_raw(), destroy}}};
 }
 
 std::uint64_t Endpoint::close() noexcept {
@@ -108,7 +107,7 @@ std::int32_t Endpoint::put_many(const bytes_view* messages, std::size_t count, D
     if (outgoing_->is_occupied()) {
         return Code::occupied;
     }
-    return outgoing_->half->send_many(messages, count, ns(wait), sent);
+    return outgoing_->half->send_many({messages, count}, ns(wait), sent);
 }
 
 Result<Loan> Endpoint::try_loan(std::size_t size, Duration wait) noexcept {
@@ -120,7 +119,7 @@ Result<Loan> Endpoint::try_loan(std::size_t size, Duration wait) noexcept {
     }
     std::uint8_t* room = outgoing_->half->loan(size, ns(wait));
     if (!room) {
-        return not_sent(outgoing_->half->code());
+        return not_sent(outgoing_->half->outcome().code);
     }
     outgoing_->occupy();
     Result<Loan> loan{Loan{}};
@@ -157,10 +156,10 @@ std::int32_t Endpoint::take_value(Duration wait, Message& message) noexcept {
     if (const auto code = incoming_->half->read(ns(wait), content)) {
         return code;
     }
-    // It lies in the core's buffer until the next call.
+    // The value is in the core's buffer until the next call.
     std::byte* own = message.short_;
     if (content.size > sizeof message.short_) {
-        // Not make_unique, which would zero what is about to be overwritten.
+        // Not make_unique, which would zero the memory first.
         message.heap_.reset(own = new std::byte[content.size]);
     }
     content.data = std::copy_n(content.data, content.size, own) - content.size;
@@ -175,7 +174,7 @@ std::int32_t Endpoint::take_many(std::size_t most, detail::Each& each, Duration 
     if (incoming_->is_occupied()) {
         return Code::occupied;
     }
-    // Held for the case that `each` receives, or closes the endpoint.
+    // Occupied, in case `each` receives or closes the endpoint.
     detail::Incoming& incoming = *incoming_;
     incoming.occupy();
     const auto code = incoming.half->recv_many(most, ns(wait), each, received);
@@ -185,11 +184,12 @@ std::int32_t Endpoint::take_many(std::size_t most, detail::Each& each, Duration 
 
 Failure Endpoint::not_sent(std::int32_t code) const noexcept {
     if (code == Code::occupied) {
-        return occupied(inspector_,
-                        "a loan of this endpoint is still out; send or release it before the endpoint sends, "
-                        "writes or lends again");
+        return occupied(
+            inspector_,
+            "a loan of this endpoint is open; send or release it before the endpoint sends, writes or "
+            "lends again");
     }
-    return outgoing_ ? detail::failure(code, outgoing_->half->failure()) : Failure{static_cast<Errc>(code)};
+    return outgoing_ ? detail::failure(outgoing_->half->outcome()) : Failure{static_cast<Errc>(code)};
 }
 
 Failure Endpoint::not_taken(std::int32_t code, Duration wait) const noexcept {
@@ -201,7 +201,7 @@ Failure Endpoint::not_taken(std::int32_t code, Duration wait) const noexcept {
                         "a message that this endpoint received is still lent; release or destroy it before "
                         "the endpoint receives or reads again");
     }
-    return incoming_ ? detail::failure(code, incoming_->half->failure()) : Failure{static_cast<Errc>(code)};
+    return incoming_ ? detail::failure(incoming_->half->outcome()) : Failure{static_cast<Errc>(code)};
 }
 
 void Endpoint::expect_nothing(std::int32_t code) const {

@@ -1,52 +1,50 @@
 #include "eshm/error.hpp"
 
-#include "eshm/options.hpp"
+#include <algorithm>
+#include <iterator>
 
 namespace eshm {
 
 namespace {
 
-/// The general text of a kind; the core's errors bring a particular one.
+/// A kind of error: its name, and the text of a failure that has no text of its own.
+struct Kind {
+    Errc code;
+    std::string_view name;
+    const char* text;
+};
+
+constexpr Kind kinds[] = {
+    {Errc::invalid, "invalid", "a name, a setting, a text or a call is not acceptable"},
+    {Errc::create, "create", "the segment could not be created"},
+    {Errc::attach, "attach", "the segment or the directory could not be opened"},
+    {Errc::not_found, "not_found", "there is no segment of that name"},
+    {Errc::foreign, "foreign", "the file of that name is no usable ESHM segment"},
+    {Errc::remove, "remove", "the name of the segment could not be removed"},
+    {Errc::no_data, "no_data", "there is nothing new to read or receive"},
+    {Errc::timeout, "timeout", "nothing happened within the time given"},
+    {Errc::reconnecting, "reconnecting", "the slave searches for a master; try again"},
+    {Errc::peer_stale, "peer_stale", "the heartbeat of the peer has stopped"},
+    {Errc::full, "full", "the queue is full"},
+    {Errc::too_large, "too_large", "the message is longer than the longest that fits"},
+    {Errc::closed, "closed", "this endpoint is closed or was moved from; open a new one"},
+    {Errc::seat_taken, "seat_taken", "a live process already has this role"},
+    {Errc::peer_closed, "peer_closed", "the peer closed its endpoint"},
+    {Errc::corrupt, "corrupt", "the peer wrote something that the protocol forbids"},
+    {Errc::forked, "forked", "this endpoint was opened before a fork; open a new one in the child"},
+    {Errc::displaced, "displaced", "the file of the segment was removed, and another segment has its name"},
+};
+
+/// Returns null for a number that is no kind.
+const Kind* find(Errc code) noexcept {
+    const auto* kind = std::find_if(std::begin(kinds), std::end(kinds),
+                                    [code](const Kind& one) { return one.code == code; });
+    return kind == std::end(kinds) ? nullptr : kind;
+}
+
 std::string describe(Errc code) {
-    switch (code) {
-    case Errc::invalid:
-        return "a name, a setting, a text or a call cannot be accepted";
-    case Errc::create:
-        return "the segment could not be made";
-    case Errc::attach:
-        return "the segment or the directory could not be opened";
-    case Errc::not_found:
-        return "there is no segment of that name";
-    case Errc::foreign:
-        return "the file of that name is no usable ESHM segment";
-    case Errc::remove:
-        return "the segment's name could not be removed";
-    case Errc::no_data:
-        return "nothing new to read or receive";
-    case Errc::timeout:
-        return "nothing happened within the time given";
-    case Errc::reconnecting:
-        return "the slave searches for a master; try again";
-    case Errc::peer_stale:
-        return "the peer gives no sign of life any more";
-    case Errc::full:
-        return "the queue is full";
-    case Errc::too_large:
-        return "the message is longer than any that fits";
-    case Errc::closed:
-        return "this endpoint is closed or was moved from; open a new one";
-    case Errc::seat_taken:
-        return "a live process already has this role";
-    case Errc::peer_closed:
-        return "the peer closed its endpoint";
-    case Errc::corrupt:
-        return "the peer wrote something that the protocol forbids";
-    case Errc::forked:
-        return "this endpoint was opened before a fork; open a new one in the child";
-    case Errc::displaced:
-        return "the segment's file was removed, and another segment has its name";
-    }
-    return "unknown error " + std::to_string(static_cast<int>(code));
+    const Kind* kind = find(code);
+    return kind ? kind->text : "unknown error " + std::to_string(static_cast<int>(code));
 }
 
 class Category final : public std::error_category {
@@ -87,73 +85,8 @@ const std::error_category& error_category() noexcept {
 }
 
 std::string_view to_string(Errc code) noexcept {
-    switch (code) {
-    case Errc::invalid:
-        return "invalid";
-    case Errc::create:
-        return "create";
-    case Errc::attach:
-        return "attach";
-    case Errc::not_found:
-        return "not_found";
-    case Errc::foreign:
-        return "foreign";
-    case Errc::remove:
-        return "remove";
-    case Errc::no_data:
-        return "no_data";
-    case Errc::timeout:
-        return "timeout";
-    case Errc::reconnecting:
-        return "reconnecting";
-    case Errc::peer_stale:
-        return "peer_stale";
-    case Errc::full:
-        return "full";
-    case Errc::too_large:
-        return "too_large";
-    case Errc::closed:
-        return "closed";
-    case Errc::seat_taken:
-        return "seat_taken";
-    case Errc::peer_closed:
-        return "peer_closed";
-    case Errc::corrupt:
-        return "corrupt";
-    case Errc::forked:
-        return "forked";
-    case Errc::displaced:
-        return "displaced";
-    }
-    return "unknown";
-}
-
-std::string_view to_string(Role role) noexcept {
-    switch (role) {
-    case Role::master:
-        return "master";
-    case Role::slave:
-        return "slave";
-    case Role::automatic:
-        return "auto";
-    }
-    return "unknown";
-}
-
-std::string_view to_string(PeerState state) noexcept {
-    switch (state) {
-    case PeerState::absent:
-        return "absent";
-    case PeerState::alive:
-        return "alive";
-    case PeerState::frozen:
-        return "frozen";
-    case PeerState::dead:
-        return "dead";
-    case PeerState::closed:
-        return "closed";
-    }
-    return "unknown";
+    const Kind* kind = find(code);
+    return kind ? kind->name : "unknown";
 }
 
 Error::Error(Errc code, const std::string& text) : std::runtime_error{text}, code_{code} {}

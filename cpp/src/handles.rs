@@ -1,92 +1,48 @@
-//! What the facade holds of the core: one handle per direction, so that a thread may use each, and one for
-//! questions, which any thread may ask.
+//! The halves of an endpoint: one for each direction, so that one thread may send while another receives.
 
-use std::panic::{AssertUnwindSafe, catch_unwind, resume_unwind};
+use std::ops::ControlFlow;
 use std::pin::Pin;
+use std::time::Duration;
 
 use cxx::{ExternType, kind, type_id};
-use eshm::{Error, Message, Result};
+use eshm::raw::{Limit, Stop, exclusive};
+use eshm::{Message, Result};
 
-use crate::convert::{self, Wait, builder};
-use crate::ffi;
+use crate::convert::{builder, limit};
+use crate::ffi::{self, Code, Outcome};
+use crate::inspect::Inspector;
 
-/// What a call returns for success.
-const OK: i32 = 0;
-/// What a read returns when nothing came in the time it had: no error, and no text to keep. `Code` in direction.h.
-const NOTHING: i32 = 1;
-
-/// The last failure.
-#[derive(Default)]
-struct LastFailure {
-    code: i32,
-    text: String,
-}
-
-impl LastFailure {
-    #[cold]
-    fn keep(&mut self, error: &Error) -> i32 {
-        *self = LastFailure { code: convert::code(error), text: error.to_string() };
-        self.code
-    }
-
-    #[inline]
-    fn code_of(&mut self, result: Result<()>) -> i32 {
-        match result {
-            Ok(()) => OK,
-            Err(error) => self.keep(&error),
-        }
-    }
-}
-
-/// The outcome of opening an endpoint: its parts until the facade takes them, or a failure.
-pub(crate) struct Opening {
-    failure: LastFailure,
-    inspector: Option<eshm::Inspector>,
+/// An endpoint that was opened, until the facade takes its parts; empty if opening failed.
+pub(crate) struct Opened {
     sender: Option<eshm::Sender>,
     receiver: Option<eshm::Receiver>,
+    inspector: Option<eshm::Inspector>,
 }
 
-pub(crate) fn open(name: &[u8], settings: &ffi::Settings<'_>) -> Box<Opening> {
-    let mut opening =
-        Opening { failure: LastFailure::default(), inspector: None, sender: None, receiver: None };
-    match builder(name, settings).and_then(eshm::Builder::open) {
-        Ok(endpoint) => {
-            opening.inspector = Some(endpoint.inspector());
-            let (sender, receiver) = endpoint.into_split();
-            opening.sender = Some(sender);
-            opening.receiver = Some(receiver);
-        }
-        Err(error) => _ = opening.failure.keep(&error),
-    }
-    Box::new(opening)
+const TAKEN_ONCE: &str = "the facade takes each part once, after opening succeeded";
+
+pub(crate) fn open(name: &[u8], settings: &ffi::Settings<'_>, outcome: &mut Outcome) -> Box<Opened> {
+    let endpoint = outcome.take(builder(name, settings).and_then(eshm::Builder::open));
+    let inspector = endpoint.as_ref().map(eshm::Endpoint::inspector);
+    let (sender, receiver) = endpoint.map(eshm::Endpoint::into_split).unzip();
+    Box::new(Opened { sender, receiver, inspector })
 }
 
-impl Opening {
-    pub(crate) fn code(&self) -> i32 {
-        self.failure.code
-    }
-
-    pub(crate) fn failure(&self) -> &str {
-        &self.failure.text
-    }
-
+impl Opened {
     pub(crate) fn sender(&mut self) -> Box<Sender> {
-        let inner = self.sender.take().expect("the facade takes the sender once, when code() is 0");
-        Box::new(Sender { inner, failure: LastFailure::default() })
+        Box::new(Sender { inner: self.sender.take().expect(TAKEN_ONCE), outcome: Outcome::default() })
     }
 
     pub(crate) fn receiver(&mut self) -> Box<Receiver> {
-        let inner = self.receiver.take().expect("the facade takes the receiver once, when code() is 0");
-        Box::new(Receiver { inner, failure: LastFailure::default() })
+        Box::new(Receiver { inner: self.receiver.take().expect(TAKEN_ONCE), outcome: Outcome::default() })
     }
 
     pub(crate) fn inspector(&mut self) -> Box<Inspector> {
-        let inner = self.inspector.take().expect("the facade takes the inspector once, when code() is 0");
-        Box::new(Inspector { inner })
+        Box::new(Inspector(self.inspector.take().expect(TAKEN_ONCE)))
     }
 }
 
-/// `eshm::bytes_view` of the facade, whose lengths bridge.h compares.
+/// `eshm::bytes_view` of the facade; bridge.h compares the sizes.
 #[repr(C)]
 pub(crate) struct BytesView {
     data: *const u8,
@@ -101,13 +57,12 @@ unsafe impl ExternType for BytesView {
 
 impl AsRef<[u8]> for BytesView {
     fn as_ref(&self) -> &[u8] {
-        // SAFETY: a view is only made by C++, and views bytes that live as long as the call that it is passed to.
+        // SAFETY: only C++ makes a view, of bytes that outlive the call to which it passes the view.
         unsafe { slice(self.data, self.size) }
     }
 }
 
-/// `eshm::detail::Received` of the facade, whose lengths bridge.h compares: what was read or received, valid until the
-/// receiver's next call.
+/// `eshm::detail::Received` of the facade; bridge.h compares the sizes. The bytes are valid until the receiver's next call.
 #[repr(C)]
 pub(crate) struct Received {
     data: *const u8,
@@ -122,133 +77,94 @@ unsafe impl ExternType for Received {
     type Kind = kind::Trivial;
 }
 
-/// The `count` values at `data`, which may be null when they are none.
+/// Returns the `size` bytes at `data`, which may be null if there are none.
 ///
 /// # Safety
 /// As for [`std::slice::from_raw_parts`] otherwise.
 #[inline]
-unsafe fn slice<'a, T>(data: *const T, count: usize) -> &'a [T] {
-    if count == 0 {
+unsafe fn slice<'a>(data: *const u8, size: usize) -> &'a [u8] {
+    if size == 0 {
         return &[];
     }
-    // SAFETY: by the caller, and not null, as there are some.
-    unsafe { std::slice::from_raw_parts(data, count) }
+    // SAFETY: the caller's contract; `data` is not null, since there are bytes.
+    unsafe { std::slice::from_raw_parts(data, size) }
 }
 
-/// The sending direction.
+/// The half that writes and sends.
 pub(crate) struct Sender {
     inner: eshm::Sender,
-    failure: LastFailure,
+    outcome: Outcome,
 }
 
 impl Sender {
     /// # Safety
-    /// `data` is `size` bytes.
+    /// There are `size` bytes at `data`.
     pub(crate) unsafe fn write(&mut self, data: *const u8, size: usize) -> i32 {
-        // SAFETY: by the caller.
+        // SAFETY: the caller's contract.
         let bytes = unsafe { slice(data, size) };
-        self.failure.code_of(self.inner.write(bytes))
+        self.outcome.code_of(self.inner.write(bytes))
     }
 
     /// # Safety
-    /// `data` is `size` bytes.
+    /// There are `size` bytes at `data`.
     #[inline]
     pub(crate) unsafe fn send(&mut self, data: *const u8, size: usize, wait: i64) -> i32 {
-        // SAFETY: by the caller.
+        // SAFETY: the caller's contract.
         let bytes = unsafe { slice(data, size) };
-        self.failure.code_of(match Wait::from(wait) {
-            Wait::No => self.inner.try_send(bytes),
-            Wait::For(time) => self.inner.send_timeout(bytes, time),
-            Wait::Forever => self.inner.send(bytes),
-        })
+        self.outcome.code_of(exclusive::send(&mut self.inner, bytes, limit(wait)))
     }
 
-    /// Sends the messages, and counts those that were sent. A failure is that of the first that was not.
-    ///
-    /// # Safety
-    /// `messages` are `count` views of bytes.
-    pub(crate) unsafe fn send_many(
-        &mut self,
-        messages: *const BytesView,
-        count: usize,
-        wait: i64,
-        sent: &mut usize,
-    ) -> i32 {
-        // SAFETY: by the caller.
-        let messages = unsafe { slice(messages, count) };
-        let outcome = match Wait::from(wait) {
-            Wait::No => self.inner.try_send_many(messages),
-            Wait::For(time) => self.inner.send_many_timeout(messages, time),
-            Wait::Forever => self.inner.send_many(messages),
-        };
-        *sent = outcome.as_ref().map_or_else(|error| error.sent, |()| count);
-        self.failure.code_of(outcome.map_err(Error::from))
+    /// Sends the messages. Returns the error of the first that was not sent, and how many were sent before it.
+    pub(crate) fn send_many(&mut self, messages: &[BytesView], wait: i64, sent: &mut usize) -> i32 {
+        let (count, result) = exclusive::send_many(&mut self.inner, messages, limit(wait));
+        *sent = count;
+        self.outcome.code_of(result)
     }
 
-    /// Null: it failed, as `code` and `failure` say.
+    /// Returns null if there is no loan, as `outcome` says.
     pub(crate) fn loan(&mut self, size: usize, wait: i64) -> *mut u8 {
-        let loan = match Wait::from(wait) {
-            Wait::No => self.inner.try_loan(size),
-            Wait::For(time) => self.inner.loan_timeout(size, time),
-            Wait::Forever => self.inner.loan(size),
-        };
-        match loan {
+        match exclusive::loan(&mut self.inner, size, limit(wait)) {
             Ok(loan) => loan.into_raw().0,
             Err(error) => {
-                self.failure.keep(&error);
+                self.outcome.keep(&error);
                 std::ptr::null_mut()
             }
         }
     }
 
     pub(crate) fn send_loan(&mut self) -> i32 {
-        self.failure.code_of(self.inner.send_loaned())
+        self.outcome.code_of(self.inner.send_loaned())
     }
 
     pub(crate) fn forget_loan(&mut self) {
         self.inner.forget_loan();
     }
 
-    pub(crate) fn code(&self) -> i32 {
-        self.failure.code
-    }
-
-    pub(crate) fn failure(&self) -> &str {
-        &self.failure.text
+    pub(crate) fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 }
 
-/// The receiving direction.
+/// The half that reads and receives.
 pub(crate) struct Receiver {
     inner: eshm::Receiver,
-    failure: LastFailure,
+    outcome: Outcome,
 }
 
-/// What a batch is left with when a function of C++ threw.
-struct Stopped;
+/// A function of C++ threw.
+struct Threw;
 
 impl Receiver {
     pub(crate) fn read(&mut self, wait: i64, received: &mut Received) -> i32 {
-        let outcome = match Wait::from(wait) {
-            Wait::No => self.inner.try_read(),
-            Wait::For(time) => self.inner.read_timeout(time),
-            Wait::Forever => self.inner.read().map(Some),
-        };
-        deliver(outcome, received, &mut self.failure)
+        let read = exclusive::read(&mut self.inner, limit(wait));
+        deliver(read, received, &mut self.outcome)
     }
 
-    /// What is received stays lent until `release`.
+    /// The message stays lent until `release`.
     #[inline]
     pub(crate) fn recv(&mut self, wait: i64, received: &mut Received) -> i32 {
-        match Wait::from(wait) {
-            // On its own, since this is what is to be fast: it knows no "nothing".
-            Wait::Forever => match self.inner.recv() {
-                Ok(message) => fill(received, message),
-                Err(error) => self.failure.keep(&error),
-            },
-            Wait::No => deliver(self.inner.try_recv(), received, &mut self.failure),
-            Wait::For(time) => deliver(self.inner.recv_timeout(time), received, &mut self.failure),
-        }
+        let message = exclusive::recv(&mut self.inner, limit(wait));
+        deliver(message, received, &mut self.outcome)
     }
 
     pub(crate) fn release(&mut self) {
@@ -262,130 +178,45 @@ impl Receiver {
         mut each: Pin<&mut ffi::Each>,
         received: &mut usize,
     ) -> i32 {
-        let hand = |bytes: &[u8]| {
-            // SAFETY: the facade's functions look at the bytes only until they return.
-            if !unsafe { each.as_mut().hand(bytes.as_ptr(), bytes.len()) } {
-                // The way to leave a batch with nothing of it released.
-                resume_unwind(Box::new(Stopped));
-            }
+        let limit = match limit(wait) {
+            // A batch counts a time-out even if it does not wait.
+            Limit::Now => Limit::For(Duration::ZERO),
+            limit => limit,
         };
-        // Unwind-safe: the core says what a panic of `hand` leaves behind.
-        let outcome = catch_unwind(AssertUnwindSafe(|| match Wait::from(wait) {
-            Wait::Forever => self.inner.recv_many(most, hand),
-            limited => self.inner.recv_many_timeout(most, limited.longest(), hand),
-        }));
-        match outcome {
-            Ok(Ok(0)) if most > 0 => NOTHING,
+        let batch = exclusive::recv_many(&mut self.inner, limit, most, |bytes| {
+            // SAFETY: there are `len` bytes at this pointer, and C++ uses them only during this call.
+            match unsafe { each.as_mut().hand(bytes.as_ptr(), bytes.len()) } {
+                true => ControlFlow::Continue(()),
+                false => ControlFlow::Break(Stop::Undo(Threw)),
+            }
+        });
+        match batch {
+            Ok(Ok(0)) if most > 0 => Code::nothing.repr,
             Ok(Ok(count)) => {
                 *received = count;
-                OK
+                Code::ok.repr
             }
-            Ok(Err(error)) => self.failure.keep(&error),
-            // The facade knows the exception.
-            Err(panic) if panic.is::<Stopped>() => OK,
-            Err(panic) => resume_unwind(panic),
+            // The facade throws the exception again.
+            Ok(Err(Threw)) => Code::ok.repr,
+            Err(error) => self.outcome.keep(&error),
         }
     }
 
-    pub(crate) fn failure(&self) -> &str {
-        &self.failure.text
+    pub(crate) fn outcome(&self) -> &Outcome {
+        &self.outcome
     }
 }
 
 #[inline]
-fn deliver(outcome: Result<Option<Message<'_>>>, received: &mut Received, failure: &mut LastFailure) -> i32 {
-    match outcome {
-        Ok(Some(message)) => fill(received, message),
-        Ok(None) => NOTHING,
-        Err(error) => failure.keep(&error),
-    }
-}
-
-#[inline]
-fn fill(received: &mut Received, message: Message<'_>) -> i32 {
-    let (skipped, generation) = (message.skipped(), message.generation());
-    let (data, size) = message.into_raw();
-    *received = Received { data, size, skipped, generation };
-    OK
-}
-
-/// Answers questions, for any thread.
-pub(crate) struct Inspector {
-    inner: eshm::Inspector,
-}
-
-impl Inspector {
-    pub(crate) fn name(&self) -> &str {
-        self.inner.name()
-    }
-
-    pub(crate) fn role(&self) -> ffi::Role {
-        self.inner.role().into()
-    }
-
-    pub(crate) fn data_size(&self) -> usize {
-        self.inner.data_size()
-    }
-
-    pub(crate) fn max_message(&self) -> usize {
-        self.inner.max_message()
-    }
-
-    pub(crate) fn peer_state(&self) -> ffi::PeerState {
-        self.inner.peer_state().into()
-    }
-
-    pub(crate) fn generation(&self) -> u64 {
-        self.inner.generation()
-    }
-
-    pub(crate) fn peer_is_legacy(&self) -> bool {
-        self.inner.peer_is_legacy()
-    }
-
-    pub(crate) fn unreceived(&self) -> u64 {
-        self.inner.unreceived()
-    }
-
-    pub(crate) fn stop(&self) {
-        self.inner.stop();
-    }
-
-    pub(crate) fn stats(&self, counters: &mut ffi::Counters, failure: &mut String) -> i32 {
-        told(self.inner.stats().map(|stats| *counters = stats.into()), failure)
-    }
-
-    pub(crate) fn wait_for_peer(&self, wait: i64, failure: &mut String) -> i32 {
-        told(self.inner.wait_for_peer(Wait::from(wait).longest()), failure)
-    }
-
-    pub(crate) fn check_removed(&self, failure: &mut String) -> i32 {
-        told(self.inner.check_removed(), failure)
-    }
-
-    pub(crate) fn update_heartbeat(&self, failure: &mut String) -> i32 {
-        told(self.inner.update_heartbeat(), failure)
-    }
-}
-
-/// Appends the terminator to `text`.
-pub(crate) fn encode(text: &[u8], encoded: &mut Vec<u8>, failure: &mut String) -> i32 {
-    let utf8 = str::from_utf8(text)
-        .map_err(|error| Error::InvalidText { reason: "is not UTF-8", at: error.valid_up_to() });
-    told(utf8.and_then(eshm::text::encode).map(|bytes| *encoded = bytes), failure)
-}
-
-/// The length of the text at the start of `bytes`, without the NULs at its end.
-pub(crate) fn decode(bytes: &[u8], length: &mut usize, failure: &mut String) -> i32 {
-    told(eshm::text::decode(bytes).map(|text| *length = text.len()), failure)
-}
-
-pub(crate) fn told(result: Result<()>, failure: &mut String) -> i32 {
-    match result {
-        Ok(()) => OK,
-        Err(error) => {
-            *failure = error.to_string();
-            convert::code(&error)
+fn deliver(found: Result<Option<Message<'_>>>, received: &mut Received, outcome: &mut Outcome) -> i32 {
+    match found {
+        Ok(Some(message)) => {
+            let (skipped, generation) = (message.skipped(), message.generation());
+            let (data, size) = message.into_raw();
+            *received = Received { data, size, skipped, generation };
+            Code::ok.repr
         }
+        Ok(None) => Code::nothing.repr,
+        Err(error) => outcome.keep(&error),
     }
 }

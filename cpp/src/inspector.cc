@@ -1,57 +1,34 @@
 #include "eshm/inspector.hpp"
 
-#include "bridge.h"
-#include "eshm-cpp/src/lib.rs.h"
+#include <chrono>
+#include <type_traits>
+
+#include "convert.h"
+#include "statistics.h"
 
 namespace eshm {
 
 namespace {
 
-/// What `question` answered, of an inspector that was not moved from.
+/// Calls `question` unless the inspector was moved from.
 template <class Question>
 Result<void> asked(const detail::Inspector* core, Question question) noexcept {
     if (!core) {
         return Failure{Errc::closed};
     }
-    rust::String failure;
-    if (const auto code = question(*core, failure)) {
-        return detail::failure(code, failure);
-    }
-    return {};
+    detail::Outcome outcome{};
+    question(*core, outcome);
+    return detail::result(outcome);
 }
 
-Stats counted(const detail::Counters& counters) noexcept {
-    return {
-        counters.master_heartbeat,
-        counters.slave_heartbeat,
-        counters.master_pid,
-        counters.slave_pid,
-        counters.master_alive,
-        counters.slave_alive,
-        std::chrono::milliseconds{counters.stale_threshold},
-        counters.master_heartbeat_delta,
-        counters.slave_heartbeat_delta,
-        counters.m2s_write_count,
-        counters.m2s_read_count,
-        counters.s2m_write_count,
-        counters.s2m_read_count,
-        counters.skipped,
-        counters.timeouts,
-        counters.reconnects,
-        counters.wakeups,
-        counters.stalls,
-        counters.messages_sent,
-        counters.messages_received,
-        counters.bytes_sent,
-        counters.bytes_received,
-        counters.m2s_queue_depth,
-        counters.s2m_queue_depth,
-        counters.m2s_queue_high_water,
-        counters.s2m_queue_high_water,
-        counters.room_waits,
-        std::chrono::nanoseconds{counters.room_wait_time},
-        counters.unreceived,
-    };
+/// Sets a field of `Stats` to the value that crossed the bridge: a time in nanoseconds, or a count.
+template <class Field>
+void set(Field& field, std::int64_t value) noexcept {
+    if constexpr (std::is_arithmetic_v<Field>) {
+        field = static_cast<Field>(value);
+    } else {
+        field = std::chrono::duration_cast<Field>(std::chrono::nanoseconds{value});
+    }
 }
 
 } // namespace
@@ -64,11 +41,7 @@ const detail::Inspector& Inspector::core() const {
 }
 
 std::string_view Inspector::name() const noexcept {
-    if (!core_) {
-        return {};
-    }
-    const rust::Str name = core_->name();
-    return {name.data(), name.size()};
+    return core_ ? detail::view(core_->name()) : std::string_view{};
 }
 
 Role Inspector::role() const { return core().role(); }
@@ -86,26 +59,28 @@ void Inspector::stop() const noexcept {
 }
 
 Result<Stats> Inspector::try_stats() const noexcept {
-    detail::Counters counters{};
-    const auto done =
-        asked(core_.get(), [&](auto& core, auto& failure) { return core.stats(counters, failure); });
+    Stats stats{};
+    const auto done = asked(core_.get(), [&](auto& core, auto& outcome) {
+        const auto snapshot = core.stats(outcome);
+        detail::each_field(stats, [&](const char* name, auto& field) { set(field, snapshot->value(name)); });
+    });
     if (!done) {
         return done.error();
     }
-    return counted(counters);
+    return stats;
 }
 
 Result<void> Inspector::try_wait_for_peer(Duration wait) const noexcept {
     return asked(core_.get(),
-                 [&](auto& core, auto& failure) { return core.wait_for_peer(detail::ns(wait), failure); });
+                 [&](auto& core, auto& outcome) { return core.wait_for_peer(detail::ns(wait), outcome); });
 }
 
 Result<void> Inspector::try_check_removed() const noexcept {
-    return asked(core_.get(), [](auto& core, auto& failure) { return core.check_removed(failure); });
+    return asked(core_.get(), [](auto& core, auto& outcome) { return core.check_removed(outcome); });
 }
 
 Result<void> Inspector::try_update_heartbeat() const noexcept {
-    return asked(core_.get(), [](auto& core, auto& failure) { return core.update_heartbeat(failure); });
+    return asked(core_.get(), [](auto& core, auto& outcome) { return core.update_heartbeat(outcome); });
 }
 
 } // namespace eshm

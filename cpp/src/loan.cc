@@ -17,8 +17,8 @@ Result<void> Loan::try_send() noexcept {
     data_ = nullptr;
     size_ = 0;
     Result<void> sent;
-    if (const auto code = outgoing.half->send_loan()) {
-        sent = detail::failure(code, outgoing.half->failure());
+    if (outgoing.half->send_loan() != detail::Code::ok) {
+        sent = detail::failure(outgoing.half->outcome());
     }
     vacate(outgoing);
     return sent;

@@ -1,7 +1,6 @@
 #include "eshm/observer.hpp"
 
-#include "place.h"
-#include "view.h"
+#include "convert.h"
 
 namespace eshm {
 
@@ -10,12 +9,13 @@ void detail::EndObserver::operator()(Observer* observer) const noexcept {
 }
 
 Result<Observer> Observer::try_open(std::string_view name, bool any_owner, const Domain& domain) noexcept {
-    auto observing =
-        detail::observe(detail::slice(name.data(), name.size()), any_owner, detail::place(domain));
-    if (const auto code = observing->code()) {
-        return detail::failure(code, observing->failure());
+    detail::Outcome outcome{};
+    auto observer =
+        detail::observe(detail::slice(name.data(), name.size()), any_owner, detail::place(domain), outcome);
+    if (outcome.code != detail::Code::ok) {
+        return detail::failure(outcome);
     }
-    return Observer{observing->observer().into_raw()};
+    return Observer{observer.into_raw()};
 }
 
 detail::Observer& Observer::core() const {
@@ -25,18 +25,10 @@ detail::Observer& Observer::core() const {
     return *core_;
 }
 
-View Observer::look() {
-    detail::Seen seen{};
-    core().look(seen);
-    return detail::view(seen);
-}
+View Observer::look() { return detail::view(core().look()); }
 
 std::string_view Observer::name() const noexcept {
-    if (!core_) {
-        return {};
-    }
-    const rust::Str name = core_->name();
-    return {name.data(), name.size()};
+    return core_ ? detail::view(core_->name()) : std::string_view{};
 }
 
 bool Observer::is_current() const { return core().is_current(); }

@@ -1,23 +1,57 @@
-// The stream output of enums and statistics.
+// The names of enumerators, and the stream output of enums and statistics.
+#include <chrono>
+#include <cstddef>
 #include <ostream>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
 
 #include "eshm/error.hpp"
-#include "eshm/options.hpp"
 #include "eshm/segments.hpp"
+#include "statistics.h"
 
 namespace eshm {
 
 namespace {
 
-/// A field's value, as a number or a word.
-std::uint64_t shown(std::uint64_t count) { return count; }
-std::uint32_t shown(std::uint32_t count) { return count; }
-std::int32_t shown(std::int32_t pid) { return pid; }
-const char* shown(bool flag) { return flag ? "true" : "false"; }
-std::string shown(std::chrono::milliseconds time) { return std::to_string(time.count()) + "ms"; }
-std::string shown(std::chrono::nanoseconds time) { return std::to_string(time.count()) + "ns"; }
+template <class Value>
+auto shown(Value value) {
+    using namespace std::chrono;
+    if constexpr (std::is_same_v<Value, bool>) {
+        return value ? "true" : "false";
+    } else if constexpr (std::is_same_v<Value, milliseconds>) {
+        return std::to_string(value.count()) + "ms";
+    } else if constexpr (std::is_same_v<Value, nanoseconds>) {
+        return std::to_string(value.count()) + "ns";
+    } else {
+        return value;
+    }
+}
+
+/// Returns the name of an enumerator, which are numbered from 0.
+template <class Enum, std::size_t count>
+std::string_view name(Enum value, const std::string_view (&names)[count]) noexcept {
+    const auto index = static_cast<std::size_t>(value);
+    return index < count ? names[index] : "unknown";
+}
 
 } // namespace
+
+std::string_view to_string(Role role) noexcept {
+    static constexpr std::string_view names[] = {"master", "slave", "auto"};
+    return name(role, names);
+}
+
+std::string_view to_string(PeerState state) noexcept {
+    static constexpr std::string_view names[] = {"absent", "alive", "frozen", "dead", "closed"};
+    return name(state, names);
+}
+
+std::string_view to_string(SegmentKind kind) noexcept {
+    static constexpr std::string_view names[] = {"current", "legacy", "unfinished", "foreign", "unreadable"};
+    return name(kind, names);
+}
 
 std::ostream& operator<<(std::ostream& out, Errc code) { return out << to_string(code); }
 std::ostream& operator<<(std::ostream& out, Role role) { return out << to_string(role); }
@@ -25,30 +59,11 @@ std::ostream& operator<<(std::ostream& out, PeerState state) { return out << to_
 std::ostream& operator<<(std::ostream& out, SegmentKind kind) { return out << to_string(kind); }
 
 std::ostream& operator<<(std::ostream& out, const Stats& stats) {
-    return out << "master_heartbeat=" << shown(stats.master_heartbeat)
-               << " slave_heartbeat=" << shown(stats.slave_heartbeat)
-               << " master_pid=" << shown(stats.master_pid) << " slave_pid=" << shown(stats.slave_pid)
-               << " master_alive=" << shown(stats.master_alive) << " slave_alive=" << shown(stats.slave_alive)
-               << " stale_threshold=" << shown(stats.stale_threshold)
-               << " master_heartbeat_delta=" << shown(stats.master_heartbeat_delta)
-               << " slave_heartbeat_delta=" << shown(stats.slave_heartbeat_delta)
-               << " m2s_write_count=" << shown(stats.m2s_write_count)
-               << " m2s_read_count=" << shown(stats.m2s_read_count)
-               << " s2m_write_count=" << shown(stats.s2m_write_count)
-               << " s2m_read_count=" << shown(stats.s2m_read_count) << " skipped=" << shown(stats.skipped)
-               << " timeouts=" << shown(stats.timeouts) << " reconnects=" << shown(stats.reconnects)
-               << " wakeups=" << shown(stats.wakeups) << " stalls=" << shown(stats.stalls)
-               << " messages_sent=" << shown(stats.messages_sent)
-               << " messages_received=" << shown(stats.messages_received)
-               << " bytes_sent=" << shown(stats.bytes_sent)
-               << " bytes_received=" << shown(stats.bytes_received)
-               << " m2s_queue_depth=" << shown(stats.m2s_queue_depth)
-               << " s2m_queue_depth=" << shown(stats.s2m_queue_depth)
-               << " m2s_queue_high_water=" << shown(stats.m2s_queue_high_water)
-               << " s2m_queue_high_water=" << shown(stats.s2m_queue_high_water)
-               << " room_waits=" << shown(stats.room_waits)
-               << " room_wait_time=" << shown(stats.room_wait_time)
-               << " unreceived=" << shown(stats.unreceived);
+    const char* separator = "";
+    detail::each_field(stats, [&](const char* name, const auto& value) {
+        out << std::exchange(separator, " ") << name << '=' << shown(value);
+    });
+    return out;
 }
 
 } // namespace eshm

@@ -1,7 +1,6 @@
 #include "eshm/segments.hpp"
 
-#include "place.h"
-#include "view.h"
+#include "convert.h"
 
 namespace eshm {
 
@@ -32,34 +31,7 @@ Segment segment(const detail::Found& found) {
     return segment;
 }
 
-void check(std::int32_t code, const rust::String& text) {
-    if (code != 0) {
-        detail::failure(code, text).raise();
-    }
-}
-
-} // namespace
-
-std::string_view to_string(SegmentKind kind) noexcept {
-    switch (kind) {
-    case SegmentKind::current:
-        return "current";
-    case SegmentKind::legacy:
-        return "legacy";
-    case SegmentKind::unfinished:
-        return "unfinished";
-    case SegmentKind::foreign:
-        return "foreign";
-    case SegmentKind::unreadable:
-        return "unreadable";
-    }
-    return "unknown";
-}
-
-std::vector<Segment> segments(const Domain& domain) {
-    rust::Vec<detail::Found> found;
-    rust::String failure;
-    check(detail::segments(detail::place(domain), found, failure), failure);
+std::vector<Segment> all(const rust::Vec<detail::Found>& found) {
     std::vector<Segment> segments;
     segments.reserve(found.size());
     for (const auto& one : found) {
@@ -68,15 +40,21 @@ std::vector<Segment> segments(const Domain& domain) {
     return segments;
 }
 
+} // namespace
+
+std::vector<Segment> segments(const Domain& domain) {
+    detail::Outcome outcome{};
+    const auto found = detail::segments(detail::place(domain), outcome);
+    detail::result(outcome).value();
+    return all(found);
+}
+
 Removal remove_dead(bool dry_run, const Domain& domain) {
-    rust::Vec<detail::Found> removed;
+    detail::Outcome outcome{};
     rust::Vec<detail::Found> left;
-    rust::String failure;
-    check(detail::remove_dead(detail::place(domain), dry_run, removed, left, failure), failure);
-    Removal removal;
-    for (const auto& one : removed) {
-        removal.removed.push_back(segment(one));
-    }
+    const auto removed = detail::remove_dead(detail::place(domain), dry_run, left, outcome);
+    detail::result(outcome).value();
+    Removal removal{all(removed), {}};
     for (const auto& one : left) {
         removal.left.push_back({segment(one), std::string{one.left_because}});
     }

@@ -1,24 +1,24 @@
 #include "eshm/text.hpp"
 
-#include "bridge.h"
-#include "eshm-cpp/src/lib.rs.h"
+#include "convert.h"
 
 namespace eshm::text {
 
 Result<std::string> try_encode(std::string_view text) noexcept {
+    detail::Outcome outcome{};
     rust::Vec<std::uint8_t> encoded;
-    rust::String failure;
-    if (const auto code = detail::encode(detail::slice(text.data(), text.size()), encoded, failure)) {
-        return detail::failure(code, failure);
+    detail::encode(detail::slice(text.data(), text.size()), encoded, outcome);
+    if (outcome.code != detail::Code::ok) {
+        return detail::failure(outcome);
     }
     return std::string{reinterpret_cast<const char*>(encoded.data()), encoded.size()};
 }
 
 Result<std::string_view> try_decode(bytes_view bytes) noexcept {
-    std::size_t length = 0;
-    rust::String failure;
-    if (const auto code = detail::decode(detail::slice(bytes.data(), bytes.size()), length, failure)) {
-        return detail::failure(code, failure);
+    detail::Outcome outcome{};
+    const std::size_t length = detail::decode(detail::slice(bytes.data(), bytes.size()), outcome);
+    if (outcome.code != detail::Code::ok) {
+        return detail::failure(outcome);
     }
     return bytes.chars().substr(0, length);
 }
