@@ -6,17 +6,17 @@ usage() {
     cat <<'TEXT'
 Usage: bench.sh [--quick] [--only GROUP]...
 
-Builds the benchmark, the C++, Python and Go programs of it, and runs them: ESHM in each language, the raw limits of
-the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe, in two processes on two processors. Prints the
-tables; writes bench/report/: report.md, report.json, and plots (SVG).
+Builds the benchmark and its C++, Python and Go programs, and runs them in two processes on two processors: ESHM in each
+language, the raw limits of the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and writes
+report.md, report.json and plots (SVG) to bench/report/.
 
-  --quick       fewer rounds and shorter timings: some four minutes; without it, some twenty
-  --only GROUP  only what begins so: languages, streams, parked, copies, size-64, window-64, guide ...
-                (may be given more than once)
+  --quick       fewer rounds and shorter timings: some four minutes instead of some twenty
+  --only GROUP  only the groups whose names begin with GROUP: languages, streams, parked, copies, size-64, window-64,
+                guide ... (may be repeated)
   --help        this text
 
-What cannot be built, or fails, is in the report with its reason. The machine should have nothing else to do: figures
-that were disturbed are measured again, but not for ever. Logs of the builds are in target/bench/logs.
+The report names what cannot be built or fails, with the reason. Run it on an idle machine: the benchmark repeats disturbed
+measurements, but only a limited number of times. Logs of the builds are in target/bench/logs.
 TEXT
 }
 
@@ -27,7 +27,7 @@ fail() {
 
 say() { echo "==> $*" >&2; }
 
-# build NAME COMMAND...: runs a build with its output in a log; if it fails, NAME will be reported as absent.
+# build NAME COMMAND...: runs a build with its output in a log; if it fails, the report lists NAME as absent.
 build() {
     local name=$1 log=$logs/$1.log
     shift
@@ -44,7 +44,7 @@ build_bench() {
     cargo build --release --manifest-path bench/Cargo.toml --features "$1"
 }
 
-# All rivals at once; if that fails, each by itself, to find out which.
+# Builds all rivals at once; if that fails, each one alone, to find out which one fails.
 build_rivals() {
     local rivals=(iceoryx2 shmipc) built=() rival
     say "building the benchmark with ${rivals[*]} (the first time takes about a minute)"
@@ -59,7 +59,7 @@ build_rivals() {
             built+=("$rival")
         fi
     done
-    build_bench "${built[*]}" >"$logs/built.log" 2>&1 || fail "what builds by itself does not together: see $logs/built.log"
+    build_bench "${built[*]}" >"$logs/built.log" 2>&1 || fail "the rivals build one by one, but not together: see $logs/built.log"
 }
 
 build_cpp() {

@@ -6,17 +6,17 @@ usage() {
     cat <<'TEXT'
 Usage: compare_transports.sh [--quick] [--rust-only] [--out DIR]
 
-Builds the servers and clients of services/ in Rust and Python, and measures all transports in turns, in one run: latency by
+Builds the servers and clients of services/ in Rust and Python, and measures all transports in turn, in one run: latency by
 size, calls × payload, a ranking of 50 runs, connections reused or not, paced calls, a call that reads the store, CPU time and
-memory. A Unix socket with the frames of ESHM is among them. Prints the
-report, which begins with the answer; writes report.md, report.json and plots (SVG).
+memory. One of the transports is a Unix socket with the frames of ESHM. Prints the report, which begins with the answer, and
+writes report.md, report.json and plots (SVG).
 
-  --quick      shorter measurements: some three minutes; without it, some eight (and the first build)
+  --quick      shorter measurements: some three minutes instead of some eight (plus the first build)
   --rust-only  without Python
-  --out DIR    where the report goes: services/target/report unless given (services/report is the one in the repository)
+  --out DIR    the folder of the report; default: services/target/report (services/report is the one in the repository)
   --help       this text
 
-The machine should have nothing else to do. Needs Rust 1.89 or newer, a C compiler, and Python 3.11 or newer with venv.
+Run it on an idle machine. Needs Rust 1.89 or newer, a C compiler, and Python 3.11 or newer with venv.
 TEXT
 }
 

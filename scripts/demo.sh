@@ -6,10 +6,10 @@ usage() {
     cat <<'TEXT'
 Usage: demo.sh
 
-Builds the C++ demo and the Python wheel, starts a C++ master and a Python slave on one segment, lets them talk for a
-moment, then a Python master with a C++ slave, and shows what each of them printed.
+Builds the C++ demo and the Python wheel. Runs a C++ master with a Python slave on one segment for a moment, then a Python
+master with a C++ slave, and shows what each of them printed.
 
-Everything is built under target/demo; nothing is installed outside of it.
+Builds everything under target/demo, and installs nothing outside of it.
 TEXT
 }
 
@@ -44,7 +44,7 @@ end_children() {
 }
 trap end_children EXIT
 
-# talk TITLE MASTER... -- SLAVE...: runs both, and shows their first lines side by side.
+# talk TITLE MASTER... -- SLAVE...: runs both commands, and shows their first lines side by side.
 talk() {
     local title=$1 master=() slave=()
     shift

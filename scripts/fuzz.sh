@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# Fuzzes what reads a peer's bytes: see --help.
+# Fuzzes the code that reads a peer's bytes: see --help.
 set -euo pipefail
 
 targets=(attach mailbox queue arena)
@@ -8,13 +8,14 @@ usage() {
     cat <<TEXT
 Usage: fuzz.sh [--seconds N] [--keep] [TARGET...]
 
-Fuzzes the targets, ${targets[*]}, for N seconds in all (60 unless given), under AddressSanitizer, beginning with the inputs in
-fuzz/corpus. Prints one row of JSON per target. An input that fails stays in target/fuzz/failed, and is run again with
+Fuzzes the targets (${targets[*]}) for N seconds in all (default: 60), under AddressSanitizer, starting with the inputs in
+fuzz/corpus. Prints one row of JSON per target. An input that fails stays in target/fuzz/failed; run it again with
   target/fuzz/x86_64-unknown-linux-gnu/release/TARGET FILE
 
-  --keep   adds what was found to fuzz/corpus, as few inputs as cover the same
+  --keep   adds the new inputs to fuzz/corpus, reduced to the fewest that have the same coverage
 
-The stable toolchain suffices: RUSTC_BOOTSTRAP lets it use the sanitizer. (cargo fuzz run TARGET works too, if you have it.)
+The stable toolchain suffices: RUSTC_BOOTSTRAP lets it use the sanitizer. (If cargo fuzz is installed, cargo fuzz run TARGET
+works too.)
 TEXT
 }
 
@@ -23,7 +24,7 @@ fail() {
     exit 2
 }
 
-# row TARGET LOG STATUS: one row, as scripts/test_faults.sh collects them.
+# row TARGET LOG STATUS: prints one row, in the format that scripts/test_faults.sh collects.
 row() {
     local runs corpus reason='' passed=true
     runs=$(sed -n 's/^stat::number_of_executed_units: *//p' "$2")
@@ -38,7 +39,7 @@ row() {
     $passed
 }
 
-# As cargo fuzz does: coverage for libFuzzer, and AddressSanitizer.
+# Uses the flags of cargo fuzz: coverage for libFuzzer, and AddressSanitizer.
 build() {
     local flags=(--cfg fuzzing -Zsanitizer=address -Ccodegen-units=1 -Cpasses=sancov-module)
     local option
@@ -46,7 +47,7 @@ build() {
         flags+=("-Cllvm-args=-sanitizer-coverage-$option")
     done
     echo "==> building the fuzz targets" >&2
-    # With --target the flags are not those of build scripts and macros.
+    # With --target the flags do not apply to build scripts and macros.
     RUSTC_BOOTSTRAP=1 RUSTFLAGS="${flags[*]}" cargo build --quiet --release --locked \
         --manifest-path fuzz/Cargo.toml --target "$triple" --target-dir target/fuzz >&2
 }
@@ -62,7 +63,7 @@ fuzz() {
     row "$target" "$log" "$status"
 }
 
-# keep TARGET: the corpus anew, as few inputs as cover what all of them do.
+# keep TARGET: replaces the corpus by the fewest inputs that have the same coverage.
 keep() {
     local target=$1
     local least=target/fuzz/least/$target

@@ -18,24 +18,24 @@ Builds ESHM for C++ and C and installs it under DIR:
   DIR/lib/pkgconfig/eshm-cpp.pc
   DIR/bin/eshm_demo             try it: eshm_demo --help
 
-  DIR/include/eshm.h            C, as of ESHM 1.x and more; also eshm_config.h, eshm_data.h
+  DIR/include/eshm.h            C: the header of ESHM 1.x, extended; also eshm_config.h, eshm_data.h
   DIR/lib/libeshm.a             static library
   DIR/lib/libeshm.so            shared library
   DIR/lib/cmake/ESHM/           find_package(ESHM), target ESHM::eshm
   DIR/lib/pkgconfig/eshm.pc
 
-DIR may be moved afterwards. What is up to date is neither built nor copied again.
+DIR may be moved afterwards. The script builds and copies only what is out of date.
 
   --prefix DIR  where to install
-  --only LANG   install for C, or for C++, alone: c, c++
+  --only LANG   install for C alone or for C++ alone: c, c++
   --debug       build without optimisation, with debug information
   --libdir, --includedir, --bindir DIR
                 where libraries, headers and programs go, relative to the prefix: lib, include and bin by
                 default. cpp/CMakeLists.txt passes those of GNUInstallDirs
   --help        this text
 
-It needs cargo, a C++17 compiler (CXX, c++ by default; CXXFLAGS and LDFLAGS are heard), a C compiler (CC, cc by
-default) and binutils.
+Needs cargo, a C++17 compiler (CXX, c++ by default; uses CXXFLAGS and LDFLAGS), a C compiler (CC, cc by default) and
+binutils.
 TEXT
 }
 
@@ -88,7 +88,7 @@ need() {
     command -v "$1" >/dev/null || fail "$1 is missing; install it: $2"
 }
 
-# stale OUTPUT INPUT...: whether OUTPUT is missing or older than one of the inputs.
+# stale OUTPUT INPUT...: true if OUTPUT is missing or older than one of the inputs.
 stale() {
     local output=$1 input
     shift
@@ -106,7 +106,7 @@ fill_in() {
         -e "s|@VERSION@|$4|g" -e "s|@MAJOR@|${4%%.*}|g" "$1" >"$2"
 }
 
-# put MODE SOURCE DESTINATION: copies what differs, so that users' builds see no new files without need.
+# put MODE SOURCE DESTINATION: copies the file if it differs, so that users' builds do not see unchanged files as new.
 put() {
     cmp --silent -- "$2" "$3" || install -D -m "$1" -- "$2" "$3"
 }
@@ -121,32 +121,32 @@ build_archive() {
     version=${version##*[@#]}
 }
 
-# symbols FILE AWK-CONDITION: the names of FILE's symbols for which it holds, of `bind`, `visibility` and `section`.
+# symbols FILE AWK-CONDITION: prints the names of FILE's symbols whose `bind`, `visibility` and `section` meet the condition.
 symbols() {
     readelf --symbols --wide "$1" 2>/dev/null |
         awk "{ bind = \$5; visibility = \$6; section = \$7; name = \$8 } NF == 8 && ($2) { print name }" | sort -u
 }
 
-# The archive holds all of Rust's runtime, and hundreds of symbols that could meet those of another library with
-# Rust inside. One object is made of it that keeps what the API needs, and shows nothing but the API.
+# The archive contains Rust's whole runtime, and hundreds of symbols that could clash with those of another library with
+# Rust inside. This links one object from it that keeps what the API needs, and exports only the API.
 build_object() {
     object=$stage/eshm_cpp.o
     api=$stage/api.txt
     stale "$object" "$archive" scripts/install.sh || return 0
     say "linking the object of both libraries"
-    # What the headers mark for export. Rust mangles much like C++, but ends its names with a hash.
+    # The symbols that the headers mark for export. Rust mangles similarly to C++, but ends its names with a hash.
     symbols "$archive" 'section != "UND" && visibility == "DEFAULT" && (bind == "GLOBAL" || bind == "WEAK") &&
         name ~ /^_Z(N|NK|TIN|TSN|TVN)4eshm/ && name !~ /17h[0-9a-f]+E$/' >"$api"
     [[ -s $api ]] || fail "no symbol of the API in $archive: is it whole?"
     local whole=$stage/whole.o roots=() strip=()
     mapfile -t roots < <(sed 's/^/--undefined=/' "$api")
     ld -r --gc-sections --force-group-allocation "${roots[@]}" -o "$whole" "$archive"
-    # Left over from what --gc-sections removed; objcopy would make them required.
+    # Symbols left over from what --gc-sections removed; objcopy would make them required.
     symbols "$whole" 'section == "UND" && bind == "LOCAL"' >"$stage/unused.txt"
-    # Variables of the C++ standard library, one per program by design: not to be hidden, only to give way.
+    # Variables of the C++ standard library, one per program by design: weak instead of hidden.
     symbols "$whole" 'section != "UND" && bind == "UNIQUE"' >"$stage/unique.txt"
     [[ $profile == debug ]] || strip=(--strip-debug)
-    # .llvmbc: bitcode that Rust's standard library brings along; nothing reads it from here.
+    # .llvmbc is bitcode in Rust's standard library, which nothing reads here.
     objcopy "${strip[@]}" --remove-section=.llvmbc --remove-section=.llvmcmd --strip-symbols="$stage/unused.txt" \
         --weaken-symbols="$stage/unique.txt" --keep-global-symbols="$api" "$whole" "$object"
     rm "$whole"
@@ -220,7 +220,7 @@ main() {
     target=${CARGO_TARGET_DIR:-target}
     stage=$target/cpp/$profile
     mkdir -p "$stage"
-    # Two of these at a time would build the same files.
+    # Two runs at the same time would build the same files.
     exec 9>"$stage/lock"
     flock 9
     if [[ $only != c ]]; then

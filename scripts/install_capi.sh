@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The C part of install.sh, which sources this file: builds libeshm.a and libeshm.so, and installs them.
 # It uses install.sh's functions and variables.
-# shellcheck disable=SC2154 # which are assigned there
+# shellcheck disable=SC2154 # install.sh assigns them
 
 build_capi() {
     say "cargo build eshm-capi ($profile)"
@@ -16,7 +16,7 @@ build_capi() {
     capi_libraries
 }
 
-# As for C++: one object of the whole archive, that shows nothing but what the header declares with ESHM_API.
+# As for C++: links one object from the whole archive, which exports only what the header declares with ESHM_API.
 capi_object() {
     local archive=$1 api=$capi_stage/api.txt whole=$capi_stage/whole.o roots=() strip=()
     capi_object_file=$capi_stage/eshm.o

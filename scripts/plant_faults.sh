@@ -1,22 +1,22 @@
 #!/usr/bin/env bash
-# Plants faults, and has the life test find them: see --help.
+# Plants faults, and checks that the life test finds them: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: plant_faults.sh [--check] [--no-corpus] [--seed S] [--programs N] [NAME...]
 
-Plants each fault of interop-tests/plants/, or only the ones named, in a copy of the tree, builds the peers, and runs the life
-test with the pairing that the patch names: first the corpus, then random programs until the first that fails, which is shrunk.
-Before that, the same pairings must pass without a fault. Prints the table of docs/test-suites.md. The exit status is 1 if a fault was not
-found, 2 for a wrong command line.
+Plants each fault of interop-tests/plants/, or only the named ones, in a copy of the tree, builds the peers, and runs the
+life test with the pairing that the patch names: first the corpus, then random programs until the first failure, which it
+shortens. Before that, the same pairings must pass without a fault. Prints the table of docs/test-suites.md. The exit status
+is 1 if a fault was not found, and 2 for a wrong command line.
 
-  --check        only see that each patch applies, and says what it is; plant nothing
+  --check        only check that each patch applies and has its description; plant nothing
   --no-corpus    random programs alone
-  --seed S       the first random program's seed; the next ones count on from it (default: 1)
-  --programs N   how many random programs to play per fault (default: 1000)
+  --seed S       the first random program's seed; the next ones count up from it (default: 1)
+  --programs N   the number of random programs per fault (default: 1000)
 
-The copy, its builds and what was printed for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults take
+The copy, its builds and the output for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults take
 three quarters of an hour on two cores.
 TEXT
 }
@@ -55,16 +55,16 @@ for name in "${names[@]}"; do
     [[ -f $plants/$name.patch ]] || refuse "there is no fault '$name'; see $plants/"
 done
 
-said() { # said KEY NAME: what a patch says of itself in its first lines
+said() { # said KEY NAME: prints the KEY that a patch states in its first lines
     sed -n "s/^# $1: //p" "$plants/$2.patch"
 }
 
-places() { # places NAME: the files that a patch changes
+places() { # places NAME: prints the files that a patch changes
     sed -n "s|^--- a/\(.*\)|\`\1\`|p" "$plants/$1.patch" | paste -sd ' '
 }
 
 for name in "${names[@]}"; do
-    git apply --check "$plants/$name.patch" || refuse "$plants/$name.patch does not apply any more"
+    git apply --check "$plants/$name.patch" || refuse "$plants/$name.patch does not apply"
     [[ -n $(said what "$name") && -n $(said row "$name") && $(said pairing "$name") =~ ^[a-z-]+:[a-z-]+$ ]] ||
         refuse "$plants/$name.patch does not begin with '# what: ', '# row: ' and '# pairing: MASTER:SLAVE'"
 done
@@ -73,16 +73,16 @@ if $check; then
     exit
 fi
 
-# The copy: what git knows, as it is now.
+# The copy: all files that git tracks, with uncommitted changes.
 folder=$(realpath -m "${CARGO_TARGET_DIR:-target}/plants")
 tree=$folder/tree
 export CARGO_TARGET_DIR=$folder/build
-# Wheels and libraries that are built for a fault need not be fast.
+# Wheels and libraries with a fault need not be fast.
 export CARGO_PROFILE_RELEASE_LTO=off CARGO_PROFILE_RELEASE_CODEGEN_UNITS=16 CARGO_PROFILE_RELEASE_OPT_LEVEL=1
 rm -rf "$tree"
 mkdir -p "$tree" "$folder/log"
 state=$(git stash create)
-# With the time of now, so that cargo takes nothing that it built before for it.
+# The current time as modification time, so that cargo does not reuse older builds.
 git archive "${state:-HEAD}" | tar -x -m -C "$tree"
 echo "building the matrix …" >&2
 cargo build --quiet --manifest-path "$tree/Cargo.toml" --package interop-tests --bins
@@ -103,17 +103,17 @@ life() { # life LOG PAIRING... ARGUMENT...: true if a program failed
         return 1
     fi
     grep -q '^FAILED' "$log" && return 0
-    echo "plant_faults.sh: the life test could not be run" >&2
+    echo "plant_faults.sh: the life test did not run" >&2
     exit 1
 }
 
-scripts() { # scripts LOG: the names of the corpus's programs that failed, or how many it were
+scripts() { # scripts LOG: prints the names of the corpus's programs that failed, or their number
     local failed
     mapfile -t failed < <(sed -n 's|^FAILED .*corpus/life/\([^ ]*\)\.life: .*|\1|p' "$1" | sort -u)
     if ((${#failed[@]} > 2)); then echo "${#failed[@]} programs"; else echo "${failed[@]}"; fi
 }
 
-shrunk() { # shrunk LOG: the first program that failed, in a line; of a fault that is always found it has no step
+shrunk() { # shrunk LOG: prints the first program that failed, in one line; it has no step if every program fails
     awk '/^  shrunk:/ { on = 1; next } on && /^    / { sub(/^ +/, ""); line = line (line ? "; " : "") $0; next } on { exit }
         END { print line ? "`" line "`" : "(no step)" }' "$1"
 }
@@ -123,7 +123,7 @@ play() { # play NAME: plants it, and prints its row of the table
     pairing=$(said pairing "$name")
     apply "$name"
     if [[ :$pairing: == *:rust:* ]]; then
-        # The matrix stays as it is: it looks at segments with the core of before.
+        # The matrix is not built again: it reads segments with the unchanged core.
         cargo build --quiet --manifest-path "$tree/Cargo.toml" --package interop-tests --bin peer-rust
     fi
     if $corpus && life "$log.corpus" "$pairing" --programs 0 --stop-after 100; then

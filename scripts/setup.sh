@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# Makes sure that the tools which the build and the tests need are there, and new enough: see --help.
+# Checks that the tools for the build and the tests are installed and new enough: see --help.
 set -euo pipefail
 
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
-# The oldest version of each tool, from where it is declared.
+# The oldest version of each tool, read from the file that declares it.
 rust_needed=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
 python_needed=$(sed -n 's/^requires-python = ">=\(.*\)"$/\1/p' py/pyproject.toml)
 go_needed=$(sed -n 's/^go \([0-9]*\.[0-9]*\).*$/\1/p' go/go.mod)
 cmake_needed=$(sed -n 's/^cmake_minimum_required(VERSION \(.*\))$/\1/p' cpp/tests/CMakeLists.txt)
-# The first ones with all that the facade and its tests use of C++17.
+# The first versions with the parts of C++17 that the facade and its tests use.
 gcc_needed=9
 clang_needed=10
 
@@ -63,15 +63,15 @@ need python3 python3
 if $lint; then need shellcheck shellcheck; fi
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)
 
-# The first words of what a tool says of itself; empty if it says nothing.
+# Prints the first line of a tool's output, or nothing.
 describe() { # describe COMMAND ARGUMENT
     "$@" 2>&1 | head -n 1 || true
 }
 
 problems=()
-at_least() { # at_least COMMAND FOUND NEEDED HOW: FOUND is what the command says of itself
+at_least() { # at_least COMMAND FOUND NEEDED HOW: FOUND is the command's own description of its version
     local command=$1 found=$2 needed=$3 how=$4 version=
-    # What follows the word "version", or else the last version on the line: compilers name the distribution's first.
+    # The number after the word "version", or else the last number on the line: compilers name the distribution's first.
     if [[ $found =~ version\ (go)?([0-9]+(\.[0-9]+)*) ]]; then
         version=${BASH_REMATCH[2]}
     elif [[ $found =~ ^.*[^0-9.]([0-9]+(\.[0-9]+)+) ]]; then
@@ -96,7 +96,7 @@ check_versions() {
     done
     how="go.dev/dl, or a recent golang package; or put the newer one first in PATH"
     if command -v go >/dev/null; then
-        # In the module: a Go that fetches a newer toolchain by itself tells that one's version.
+        # In the module, a Go that fetches a newer toolchain by itself prints the version of that toolchain.
         at_least go "$(cd go && describe go version)" "$go_needed" "$how"
     else
         problems+=("go is missing, $go_needed or newer is needed: $how")
@@ -118,7 +118,7 @@ check_versions() {
     fi
 }
 
-# Before anything is installed: an old tool that comes first in PATH stays the first.
+# Before anything is installed: an old tool that comes first in PATH would stay the first.
 check_versions
 if ((${#problems[@]})); then
     printf 'setup.sh: %s\n' "${problems[@]}" >&2
@@ -134,7 +134,7 @@ if ((${#missing[@]})); then
         echo "==> apt-get install ${missing[*]}" >&2
         apt-get update -qq
         DEBIAN_FRONTEND=noninteractive apt-get install -y -qq "${missing[@]}" >/dev/null
-        # What was installed may be too old, too.
+        # The installed version may be too old, too.
         check_versions
         if ((${#problems[@]})); then
             printf 'setup.sh: %s\n' "${problems[@]}" >&2

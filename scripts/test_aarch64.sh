@@ -1,18 +1,18 @@
 #!/usr/bin/env bash
-# The core's tests as AArch64 programs, under QEMU: see --help.
+# Runs the core's tests as AArch64 programs, under QEMU: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: test_aarch64.sh [--check] [TEST...]
 
-Builds the core and its tests for AArch64 Linux, and runs them with QEMU's user mode: all of them, or those named (lib, faults,
-lifecycle, …). Adds the Rust target by rustup, and installs QEMU and the cross compiler with apt-get, where these are at hand.
+Builds the core and its tests for AArch64 Linux, and runs all tests, or the named ones (lib, faults, lifecycle, …), with QEMU's
+user mode. Adds the Rust target with rustup, and installs QEMU and the cross compiler with apt-get, where these exist.
 
   --check   compiles only; needs the Rust target and nothing else
 
-What QEMU does not show is the processor's own reordering: that the core does not lean on the order of x86 is argued in
-protocol/PROTOCOL.md, section 11, and shown by the loom models.
+QEMU does not show the processor's own reordering. protocol/PROTOCOL.md, section 11, argues that the core does not depend on
+the order of x86, and the loom models show it.
 TEXT
 }
 
@@ -64,9 +64,9 @@ need qemu-aarch64 qemu-user
 runner="qemu-aarch64 -L /usr/aarch64-linux-gnu"
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_LINKER=aarch64-linux-gnu-gcc
 export CARGO_TARGET_AARCH64_UNKNOWN_LINUX_GNU_RUNNER=$runner
-# The tests' child processes are started by the tests.
+# The tests start their child processes with it.
 export ESHM_TEST_RUNNER=$runner
-# Left out: QEMU's user mode itself aborts when the child of a fork starts threads; and a signal that a child dies of is
-# QEMU's, whose memory is not laid out as the kernel's.
+# Skipped: QEMU's user mode itself aborts when the child of a fork starts threads; and a signal that kills a child is QEMU's,
+# whose memory layout is not the kernel's.
 exec cargo test -p eshm --target "$target" "${chosen[@]}" -- \
     --skip a_forked_child_is_refused_and_leaves_its_parents_endpoint_alone

@@ -8,13 +8,13 @@ Usage: test_capi.sh [--no-sanitizers]
 
 Installs ESHM for C under target/capi/prefix, then
   - checks the formatting of every C file, and the headers against the Rust side
-  - checks that the libraries show the functions of eshm.h and nothing else
-  - builds the programs in capi/tests/programs as C99 and C++17, with all warnings as errors, against the package as
-    found by CMake (static, shared) and by pkg-config, from where it was moved to, and runs them
+  - checks that the libraries export exactly the functions of eshm.h
+  - moves the package, builds the programs in capi/tests/programs against it as C99 and C++17, with all warnings as errors,
+    with CMake (static, shared) and with pkg-config, and runs them
   - builds and runs capi/examples
-  - runs the programs again under AddressSanitizer and UndefinedBehaviorSanitizer, and under valgrind if it is there
+  - runs the programs again under AddressSanitizer and UndefinedBehaviorSanitizer, and under valgrind if it is installed
 
-What is up to date is not built again. It needs cargo, cc, c++, cmake and pkg-config.
+Builds only what is out of date. Needs cargo, cc, c++, cmake and pkg-config.
 TEXT
 }
 
@@ -39,7 +39,7 @@ check_format() {
         xargs --null clang-format --dry-run -Werror
 }
 
-# The functions that the header declares are what both libraries show: no fewer, no more.
+# Both libraries export exactly the functions that the header declares.
 check_exports() {
     local library declared shown
     declared=$(sed --quiet --regexp-extended 's/^ESHM_API .*\b(eshm_[a-z_]+)\(.*/\1/p' capi/include/eshm.h | sort)
@@ -49,13 +49,13 @@ check_exports() {
         [[ $library == *.a ]] || dynamic=(--dynamic)
         shown=$(nm "${dynamic[@]}" --defined-only --extern-only "$prefix/lib/$library" |
             awk 'NF == 3 && $2 != "A" { sub(/@.*/, "", $3); print $3 }' | sort)
-        diff <(echo "$declared") <(echo "$shown") >&2 || fail "$library does not show what eshm.h declares"
+        diff <(echo "$declared") <(echo "$shown") >&2 || fail "$library does not export exactly what eshm.h declares"
     done
     readelf --dynamic "$prefix/lib/libeshm.so" | grep --quiet 'SONAME.*\[libeshm\.so\.2\]' ||
-        fail "libeshm.so has not the soname libeshm.so.2"
+        fail "libeshm.so does not have the soname libeshm.so.2"
 }
 
-# A second installation must not touch what users' builds depend on.
+# A second installation must not touch files that users' builds depend on.
 check_repeat() {
     say "install, again"
     local before
@@ -75,7 +75,7 @@ test_cmake() {
     ctest --test-dir "$build" --output-on-failure --no-tests=error
 }
 
-# Each header alone, in each language and version that a program may be in.
+# Compiles each header alone, in each language and version that a program may use.
 test_headers() {
     local header standard
     for header in eshm eshm_config eshm_data; do
@@ -107,7 +107,7 @@ test_pkg_config() {
     "$work/old-program-static" >/dev/null
     cc -O2 "${strict[@]}" capi/examples/measure.c "${static[@]}" -o "$work/measure"
     LD_LIBRARY_PATH=$moved/lib "$work/measure" 0.05
-    # The kit runs it, with every other language's.
+    # The kit runs it with the demos of the other languages.
     cc -std=c99 "${strict[@]}" capi/examples/hello.c "${flags[@]}" -o "$work/hello"
     ! ldd "$work/old-program-static" | grep libeshm || fail "the static program uses libeshm.so"
 }
@@ -151,7 +151,7 @@ main() {
     ./scripts/install.sh --only c --prefix "$prefix"
     check_repeat
     check_exports
-    # The package must work from wherever it is moved to.
+    # The package must work from any place.
     mkdir -p "$moved"
     cp --archive --update "$prefix/." "$moved"
     test_headers

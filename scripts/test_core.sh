@@ -1,15 +1,15 @@
 #!/usr/bin/env bash
-# The core's tests, its loom models, and what Miri can run of it.
+# Runs the core's tests, its loom models, and its unit tests under Miri.
 set -euo pipefail
 
 usage() {
     cat <<'USAGE'
-usage: scripts/test_core.sh [--help] [--no-loom] [--no-miri]
+Usage: test_core.sh [--no-loom] [--no-miri]
 
-Runs the tests of the core crate: units, properties, processes, documentation; then the loom models, which try
-every order in which the mailbox's and the queue's threads can meet, up to LOOM_MAX_PREEMPTIONS switches (3 unless
-set). The models are built in a target directory of their own, target/loom. Last, the unit tests under Miri, where there is a nightly
-toolchain or rustup can install one (scripts/test_miri.sh); it says so where not.
+Runs the tests of the core crate: units, properties, processes, documentation. Then runs the loom models, which try every
+interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and which are built
+in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is installed or rustup can
+install one, and reports it if not.
 USAGE
 }
 

@@ -8,13 +8,16 @@ Usage: test_cpp.sh [--no-sanitizers | --only-format]
 
 Installs ESHM for C++ under target/cpp/prefix, then
   - checks the formatting of every C and C++ file
-  - checks that the libraries show nothing but the API
+  - checks that the libraries export only the API
   - compiles the examples in README.md and in the headers
   - runs cpp/tests against the package: C++17 and C++20, static and shared, found by CMake and by pkg-config
   - installs with CMake into directories of its own, and builds a project against that
   - runs them again under AddressSanitizer and UndefinedBehaviorSanitizer
 
-Missing tools are installed where apt-get and the rights for it are at hand. What is up to date is not built again.
+  --no-sanitizers  without the last part
+  --only-format    only the formatting
+
+Installs missing tools with apt-get as root. Builds only what is out of date.
 TEXT
 }
 
@@ -49,7 +52,7 @@ check_format() {
         xargs --null --no-run-if-empty clang-format --dry-run -Werror
 }
 
-# Only names of the namespace eshm, and of the standard library's weak variables.
+# The libraries may export only names of the namespace eshm, and the standard library's weak variables.
 check_exports() {
     local library foreign
     local expected='^((typeinfo( name)? for |vtable for )?eshm|std)::[A-Za-z_:]+|^ESHM_CPP_2$'
@@ -59,11 +62,11 @@ check_exports() {
         [[ $library == *.a ]] || dynamic=(--dynamic)
         foreign=$(nm "${dynamic[@]}" --defined-only --extern-only "$prefix/lib/$library" |
             awk 'NF == 3 { print $3 }' | c++filt | grep --invert-match --extended-regexp "$expected" || true)
-        [[ -z $foreign ]] || fail "$library shows more than the API:"$'\n'"$foreign"
+        [[ -z $foreign ]] || fail "$library exports more than the API:"$'\n'"$foreign"
     done
 }
 
-# A second installation must not touch what users' builds depend on.
+# A second installation must not touch files that users' builds depend on.
 check_repeat() {
     say "install, again"
     local before
@@ -83,7 +86,7 @@ run_tests() {
     ctest --test-dir "$build" --output-on-failure --progress --parallel "$(nproc)" --no-tests=error
 }
 
-# The examples that say what they include; what is no program of its own is made a function.
+# Compiles the examples that have an #include; wraps an example without main in a function.
 check_examples() {
     local file examples=$target/cpp/examples
     say "examples in README.md and the headers"
@@ -178,7 +181,7 @@ main() {
     check_repeat
     check_exports
     check_examples
-    # The package must work from wherever it is moved to.
+    # The package must work from any place.
     mkdir -p "$moved"
     cp --archive --update "$prefix/." "$moved"
     run_tests "$target/cpp/tests" "$prefix" -DMOVED_PREFIX="$moved"

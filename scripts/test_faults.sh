@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
-# Faults on purpose, and the table of what became of them: see --help.
+# Causes faults, and prints a table of the results: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: test_faults.sh [--seconds N] [--full] [--seed N] [SUITE...]
 
-Runs all suites of faults, or only the ones named, and prints one table for each, with pass or fail. Each suite's rows
-stay in target/faults/SUITE.jsonl.
+Runs all suites of faults, or only the named ones, and prints one table for each, with pass or fail. The rows of each suite
+are in target/faults/SUITE.jsonl.
 
-  --seconds N  how long the storm lasts (30)
+  --seconds N  the duration of the storm (default: 30)
   --full       everything: each language as survivor of each other, each crash point four times, all pairings in the storm
-  --seed N     draw the random moments from N instead of 1 (kill) and the clock (storm)
+  --seed N     the seed of the random moments, instead of 1 (kill) and the clock (storm)
 
 TEXT
     printf '  %-8s %s\n' "${about[@]}"
@@ -36,7 +36,7 @@ suite_storm() {
     local options=(--seconds "$seconds")
     ((full == 0)) || options+=(--full)
     [[ -z $seed ]] || options+=(--seed "$seed")
-    # The suite `kill` has left one with crash points in its place.
+    # The suite `kill` has built it with crash points.
     cargo build --quiet --package interop-tests --bin peer-rust
     "$faults" storm "${options[@]}"
 }
@@ -48,11 +48,11 @@ suite_hostile() {
     "${faults%/*}/hostile" "${options[@]}"
 }
 suite_sandbox() {
-    # The suite `kill` has left a peer with crash points in its place.
+    # The suite `kill` has built it with crash points.
     cargo build --quiet --package interop-tests --bin peer-rust
     "$faults" sandbox
 }
-# Each test of the core's on this is a row.
+# Each test of the core in these files is a row.
 suite_files() {
     local tests=(files observer)
     cargo test --quiet --package eshm --no-run "${tests[@]/#/--test=}" >&2

@@ -6,11 +6,11 @@ usage() {
     cat <<'TEXT'
 Usage: test_go.sh [ARGUMENT...]
 
-gofmt, go vet (for arm64 and 386 too), staticcheck, the layout tests with 32 bits, the tests, the tests under the race detector,
-and a short run of each fuzz target. Arguments go to `go test`.
+Runs gofmt, go vet (also for arm64 and 386), staticcheck, the layout tests with 32 bits, the tests, the tests under the race
+detector, and each fuzz target for a short time. Arguments go to `go test`.
 
 Environment:
-  FUZZ_SECONDS=5    how long each fuzz target runs
+  FUZZ_SECONDS=5    the duration of each fuzz target
 TEXT
 }
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env bash
-# The core's tests that need no kernel, under Miri: see --help.
+# Runs the core's tests that need no kernel under Miri: see --help.
 set -euo pipefail
 
 usage() {
@@ -7,14 +7,17 @@ usage() {
 Usage: test_miri.sh [--optional] [FILTER...]
 
 Runs the core's unit tests under Miri, with stacked borrows: layout, names, errors, heartbeat, the mailbox and the queue, and
-whole segments on the heap that two threads use. Miri finds accesses outside of what a pointer was made for, uninitialized
-memory, and data races. FILTER: only tests whose names contain one of them.
+whole segments on the heap that two threads use. Miri finds accesses outside of a pointer's provenance, uninitialized memory,
+and data races. With FILTERs, runs only tests whose names contain one of them.
 
-  --optional  ends with status 0, and says so, where Miri cannot be had
+  --optional  end with status 0, and report it, where Miri is not available
 
-Needs the nightly toolchain with the components miri and rust-src; what is missing it installs by rustup, where that can reach
-its server. Ends with status 3 where it cannot. MIRI_CASES: how many cases each property is tried with (4). MIRI_TOOLCHAIN: another
-toolchain than nightly. MIRIFLAGS: more flags, such as -Zmiri-tree-borrows.
+Needs the nightly toolchain with the components miri and rust-src, and installs what is missing with rustup, where rustup can
+reach its server. Ends with status 3 where it cannot.
+
+  MIRI_CASES      the number of cases of each property (default: 4)
+  MIRI_TOOLCHAIN  another toolchain than nightly
+  MIRIFLAGS       more flags, such as -Zmiri-tree-borrows
 TEXT
 }
 
@@ -43,7 +46,7 @@ has_miri() {
     cargo "+$toolchain" miri --version && [[ -d $(rustc "+$toolchain" --print sysroot)/lib/rustlib/src/rust/library ]]
 }
 
-# Not a toolchain that is there and lacks a part: adding that could update it under whoever uses it.
+# Installs the toolchain only if it is missing: `toolchain install` could update one that somebody uses.
 install() {
     if rustc "+$toolchain" --version; then
         rustup component add --toolchain "$toolchain" miri rust-src
@@ -54,8 +57,8 @@ install() {
 
 unavailable() {
     echo "test_miri.sh: NOT RUN: $1" >&2
-    echo "test_miri.sh: races show in scripts/test_races.sh and in the loom models, too; pointers that reach beyond what they" >&2
-    echo "test_miri.sh: were made from show nowhere else" >&2
+    echo "test_miri.sh: scripts/test_races.sh and the loom models find races, too; only Miri finds pointers that are used outside" >&2
+    echo "test_miri.sh: of their provenance" >&2
     if [[ $optional == yes ]]; then exit 0; fi
     exit 3
 }
@@ -67,9 +70,9 @@ if ! has_miri >/dev/null 2>&1; then
     has_miri >/dev/null || unavailable "the toolchain $toolchain has no Miri"
 fi
 
-# The pace is arithmetic, of which its tests do too much for Miri.
-# No isolation: the tests read the clock, and proptest the directory. Each case takes Miri a second or so.
+# Skips the tests of the poll timing, whose arithmetic takes Miri too long. No isolation: the tests read the clock, and proptest reads the
+# directory. Each case takes Miri about a second.
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
 export PROPTEST_CASES=${MIRI_CASES:-4} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 echo "==> the core's unit tests under Miri, with $(cargo "+$toolchain" miri --version)" >&2
-CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip pace:: ${filters[@]+"${filters[@]}"}
+CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip pace:: --skip poll_timing:: ${filters[@]+"${filters[@]}"}

@@ -1,7 +1,22 @@
 #!/usr/bin/env bash
-# Builds the wheel, installs it into a virtual environment of its own, and runs everything that tests it:
-# abi3audit, ruff, mypy, stubtest, pytest. Arguments go to pytest.
+# Builds and tests the Python wheel: see --help.
 set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test_python.sh [ARGUMENT...]
+
+Builds the wheel, installs it into target/venv-py, and runs everything that tests it: abi3audit, ruff, mypy, stubtest,
+pytest. Arguments go to pytest, such as -k test_text.
+TEXT
+}
+
+case ${1:-} in
+--help | -h)
+    usage
+    exit
+    ;;
+esac
 
 root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 target=${CARGO_TARGET_DIR:-$root/target}
@@ -23,7 +38,7 @@ wheel=("$wheels"/eshm-*.whl)
 pip install --force-reinstall --no-deps "${wheel[0]}"
 pip install "${wheel[0]}[test]"
 
-step "abi3audit: the wheel uses no more of Python's interface than its tag says"
+step "abi3audit: the wheel uses only the part of Python's interface that its tag names"
 "$venv/bin/abi3audit" --strict "${wheel[0]}"
 
 cd "$root/py"
@@ -33,8 +48,8 @@ step "ruff"
 "$venv/bin/ruff" format --quiet --check . "${examples[@]}"
 step "mypy --strict"
 "$venv/bin/mypy" python tests "${examples[@]}"
-step "stubtest: the stubs say what the module has"
-# Python says since 3.12 only which objects are buffers; type checkers want to know before.
+step "stubtest: the stubs equal the module"
+# Only Python 3.12 and later state which objects are buffers; type checkers need it before.
 "$python" -m mypy.stubtest --ignore-unused-allowlist \
     --allowlist <(echo 'eshm\._eshm\.(Borrowed|Loan)\.__buffer__') eshm._eshm
 step "pytest"

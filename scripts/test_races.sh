@@ -1,18 +1,19 @@
 #!/usr/bin/env bash
-# The C++ package and the core in it under ThreadSanitizer: see --help.
+# Runs the C++ package, with the core in it, under ThreadSanitizer: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: test_races.sh [--gtest_...]
 
-Builds the C++ package's tests with ThreadSanitizer in all of it: tests, facade, core, and Rust's standard library; and runs them.
-A race that it finds is a failure. Options go to the test program, such as --gtest_filter=Threads*.
+Builds the C++ package's tests with ThreadSanitizer in all parts (tests, facade, core, and Rust's standard library), and runs
+them. A race is a failure. Options go to the test program, such as --gtest_filter=Threads*.
 
-It finds races within a process: of threads that share an endpoint, of the background thread, of the process's exit. Two
-processes it cannot see, nor two mappings of one segment: there, the loom models are the proof (scripts/test_core.sh).
+ThreadSanitizer finds races within a process: of threads that share an endpoint, of the background thread, of the process's
+exit. It does not see races between two processes, or between two mappings of one segment; the loom models cover these
+(scripts/test_core.sh).
 
-Needs the stable toolchain with rust-src (rustup component add rust-src, which it does where rustup is), and GoogleTest.
+Needs GoogleTest, and the stable toolchain with rust-src, which the script adds with rustup where rustup is installed.
 TEXT
 }
 
@@ -45,7 +46,7 @@ for test in cpp/tests/*_test.cpp; do
     objects+=("$out/$(basename "$test" .cpp).o")
     "${CXX:-c++}" -std=c++17 -g -O1 -fsanitize=thread -I cpp/include -c "$test" -o "${objects[-1]}"
 done
-# The runtime is Rust's: that of GCC 12 has not all that Rust's code calls.
+# Rust's runtime: that of GCC 12 lacks functions that Rust's code calls.
 runtime=("$(rustc --print target-libdir)"/librustc*_rt.tsan.a)
 "${CXX:-c++}" "${objects[@]}" "$out/$triple/debug/libeshm_cpp.a" -lgtest -lgtest_main \
     -Wl,--whole-archive "${runtime[@]}" -Wl,--no-whole-archive -pthread -ldl -lm -o "$out/eshm_races"

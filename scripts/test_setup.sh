@@ -1,13 +1,13 @@
 #!/usr/bin/env bash
-# Tests what scripts/setup.sh says of tools that are too old: see --help.
+# Tests what scripts/setup.sh reports about tools that are too old: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: test_setup.sh
 
-Puts an old version of each tool first in PATH, one after the other, and expects that setup.sh fails and names the version
-found and the one needed. Installs and builds nothing.
+Puts an old version of each tool first in PATH, one after the other, and expects setup.sh to fail and to name the version found
+and the version needed. Installs and builds nothing.
 TEXT
 }
 
@@ -28,7 +28,7 @@ fail() {
     failed=1
 }
 
-# expect COMMAND TEXT FOUND...: with a COMMAND that says TEXT of itself, setup.sh fails and says each of FOUND.
+# expect COMMAND TEXT FOUND...: with a COMMAND whose version text is TEXT, setup.sh fails and prints each of FOUND.
 expect() {
     local command=$1 text=$2 said
     shift 2
@@ -43,7 +43,7 @@ expect() {
     rm "$old/$command"
 }
 
-# What is there now is new enough.
+# The installed tools are new enough.
 scripts/setup.sh
 
 rust=$(sed -n 's/^rust-version = "\(.*\)"$/\1/p' Cargo.toml)
@@ -56,7 +56,7 @@ expect cmake "cmake version 3.10.2" "cmake is 3.10.2" "3.20 or newer is needed"
 expect c++ "c++ (Ubuntu 7.5.0-3ubuntu1~18.04) 7.5.0" "c++ is 7.5.0" "9 or newer is needed"
 expect c++ "c++ (GCC) 8.5.0 20210514 (Red Hat 8.5.0-4)" "c++ is 8.5.0" "9 or newer is needed"
 expect c++ "Ubuntu clang version 6.0.0-1ubuntu2.1" "c++ is 6.0.0" "10 or newer is needed"
-# All that is wrong is said at once.
+# setup.sh reports all problems at once.
 printf '#!/bin/sh\necho "cmake version 3.5.1"\n' >"$old/cmake"
 chmod +x "$old/cmake"
 expect cargo "cargo 1.70.0" "cargo is 1.70.0" "cmake is 3.5.1"

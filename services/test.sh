@@ -7,8 +7,8 @@ usage() {
 Usage: services/test.sh [PYTEST-ARGUMENT...]
 
 Builds the Rust and Python programs of services/, checks both (rustfmt, clippy, cargo test; ruff, mypy), and runs the
-conformance suite: every client language × server language × transport, then strangers: curl, gRPC reflection,
-schemathesis. Prints the matrix of what passed. The first time takes some minutes, most of them for building.
+conformance suite: every client language × server language × transport, then clients that know nothing of our programs: curl,
+gRPC reflection, schemathesis. Prints the matrix of results. The first run takes some minutes, mostly for building.
 
 Arguments go to pytest, such as -k socket, -x, or --languages python.
 TEXT
@@ -41,7 +41,7 @@ if docker compose version >/dev/null 2>&1; then
     step "docker compose config"
     docker compose --file "$services/compose.yaml" --profile client --profile benchmark config --quiet
 else
-    step "docker compose is not here: services/compose.yaml is not checked"
+    step "docker compose is not installed: services/compose.yaml is not checked"
 fi
 
 python=$("$services/python/setup_venv.sh")

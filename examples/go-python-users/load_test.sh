@@ -6,11 +6,11 @@ usage() {
     cat <<'TEXT'
 Usage: load_test.sh [--quick] [--output DIR]
 
-Starts the Go API and the Python service on free ports, and lets Locust's users ask for answers of 1 KB, 25 KB, 250 KB and
-2.5 MB in each of the three ways, round by round: each way after the other, so that what disturbs one disturbs all. Prints
-the table, and writes LOAD_TEST_RESULTS.md and load_test.svg to DIR (this folder). It takes some twelve minutes.
+Starts the Go API and the Python service on free ports. Locust's users request answers of 1 KB, 25 KB, 250 KB and 2.5 MB in
+each of the three ways, round by round: one way after the other, so that a disturbance affects all of them. Prints the table,
+and writes LOAD_TEST_RESULTS.md and load_test.svg to DIR (default: this folder). Takes some twelve minutes.
 
-  --quick   one round of two seconds each, without the mode users: one minute; to DIR (a temporary folder)
+  --quick   one round of two seconds each, without the mode users: one minute; DIR is a temporary folder by default
 
 Environment, and the defaults:
   ROUNDS=3                    rounds
@@ -90,7 +90,7 @@ mkdir "$work/samples"
 run() { # run MODE USERS SPAWN SECONDS SIZE COUNT RECORDS WAY ROUND
     local closed=1
     [[ $1 == users ]] && closed=0
-    # Locust keeps the memory of large answers, as otherwise it would be busy with page faults.
+    # Locust keeps the memory of large answers; otherwise page faults would dominate.
     MALLOC_MMAP_THRESHOLD_=1073741824 MALLOC_TRIM_THRESHOLD_=1073741824 \
         WAY=$8 COUNT=$6 RECORDS=$7 CLOSED_LOOP=$closed SAMPLES="$work/samples/$1_$2_$5_$8_$9.json" \
         "$venv/bin/locust" -f "$here/load-testing/locustfile.py" --host "http://127.0.0.1:$api_port" \

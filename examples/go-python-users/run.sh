@@ -6,9 +6,9 @@ usage() {
     cat <<'TEXT'
 Usage: run.sh [--prepare]
 
-Builds what is missing (the ESHM wheel and the service's packages in a virtual environment, the Go API), starts the Python
-service and the Go API, and ends both when it is told to (Ctrl-C, SIGTERM) or when the Go API ends. A Python service that
-dies is started again. --prepare only builds.
+Builds what is missing (the ESHM wheel and the service's packages in a virtual environment, the Go API) and starts the Python
+service and the Go API. Ends both on Ctrl-C, on SIGTERM, or when the Go API ends. Restarts a Python service that dies.
+--prepare only builds.
 
 Environment, and the defaults:
   API_PORT=8080             port of the Go API
@@ -16,9 +16,9 @@ Environment, and the defaults:
   SEGMENT=go-python-users   name of the ESHM segment
   CAPACITY=8388608          longest answer over ESHM, in bytes
   SHM_LIMIT=16777216        longest file in shared memory, in bytes
-  TIMEOUT=5s                how long the Python service may take for an answer
+  TIMEOUT=5s                time limit for an answer of the Python service
   LOG_LEVEL=info            debug, info, warn or error
-  RESTART=1                 0: a Python service that dies stays dead
+  RESTART=1                 0: do not restart a Python service that dies
 TEXT
 }
 
@@ -54,7 +54,7 @@ if [[ ! -x $python ]]; then
     step "making a virtual environment in $build/venv"
     python3 -m venv "$build/venv"
 fi
-# The sources' state, so that a repeat is instant.
+# A hash of the sources, so that a second run is instant.
 state=$(find "$root/core/src" "$root/py/src" "$root/py/python" "$here/python-service/requirements.txt" -type f -not -name '*.pyc' -print0 |
     sort -z | xargs -0 sha256sum | sha256sum)
 if [[ ! -f $build/venv.state || $(<"$build/venv.state") != "$state" ]]; then
@@ -96,7 +96,7 @@ start_service
 api_pid=$!
 step "http://127.0.0.1:${API_PORT:-8080}/api/users-via-eshm (Go API: pid $api_pid, Python service: pid $service_pid); Ctrl-C ends both"
 
-# Until the Go API ends, which it does when it is told to; what it still answers needs the Python service.
+# Waits for the end of the Go API, which ends on a signal; until then its answers need the Python service.
 while kill -0 "$api_pid" 2>/dev/null; do
     wait -n "$api_pid" "$service_pid" 2>/dev/null || true
     if ! kill -0 "$service_pid" 2>/dev/null && kill -0 "$api_pid" 2>/dev/null && ((!stopping)) && [[ ${RESTART:-1} == 1 ]]; then

@@ -1,14 +1,14 @@
 #!/usr/bin/env bash
-# Makes the virtual environment of the Python service and its tests: see --help.
+# Creates the virtual environment of the Python service and its tests: see --help.
 set -euo pipefail
 
 usage() {
     cat <<'TEXT'
 Usage: setup_venv.sh
 
-Makes or brings up to date services/target/venv: the wheel eshm of this tree (the first time takes about a minute), the
-package users_service (editable, with message classes generated from services/proto), and what tests them.
-Prints the path of its Python; progress goes to stderr.
+Creates or updates services/target/venv: the wheel eshm of this tree (the first time takes about a minute), the package
+users_service (editable, with message classes generated from services/proto), and the test tools. Prints the path of its
+Python; progress goes to stderr.
 TEXT
 }
 
@@ -39,7 +39,7 @@ if [[ ! -x $python ]]; then
     step "making a virtual environment in $venv"
     python3 -m venv "$venv"
 fi
-# The wheel is built again only if its sources have changed since.
+# Builds the wheel only if its sources have changed since.
 sources=$(cat "$root/Cargo.lock" "$root"/core/Cargo.toml "$root"/py/Cargo.toml "$root"/py/pyproject.toml \
     "$root"/core/src/*.rs "$root"/core/src/*/*.rs "$root"/py/src/*.rs "$root"/py/python/eshm/* 2>/dev/null | sha256sum)
 if [[ $sources != "$(cat "$venv/eshm.sources" 2>/dev/null)" ]]; then
