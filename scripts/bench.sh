@@ -7,16 +7,16 @@ usage() {
 Usage: bench.sh [--quick] [--only GROUP]...
 
 Builds the benchmark and its C++, Python and Go programs, and runs them in two processes on two processors: ESHM in each
-language, the raw limits of the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and writes
-report.md, report.json and plots (SVG) to bench/report/.
+language, the raw limits of the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and
+writes report.md, report.json and plots (SVG) to bench/report/.
 
   --quick       fewer rounds and shorter timings: some four minutes instead of some twenty
   --only GROUP  only the groups whose names begin with GROUP: languages, streams, parked, copies, size-64, window-64,
                 guide ... (may be repeated)
   --help        this text
 
-The report names what cannot be built or fails, with the reason. Run it on an idle machine: the benchmark repeats disturbed
-measurements, but only a limited number of times. Logs of the builds are in target/bench/logs.
+The report names what cannot be built or fails, with the reason. Run it on an idle machine: the benchmark repeats
+disturbed measurements, but only a limited number of times. Logs of the builds are in target/bench/logs.
 TEXT
 }
 

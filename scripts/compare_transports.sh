@@ -6,10 +6,10 @@ usage() {
     cat <<'TEXT'
 Usage: compare_transports.sh [--quick] [--rust-only] [--out DIR]
 
-Builds the servers and clients of services/ in Rust and Python, and measures all transports in turn, in one run: latency by
-size, calls × payload, a ranking of 50 runs, connections reused or not, paced calls, a call that reads the store, CPU time and
-memory. One of the transports is a Unix socket with the frames of ESHM. Prints the report, which begins with the answer, and
-writes report.md, report.json and plots (SVG).
+Builds the servers and clients of services/ in Rust and Python, and measures all transports in turn, in one run: latency
+by size, calls × payload, a ranking of 50 runs, connections reused or not, paced calls, a call that reads the store, CPU
+time and memory. One of the transports is a Unix socket with the frames of ESHM. Prints the report, which begins with
+the answer, and writes report.md, report.json and plots (SVG).
 
   --quick      shorter measurements: some three minutes instead of some eight (plus the first build)
   --rust-only  without Python

@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: demo.sh
 
-Builds the C++ demo and the Python wheel. Runs a C++ master with a Python slave on one segment for a moment, then a Python
-master with a C++ slave, and shows what each of them printed.
+Builds the C++ demo and the Python wheel. Runs a C++ master with a Python slave on one segment for a moment, then a
+Python master with a C++ slave, and shows what each of them printed.
 
 Builds everything under target/demo, and installs nothing outside of it.
 TEXT

@@ -8,14 +8,14 @@ usage() {
     cat <<TEXT
 Usage: fuzz.sh [--seconds N] [--keep] [TARGET...]
 
-Fuzzes the targets (${targets[*]}) for N seconds in all (default: 60), under AddressSanitizer, starting with the inputs in
-fuzz/corpus. Prints one row of JSON per target. An input that fails stays in target/fuzz/failed; run it again with
+Fuzzes all targets (${targets[*]}), or the named ones, for N seconds in all (default: 60), under
+AddressSanitizer, starting with the inputs in fuzz/corpus. Prints one row of JSON per target. An input that fails stays in target/fuzz/failed; run it again with
   target/fuzz/x86_64-unknown-linux-gnu/release/TARGET FILE
 
   --keep   adds the new inputs to fuzz/corpus, reduced to the fewest that have the same coverage
 
-The stable toolchain suffices: RUSTC_BOOTSTRAP lets it use the sanitizer. (If cargo fuzz is installed, cargo fuzz run TARGET
-works too.)
+The stable toolchain suffices: RUSTC_BOOTSTRAP lets it use the sanitizer. (If cargo fuzz is installed, cargo fuzz run
+TARGET works too.)
 TEXT
 }
 

@@ -6,18 +6,18 @@ usage() {
     cat <<'TEXT'
 Usage: plant_faults.sh [--check] [--no-corpus] [--seed S] [--programs N] [NAME...]
 
-Plants each fault of interop-tests/plants/, or only the named ones, in a copy of the tree, builds the peers, and runs the
-life test with the pairing that the patch names: first the corpus, then random programs until the first failure, which it
-shortens. Before that, the same pairings must pass without a fault. Prints the table of docs/test-suites.md. The exit status
-is 1 if a fault was not found, and 2 for a wrong command line.
+Plants each fault of interop-tests/plants/, or only the named ones, in a copy of the tree, builds the peers, and runs
+the life test with the pairing that the patch names: first the corpus, then random programs until the first failure,
+which it shortens. Before that, the same pairings must pass without a fault. Prints the table of docs/test-suites.md.
+The exit status is 1 if a fault was not found, and 2 for a wrong command line.
 
   --check        only check that each patch applies and has its description; plant nothing
   --no-corpus    random programs alone
   --seed S       the first random program's seed; the next ones count up from it (default: 1)
   --programs N   the number of random programs per fault (default: 1000)
 
-The copy, its builds and the output for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults take
-three quarters of an hour on two cores.
+The copy, its builds and the output for each fault are in target/plants/, or in $CARGO_TARGET_DIR/plants/. All faults
+take three quarters of an hour on two cores.
 TEXT
 }
 

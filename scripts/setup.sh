@@ -23,15 +23,15 @@ usage() {
 Usage: setup.sh [--lint]
 
 Looks for the tools that building and testing all languages needs. Installs what is missing with apt-get, where apt-get
-exists and the user is root; otherwise names what is missing and how to install it, and fails. For a tool that is too old,
-names the version found, where it is, and the version needed.
+exists and the user is root; otherwise names what is missing and how to install it, and fails. For a tool that is too
+old, names the version found, where it is, and the version needed.
 
   --lint  also installs what scripts/lint.sh needs: shellcheck with apt-get; shfmt ($shfmt_version, as a Go module), typos
           ($typos_version) and ruff ($ruff_version, both with pip) into target/tools
 
 Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
-(GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils, pkg-config,
-curl, Go ($go_needed or newer).
+(GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils,
+pkg-config, curl, Go ($go_needed or newer).
 TEXT
 }
 

@@ -11,9 +11,9 @@ Usage: test.sh [STEP...]
 Runs all steps, or only the ones named, and prints at the end which passed. With ESHM_REQUIRE=all a missing language is
 an error instead of a skip.
 
-  --changed [BASE]  run only the steps that the changes since BASE touch, in their short form, in under five minutes once
-                    everything is built. Uncommitted and untracked files count. BASE is a commit; the default is the point
-                    where the branch left origin/main or, without an origin/main, the commit before the last one
+  --changed [BASE]  run only the steps that the changes since BASE touch, in their short form, in under five minutes
+                    once everything is built. Uncommitted and untracked files count. BASE is a commit; the default is
+                    the point where the branch left origin/main or, without an origin/main, the last commit's parent
   --list            run nothing: print the files that steps depend on, or with --changed the steps that would run
 
 Steps:

@@ -6,13 +6,14 @@ usage() {
     cat <<'TEXT'
 Usage: test_aarch64.sh [--check] [TEST...]
 
-Builds the core and its tests for AArch64 Linux, and runs all tests, or the named ones (lib, faults, lifecycle, …), with QEMU's
-user mode. Adds the Rust target with rustup, and installs QEMU and the cross compiler with apt-get, where these exist.
+Builds the core and its tests for AArch64 Linux, and runs all tests, or the named ones (lib, faults, lifecycle, …), with
+QEMU's user mode. Adds the Rust target with rustup, and installs QEMU and the cross compiler with apt-get, where these
+exist.
 
   --check   compiles only; needs the Rust target and nothing else
 
-QEMU does not show the processor's own reordering. protocol/PROTOCOL.md, section 11, argues that the core does not depend on
-the order of x86, and the loom models show it.
+QEMU does not show the processor's own reordering. protocol/PROTOCOL.md, section 11, argues that the core does not
+depend on the order of x86, and the loom models show it.
 TEXT
 }
 

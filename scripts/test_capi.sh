@@ -9,8 +9,8 @@ Usage: test_capi.sh [--no-sanitizers]
 Installs ESHM for C under target/capi/prefix, then
   - checks the formatting of every C file, and the headers against the Rust side
   - checks that the libraries export exactly the functions of eshm.h
-  - moves the package, builds the programs in capi/tests/programs against it as C99 and C++17, with all warnings as errors,
-    with CMake (static, shared) and with pkg-config, and runs them
+  - moves the package, builds the programs in capi/tests/programs against it as C99 and C++17, with all warnings as
+    errors, with CMake (static, shared) and with pkg-config, and runs them
   - builds and runs capi/examples
   - runs the programs again under AddressSanitizer and UndefinedBehaviorSanitizer, and under valgrind if it is installed
 

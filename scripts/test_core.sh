@@ -3,14 +3,14 @@
 set -euo pipefail
 
 usage() {
-    cat <<'USAGE'
+    cat <<'TEXT'
 Usage: test_core.sh [--no-loom] [--no-miri]
 
-Runs the tests of the core crate: units, properties, processes, documentation. Then runs the loom models, which try every
-interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and which are built
-in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is installed or rustup can
-install one, and reports it if not.
-USAGE
+Runs the tests of the core crate: units, properties, processes, documentation. Then runs the loom models, which try
+every interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and
+which are built in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is
+installed or rustup can install one, and reports it if not.
+TEXT
 }
 
 loom=yes

@@ -6,11 +6,12 @@ usage() {
     cat <<'TEXT'
 Usage: test_faults.sh [--seconds N] [--full] [--seed N] [SUITE...]
 
-Runs all suites of faults, or only the named ones, and prints one table for each, with pass or fail. The rows of each suite
-are in target/faults/SUITE.jsonl.
+Runs all suites of faults, or only the named ones, and prints one table for each, with pass or fail. The rows of each
+suite are in target/faults/SUITE.jsonl.
 
   --seconds N  the duration of the storm (default: 30)
-  --full       everything: each language as survivor of each other, each crash point four times, all pairings in the storm
+  --full       everything: each language as survivor of each other, each crash point four times, all pairings in the
+               storm
   --seed N     the seed of the random moments, instead of 1 (kill) and the clock (storm)
 
 TEXT

@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: test_go.sh [ARGUMENT...]
 
-Runs gofmt, go vet (also for arm64 and 386), staticcheck, the layout tests with 32 bits, the tests, the tests under the race
-detector, and each fuzz target for a short time. Arguments go to `go test`.
+Runs gofmt, go vet (also for arm64 and 386), staticcheck, the layout tests with 32 bits, the tests, the tests under the
+race detector, and each fuzz target for a short time. Arguments go to `go test`.
 
 Environment:
   FUZZ_SECONDS=5    the duration of each fuzz target

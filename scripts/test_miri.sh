@@ -6,14 +6,14 @@ usage() {
     cat <<'TEXT'
 Usage: test_miri.sh [--optional] [FILTER...]
 
-Runs the core's unit tests under Miri, with stacked borrows: layout, names, errors, heartbeat, the mailbox and the queue, and
-whole segments on the heap that two threads use. Miri finds accesses outside of a pointer's provenance, uninitialized memory,
-and data races. With FILTERs, runs only tests whose names contain one of them.
+Runs the core's unit tests under Miri, with stacked borrows: layout, names, errors, heartbeat, the mailbox and the
+queue, and whole segments on the heap that two threads use. Miri finds accesses outside of a pointer's provenance,
+uninitialized memory, and data races. With FILTERs, runs only tests whose names contain one of them.
 
   --optional  end with status 0, and report it, where Miri is not available
 
-Needs the nightly toolchain with the components miri and rust-src, and installs what is missing with rustup, where rustup can
-reach its server. Ends with status 3 where it cannot.
+Needs the nightly toolchain with the components miri and rust-src, and installs what is missing with rustup, where
+rustup can reach its server. Ends with status 3 where it cannot.
 
   MIRI_CASES      the number of cases of each property (default: 4)
   MIRI_TOOLCHAIN  another toolchain than nightly

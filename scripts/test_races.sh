@@ -6,12 +6,12 @@ usage() {
     cat <<'TEXT'
 Usage: test_races.sh [--gtest_...]
 
-Builds the C++ package's tests with ThreadSanitizer in all parts (tests, facade, core, and Rust's standard library), and runs
-them. A race is a failure. Options go to the test program, such as --gtest_filter=Threads*.
+Builds the C++ package's tests with ThreadSanitizer in all parts (tests, facade, core, and Rust's standard library), and
+runs them. A race is a failure. Options go to the test program, such as --gtest_filter=Threads*.
 
-ThreadSanitizer finds races within a process: of threads that share an endpoint, of the background thread, of the process's
-exit. It does not see races between two processes, or between two mappings of one segment; the loom models cover these
-(scripts/test_core.sh).
+ThreadSanitizer finds races within a process: of threads that share an endpoint, of the background thread, of the
+process's exit. It does not see races between two processes, or between two mappings of one segment; the loom models
+cover these (scripts/test_core.sh).
 
 Needs GoogleTest, and the stable toolchain with rust-src, which the script adds with rustup where rustup is installed.
 TEXT

@@ -6,8 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: test_setup.sh
 
-Puts an old version of each tool first in PATH, one after the other, and expects setup.sh to fail and to name the version found
-and the version needed. Installs and builds nothing.
+Puts an old version of each tool first in PATH, one after the other, and expects setup.sh to fail and to name the
+version found and the version needed. Installs and builds nothing.
 TEXT
 }
 

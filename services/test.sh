@@ -7,8 +7,9 @@ usage() {
 Usage: services/test.sh [PYTEST-ARGUMENT...]
 
 Builds the Rust and Python programs of services/, checks both (rustfmt, clippy, cargo test; ruff, mypy), and runs the
-conformance suite: every client language × server language × transport, then clients that know nothing of our programs: curl,
-gRPC reflection, schemathesis. Prints the matrix of results. The first run takes some minutes, mostly for building.
+conformance suite: every client language × server language × transport, then clients that know nothing of our programs:
+curl, gRPC reflection, schemathesis. Prints the matrix of results. The first run takes some minutes, mostly for
+building.
 
 Arguments go to pytest, such as -k socket, -x, or --languages python.
 TEXT

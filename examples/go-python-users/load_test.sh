@@ -6,9 +6,9 @@ usage() {
     cat <<'TEXT'
 Usage: load_test.sh [--quick] [--output DIR]
 
-Starts the Go API and the Python service on free ports. Locust's users request answers of 1 KB, 25 KB, 250 KB and 2.5 MB in
-each of the three ways, round by round: one way after the other, so that a disturbance affects all of them. Prints the table,
-and writes LOAD_TEST_RESULTS.md and load_test.svg to DIR (default: this folder). Takes some twelve minutes.
+Starts the Go API and the Python service on free ports. Locust's users request answers of 1 KB, 25 KB, 250 KB and 2.5 MB
+in each of the three ways, round by round: one way after the other, so that a disturbance affects all of them. Prints
+the table, and writes LOAD_TEST_RESULTS.md and load_test.svg to DIR (default: this folder). Takes some twelve minutes.
 
   --quick   one round of two seconds each, without the mode users: one minute; DIR is a temporary folder by default
 

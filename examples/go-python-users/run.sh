@@ -6,9 +6,9 @@ usage() {
     cat <<'TEXT'
 Usage: run.sh [--prepare]
 
-Builds what is missing (the ESHM wheel and the service's packages in a virtual environment, the Go API) and starts the Python
-service and the Go API. Ends both on Ctrl-C, on SIGTERM, or when the Go API ends. Restarts a Python service that dies.
---prepare only builds.
+Builds what is missing (the ESHM wheel and the service's packages in a virtual environment, the Go API) and starts the
+Python service and the Go API. Ends both on Ctrl-C, on SIGTERM, or when the Go API ends. Restarts a Python service that
+dies. --prepare only builds.
 
 Environment, and the defaults:
   API_PORT=8080             port of the Go API
