@@ -1,5 +1,10 @@
 #!/usr/bin/env python3
-"""Check that each link between documents leads to a file that exists and to a heading that it has."""
+"""Check the links and the paths in documents.
+
+A link between documents leads to a file that exists and to a heading that it has. A path in code quotes, such
+as `scripts/test.sh` or `core/tests/files.rs::a_test`, names a file of this repository; CHANGELOG.md may name
+files that no longer exist.
+"""
 
 import re
 import subprocess
@@ -10,6 +15,9 @@ ROOT = Path(__file__).resolve().parent.parent
 FENCE = re.compile(r"^(```|~~~).*?^\1", re.MULTILINE | re.DOTALL)
 CODE = re.compile(r"`[^`\n]*`")
 LINK = re.compile(r"\]\(([^()\s]+(?:\([^()\s]*\))?)\)")
+PATH = re.compile(
+    r"`(?:\./)?([\w.-]+(?:/[\w.-]+)+\.(?:c|cc|cpp|go|h|hpp|json|md|proto|py|rs|sh|toml))(?:::\w+)?`"
+)
 HEADING = re.compile(r"^#{1,6} +(.*?)#* *$", re.MULTILINE)
 
 
@@ -47,9 +55,21 @@ def problems(document: Path) -> list[str]:
     return found
 
 
+def missing_paths(document: Path) -> list[str]:
+    """Name the paths in code quotes that do not exist, seen from the root or from the document's folder."""
+    if document.name == "CHANGELOG.md":
+        return []
+    found = []
+    for path in PATH.findall(FENCE.sub("", document.read_text())):
+        bases = [base for base in (ROOT, document.parent) if (base / path.split("/")[0]).exists()]
+        if bases and not any((base / path).exists() for base in bases):
+            found.append(f"{document.relative_to(ROOT)}: {path} does not exist")
+    return found
+
+
 def main() -> None:
-    """Print every link that leads nowhere."""
-    found = [problem for document in documents() for problem in problems(document)]
+    """Print every link and path that leads nowhere."""
+    found = [problem for document in documents() for problem in problems(document) + missing_paths(document)]
     for problem in found:
         print(problem, file=sys.stderr)
     sys.exit(bool(found))

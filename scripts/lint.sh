@@ -20,7 +20,7 @@ about=(
     dependencies "licences, sources and versions of all dependencies, as deny.toml says"
     spelling "typos over every text file"
     whitespace "trailing blanks, tabs and missing newlines, as .editorconfig says"
-    links "links between documents, with their anchors"
+    links "links between documents, and paths of files in them"
     changed "what scripts/test.sh --changed runs for which files"
 )
 
