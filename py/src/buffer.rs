@@ -13,14 +13,14 @@ use pyo3::ffi;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyString};
 
-/// Contiguous memory, whatever the items in it are; refused by what cannot give that.
+/// Contiguous memory with items of any kind. An object that has no such memory refuses it.
 const SIMPLE: c_int = ffi::PyBUF_SIMPLE;
 /// Memory that may be written to.
 const WRITABLE: c_int = ffi::PyBUF_WRITABLE;
 /// Contiguous memory, and its dimensions.
 const DIMENSIONS: c_int = ffi::PyBUF_ND;
 
-/// A view of an object's memory, given back when dropped.
+/// A view of an object's memory, released when dropped.
 struct View<'py> {
     /// Boxed, because an exporter may keep pointers into the structure it has filled.
     raw: Box<ffi::Py_buffer>,
@@ -49,8 +49,8 @@ impl Deref for View<'_> {
     fn deref(&self) -> &[u8] {
         let Ok(len @ 1..) = usize::try_from(self.raw.len) else { return &[] };
         // SAFETY: a contiguous view is `len` readable bytes at `buf`, which the exporter neither moves nor frees
-        // before the release. They change only under code that runs meanwhile, and that is none: the
-        // interpreter stays attached while the slice is used (`Bytes::settle` copies before it is released).
+        // before the release. Only code that runs meanwhile could change them, and none does: the interpreter
+        // stays attached while the slice is used (`Bytes::settle` copies before the interpreter is released).
         unsafe { slice::from_raw_parts(self.raw.buf.cast::<u8>(), len) }
     }
 }
@@ -66,17 +66,17 @@ impl Drop for View<'_> {
 pub struct Bytes<'a, 'py>(Source<'a, 'py>);
 
 enum Source<'a, 'py> {
-    /// Of a `bytes` object, which nobody changes.
+    /// Of a `bytes` object, which never changes.
     Constant(&'a [u8]),
-    /// Of any other object: its owner may change them whenever the interpreter is released.
+    /// Of any other object. Its owner may change them whenever the interpreter is released.
     View(View<'py>),
 }
 
 impl<'a, 'py> Bytes<'a, 'py> {
-    /// The bytes of `object`.
+    /// Returns the bytes of `object`.
     ///
     /// # Errors
-    /// `TypeError` for what has none, `str` in particular; `BufferError` for memory with gaps in it.
+    /// `TypeError` for an object without bytes, such as `str`; `BufferError` for memory that is not contiguous.
     #[inline]
     pub fn of(object: &'a Bound<'py, PyAny>) -> PyResult<Self> {
         if let Ok(bytes) = object.cast::<PyBytes>() {
@@ -87,12 +87,12 @@ impl<'a, 'py> Bytes<'a, 'py> {
             .map_err(|error| explain(object, error))
     }
 
-    /// Whether nobody can change them.
+    /// Whether the bytes never change.
     pub fn is_constant(&self) -> bool {
         matches!(self.0, Source::Constant(_))
     }
 
-    /// Bytes that stay what they are while the interpreter is released.
+    /// Returns bytes that do not change while the interpreter is released.
     pub fn settle(&self) -> Cow<'_, [u8]> {
         match &self.0 {
             Source::Constant(bytes) => Cow::Borrowed(bytes),
@@ -126,18 +126,18 @@ pub struct Records<'py> {
 }
 
 impl<'py> Records<'py> {
-    /// Records to be read.
+    /// Returns records to be read.
     ///
     /// # Errors
-    /// As [`Bytes::of`]; `ValueError` for what has no axis, or no size.
+    /// As [`Bytes::of`]; `ValueError` for an object without axes.
     pub fn of(array: &Bound<'py, PyAny>) -> PyResult<Self> {
         Self::new(array, DIMENSIONS)
     }
 
-    /// Records to be overwritten.
+    /// Returns records to be overwritten.
     ///
     /// # Errors
-    /// As [`Records::of`], and `BufferError` for what is read-only.
+    /// As [`Records::of`]; `BufferError` for read-only memory.
     pub fn to_fill(array: &Bound<'py, PyAny>) -> PyResult<Self> {
         Self::new(array, DIMENSIONS | WRITABLE)
     }
@@ -156,41 +156,41 @@ impl<'py> Records<'py> {
         Ok(Records { view, count, size })
     }
 
-    /// How many there are.
+    /// Returns the number of records.
     pub fn count(&self) -> usize {
         self.count
     }
 
-    /// The size of each, in bytes.
+    /// Returns the size of a record, in bytes.
     pub fn size(&self) -> usize {
         self.size
     }
 
-    /// One of them.
+    /// Returns record `index`.
     pub fn get(&self, index: usize) -> &[u8] {
         &self.view[index * self.size..][..self.size]
     }
 
-    /// Overwrites record `index`, of an array to be filled.
+    /// Overwrites record `index`.
     ///
     /// # Panics
-    /// If there is none, or `record` is not one.
+    /// If there is no such record, `record` has another size, or the records are read-only.
     pub fn set(&self, index: usize, record: &[u8]) {
         assert!(index < self.count && record.len() == self.size && self.view.raw.readonly == 0);
         // SAFETY: in bounds, by the assertion.
         let place = unsafe { self.view.raw.buf.cast::<u8>().add(index * self.size) };
-        // SAFETY: `size` bytes there, writable by the assertion. They do not overlap `record`, which is a message: no
-        // writable view of one is to be had.
+        // SAFETY: `size` bytes there, writable by the assertion. They do not overlap `record`, which is a received
+        // message: Python gets no writable view of one.
         unsafe { ptr::copy_nonoverlapping(record.as_ptr(), place, record.len()) };
     }
 }
 
-/// Says what the caller can do about an object whose bytes cannot be had.
+/// Returns an error that says what the caller can do about an object without usable bytes.
 fn explain(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     let py = object.py();
     if !error.is_instance_of::<PyTypeError>(py) {
         let clear = PyBufferError::new_err(format!(
-            "the buffer cannot be used as it is ({}): give a contiguous copy of it, such as bytes(data)",
+            "the buffer cannot be used as it is ({}): pass a contiguous copy of it, such as bytes(data)",
             error.value(py)
         ));
         clear.set_cause(py, Some(error));
@@ -198,7 +198,7 @@ fn explain(object: &Bound<'_, PyAny>, error: PyErr) -> PyErr {
     }
     if object.is_instance_of::<PyString>() {
         return PyTypeError::new_err(
-            "expected bytes, found str: eshm.encode_text(text) makes bytes of it that every language reads",
+            "expected bytes, found str: eshm.encode_text(text) returns bytes that every language reads as text",
         );
     }
     let found = object.get_type().name().map_or_else(|_| "?".to_owned(), |name| name.to_string());

@@ -1,4 +1,4 @@
-//! Arguments as the core wants them, and the core's words as Python's enums.
+//! Converts arguments to the core's types, and the core's results to Python's.
 
 use std::time::{Duration, SystemTime};
 
@@ -6,24 +6,25 @@ use eshm::{Disconnect, Error, PeerState, Result, Role, WaitStrategy};
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
-/// An argument that the core would not have taken either.
+/// Returns the error of an argument that no value of the core's type stands for.
 pub fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
     Error::InvalidConfig { segment: segment.to_owned(), setting, found, expected }
 }
 
-/// A number of seconds, as every duration is given in Python.
+/// Converts a number of seconds, as every duration is given in Python.
 pub fn seconds(segment: &str, setting: &'static str, value: f64) -> Result<Duration> {
     Duration::try_from_secs_f64(value)
         .map_err(|_| invalid(segment, setting, format!("{value} s"), "a number of seconds, 0 or more"))
 }
 
-/// A whole number, which the core checks further.
+/// Converts a whole number. The core checks its range.
 pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: i64) -> Result<T> {
     T::try_from(value)
-        .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not that large"))
+        .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not as large"))
 }
 
-/// A limit, where Python's `None` is the core's zero: without limit. A zero in Python would be taken for its opposite.
+/// Converts a limit: Python's `None` is the core's zero, without limit. A zero in Python would mean the opposite, so it
+/// is an error.
 pub fn limit<T: Default + PartialEq>(segment: &str, setting: &'static str, value: Option<T>) -> Result<T> {
     match value {
         None => Ok(T::default()),
@@ -31,13 +32,13 @@ pub fn limit<T: Default + PartialEq>(segment: &str, setting: &'static str, value
             segment,
             setting,
             "0".to_owned(),
-            "more than 0, or None for no limit (on_disconnect=\"immediately\" never waits for a peer)",
+            "more than 0, or None for no limit (disconnect=\"immediately\" never waits for a peer)",
         )),
         Some(value) => Ok(value),
     }
 }
 
-/// A role by its name; `eshm.Role` is a `str` too.
+/// Converts the name of a role. `eshm.Role` is a `str`, too.
 pub fn role(segment: &str, word: &str) -> Result<Role> {
     match word {
         "master" => Ok(Role::Master),
@@ -47,7 +48,7 @@ pub fn role(segment: &str, word: &str) -> Result<Role> {
     }
 }
 
-/// A disconnect behaviour by its name; `eshm.Disconnect` is a `str` too.
+/// Converts the name of a disconnect behaviour. `eshm.Disconnect` is a `str`, too.
 pub fn disconnect(segment: &str, word: &str) -> Result<Disconnect> {
     match word {
         "immediately" => Ok(Disconnect::Immediately),
@@ -55,14 +56,14 @@ pub fn disconnect(segment: &str, word: &str) -> Result<Disconnect> {
         "never" => Ok(Disconnect::Never),
         _ => Err(invalid(
             segment,
-            "on_disconnect",
+            "disconnect",
             format!("{word:?}"),
             "\"immediately\", \"on_timeout\" or \"never\"",
         )),
     }
 }
 
-/// A wait strategy by its name; `eshm.Wait` is a `str` too.
+/// Converts the name of a wait strategy. `eshm.Wait` is a `str`, too.
 pub fn wait(segment: &str, word: &str) -> Result<WaitStrategy> {
     match word {
         "spin" => Ok(WaitStrategy::Spin),
@@ -75,22 +76,21 @@ pub fn wait(segment: &str, word: &str) -> Result<WaitStrategy> {
     }
 }
 
-/// The member of `eshm.Role`.
+/// Returns the member of `eshm.Role`.
 pub fn python_role(py: Python<'_>, role: Role) -> PyResult<Bound<'_, PyAny>> {
     types(py)?.getattr("Role")?.call1((role.to_string(),))
 }
 
-/// The member of `eshm.PeerState`.
+/// Returns the member of `eshm.PeerState`.
 pub fn python_state(py: Python<'_>, state: PeerState) -> PyResult<Bound<'_, PyAny>> {
     types(py)?.getattr("PeerState")?.call1((state.to_string(),))
 }
 
-/// An `eshm.Stats`.
+/// Returns an `eshm.Stats`.
 pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound<'py, PyAny>> {
     let numbers = [
         ("master_heartbeat", stats.master_heartbeat),
         ("slave_heartbeat", stats.slave_heartbeat),
-        ("stale_threshold", stats.stale_threshold.into()),
         ("master_heartbeat_delta", stats.master_heartbeat_delta),
         ("slave_heartbeat_delta", stats.slave_heartbeat_delta),
         ("m2s_write_count", stats.m2s_write_count),
@@ -114,6 +114,7 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
         ("unreceived", stats.unreceived),
     ];
     let fields = numbers.into_py_dict(py)?;
+    fields.set_item("stale_threshold", f64::from(stats.stale_threshold) / 1000.0)?;
     fields.set_item("master_pid", stats.master_pid)?;
     fields.set_item("slave_pid", stats.slave_pid)?;
     fields.set_item("master_alive", stats.master_alive)?;
@@ -122,7 +123,7 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
     types(py)?.getattr("Stats")?.call((), Some(&fields))
 }
 
-/// An `eshm.View`.
+/// Returns an `eshm.View`.
 pub fn python_view<'py>(py: Python<'py>, view: &eshm::View) -> PyResult<Bound<'py, PyAny>> {
     let seat = |seat: &eshm::SeatView| {
         let state = python_state(py, seat.state)?;
@@ -142,7 +143,7 @@ pub fn python_view<'py>(py: Python<'py>, view: &eshm::View) -> PyResult<Bound<'p
     ))
 }
 
-/// An `eshm.Segment`.
+/// Returns an `eshm.Segment`.
 pub fn python_segment<'py>(py: Python<'py>, segment: &eshm::Segment) -> PyResult<Bound<'py, PyAny>> {
     let since = segment.since.and_then(|since| since.duration_since(SystemTime::UNIX_EPOCH).ok());
     let view = segment.view.as_ref().map(|view| python_view(py, view)).transpose()?;
@@ -160,7 +161,7 @@ pub fn python_segment<'py>(py: Python<'py>, segment: &eshm::Segment) -> PyResult
     ))
 }
 
-/// An `eshm.Removal`.
+/// Returns an `eshm.Removal`.
 pub fn python_removal<'py>(py: Python<'py>, removal: &eshm::Removal) -> PyResult<Bound<'py, PyAny>> {
     let removed = removal.removed.iter().map(|segment| python_segment(py, segment));
     let left = removal

@@ -1,4 +1,4 @@
-//! Where the files of segments are.
+//! `eshm.Domain`: the directory and the prefix of segments' files.
 
 use std::path::PathBuf;
 
@@ -7,12 +7,12 @@ use pyo3::prelude::*;
 use crate::convert;
 use crate::error::Result;
 
-/// Where the files of segments are: the segment `name` is the file directory/prefix + name.
+/// The directory and the prefix of segments' files: the segment `name` is the file directory/prefix + name.
 ///
-/// Two endpoints meet if they have the same domain and the same name. A part that is None is the one that the environment
-/// variable ESHM_DIRECTORY or ESHM_PREFIX says when the domain is made; if that is not set, or empty, /dev/shm or eshm_.
+/// Two endpoints connect if they have the same domain and the same name. None takes the value of the environment
+/// variable ESHM_DIRECTORY or ESHM_PREFIX when the domain is created; if that is not set, or empty, /dev/shm or eshm_.
 ///
-/// directory: an absolute path, of a tmpfs for choice. prefix: 0 to 64 bytes of UTF-8, without "/" or "..".
+/// directory: an absolute path, preferably on a tmpfs. prefix: 0 to 64 bytes of UTF-8, without "/" or "..".
 #[pyclass(module = "eshm", frozen, eq, hash)]
 #[derive(Clone, PartialEq, Eq, Hash)]
 pub struct Domain(pub eshm::Domain);
@@ -31,20 +31,20 @@ impl Domain {
         self.0.directory().as_os_str()
     }
 
-    /// How the names of the files begin.
+    /// The prefix of the files' names.
     #[getter]
     fn prefix(&self) -> &str {
         self.0.prefix()
     }
 
-    /// The segments of this domain, in the order of their names, and what else has a segment's name. Only reads: see Segment.
+    /// Returns the segments of this domain, and other files with a segment's name, sorted by name. Changes nothing.
     fn segments<'py>(&self, py: Python<'py>) -> Result<Vec<Bound<'py, PyAny>>> {
         let found = py.detach(|| self.0.segments())?;
         Ok(found.iter().map(|segment| convert::python_segment(py, segment)).collect::<PyResult<_>>()?)
     }
 
-    /// Removes the segments in which nobody sits, with all that is unread in them, and the temporary files that killed
-    /// processes have left. With dry_run, only says which these are. Safe beside processes that start at the same moment.
+    /// Removes the segments that no process uses, with all that is unread in them, and the temporary files of killed
+    /// processes. Safe while processes open segments. With dry_run, removes nothing: returns what would be removed.
     #[pyo3(signature = (*, dry_run = false))]
     fn remove_dead<'py>(&self, py: Python<'py>, dry_run: bool) -> Result<Bound<'py, PyAny>> {
         let removal = py.detach(|| self.0.remove_dead(dry_run))?;
@@ -56,14 +56,17 @@ impl Domain {
     }
 }
 
-/// The segments of the domain, by default of the one that the environment says: see Domain.segments.
+/// Returns the segments of a domain, by default of that of the environment: see Domain.segments.
+///
+/// >>> for segment in eshm.segments():
+/// ...     print(segment.name, segment.kind, segment.size, segment.owner_name)
 #[pyfunction]
 #[pyo3(signature = (*, domain = None))]
 pub fn segments<'py>(py: Python<'py>, domain: Option<&Domain>) -> Result<Vec<Bound<'py, PyAny>>> {
     Domain(chosen(domain)?).segments(py)
 }
 
-/// Removes the segments of the domain in which nobody sits, by default of the one that the environment says: see
+/// Removes the segments of a domain that no process uses, by default of that of the environment: see
 /// Domain.remove_dead.
 #[pyfunction]
 #[pyo3(signature = (*, dry_run = false, domain = None))]
@@ -75,7 +78,7 @@ pub fn remove_dead<'py>(
     Domain(chosen(domain)?).remove_dead(py, dry_run)
 }
 
-/// The domain that was given, or that of the environment.
+/// Returns the given domain, or that of the environment.
 pub fn chosen(domain: Option<&Domain>) -> Result<eshm::Domain> {
     Ok(domain.map_or_else(eshm::Domain::from_env, |domain| Ok(domain.0.clone()))?)
 }

@@ -1,6 +1,7 @@
 //! `eshm.Endpoint`.
 
 use std::ffi::CString;
+use std::sync::OnceLock;
 use std::time::Duration;
 
 use eshm::raw::{Closed, Limit, SharedEndpoint};
@@ -14,44 +15,47 @@ use crate::calls;
 use crate::convert;
 use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
+use crate::events;
 use crate::interpreter::{Deadline, Interpreter, Polling};
 use crate::lease::{Borrowed, Loan};
 
-/// One process's end of a segment: a master, which creates it, or a slave, which attaches to it.
+/// An endpoint of a segment: a master, which creates the segment, or a slave, which attaches to it.
 ///
-/// Every duration is in seconds; a timeout of None waits as long as the peer may come (back). Waiting
-/// releases the interpreter and ends with Ctrl-C. Threads may share an endpoint: sending and receiving do not
-/// block each other.
+/// All durations are in seconds. A timeout of None waits as long as the peer may still come (back). Waiting releases
+/// the interpreter and ends with Ctrl-C. Threads may share an endpoint: sending and receiving do not block each other.
 ///
 /// >>> with eshm.Endpoint("robot", role="slave") as robot:
 /// ...     for message in robot:
 /// ...         robot.send(b"ack")
 ///
-/// name: which segment, 1 to 250 bytes without "/" or "..".
-/// role: "master", "slave", or "auto": slave where a live master is, master otherwise.
-/// data_size: the greatest value of write in bytes; None takes what is there, or 4096.
-/// queue_capacity: the greatest message of send in bytes; None takes what is there, or 256 KiB. 0 makes a
-///     segment without queues, on which send has one message in flight.
-/// wait: how calls wait: "spin" never leaves its core, "spin_then_park" does after some ten microseconds, "park" at
-///     once. The interpreter is held for a few microseconds of that at most.
+/// name: the segment's name, 1 to 250 bytes without "/" or "..".
+/// role: "master", "slave", or "auto": slave if there is a live master, master otherwise.
+/// data_size: the greatest size of a value (write) in bytes. None: the size of the segment that is there, or 4096.
+/// queue_capacity: the greatest size of a message (send) in bytes. None: the size of the segment that is there, or
+///     256 KiB. 0 creates a segment without queues, on which send has one message in flight.
+/// wait: how calls wait. "spin" polls and never leaves its core, "spin_then_park" parks after some ten microseconds,
+///     "park" at once. At most a few microseconds of that hold the interpreter.
 /// connect_timeout: how long a slave waits for its segment to appear.
-/// heartbeat_interval: how often this endpoint shows a sign of life: not more than stale_threshold.
-/// steady_heartbeat: whether it does so as often when nothing is sent for long.
-/// stale_threshold: how long the peer's heartbeat may stand still.
-/// on_disconnect: what happens then: "immediately" gives the peer up; "on_timeout" limits how long a call without a
-///     time-out waits for it, by the settings that follow; "never" does not.
+/// heartbeat_interval: how often this endpoint updates its heartbeat: 0.001 to 1, and at most stale_threshold.
+/// stale_threshold: the peer is stale when its heartbeat has stood still for this time.
+/// disconnect: what happens then. "immediately": calls fail at once. "on_timeout": calls without a timeout fail when
+///     one of the reconnect limits is used up. "never": they wait without limit.
+/// reconnect_timeout: how long calls without a timeout wait for a stale peer. None: no limit.
 /// reconnect_interval: how often a slave looks for a new master, as long as it is open.
-/// reconnect_timeout, reconnect_attempts: None sets no limit.
-/// give_up: whether a slave stops looking when these limits are used up, as in ESHM 1.x.
+/// reconnect_attempts: for how many searches a slave's calls without a timeout wait. None: no limit.
 /// auto_cleanup: whether a master's close removes the segment.
-/// background: whether a thread keeps the heartbeat; without it, call update_heartbeat.
-/// mode: the file permissions of a segment that this endpoint creates; None: 0o666 less what the umask takes.
-/// group: the number of the group that a created segment is given, for a mode such as 0o660.
-/// any_owner: whether a segment of another user is accepted.
-/// domain: where the segment's file is, by default where the environment says when the endpoint is opened.
+/// background: whether a thread updates the heartbeat. Without it, call update_heartbeat.
+/// mode: the file permissions of a segment that this endpoint creates. None: 0o666 without the bits of the umask.
+/// group: the id of the group of a segment that this endpoint creates, for a mode such as 0o660.
+/// any_owner: whether to accept a segment of another user.
+/// steady_heartbeat: whether to keep the full heartbeat rate while idle, as ESHM 1.x does.
+/// give_up: whether a slave stops looking for a master when a reconnect limit is used up, as in ESHM 1.x.
+/// domain: the directory and the prefix of the segment's file. None: those of the environment when it is opened.
 #[pyclass(module = "eshm", frozen, weakref)]
 pub struct Endpoint {
     pub(crate) shared: SharedEndpoint,
+    /// Set by the close.
+    closed: OnceLock<()>,
     /// Whether to poll for a moment before the interpreter is released.
     polls: bool,
 }
@@ -94,12 +98,12 @@ impl Endpoint {
     #[new]
     #[pyo3(signature = (
         name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
-        connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, on_disconnect = "on_timeout",
+        connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, disconnect = "on_timeout",
         reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
         auto_cleanup = true, background = true, mode = Some(0o600), group = None, any_owner = false,
         steady_heartbeat = false, give_up = false, domain = None
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
-        connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, on_disconnect='on_timeout', \
+        connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
         auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False, \
         give_up=False, domain=None)")]
@@ -114,7 +118,7 @@ impl Endpoint {
         connect_timeout: f64,
         heartbeat_interval: f64,
         stale_threshold: f64,
-        on_disconnect: &str,
+        disconnect: &str,
         reconnect_timeout: Option<f64>,
         reconnect_interval: f64,
         reconnect_attempts: Option<i64>,
@@ -138,7 +142,7 @@ impl Endpoint {
             .wait(wait)
             .heartbeat_interval(seconds("heartbeat_interval", heartbeat_interval)?)
             .stale_threshold(seconds("stale_threshold", stale_threshold)?)
-            .disconnect(convert::disconnect(name, on_disconnect)?)
+            .disconnect(convert::disconnect(name, disconnect)?)
             .reconnect_timeout(convert::limit(name, "reconnect_timeout", reconnect_timeout)?)
             .reconnect_interval(seconds("reconnect_interval", reconnect_interval)?)
             .reconnect_attempts(convert::limit(name, "reconnect_attempts", reconnect_attempts)?)
@@ -161,8 +165,13 @@ impl Endpoint {
         if let Some(gid) = group {
             builder = builder.group(convert::whole(name, "group", gid)?);
         }
+        events::forward(py)?;
         let endpoint = open(py, &builder, seconds("connect_timeout", connect_timeout)?)?;
-        Ok(Endpoint { shared: SharedEndpoint::new(endpoint), polls: wait != WaitStrategy::Park })
+        Ok(Endpoint {
+            shared: SharedEndpoint::new(endpoint),
+            closed: OnceLock::new(),
+            polls: wait != WaitStrategy::Park,
+        })
     }
 
     /// The segment's name.
@@ -171,25 +180,31 @@ impl Endpoint {
         self.name()
     }
 
-    /// Role.MASTER or Role.SLAVE: what this endpoint is.
+    /// The endpoint's role: Role.MASTER or Role.SLAVE.
     #[getter]
     fn role<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         convert::python_role(py, self.inspector().role())
     }
 
-    /// The greatest value that write takes, in bytes.
+    /// Whether close was called. False in a forked child, which cannot close its parent's endpoint.
+    #[getter]
+    fn closed(&self) -> bool {
+        self.closed.get().is_some()
+    }
+
+    /// The greatest size of a value (write), in bytes.
     #[getter]
     fn data_size(&self) -> usize {
         self.inspector().data_size()
     }
 
-    /// The greatest message that send takes, in bytes.
+    /// The greatest size of a message (send), in bytes.
     #[getter]
     fn max_message(&self) -> usize {
         self.inspector().max_message()
     }
 
-    /// What is known of the peer, as a PeerState.
+    /// The state of the peer, as a PeerState.
     #[getter]
     fn peer_state<'py>(&self, py: Python<'py>) -> PyResult<Bound<'py, PyAny>> {
         convert::python_state(py, self.inspector().peer_state())
@@ -207,24 +222,24 @@ impl Endpoint {
         self.inspector().peer_is_legacy()
     }
 
-    /// How many of the messages that this endpoint sent were not received: no receiver has released them. After the
-    /// close: how many that were then.
+    /// How many messages of this endpoint were sent and not received: no receiver has released them. After the close:
+    /// how many there were at the close.
     #[getter]
     fn unreceived(&self) -> u64 {
         self.inspector().unreceived()
     }
 
-    /// The segment's counters, and this endpoint's own.
+    /// Returns the statistics of the segment and of this endpoint.
     fn stats<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(convert::python_stats(py, &self.inspector().stats()?)?)
     }
 
-    /// Shows a sign of life, when background is False.
+    /// Updates the heartbeat, if background is False.
     fn update_heartbeat(&self) -> Result<()> {
         Ok(self.inspector().update_heartbeat()?)
     }
 
-    /// Waits until the peer is alive. Raises TimeoutError when it is not in time.
+    /// Waits until the peer is alive. Raises TimeoutError if it is not in time.
     #[pyo3(signature = (timeout = None))]
     fn wait_for_peer(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
         let timeout = self.timeout(timeout)?;
@@ -242,7 +257,7 @@ impl Endpoint {
         }
     }
 
-    /// Puts a value into the mailbox, over the one before. Never waits.
+    /// Writes a value into the mailbox, in place of the previous one. Never waits.
     fn write(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<()> {
         calls::write(py, self, data)
     }
@@ -273,7 +288,7 @@ impl Endpoint {
         calls::send(py, self, data, Limit::Now)
     }
 
-    /// Returns the next message: a copy of it, which is released at once. Raises TimeoutError when there is none in time.
+    /// Returns a copy of the next message, and releases the message. Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
     fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyBytes>>> {
         calls::recv(py, self, self.limit(timeout)?)
@@ -292,6 +307,20 @@ impl Endpoint {
         calls::loan(slf, size, slf.get().limit(timeout)?)
     }
 
+    /// Reserves memory in the queue for a message that is a NumPy array of that shape and dtype: an ArrayLoan.
+    ///
+    /// Waits for it as send does, and raises TimeoutError when there is none in time. Raises InvalidError for a dtype
+    /// that holds Python objects.
+    #[pyo3(signature = (shape, dtype, timeout = None))]
+    fn loan_array<'py>(
+        slf: &Bound<'py, Self>,
+        shape: &Bound<'py, PyAny>,
+        dtype: &Bound<'py, PyAny>,
+        timeout: Option<f64>,
+    ) -> PyResult<Bound<'py, PyAny>> {
+        slf.py().import("eshm._arrays")?.call_method1("loan_array", (slf, shape, dtype, timeout))
+    }
+
     /// Returns the next message, to be read in the queue without a copy: a Borrowed.
     ///
     /// Raises TimeoutError when there is none in time.
@@ -300,10 +329,10 @@ impl Endpoint {
         calls::borrow(slf, slf.get().limit(timeout)?)
     }
 
-    /// Sends each of the messages, in order, as send does. Wakes the peer once at most for as many as there is room for.
+    /// Sends the messages in order, as send does. Wakes the peer at most once for as many as there is room for.
     ///
-    /// The timeout is one for all of them. With 0, sends what there is room for, and raises FullError if that is not all.
-    /// When one cannot be sent, the exception's `sent` tells how many were.
+    /// The timeout is one for all of them. With 0, sends what there is room for, and raises FullError if that is not
+    /// all. When one cannot be sent, the exception's `sent` tells how many were.
     #[pyo3(signature = (messages, timeout = None))]
     fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
         batch::send_many(py, self, messages, self.batch_limit(timeout)?)
@@ -333,8 +362,8 @@ impl Endpoint {
     /// Copies the messages that are there into an array, one per item along its first axis, and returns their number.
     /// Waits for the first one, as recv does.
     ///
-    /// Raises TimeoutError when there is none in time, and InvalidError for a message of another size than the items. That
-    /// message stays the next one; on a segment without queues, it is the exception's `data`.
+    /// Raises TimeoutError when there is none in time, and InvalidError for a message of another size than the items.
+    /// That message stays the next one.
     #[pyo3(signature = (array, timeout = None))]
     fn recv_into(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<usize> {
         batch::recv_into(py, self, array, self.limit(timeout)?)
@@ -355,23 +384,25 @@ impl Endpoint {
         calls::wait_room(py, self, data)
     }
 
-    /// Leaves the segment. Threads that wait for the peer raise ClosedError.
+    /// Closes the endpoint. Threads that wait in one of its calls raise ClosedError.
     ///
-    /// Returns how many of the messages that this endpoint sent were not received: 0 if all were. A peer that is there can
-    /// still receive them; so can the slave's next master, as long as that slave stays open. With nobody there they are
-    /// lost. A second close does nothing, and returns the same number.
+    /// Returns how many messages of this endpoint were sent and not received. A peer that is attached can still receive
+    /// them; so can the next master of a slave that stays open. Without a peer they are lost. A second close has no
+    /// effect, and returns the same number.
     ///
-    /// Warns (RuntimeWarning) when the segment's name could not be removed, such as another user's in a sticky directory.
+    /// Warns (RuntimeWarning) when the segment's name could not be removed, as that of another user's file in a sticky
+    /// directory.
     ///
-    /// Memory that somebody still looks at, through a view of a Loan or a Borrowed, stays where it is, and the segment
-    /// is left only when the last such view is gone.
+    /// Memory of a Loan or a Borrowed that still has views stays valid. The endpoint leaves the segment when the last
+    /// such view is released.
     fn close(&self, py: Python<'_>) -> Result<u64> {
         let mut host = self.host(py, Polling::None);
         let Some(Closed { unreceived, removed }) = self.shared.close(&mut host) else {
             return Ok(self.inspector().unreceived());
         };
+        let _ = self.closed.set(());
         if let Err(error) = removed {
-            // No exception: the endpoint is closed, and what a `with` block raised is not to be hidden.
+            // Not an exception: the endpoint is closed, and an exception of a `with` block must not be replaced.
             let text = CString::new(error.to_string()).unwrap_or_default();
             PyErr::warn(py, &py.get_type::<PyRuntimeWarning>(), &text, 1)?;
         }
@@ -387,7 +418,7 @@ impl Endpoint {
         self.close(py).map(drop)
     }
 
-    /// Messages as recv gives them, until the peer closes its endpoint.
+    /// Iterates over the messages, as recv returns them, until the peer closes its endpoint.
     fn __iter__(slf: Py<Self>) -> Py<Self> {
         slf
     }
@@ -404,7 +435,7 @@ impl Endpoint {
     }
 }
 
-/// Opens an endpoint, in slices: Ctrl-C ends the wait for a master.
+/// Opens an endpoint. Waits for a master in slices, so that Ctrl-C ends the wait.
 fn open(py: Python<'_>, builder: &Builder, timeout: Duration) -> Result<eshm::Endpoint> {
     let deadline = Deadline::new(Some(timeout));
     loop {

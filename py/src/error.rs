@@ -1,16 +1,16 @@
-//! Failures, and the core's among them as the exceptions of `eshm._errors`.
+//! Failures, and their conversion to exceptions.
 
 use eshm::{Error, raw};
 use pyo3::prelude::*;
 
-/// The result of everything that may fail here.
+/// The result of a call that may fail.
 pub type Result<T, E = Failure> = std::result::Result<T, E>;
 
-/// What goes wrong: in the core, or in Python.
+/// A failure of the core, or of Python.
 pub enum Failure {
-    /// Becomes the exception of `eshm._errors` that stands for it.
+    /// Becomes the exception of its kind in `eshm._errors`.
     Core(Error),
-    /// Becomes an `InUseError`: memory that was lent is in the way, or no longer lent. With what was lent.
+    /// Becomes an `InUseError`: memory that was lent is still in use, or no longer lent. The text names what was lent.
     Lent(Box<raw::Error>, &'static str),
     /// Becomes an `InvalidError` with this text.
     Invalid(String),
@@ -81,7 +81,7 @@ fn in_use(error: &raw::Error, lent: &str) -> String {
     }
 }
 
-/// The exception for `error`, with its text and its number.
+/// Returns the exception for `error`, with its text and its number.
 fn exception<'py>(py: Python<'py>, error: &Error) -> PyResult<Bound<'py, PyAny>> {
     let exception = instance(py, class_name(error), &error.to_string())?;
     exception.setattr("code", error.code())?;
@@ -115,7 +115,7 @@ fn class_name(error: &Error) -> &'static str {
         Error::Forked { .. } => "ForkedError",
         Error::Closed { .. } => "ClosedError",
         Error::Displaced { .. } => "DisplacedError",
-        // The enum may grow; until its new error has a class here, it is still an eshm.Error.
+        // The enum may grow. An error without a class here is an eshm.Error.
         _ => "Error",
     }
 }

@@ -38,8 +38,8 @@ impl Lease {
         self.endpoint.get().shared.receiver()
     }
 
-    /// Ends a `with` block. `raised`: an exception has left it. Its traceback may be what keeps the views, and it says more
-    /// than an error about them.
+    /// Ends a `with` block. `raised`: an exception has left it. Its traceback may be what keeps the views, and it says
+    /// more than an error about them.
     fn exit(&self, is_over: bool, raised: bool) -> Result<()> {
         if is_over || raised {
             return Ok(());
@@ -122,7 +122,8 @@ impl Loan {
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
         let (lease, py) = (&slf.get().0, slf.py());
-        // SAFETY: the interpreter calls this slot with a structure to be filled in. An error must leave it without an owner.
+        // An error must leave the view without an owner.
+        // SAFETY: the interpreter calls this slot with a structure to be filled in.
         unsafe { (*view).obj = ptr::null_mut() };
         lease.sender().retain(&mut host(py), lease.token)?;
         // SAFETY: as above; the memory of a loan that is retained stays, and is its holder's.
@@ -184,7 +185,8 @@ impl Borrowed {
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
         let (lease, py) = (&slf.get().0, slf.py());
-        // SAFETY: the interpreter calls this slot with a structure to be filled in. An error must leave it without an owner.
+        // An error must leave the view without an owner.
+        // SAFETY: the interpreter calls this slot with a structure to be filled in.
         unsafe { (*view).obj = ptr::null_mut() };
         let retained = lease.receiver().retain(&mut host(py), lease.token);
         retained.map_err(|error| Failure::from(error).of_receiver())?;

@@ -1,7 +1,7 @@
-//! `eshm._eshm`: the core, as Python's package `eshm` (in `python/eshm`) presents it.
+//! `eshm._eshm`: the part of the Python package `eshm` that calls the core. The rest is in `python/eshm`.
 //!
-//! These modules convert arguments, results and errors, and release the interpreter while waiting. They
-//! decide nothing: what a verb means is said by the crate `eshm`.
+//! These modules convert arguments, results and errors, and tell the core how to release the interpreter while it
+//! waits. The crate `eshm` defines what each call does.
 
 mod batch;
 mod buffer;
@@ -10,6 +10,7 @@ mod convert;
 mod domain;
 mod endpoint;
 mod error;
+mod events;
 mod interpreter;
 mod lease;
 mod message;
@@ -17,12 +18,13 @@ mod observer;
 mod schedule;
 mod text;
 
-// `gil_used`: a free-threaded Python switches its lock on for this module. That one thread at a time runs these modules'
-// code is what keeps the bytes still that `buffer.rs` borrows, and its lock from being waited for.
+// `gil_used`: a free-threaded Python enables its lock when it imports this module. `buffer.rs` relies on it: no other
+// thread changes the bytes that it borrows.
 #[pyo3::pymodule(gil_used = true)]
 mod _eshm {
     use pyo3::exceptions::PyImportError;
     use pyo3::prelude::*;
+    use pyo3::types::{IntoPyDict, PyCFunction};
     use pyo3::wrap_pyfunction;
 
     use crate::domain::{Domain, remove_dead, segments};
@@ -31,12 +33,12 @@ mod _eshm {
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
-    use crate::{interpreter, message};
+    use crate::{events, interpreter, message};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
         let py = module.py();
-        // Before anything is made: classes are made once per process, and would belong to an interpreter that ends.
+        // Checked first: classes are created once per process, and would belong to an interpreter that ends.
         if !interpreter::is_main(py)? {
             return Err(PyImportError::new_err(
                 "eshm cannot be used in a sub-interpreter: import it in the main interpreter, or in a process of its own",
@@ -52,7 +54,13 @@ mod _eshm {
         module.add_function(wrap_pyfunction!(segments, module)?)?;
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;
         module.add_function(wrap_pyfunction!(decode_text, module)?)?;
+        module.add_function(wrap_pyfunction!(events::start_events, module)?)?;
+        module.add_function(wrap_pyfunction!(events::stop_events, module)?)?;
+        module.add_function(wrap_pyfunction!(events::take_events, module)?)?;
         module.add("Message", message::make_class(py)?)?;
+        let note_fork = PyCFunction::new_closure(py, None, None, |_, _| events::note_fork())?;
+        let hooks = [("after_in_child", note_fork)].into_py_dict(py)?;
+        py.import("os")?.call_method("register_at_fork", (), Some(&hooks))?;
         Ok(())
     }
 }

@@ -1,7 +1,8 @@
 //! `eshm.Message`: a `bytes` object that also knows how it arrived.
 //!
 //! PyO3 derives no class from `bytes` in the limited API of Python 3.11, so this file makes the class and its instances
-//! with CPython's C API. A wrapper around a `bytes` object costs 19 to 42 % of a send and its receive: see ARCHITECTURE.md.
+//! with CPython's C API. A wrapper around a `bytes` object costs 19 to 42 % of a send and its receive: see
+//! ARCHITECTURE.md.
 
 use std::ffi::{CStr, c_int, c_void};
 use std::panic::{self, AssertUnwindSafe};
@@ -36,7 +37,8 @@ impl From<&eshm::Message<'_>> for Origin {
 /// What is needed to make an instance.
 struct Class {
     class: Py<PyType>,
-    /// The part of a `bytes` object between the header that all objects have and its bytes, while its hash is not known.
+    /// The part of a `bytes` object between the header that all objects have and its bytes, while its hash is not
+    /// known.
     head: Vec<u8>,
 }
 
@@ -88,7 +90,7 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         property(
             c"skipped",
             unary!(skipped, *mut c_void),
-            c"How many values were overwritten unread before this one. Always 0 for recv.",
+            c"How many values were overwritten before they were read. Always 0 for recv.",
         ),
         property(
             c"generation",
@@ -118,8 +120,8 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         slots: slots.leak().as_mut_ptr(),
     };
     let bases = PyTuple::new(py, [py.get_type::<PyBytes>()])?;
-    // SAFETY: the specification is complete, and its parts are never freed. The slots take their objects for `bytes` with
-    // an `Origin`, and the class is final and has no other instances than those that `new` makes.
+    // SAFETY: the specification is complete, and its parts are never freed. The slots take their objects for `bytes`
+    // with an `Origin`, and the class is final and has no other instances than those that `new` makes.
     let class = unsafe { ffi::PyType_FromSpecWithBases(&mut spec, bases.as_ptr()) };
     // SAFETY: it is a new reference, or null with an exception.
     let class = unsafe { Bound::from_owned_ptr_or_err(py, class) }?.cast_into::<PyType>()?;
@@ -166,7 +168,8 @@ pub fn new<'py>(py: Python<'py>, bytes: &[u8], origin: Origin) -> PyResult<Bound
         object.add(start + len).write(0);
         object.add(start + len + 1).cast::<Origin>().write_unaligned(origin);
     }
-    // SAFETY: a `bytes` object of that many bytes except for its head, which this completes: it has the first reference.
+    // SAFETY: a `bytes` object of that many bytes except for its head, which this completes: it has the first
+    // reference.
     #[allow(clippy::multiple_unsafe_ops_per_block, reason = "the cast relies on the line before")]
     unsafe {
         let object = ffi::PyObject_InitVar(object.cast(), class.as_ptr().cast(), len as ffi::Py_ssize_t);
@@ -231,8 +234,8 @@ fn origin(message: &Bound<'_, PyAny>) -> PyResult<Origin> {
         return Err(PyTypeError::new_err(format!("expected a Message, found {}", message.get_type())));
     }
     let len = message.cast::<PyBytes>()?.as_bytes().len();
-    // SAFETY: the class is final and derives from `bytes`. The pointer is the object's, not that of a slice, which would not
-    // reach beyond the bytes.
+    // SAFETY: the class is final and derives from `bytes`. The pointer is the object's, not that of a slice, which
+    // would not reach beyond the bytes.
     let start = unsafe { ffi::PyBytes_AsString(message.as_ptr()) };
     // SAFETY: instances are made by `new` only, which puts a NUL and an origin behind the bytes.
     let behind = unsafe { start.add(len + 1) };

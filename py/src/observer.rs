@@ -1,4 +1,4 @@
-//! Who looks and takes no part.
+//! `eshm.Observer`: read-only monitoring of a segment.
 
 use std::sync::{Mutex, PoisonError};
 
@@ -8,11 +8,10 @@ use crate::convert;
 use crate::domain::{self, Domain};
 use crate::error::Result;
 
-/// Looks at a segment, for monitoring, and can change nothing of it: the permission to read it suffices.
+/// Read-only monitoring of a segment. Permission to read its file is enough.
 ///
-/// any_owner: whether a segment of another user is accepted. domain: where its file is, by default where the environment
-/// says. Raises NotFoundError when there is no segment: it does not
-/// wait for one.
+/// any_owner: whether to accept a segment of another user. domain: the directory and the prefix of its file, by default
+/// those of the environment. Raises NotFoundError when there is no segment: it does not wait for one.
 #[pyclass(module = "eshm", frozen)]
 pub struct Observer(Mutex<eshm::Observer>);
 
@@ -32,7 +31,7 @@ impl Observer {
         Ok(Observer(Mutex::new(observer)))
     }
 
-    /// What there is to be seen now.
+    /// Returns the current state of the segment: a View.
     fn look<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
         Ok(convert::python_view(py, &self.ask(eshm::Observer::look))?)
     }
@@ -43,19 +42,19 @@ impl Observer {
         self.ask(|observer| observer.name().to_owned())
     }
 
-    /// Whether the name still leads to this segment. If not, it was removed or replaced.
+    /// Whether this segment still has its name. If not, it was removed or replaced.
     #[getter]
     fn is_current(&self) -> bool {
         self.ask(|observer| observer.is_current())
     }
 
-    /// The greatest value of write, in bytes.
+    /// The greatest size of a value (write), in bytes.
     #[getter]
     fn data_size(&self) -> usize {
         self.ask(|observer| observer.data_size())
     }
 
-    /// The greatest message of send, in bytes.
+    /// The greatest size of a message (send), in bytes.
     #[getter]
     fn max_message(&self) -> usize {
         self.ask(|observer| observer.max_message())

@@ -4,16 +4,16 @@ use eshm::{MonitorPolicy, MonitorSettings};
 use pyo3::exceptions::PyValueError;
 use pyo3::prelude::*;
 
-/// Set how the background thread of this process is scheduled, which keeps the heartbeats of all its endpoints.
+/// Sets how the background thread of this process is scheduled, which updates the heartbeats of all its endpoints.
 ///
 /// policy: "normal", "fifo" or "round_robin".
 /// priority: 1 to 99 with "fifo" and "round_robin", 0 with "normal".
-/// cpus: the processors that it may run on, each less than 1024. None, the default: all that this process may use, but
-///     for those of the calling thread if that is a real-time one.
+/// cpus: the processors that it may run on, each less than 1024. None, the default: all that this process may use,
+///     except those of the calling thread if that is a real-time thread.
 ///
-/// It may be called at any time, also before the first endpoint is opened, and holds until it is called again, also in
-/// forked children. Raises ValueError for what is out of range, and OSError, such as PermissionError, for what the
-/// system refuses.
+/// It may be called at any time, also before the first endpoint is opened. The settings hold until the next call, also
+/// in forked children. Raises ValueError for a value out of range, and OSError, such as PermissionError, for settings
+/// that the system refuses.
 #[pyfunction]
 #[pyo3(signature = (policy = "normal", priority = 0, cpus = None))]
 pub fn configure_monitor(policy: &str, priority: u8, cpus: Option<Vec<u32>>) -> PyResult<()> {

@@ -51,7 +51,7 @@ def test_a_name_that_cannot_be_a_segment_is_refused(bad: str) -> None:
     "setting",
     [
         {"role": "boss"},
-        {"on_disconnect": "sometimes"},
+        {"disconnect": "sometimes"},
         {"data_size": 0},
         {"data_size": -1},
         {"data_size": (64 << 20) + 1},
@@ -154,7 +154,7 @@ def write_until_refused(endpoint: eshm.Endpoint) -> None:
 
 
 def test_words_are_enums_and_strings(name: str) -> None:
-    with eshm.Endpoint(name, role=eshm.Role.MASTER, on_disconnect=eshm.Disconnect.NEVER) as robot:
+    with eshm.Endpoint(name, role=eshm.Role.MASTER, disconnect=eshm.Disconnect.NEVER) as robot:
         assert robot.role is eshm.Role.MASTER
         assert f"{robot.role} {robot.role!s}" == "master master"
         assert robot.peer_state is eshm.PeerState.ABSENT

@@ -32,7 +32,7 @@ SETTINGS = [
     "connect_timeout",
     "heartbeat_interval",
     "stale_threshold",
-    "on_disconnect",
+    "disconnect",
     "reconnect_timeout",
     "reconnect_interval",
     "reconnect_attempts",

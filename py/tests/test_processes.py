@@ -113,7 +113,7 @@ def test_a_killed_master_is_found_again_as_a_new_generation(name: str, spawn: Sp
 def test_patience_with_a_dead_peer_ends(name: str, spawn: Spawn) -> None:
     child = spawn(RESTARTED, name)
     expect_line(child, "READY")
-    with eshm.Endpoint(name, role="slave", on_disconnect="immediately") as slave:
+    with eshm.Endpoint(name, role="slave", disconnect="immediately") as slave:
         child.send_signal(signal.SIGKILL)
         child.wait(PATIENCE)
         with pytest.raises(eshm.PeerStaleError) as raised:

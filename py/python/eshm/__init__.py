@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib.metadata
 from typing import TYPE_CHECKING
 
+from eshm._arrays import ArrayLoan
 from eshm._compat import ESHM, ESHMDisconnectBehavior, ESHMError, ESHMRole
 from eshm._errors import (
     AttachError,
@@ -48,6 +49,7 @@ from eshm._eshm import (
 from eshm._types import (
     DirectionView,
     Disconnect,
+    EndpointOptions,
     Left,
     PeerState,
     Removal,
@@ -65,6 +67,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "ESHM",
+    "ArrayLoan",
     "AsyncEndpoint",
     "AttachError",
     "Borrowed",
@@ -79,6 +82,7 @@ __all__ = [
     "ESHMError",
     "ESHMRole",
     "Endpoint",
+    "EndpointOptions",
     "Error",
     "ForkedError",
     "FullError",
@@ -116,7 +120,7 @@ __version__ = importlib.metadata.version("eshm")
 
 
 def __getattr__(name: str) -> object:
-    """Import what needs asyncio when it is first asked for: asyncio takes longer than all the rest."""
+    """Import what needs asyncio when it is first used: asyncio takes longer to import than all the rest."""
     if name == "AsyncEndpoint":
         from eshm._aio import AsyncEndpoint  # noqa: PLC0415 - see above
 

@@ -1,7 +1,7 @@
 """An endpoint in an event loop.
 
-Helper threads wait, and the event loop takes: a wait that is given up has nothing in its hand. A helper waits
-in short slices, as long as somebody awaits it, and ends before the interpreter does.
+Helper threads wait, and only the event loop takes messages: a wait that is cancelled has taken nothing. A
+helper waits in short slices, as long as a task awaits it, and ends before the interpreter does.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import threading
 import weakref
 from functools import partial
 from queue import SimpleQueue
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, TypeVar
 
 from eshm._errors import (
     ClosedError,
@@ -27,28 +27,29 @@ from eshm._eshm import Endpoint, Message
 if TYPE_CHECKING:
     from collections.abc import Callable
     from types import TracebackType
-    from typing import Self
+    from typing import Self, Unpack
 
     from eshm._eshm import _Buffer
+    from eshm._types import EndpointOptions
 
 _T = TypeVar("_T")
 
-#: How long a helper waits for a peer before it looks whether it is still to wait.
+#: How long a helper waits for a peer before it checks whether a task still awaits it, in seconds.
 _SLICE = 0.02
 
 
 class _Watch:
-    """A wait of a helper, and what tells the event loop of its end."""
+    """A wait of a helper, and the future that tells the event loop of its end."""
 
     def __init__(self, wait: Callable[[], bool]) -> None:
         self._wait = wait
         self._loop = asyncio.get_running_loop()
         self._over: asyncio.Future[None] = self._loop.create_future()
-        #: Whether somebody awaits it. The event loop says so; the helper asks after each slice.
+        #: Whether a task awaits it. The event loop sets it; the helper reads it after each slice.
         self.is_wanted = True
 
     async def outcome(self) -> None:
-        """Return when there may be something, or raise what the helper ran into."""
+        """Return when there may be something to take, or raise the helper's exception."""
         try:
             await asyncio.wait([self._over])
         finally:
@@ -56,8 +57,8 @@ class _Watch:
         self._over.result()
 
     async def end(self) -> None:
-        """Return when the helper has ended it, as it does soon when it is not wanted."""
-        # A loop that is closed hears of nothing.
+        """Return when the helper has ended the wait. It does so within a slice when no task awaits it."""
+        # A closed loop is not told.
         if self._loop is asyncio.get_running_loop():
             await asyncio.wait([self._over])
 
@@ -67,9 +68,9 @@ class _Watch:
         try:
             while self.is_wanted and not helper.is_ending and not self._wait():
                 pass
-        except Exception as raised:  # whoever awaits it raises it
+        except Exception as raised:  # the task that awaits it raises it
             error = raised
-        # A loop that is closed has nobody who awaits.
+        # Raised by a loop that is closed. No task of such a loop awaits anything.
         with contextlib.suppress(RuntimeError):
             self._loop.call_soon_threadsafe(self._settle, error)
 
@@ -78,15 +79,15 @@ class _Watch:
             self._over.set_result(None)
         else:
             self._over.set_exception(error)
-            # Whoever awaited it may have left.
+            # Marks the exception as seen: the task that awaited it may have been cancelled.
             self._over.exception()
 
 
 class _Helper(threading.Thread):
     """A thread that carries out one watch after another.
 
-    Between two of them it refers to nobody: an endpoint that is dropped goes. It is a daemon, since the
-    interpreter waits for other threads before it lets `_end_helpers` end them.
+    Between two of them it refers to no endpoint, so one that is dropped is closed. It is a daemon, because
+    the interpreter joins all other threads before it calls `_end_helpers`.
     """
 
     def __init__(self) -> None:
@@ -99,7 +100,7 @@ class _Helper(threading.Thread):
         self._watches.put(watch)
 
     def run(self) -> None:
-        """Carry out what comes, until the end."""
+        """Carry out watches until `end` is called."""
         while self._carry_out_next():
             pass
 
@@ -118,7 +119,7 @@ class _Helper(threading.Thread):
 
 @atexit.register
 def _end_helpers() -> None:
-    """End the helpers: one that returned from a slice into an interpreter that is gone would be killed."""
+    """End the helpers. One that returned from a slice after the interpreter's end would be killed there."""
     helpers = [thread for thread in threading.enumerate() if isinstance(thread, _Helper)]
     for helper in helpers:
         helper.end()
@@ -127,7 +128,7 @@ def _end_helpers() -> None:
 
 
 class _Lane:
-    """Tasks that await the same thing, in the order in which they came, and the helper of the first."""
+    """Tasks that await the same verb, in the order of their calls, and the helper of the first one."""
 
     def __init__(self, segment: str) -> None:
         self._segment = segment
@@ -137,12 +138,12 @@ class _Lane:
         self._is_closed = False
 
     async def take(self, attempt: Callable[[], _T | None], wait: Callable[[], bool]) -> _T:
-        """Return what `attempt` finds; while that is None, await `wait`, which tells when to try again.
+        """Return what `attempt` finds. While that is None, await `wait`, which tells when to try again.
 
-        Only `attempt` takes anything, and nothing is awaited between that and the return.
+        Only `attempt` takes a message, and nothing is awaited between that and the return.
         """
         async with self._turn:
-            # One who gave up may have left the helper in its last slice, which would hold the attempt up.
+            # After a cancelled task, the helper may be in its last slice, which would delay the attempt.
             if self._watch is not None:
                 await self._watch.end()
                 self._watch = None
@@ -164,7 +165,7 @@ class _Lane:
         return watch
 
     def close(self) -> None:
-        """End the helper, once nothing that it waits for can come."""
+        """End the helper. The endpoint is closed, so its wait ends, too."""
         self._is_closed = True
         if self._helper is not None:
             self._helper.end()
@@ -178,32 +179,32 @@ class AsyncEndpoint:
     ...     async for message in robot:
     ...         await robot.send(b"ack")
 
-    Limits are those of asyncio: `async with asyncio.timeout(0.1)`, or `asyncio.wait_for`. What is cancelled
-    has done nothing: a message that came meanwhile is the next receiver's, and a message whose send was
-    cancelled was not sent. Tasks that await the same verb are served in the order in which they came.
+    Time limits are those of asyncio: `async with asyncio.timeout(0.1)`, or `asyncio.wait_for`. A call that is
+    cancelled has no effect: a message that arrives meanwhile goes to the next receiver, and a message whose
+    send was cancelled was not sent. Tasks that await the same verb are served in the order of their calls.
 
-    It belongs to one event loop. What never waits is called on `endpoint`: `write`, `try_recv`, `stats` …
-    While a task awaits a message or a value, such a call that receives may hold the loop up for 5 ms; so
-    may one that sends while a task awaits room.
+    It belongs to one event loop. Calls that never wait are made on `endpoint`: `write`, `try_recv`, `stats` …
+    While a task awaits a message or a value, such a call that receives may block the loop for 5 ms. So may
+    one that sends while a task awaits room.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
-        """Take an open endpoint into an event loop."""
+        """Use an open endpoint in the running event loop."""
         #: The endpoint itself.
         self.endpoint = endpoint
         self._recv, self._read, self._send, self._peer = (_Lane(endpoint.name) for _ in range(4))
 
     @classmethod
-    async def open(cls, name: str, **options: Any) -> Self:
-        """Open an endpoint, as `Endpoint(name, **options)` does, without holding the loop up."""
+    async def open(cls, name: str, **options: Unpack[EndpointOptions]) -> Self:
+        """Open an endpoint, as `Endpoint(name, **options)` does, without blocking the event loop."""
         return cls(await asyncio.to_thread(Endpoint, name, **options))
 
     async def recv(self) -> Message:
-        """Return the next message: every one, once, in order."""
+        """Return the next message. Each is received once, in order."""
         return await self._recv.take(self.endpoint.try_recv, self.endpoint._wait_message)
 
     async def read(self) -> Message:
-        """Return the latest value, once there is one that was not read."""
+        """Return the latest value, as soon as there is one that was not read."""
         return await self._read.take(self.endpoint.try_read, self.endpoint._wait_value)
 
     async def send(self, data: _Buffer) -> None:
@@ -213,12 +214,17 @@ class AsyncEndpoint:
         )
 
     async def wait_for_peer(self) -> None:
-        """Return when a live peer is there."""
+        """Return when the peer is alive."""
         endpoint = self.endpoint
         await self._peer.take(lambda: _has_peer(endpoint, 0) or None, lambda: _has_peer(endpoint, _SLICE))
 
+    @property
+    def closed(self) -> bool:
+        """Whether the endpoint was closed."""
+        return self.endpoint.closed
+
     def close(self) -> None:
-        """Close the endpoint: whoever awaits it gets a `ClosedError`."""
+        """Close the endpoint. Tasks that await one of its verbs raise `ClosedError`."""
         self.endpoint.close()
         for lane in (self._recv, self._read, self._send, self._peer):
             lane.close()
@@ -237,7 +243,7 @@ class AsyncEndpoint:
         self.close()
 
     def __aiter__(self) -> Self:
-        """Return the messages, until the peer closes its endpoint."""
+        """Iterate over the messages until the peer closes its endpoint."""
         return self
 
     async def __anext__(self) -> Message:

@@ -1,4 +1,4 @@
-"""The interface of ESHM 1.x: its programs run unchanged, whatever the version at the other end."""
+"""The interface of ESHM 1.x. Its programs run unchanged, whatever version the peer has."""
 
 from __future__ import annotations
 
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 _DATA_SIZE = 4096
 _DEFAULT_TIMEOUT_MS = 1000
 _TIMEOUT_INFINITE = 0xFFFF_FFFF
-# In seconds, as below. Longer than any process lives, yet a limit: a wait without one ends when the peer
+# In seconds, as below. Longer than any process lives, but a limit: a wait without one ends when the peer
 # closes, and in 1.x it went on until another peer wrote.
 _FOR_EVER = 1e9
 _MS = 0.001
 _HOUR = 3600.0
-# What 1.x knew to count; the rest of Stats is new.
+# The statistics of 1.x. The other fields of Stats are new.
 _STATS = Stats._fields[: Stats._fields.index("s2m_read_count") + 1]
 
 
@@ -76,16 +76,17 @@ def _member(kind: type[_Member], value: int) -> _Member:
 
 
 def _unsigned(value: int) -> int:
-    """Return what C got from 1.x, which passed 32 bits on: −1 as a timeout is ESHM_TIMEOUT_INFINITE."""
+    """Return the low 32 bits, as 1.x passed them to C: −1 as a timeout is ESHM_TIMEOUT_INFINITE."""
     return value & 0xFFFF_FFFF
 
 
 class ESHM:
     """An endpoint with the names, units and defaults of ESHM 1.x. New programs use `eshm.Endpoint`.
 
-    `write` and `read` are the mailbox: the latest value wins. A `/` in the name becomes `_`, a slave without
-    a master fails at once, and 0 in `reconnect_wait_ms` and `max_reconnect_attempts` sets no limit. The umask
-    decides who may open the segment (0666 less what it takes), and nobody is refused for being another user.
+    `write` and `read` use the mailbox: the latest value wins. A `/` in the name becomes `_`. A slave without
+    a master fails at once. 0 in `reconnect_wait_ms` and `max_reconnect_attempts` sets no limit. The umask
+    decides who may open the segment (0666 without the bits of the umask), and segments of all users are
+    accepted.
 
     >>> with eshm.ESHM("robot", eshm.ESHMRole.MASTER) as robot:
     ...     robot.write(b"pose 1 2 3")
@@ -107,7 +108,7 @@ class ESHM:
         role = _member(ESHMRole, role)
         behavior = _member(ESHMDisconnectBehavior, disconnect_behavior)
         if not use_threads:
-            # Nobody watches the peer then, in 1.x, and so it is never given up.
+            # Without its threads 1.x does not watch the peer, and so never gives it up.
             behavior = ESHMDisconnectBehavior.NEVER
         retry_interval = _unsigned(reconnect_retry_interval_ms) / 1000
         self._held: bytes | None = None
@@ -115,10 +116,10 @@ class ESHM:
         self._endpoint = Endpoint(
             shm_name.replace("/", "_"),
             role=Role[role.name],
-            # A master has 1.x's size, also where something with another one was left.
+            # A master has the size of 1.x, also where it finds a segment of another size.
             data_size=_DATA_SIZE if role is ESHMRole.MASTER else None,
             connect_timeout=0.0 if role is ESHMRole.SLAVE else 5.0,
-            on_disconnect=Disconnect[behavior.name],
+            disconnect=Disconnect[behavior.name],
             stale_threshold=min(_unsigned(stale_threshold_ms) / 1000 or _HOUR, _HOUR),
             reconnect_timeout=_unsigned(reconnect_wait_ms) / 1000 or None,
             reconnect_interval=min(max(retry_interval, _MS), _HOUR),
@@ -138,8 +139,8 @@ class ESHM:
     def read(self, buffer_size: int = 4096, timeout_ms: int | None = None) -> bytes:
         """Return the next value: within `timeout_ms`, 1000 when it is None, or raise TimeoutError.
 
-        With 0, do not wait: RuntimeError("No data available") when there is nothing. 0xFFFFFFFF, or −1,
-        is without limit.
+        With 0, do not wait: raise RuntimeError("No data available") when there is none. 0xFFFFFFFF, or −1,
+        sets no limit.
         """
         timeout_ms = _DEFAULT_TIMEOUT_MS if timeout_ms is None else _unsigned(timeout_ms)
         data = self.try_read(buffer_size)
@@ -157,7 +158,7 @@ class ESHM:
         return None if data is None else self._fit(data, buffer_size)
 
     def _fit(self, data: bytes, buffer_size: int) -> bytes:
-        """Keep a value that does not fit: a read with a larger buffer still gets it."""
+        """Return a value that fits. Keep one that does not: a read with a larger buffer returns it."""
         if len(data) > buffer_size:
             self._held = data
             raise TooLargeError(
@@ -170,16 +171,19 @@ class ESHM:
     def get_stats(self) -> dict[str, int | bool]:
         """Return the counters of the segment, under the names of ESHMStats."""
         stats = self._endpoint.stats()
-        return {field: getattr(stats, field) for field in _STATS}
+        return {
+            **{field: getattr(stats, field) for field in _STATS},
+            "stale_threshold": round(stats.stale_threshold * 1000),
+        }
 
     def get_role(self) -> ESHMRole:
-        """Return what this endpoint is: MASTER or SLAVE."""
+        """Return the role of this endpoint: MASTER or SLAVE."""
         if self._closed:
             raise ClosedError(f"segment '{self._endpoint.name}': this endpoint is closed; open a new one")
         return ESHMRole[self._endpoint.role.name]
 
     def is_remote_alive(self) -> bool:
-        """Return whether the peer's heartbeat moves."""
+        """Return whether the peer is alive."""
         try:
             self._endpoint.wait_for_peer(0)
         except TimeoutError:
@@ -187,7 +191,7 @@ class ESHM:
         return True
 
     def update_heartbeat(self) -> None:
-        """Show a sign of life, when `use_threads` is False."""
+        """Update the heartbeat, if `use_threads` is False."""
         self._endpoint.update_heartbeat()
 
     def close(self) -> None:

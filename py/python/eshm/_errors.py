@@ -1,7 +1,7 @@
-"""What goes wrong, as exceptions.
+"""The exceptions.
 
-Every one is an `eshm.Error` and carries in `code` the number that stands for it in every language. All but
-`TimeoutError` are `RuntimeError` too, as ESHM 1.x had it.
+Each is an `eshm.Error`, and its `code` is the number of that error in every language. All but `TimeoutError`
+are `RuntimeError` too, as in ESHM 1.x.
 """
 
 from __future__ import annotations
@@ -10,32 +10,32 @@ import builtins
 
 
 class Error(Exception):
-    """Any failure of an endpoint; its text names the segment and says what to do."""
+    """A failure of an endpoint. Its text names the segment and says what to do."""
 
-    #: The number that every language shares; −1 … −15 are those of ESHM 1.x.
+    #: The number that every language shares. −1 … −15 are those of ESHM 1.x.
     code: int = 0
-    #: How many messages of a send_many or send_records were sent before it.
+    #: How many messages of a send_many or send_records were sent before the failure.
     sent: int = 0
 
 
 class InvalidError(Error, ValueError, RuntimeError):
-    """A name, a setting, a text or a message that cannot be used."""
+    """A name, an option, a text or a message is not valid."""
 
     code = -1
 
 
 class InUseError(InvalidError, BufferError):
-    """Memory of a `Loan` or a `Borrowed` that is still looked at, or that is no longer lent."""
+    """Memory of a `Loan` or a `Borrowed` is still in use, or is no longer lent."""
 
 
 class CreateError(Error, RuntimeError):
-    """The segment could not be made."""
+    """The segment could not be created."""
 
     code = -2
 
 
 class AttachError(Error, RuntimeError):
-    """The segment exists, but is not usable."""
+    """The segment exists, but cannot be used."""
 
     code = -3
 
@@ -45,35 +45,35 @@ class NotFoundError(AttachError):
 
 
 class NoDataError(Error, RuntimeError):
-    """`ESHM.read` was not to wait, and there was nothing."""
+    """`ESHM.read` with a timeout of 0 found no value."""
 
     code = -9
 
 
 class TimeoutError(Error, builtins.TimeoutError):  # noqa: A001 - it is one, and is used as eshm.TimeoutError
-    """The time given did not suffice."""
+    """The call did not finish within its timeout."""
 
     code = -10
 
 
 class ReconnectingError(TimeoutError, RuntimeError):
-    """The master gives no sign of life and is being looked for; nothing was written. Try again."""
+    """The master is stale, and the slave looks for a new one. Nothing was written: try again."""
 
 
 class PeerStaleError(Error, RuntimeError):
-    """The peer gives no sign of life, and the patience with it is used up."""
+    """The peer's heartbeat stands still, and the reconnect limits are used up."""
 
     code = -11
 
 
 class FullError(Error, RuntimeError):
-    """The peer has not read the message before; this one was not sent. Try again."""
+    """The queue has no room. The message was not sent: try again."""
 
     code = -12
 
 
 class TooLargeError(Error, ValueError, RuntimeError):
-    """A message is longer than the channel, or than the buffer it was to go to."""
+    """A message is longer than the queue or the mailbox takes, or than the buffer that it was read into."""
 
     code = -13
 
@@ -91,22 +91,22 @@ class SeatTakenError(Error, RuntimeError):
 
 
 class PeerClosedError(Error, RuntimeError):
-    """The peer left with a clean close, and everything it sent has been received."""
+    """The peer has closed its endpoint, and everything that it sent has been received."""
 
     code = -16
-    #: How many messages of this endpoint were not received. Those of a slave that stays open go to the next
-    #: master.
+    #: How many messages of this endpoint were not received. The next master receives those of a slave that
+    #: stays open.
     unreceived: int = 0
 
 
 class CorruptError(Error, RuntimeError):
-    """The peer wrote what the protocol forbids."""
+    """The segment holds what the protocol forbids."""
 
     code = -17
 
 
 class ForkedError(Error, RuntimeError):
-    """The endpoint was opened before a fork, by the parent of this process."""
+    """The endpoint belongs to the parent of this process, which opened it before the fork."""
 
     code = -18
 

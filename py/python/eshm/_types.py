@@ -1,79 +1,106 @@
-"""The words of an endpoint."""
+"""Enumerations, options and results of endpoints."""
 
 from __future__ import annotations
 
 import enum
-from typing import NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple, TypedDict
+
+if TYPE_CHECKING:
+    from eshm._eshm import Domain
 
 
 class Role(enum.StrEnum):
-    """Which end of a segment an endpoint is."""
+    """The role of an endpoint."""
 
     #: Creates the segment, or takes it over from a dead master.
     MASTER = "master"
     #: Attaches to the segment.
     SLAVE = "slave"
-    #: Slave where a live master is, master otherwise. An open endpoint's role is never this.
+    #: Slave if there is a live master, master otherwise. An open endpoint is one of these two.
     AUTO = "auto"
 
 
 class Disconnect(enum.StrEnum):
     """What an endpoint does when its peer's heartbeat has stood still for the stale threshold."""
 
-    #: Gives the peer up at once.
+    #: Calls fail at once. A slave does not look for another master.
     IMMEDIATELY = "immediately"
-    #: Waits and looks for it within the reconnect limits, then gives it up.
+    #: Calls without a timeout fail when the reconnect limits are used up.
     ON_TIMEOUT = "on_timeout"
-    #: Never gives it up; calls only time out.
+    #: Calls without a timeout wait without limit.
     NEVER = "never"
 
 
 class Wait(enum.StrEnum):
-    """How an endpoint waits for what is not there yet."""
+    """How an endpoint waits."""
 
-    #: Looks again and again, and never leaves its core.
+    #: Polls without leaving its core.
     SPIN = "spin"
-    #: Looks for some ten microseconds, fewer when that has been in vain, then parks until it is woken.
+    #: Polls for some ten microseconds, fewer when that was in vain, then parks until it is woken.
     SPIN_THEN_PARK = "spin_then_park"
     #: Parks at once.
     PARK = "park"
 
 
-class PeerState(enum.StrEnum):
-    """What is known of the peer."""
+class EndpointOptions(TypedDict, total=False):
+    """The options of `Endpoint` and `AsyncEndpoint.open`; `Endpoint` says what they mean."""
 
-    #: It was never here.
+    role: Role | Literal["master", "slave", "auto"]
+    data_size: int | None
+    queue_capacity: int | None
+    wait: Wait | Literal["spin", "spin_then_park", "park"]
+    connect_timeout: float
+    heartbeat_interval: float
+    stale_threshold: float
+    disconnect: Disconnect | Literal["immediately", "on_timeout", "never"]
+    reconnect_timeout: float | None
+    reconnect_interval: float
+    reconnect_attempts: int | None
+    auto_cleanup: bool
+    background: bool
+    mode: int | None
+    group: int | None
+    any_owner: bool
+    steady_heartbeat: bool
+    give_up: bool
+    domain: Domain | None
+
+
+class PeerState(enum.StrEnum):
+    """The state of the peer."""
+
+    #: No peer has attached yet.
     ABSENT = "absent"
     #: Its heartbeat moves.
     ALIVE = "alive"
-    #: Its heartbeat stands still, though its process exists.
+    #: Its heartbeat stands still, but its process exists.
     FROZEN = "frozen"
-    #: Its process is gone, without a close.
+    #: Its process ended without a close.
     DEAD = "dead"
-    #: It left with a clean close.
+    #: It closed its endpoint.
     CLOSED = "closed"
 
 
 class SegmentKind(enum.StrEnum):
-    """What a file of a domain is."""
+    """The kind of a file in a domain."""
 
-    #: A segment that an endpoint of this version, in whatever language, has made or taken over.
+    #: A segment that an endpoint of this version, in any language, has created or taken over.
     CURRENT = "current"
     #: A segment of ESHM 1.x.
     LEGACY = "legacy"
-    #: Somebody is making it, or was killed while it did.
+    #: A process is creating it, or was killed while it did so.
     UNFINISHED = "unfinished"
-    #: No segment that this version knows.
+    #: Not a segment that this version knows.
     FOREIGN = "foreign"
     #: This process may not read it.
     UNREADABLE = "unreadable"
 
 
 class Stats(NamedTuple):
-    """The segment's counters, and those of one endpoint.
+    """The statistics of a segment and of one endpoint.
 
-    *Values* are those of `write` and `read`, *messages* those of `send` and `recv`. Counts of the segment's
-    values (`m2s_`: master to slave) are since it was created, those of the endpoint since it was opened.
+    *Values* are those of `write` and `read`, *messages* those of `send` and `recv`. The segment's counts of
+    values (`m2s_`: master to slave) begin when it is created, the endpoint's when it is opened.
     """
 
     master_heartbeat: int
@@ -82,9 +109,9 @@ class Stats(NamedTuple):
     slave_pid: int
     master_alive: bool
     slave_alive: bool
-    #: In milliseconds.
-    stale_threshold: int
-    #: Since the call before this one.
+    #: The creator's, in seconds.
+    stale_threshold: float
+    #: Heartbeats since the previous call of `stats`.
     master_heartbeat_delta: int
     slave_heartbeat_delta: int
     #: Values written by the master, and read by the slave.
@@ -93,15 +120,15 @@ class Stats(NamedTuple):
     #: Values written by the slave, and read by the master.
     s2m_write_count: int
     s2m_read_count: int
-    #: Values that this endpoint's reads found overwritten.
+    #: Values that were overwritten before this endpoint read them.
     skipped: int
-    #: Calls of this endpoint that ended without what they waited for.
+    #: Calls of this endpoint that timed out.
     timeouts: int
-    #: How often another peer followed the one before: another process, or the same one again after a close.
+    #: How often another peer attached: another process, or the same one again after a close.
     reconnects: int
     #: System calls this endpoint made to wake its peer.
     wakeups: int
-    #: How often the peer stood still for the stale threshold, and then went on.
+    #: How often the peer's heartbeat stood still for the stale threshold, and then moved again.
     stalls: int
     #: Messages that this endpoint's `send` accepted.
     messages_sent: int
@@ -111,18 +138,19 @@ class Stats(NamedTuple):
     bytes_sent: int
     #: Bytes of the messages received and released.
     bytes_received: int
-    #: Messages in the queue from master to slave that are not released, now.
+    #: Messages in the queue from master to slave that are not released yet.
     m2s_queue_depth: int
-    #: Messages in the queue from slave to master that are not released, now.
+    #: Messages in the queue from slave to master that are not released yet.
     s2m_queue_depth: int
-    #: The greatest depth from master to slave, as its sender's process has seen it: it looks at each
-    #: heartbeat, and whenever it finds the queue full. 0 if that process is one of ESHM 2.0.
+    #: The greatest depth from master to slave that its sender's process has seen. It samples the depth at
+    #: each heartbeat, and whenever the queue is full. 0 if that process uses ESHM 2.0.
     m2s_queue_high_water: int
     #: As `m2s_queue_high_water`, from slave to master.
     s2m_queue_high_water: int
-    #: How often a `send` or `loan` of this endpoint found no room, or no peer, for so long that it slept.
+    #: How often a `send` or `loan` of this endpoint found no room, or no peer, for so long that its thread
+    #: slept.
     room_waits: int
-    #: How long these calls have waited in all, in seconds.
+    #: The total time of these waits, in seconds.
     room_wait_time: float
     #: Messages that this endpoint has sent and that no receiver has released.
     unreceived: int
@@ -131,12 +159,13 @@ class Stats(NamedTuple):
 class SeatView(NamedTuple):
     """What an observer sees of an endpoint."""
 
-    #: Frozen only if the observer has looked before, and long enough ago.
+    #: FROZEN only if an earlier `look` of this observer found the same heartbeat, at least the stale
+    #: threshold ago.
     state: PeerState
-    #: In its own PID namespace; 0 if nobody ever sat there.
+    #: In its own PID namespace. 0 if there never was such an endpoint.
     pid: int
     heartbeat: int
-    #: How often the seat was taken, by endpoints that are not ESHM 1.x.
+    #: How often endpoints other than those of ESHM 1.x have attached with this role.
     generation: int
     #: Whether it is, or was, an ESHM 1.x process.
     is_legacy: bool
@@ -167,9 +196,14 @@ class View(NamedTuple):
 
 
 class Segment(NamedTuple):
-    """A file of a domain, as `segments` finds it."""
+    """A file of a domain, as `segments` finds it.
 
-    #: The name with which an endpoint opens it.
+    >>> for segment in eshm.segments():
+    ...     if segment.view is not None:
+    ...         print(segment.name, segment.view.master.state, segment.view.master_to_slave.waiting)
+    """
+
+    #: The name by which an endpoint opens it.
     name: str
     #: Its file.
     path: str
@@ -178,21 +212,21 @@ class Segment(NamedTuple):
     reason: str
     #: Of the file, in bytes.
     size: int
-    #: The number of the user that the file belongs to.
+    #: The id of the user that owns the file.
     owner: int
     #: That user's name, if the system knows it.
     owner_name: str | None
     #: The file's permission bits.
     mode: int
-    #: When the file was made, in seconds since 1970, as of `time.time`.
+    #: When the file was created, in seconds since 1970, as `time.time` returns them.
     since: float | None
-    #: Who sits there, and how full the queues are; None if that cannot be read. ALIVE is whoever holds its
-    #: seat, frozen or not; of ESHM 1.x, whose heartbeat moves.
+    #: Its endpoints, and how full its queues are; None if that cannot be read. ALIVE means that the
+    #: endpoint's process exists, frozen or not; for ESHM 1.x, that its heartbeat moves.
     view: View | None
 
 
 class Left(NamedTuple):
-    """A segment that `remove_dead` has left."""
+    """A segment that `remove_dead` has not removed."""
 
     segment: Segment
     #: Why.
@@ -200,8 +234,8 @@ class Left(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """What `remove_dead` has done."""
+    """The result of `remove_dead`."""
 
-    #: What was removed, as it was found; in a dry run, what would be.
+    #: The segments that were removed, as they were found; in a dry run, those that would be.
     removed: list[Segment]
     left: list[Left]

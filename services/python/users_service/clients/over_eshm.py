@@ -59,7 +59,7 @@ class EshmClient:
                     connect_timeout=0,
                     heartbeat_interval=_HEARTBEAT,
                     stale_threshold=_STALE,
-                    on_disconnect="immediately",
+                    disconnect="immediately",
                 )
             except eshm.SeatTakenError:
                 continue

@@ -52,7 +52,7 @@ class EshmServer:
             queue_capacity=self._capacity,
             heartbeat_interval=_HEARTBEAT,
             stale_threshold=_STALE,
-            on_disconnect="immediately",
+            disconnect="immediately",
         )
 
     def _watch(self) -> None:

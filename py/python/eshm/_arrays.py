@@ -1,0 +1,91 @@
+"""NumPy arrays in the queue. NumPy is imported when the first one is asked for."""
+
+from __future__ import annotations
+
+import math
+import operator
+from typing import TYPE_CHECKING, Any, SupportsIndex
+
+from eshm._errors import InvalidError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from types import TracebackType
+    from typing import Self
+
+    import numpy as np
+    from numpy.typing import DTypeLike, NDArray
+
+    from eshm._eshm import Endpoint, Loan
+
+
+class ArrayLoan:
+    """A message that is being built in the queue as a NumPy array, from `Endpoint.loan_array`.
+
+    >>> with robot.loan_array((480, 640, 3), np.uint8) as loan:
+    ...     loan.array[:] = frame
+    ...     loan.send()
+
+    Its content is arbitrary at first. Until it is sent or released, the endpoint sends nothing else.
+    `send` and `release` raise InUseError while an array of it is still referred to: use `loan.array` within
+    an expression, or `del` the name that you bound to it.
+    """
+
+    __slots__ = ("_dtype", "_loan", "_shape")
+
+    def __init__(self, loan: Loan, shape: tuple[int, ...], dtype: np.dtype[Any]) -> None:
+        """Use the memory of `loan`, which has the size of such an array."""
+        self._loan = loan
+        self._shape = shape
+        self._dtype = dtype
+
+    @property
+    def array(self) -> NDArray[Any]:
+        """The array: a new view of the loan's memory."""
+        import numpy as np  # noqa: PLC0415 - optional
+
+        if len(self._loan) == 0:
+            return np.empty(self._shape, self._dtype)
+        # `np.ndarray(buffer=…)` releases its buffer at once: the loan could be sent while the array is used.
+        return np.frombuffer(self._loan, self._dtype).reshape(self._shape)
+
+    def send(self) -> None:
+        """Send the message and end the loan."""
+        self._loan.send()
+
+    def release(self) -> None:
+        """Return the memory to the queue, unsent."""
+        self._loan.release()
+
+    def __enter__(self) -> Self:
+        """Return this loan."""
+        return self
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Release the memory if the message was not sent."""
+        self._loan.__exit__(exc_type, exc, traceback)
+
+
+def loan_array(
+    endpoint: Endpoint,
+    shape: SupportsIndex | Iterable[SupportsIndex],
+    dtype: DTypeLike,
+    timeout: float | None,
+) -> ArrayLoan:
+    """Do what `Endpoint.loan_array` promises."""
+    import numpy as np  # noqa: PLC0415 - optional
+
+    dtype = np.dtype(dtype)
+    if dtype.hasobject:
+        raise InvalidError(
+            f"segment '{endpoint.name}': dtype {dtype} holds Python objects, which another process cannot use"
+        )
+    lengths = tuple(map(operator.index, (shape,) if isinstance(shape, SupportsIndex) else shape))
+    if any(length < 0 for length in lengths):
+        raise InvalidError(f"segment '{endpoint.name}': shape is {lengths}, expected lengths of 0 or more")
+    return ArrayLoan(endpoint.loan(math.prod(lengths) * dtype.itemsize, timeout), lengths, dtype)

@@ -1,0 +1,50 @@
+"""The core's events, as records of `logging.getLogger("eshm")`.
+
+The core adds its events to a queue, on any thread. A Python thread takes them from the queue and logs them:
+the core's own threads must never wait for the interpreter.
+"""
+
+from __future__ import annotations
+
+import atexit
+import logging
+import threading
+import traceback
+
+from eshm._eshm import _start_events, _stop_events, _take_events
+
+_logger = logging.getLogger("eshm")
+# A program that does not configure logging prints nothing.
+_logger.addHandler(logging.NullHandler())
+
+_thread: threading.Thread | None = None
+
+
+def start() -> None:
+    """Log the core's events from now on. Does nothing if that is the case already."""
+    global _thread  # noqa: PLW0603 - one per process
+    if not _start_events():
+        return
+    _thread = threading.Thread(target=_forward, name="eshm-logging", daemon=True)
+    try:
+        _thread.start()
+    except RuntimeError:  # the system, or an interpreter that is about to end, has no thread for it
+        _thread = None
+        _stop_events()
+
+
+def _forward() -> None:
+    while (events := _take_events()) is not None:
+        for level, segment, text in events:
+            try:
+                _logger.log(level, "segment '%s': %s", segment, text.strip(), extra={"segment": segment})
+            except Exception:  # of a filter of the program's: the next event may pass it
+                traceback.print_exc()
+
+
+@atexit.register
+def _stop() -> None:
+    """Log what is left, and end the thread before the interpreter ends."""
+    _stop_events()
+    if _thread is not None:
+        _thread.join()
