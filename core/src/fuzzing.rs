@@ -1,5 +1,6 @@
-//! What the fuzz targets in `fuzz/` call: the parts of the core that read what a peer wrote, on memory of this process's
-//! own, so that AddressSanitizer sees every access beyond it. Compiled with `--cfg fuzzing` only.
+//! The functions that the fuzz targets in `fuzz/` call. They run the parts of the core that read what a peer wrote,
+//! on memory of this process, so that AddressSanitizer detects every access beyond it. Compiled only with `--cfg
+//! fuzzing`.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -18,12 +19,12 @@ const DIRECTIONS: [Direction; 2] = [Direction::MasterToSlave, Direction::SlaveTo
 /// A segment of exactly these bytes.
 struct Image(NonNull<u8>, Layout);
 
-// SAFETY: it is accessed as `Memory` allows only: through atomics and cells.
+// SAFETY: the memory is accessed only as `Memory` allows: through atomics and cells.
 unsafe impl Send for Image {}
 // SAFETY: as above.
 unsafe impl Sync for Image {}
 
-// SAFETY: an allocation at a multiple of 128, which stays where it is until the image is dropped.
+// SAFETY: one allocation at a multiple of 128, which does not move until the image is dropped.
 unsafe impl Memory for Image {
     fn bytes(&self) -> NonNull<[u8]> {
         NonNull::slice_from_raw_parts(self.0, self.1.size())
@@ -33,29 +34,29 @@ unsafe impl Memory for Image {
 impl Image {
     fn new(len: usize) -> Arc<Image> {
         let layout = Layout::from_size_align(len.max(1), 128).expect("a small image");
-        // SAFETY: the layout has a size.
+        // SAFETY: the layout has a non-zero size.
         let start = unsafe { alloc_zeroed(layout) };
         Arc::new(Image(NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout))
     }
 
-    /// Overwrites what fits, as a peer would that keeps to nothing.
+    /// Overwrites the bytes that lie within the image, as a peer does that ignores the protocol.
     fn poke(&self, offset: usize, bytes: &[u8]) {
         let Some(room) = self.1.size().checked_sub(offset) else { return };
-        // SAFETY: within the allocation, as was checked.
+        // SAFETY: within the allocation, by the check above.
         let start = unsafe { self.0.add(offset) };
-        // SAFETY: there is room, and nothing else uses it meanwhile.
+        // SAFETY: the bytes lie within the allocation, and nothing else uses it at the same time.
         unsafe { start.copy_from_nonoverlapping(NonNull::from(bytes).cast(), bytes.len().min(room)) };
     }
 }
 
 impl Drop for Image {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout; its users keep the image by an `Arc`.
+        // SAFETY: the memory was allocated with this layout, and its users keep the image by an `Arc`.
         unsafe { dealloc(self.0.as_ptr(), self.1) };
     }
 }
 
-/// Attaches to an image, and if that is not refused, uses all of it.
+/// Attaches to an image and, if it is valid, uses all of it.
 pub fn attach(bytes: &[u8]) {
     let image = Image::new(bytes.len());
     image.poke(0, bytes);
@@ -71,14 +72,14 @@ pub fn attach(bytes: &[u8]) {
     }
 }
 
-/// Plays a script on a mailbox: writes, reads, and bytes that fall on it from the sky.
+/// Runs a script on a mailbox: writes, reads, and stores of arbitrary bytes by a peer.
 pub fn mailbox(script: &[u8]) {
     let plan = small_plan();
     let channel = plan.geometry.channel(Direction::MasterToSlave);
     play(plan, script, channel, plan.geometry.channel_size());
 }
 
-/// Plays a script on a queue: bytes fall on its counts and slots.
+/// Runs a script on a queue: a peer stores arbitrary bytes in its counts and slots.
 pub fn queue(script: &[u8]) {
     let plan = small_plan();
     let queues = plan.queues.expect("the small plan has queues");
@@ -86,7 +87,8 @@ pub fn queue(script: &[u8]) {
     play(plan, script, start, queues.arena(Direction::MasterToSlave) - start);
 }
 
-/// Plays a script of long messages: bytes fall on the slots, which say where messages lie, and on the arena.
+/// Runs a script of long messages: a peer stores arbitrary bytes in the slots, which hold the places of messages, and
+/// in the arena.
 pub fn arena(script: &[u8]) {
     let plan = small_plan();
     let queues = plan.queues.expect("the small plan has queues");
@@ -94,14 +96,15 @@ pub fn arena(script: &[u8]) {
     play(plan, script, start, queues.size() - (start - queues.offset));
 }
 
-/// As small as it can be while everything can wrap around.
+/// Returns the smallest layout in which everything can wrap around.
 fn small_plan() -> SegmentLayout {
     let geometry = Geometry { data_size: 20 };
     let queues = QueueGeometry { offset: geometry.total().next_multiple_of(128), capacity: 250, slots: 4 };
     SegmentLayout { geometry, queues: Some(queues), legacy: false }
 }
 
-/// Plays a script: each step is a byte for the kind and a byte for its size; bytes fall on `len` bytes from `start`.
+/// Runs a script. Each step is a byte for the kind and a byte for its size. Stores of the peer go to `len` bytes from
+/// `start` on.
 fn play(plan: SegmentLayout, script: &[u8], start: usize, len: usize) {
     let image = Image::new(plan.queues.map_or(plan.geometry.total(), QueueGeometry::end));
     let mut ends = Ends::new(plan, &image, Direction::MasterToSlave);
@@ -219,14 +222,14 @@ impl Ends {
         }
     }
 
-    /// Sends until the queue is full, which it must become.
+    /// Sends until the queue is full. It must become full.
     fn send(&mut self, len: usize) {
         let (Some(queue), Some(sender)) = (&self.queue, &mut self.sender) else { return };
         let message = vec![len as u8; len.min(sender.capacity())];
         let mut sent = 0;
         while let Ok(Some(_)) = sender.send(&message) {
             sent += 1;
-            // The slots that it knows to be free, and then, once, as many as it may find to be.
+            // The sender uses the slots that it knows to be free, and then, once, those that it finds to be free.
             assert!(
                 sent <= 2 * queue.slots.len(),
                 "a queue of {} slots took {sent} messages",
@@ -235,7 +238,7 @@ impl Ends {
         }
     }
 
-    /// Receives until there is nothing, which must come, and looks at each byte.
+    /// Receives until there is no message, and reads each byte. This must end.
     fn receive(&mut self) {
         let (Some(queue), Some(receiver)) = (&self.queue, &mut self.receiver) else { return };
         for _ in 0..=queue.slots.len() {
@@ -243,13 +246,14 @@ impl Ends {
             let bytes = self.image.bytes().cast::<u8>().as_ptr();
             let Lent { start, len } = lent;
             assert!(start >= bytes.cast_const() && len <= self.image.len());
-            // SAFETY: not released yet; nothing changes it meanwhile.
+            // SAFETY: the message is not released yet, and nothing changes it at the same time.
             std::hint::black_box(
                 unsafe { lent.bytes() }.iter().fold(0, |sum: u8, byte| sum.wrapping_add(*byte)),
             );
             receiver.release(1);
         }
-        // A mark of each slot per round, and each is passed once: a queue that goes on for ever has moved its marks.
+        // Each slot has one mark per round, and each mark is passed once. A queue that continues for ever has moved
+        // its marks.
         panic!("a queue of {} slots gave more messages than that", queue.slots.len());
     }
 }

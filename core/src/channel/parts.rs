@@ -1,4 +1,4 @@
-//! The channels of a segment: from its layout to the mailbox and the queue of each direction.
+//! The channels of a segment: creates the mailbox and the queue of each direction from the layout.
 
 use std::sync::Arc;
 
@@ -9,12 +9,12 @@ use crate::segment::segment_layout::SegmentLayout;
 use crate::segment::view::Memory;
 
 impl SegmentLayout {
-    /// Words of a channel's data.
+    /// Returns the number of data words of a channel.
     fn words(self) -> usize {
         (self.geometry.tail() - Geometry::DATA) / 8
     }
 
-    /// One direction's channel.
+    /// Returns the channel of a direction.
     pub(crate) fn channel(self, memory: &impl Memory, direction: Direction) -> Channel<'_> {
         let start = self.geometry.channel(direction);
         Channel {
@@ -25,7 +25,7 @@ impl SegmentLayout {
         }
     }
 
-    /// One direction's channel, to be kept.
+    /// Returns the channel of a direction, in a form that keeps the memory.
     pub(crate) fn mailbox(self, memory: &Arc<impl Memory>, direction: Direction) -> MailboxMemory {
         let start = self.geometry.channel(direction);
         MailboxMemory {
@@ -36,7 +36,7 @@ impl SegmentLayout {
         }
     }
 
-    /// One direction's queue, to be kept, if there are queues.
+    /// Returns the queue of a direction, in a form that keeps the memory, if the segment has queues.
     pub(crate) fn queue(self, memory: &Arc<impl Memory>, direction: Direction) -> Option<QueueMemory> {
         let geometry = self.queues?;
         Some(QueueMemory {

@@ -1,9 +1,10 @@
-//! The carry-over: what was accepted in a segment that was left, and not received there, goes into the one that has
-//! the name now (PROTOCOL.md, section 5).
+//! The carry-over: moves messages and values that were accepted in the old segment, and not received there, to the
+//! segment that has the name now (PROTOCOL.md, section 5).
 //!
-//! The sender runs without a lock, so it may still publish a message in the old segment while its endpoint moves. The
-//! carry-over therefore ends only when the sending thread asks for its end, with nothing left, and takes the new
-//! segment's [`Outlet`] from here. Until then the monitor continues it at each heartbeat.
+//! The sender runs without a lock, so it can still publish a message in the old segment while its endpoint switches.
+//! The carry-over therefore ends only when the sending thread asks for its end and nothing is left. The thread then
+//! takes the [`Outlet`] of the new segment from here. Until then the monitor continues the carry-over at each
+//! heartbeat.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
@@ -17,35 +18,35 @@ use crate::segment::layout::MAX_QUEUE_SLOTS;
 use crate::sys::Ordering;
 use crate::wait::Fences;
 
-/// How many bytes, and how many messages, the monitor carries over per visit: the heartbeats wait meanwhile.
+/// The limits of one visit of the monitor, because the heartbeats wait during it.
 pub(crate) const VISIT: Budget = Budget { bytes: 1 << 20, messages: 1024 };
-/// All that a queue can hold, and no more: a hostile peer may go on publishing in the segment that was left.
+/// Everything that a queue can hold, and no more: a hostile peer may continue to publish in the old segment.
 pub(crate) const WHOLE: Budget = Budget { bytes: usize::MAX, messages: MAX_QUEUE_SLOTS as usize };
 
-/// How much to carry over at a time.
+/// The limits of one step of the carry-over.
 #[derive(Clone, Copy)]
 pub(crate) struct Budget {
     bytes: usize,
     messages: usize,
 }
 
-/// Whether anything is left to carry over.
+/// The state of the carry-over after a step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Nothing is left now.
     Nothing,
-    /// Something is left: there is no room, or the budget is used up.
+    /// Something is left: there is no space, or the budget is used up.
     More,
 }
 
-/// See the module. Empty unless the endpoint has moved and its sender has not followed yet.
+/// The carry-over. See the module. Empty, unless the endpoint has switched and its sender has not switched yet.
 #[derive(Debug, Default)]
 pub(crate) struct CarryOver {
-    /// The segments that were left; whose messages go first is in front. The sender is still at the last one.
+    /// The old segments. The messages of the first one go first. The sender is still at the last one.
     sources: VecDeque<Source>,
-    /// Into the segment that has the name now, and that one's epoch: set iff there are sources.
+    /// The outlet and the epoch of the segment that has the name now. Set if and only if there are sources.
     outlet: Option<(Outlet, u32)>,
-    /// What was put before an ESHM 1.x reader so far, and since when there has been no more.
+    /// The number of values put before an ESHM 1.x reader so far, and the time of the last change.
     shown: Option<(u64, Instant)>,
     losses: Losses,
 }
@@ -53,34 +54,34 @@ pub(crate) struct CarryOver {
 /// What is not carried over.
 #[derive(Debug, Default)]
 struct Losses {
-    /// Messages, ever, that the new segment cannot hold, or that cannot be found any more.
+    /// The total number of messages that the new segment cannot hold, or that cannot be found any more.
     misfits: u64,
-    /// How the queue of a segment that was left turned out to be broken, until somebody asks.
+    /// Why the queue of an old segment is broken. `take_broken` takes it.
     broken: Option<Broken>,
 }
 
-/// The receiving end of what this endpoint itself sent into a segment that it has left. It holds the peer's seat there.
+/// The receiving end of what this endpoint itself sent into an old segment. It holds the seat of the peer there.
 #[derive(Debug)]
 struct Source {
     attachment: Arc<Attachment>,
     queue: Option<QueueReceiver>,
     mailbox: MailboxMemory,
     cursor: Cursor,
-    /// What was in the mailbox and is not carried over yet.
+    /// The content of the mailbox that is not carried over yet.
     pending: Option<(Vec<u8>, Content)>,
 }
 
 impl CarryOver {
-    /// Continues the carry-over, or starts one, after the endpoint has moved from `old` to the segment of `outlet`.
+    /// Starts or continues the carry-over, after the endpoint has switched from `old` to the segment of `outlet`.
     pub(crate) fn begin(&mut self, old: Arc<Attachment>, outlet: Outlet, epoch: u32) {
         self.sources.push_front(Source::new(old));
         self.outlet = Some((outlet, epoch));
     }
 
-    /// Carries over as much as there is room and budget for.
+    /// Carries over as much as space and budget allow.
     ///
     /// # Errors
-    /// [`Broken`] when the new segment's peer broke its queue.
+    /// Returns [`Broken`] if the peer of the new segment broke its queue.
     pub(crate) fn pump(&mut self, budget: Budget) -> Result<Progress, Broken> {
         let progress = self.pump_sources(budget)?;
         if progress == Progress::More {
@@ -105,7 +106,8 @@ impl CarryOver {
         Ok(Progress::Nothing)
     }
 
-    /// An ESHM 1.x reader swallows the first message that it is shown: some time later the next one does not wait for it.
+    /// Stops waiting for an ESHM 1.x reader that never acknowledges the first message that it is shown, after some
+    /// time.
     fn forget_swallowed(&mut self) {
         let Some((outlet, _)) = self.outlet.as_mut().filter(|(outlet, _)| !outlet.peer_has_queue()) else {
             return;
@@ -122,11 +124,11 @@ impl CarryOver {
         }
     }
 
-    /// Ends the carry-over, if nothing is left. Only the sending thread calls this, and sends into the new segment from
-    /// then on: returns that segment's outlet and epoch.
+    /// Ends the carry-over if nothing is left. Only the sending thread calls this, and then sends into the new
+    /// segment. Returns the outlet and the epoch of that segment.
     ///
     /// # Errors
-    /// As [`CarryOver::pump`].
+    /// Returns the errors of [`CarryOver::pump`].
     pub(crate) fn finish(&mut self) -> Result<Option<(Outlet, u32)>, Broken> {
         if self.pump(WHOLE)? == Progress::More {
             return Ok(None);
@@ -135,8 +137,9 @@ impl CarryOver {
         Ok(self.outlet.take())
     }
 
-    /// Writes a value into the new segment, after that of the old one and whatever is left to carry over. Returns whether
-    /// it went there: otherwise it is longer than that segment admits, whose limit is returned.
+    /// Writes a value into the new segment, after the value of the old one and everything that is left to carry over.
+    /// Returns `None` if no carry-over is in progress, and the limit of the new segment as an error if the value is
+    /// longer. Otherwise returns whether a system call was made.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Result<bool, usize>> {
         let (outlet, _) = self.outlet.as_mut()?;
         let limit = outlet.attachment.data_size();
@@ -147,12 +150,12 @@ impl CarryOver {
         Some(Ok(outlet.put(bytes, Content::Value, Fences::Symmetric)))
     }
 
-    /// Returns, once, how the queue of a segment that was left turned out to be broken.
+    /// Returns, once, why the queue of an old segment is broken.
     pub(crate) fn take_broken(&mut self) -> Option<Broken> {
         self.losses.broken.take()
     }
 
-    /// Returns how many messages are left, and how many did not fit.
+    /// Returns the number of messages that are left or did not fit.
     pub(crate) fn unreceived(&self) -> u64 {
         self.sources.iter().map(Source::left).sum::<u64>() + self.losses.misfits
     }
@@ -169,7 +172,7 @@ impl Source {
         }
     }
 
-    /// Carries the queue over.
+    /// Carries over the queue.
     fn pump_queue(
         &mut self,
         outlet: &mut Outlet,
@@ -182,7 +185,7 @@ impl Source {
                 Ok(Some(lent)) => lent,
                 Ok(None) => return Ok(Progress::Nothing),
                 Err(broken) => {
-                    // The old peer overwrote what we had sent: what follows cannot be found any more.
+                    // The old peer overwrote sent messages. The messages after that point cannot be found.
                     losses.broken = Some(broken);
                     losses.misfits += u64::from(queue.depth());
                     self.queue = None;
@@ -197,7 +200,7 @@ impl Source {
             if lent.len > outlet.limit() {
                 losses.misfits += 1;
             } else {
-                // SAFETY: a message of the queue, which is released only below; this is its one receiver.
+                // SAFETY: the message is released only below, and this is the only receiver of the queue.
                 let bytes = unsafe { lent.bytes() };
                 if outlet.attempt(bytes, Fences::Symmetric)?.is_none() {
                     return Ok(Progress::More);
@@ -209,7 +212,7 @@ impl Source {
         }
     }
 
-    /// Carries the mailbox's content over: a message that was not taken, or the latest value.
+    /// Carries over the content of the mailbox: a message that was not taken, or the latest value.
     fn pump_mailbox(&mut self, outlet: &mut Outlet, losses: &mut Losses) -> Result<Progress, Broken> {
         self.look_into_mailbox();
         let Some((bytes, content)) = self.pending.take() else { return Ok(Progress::Nothing) };
@@ -223,7 +226,7 @@ impl Source {
         }
         let sent = match content {
             Content::Message => outlet.attempt(&bytes, Fences::Symmetric)?.is_some(),
-            // Without queues, messages lie in the mailbox, too: none is overwritten.
+            // Without queues the mailbox also holds messages, and no message is overwritten.
             Content::Value if outlet.queue_in_use().is_none() && !outlet.is_free() => false,
             Content::Value => {
                 outlet.put(&bytes, Content::Value, Fences::Symmetric);
@@ -238,9 +241,9 @@ impl Source {
         Ok(Progress::More)
     }
 
-    /// Takes what is new in the mailbox. A message waits until the one before it is carried over.
+    /// Takes new content of the mailbox. A message waits until the previous one is carried over.
     fn look_into_mailbox(&mut self) {
-        // An ESHM 1.x reader does not say what it has received.
+        // An ESHM 1.x reader does not publish what it has received.
         if self.attachment.peer_was_legacy() || matches!(self.pending, Some((_, Content::Message))) {
             return;
         }
@@ -250,17 +253,17 @@ impl Source {
             Content::Value => First::Current,
         };
         let mut buffer = Vec::new();
-        // A size that is too great, written by a hostile peer, is as nothing.
+        // An excessive size, written by a hostile peer, counts as no value.
         if let Ok(Some(value)) = self.mailbox.channel().read(&mut self.cursor, first, &mut buffer) {
             buffer.truncate(value.len);
             self.pending = Some((buffer, content));
         }
     }
 
-    /// A newer value makes the one that is not carried over yet superfluous, also if a message waits before it.
+    /// Discards the pending value, because a newer one replaces it, even if a message waits before it.
     fn skip_value(&mut self) {
         if self.attachment.content() == Content::Value {
-            // One that is not read is as good as skipped: see `look_into_mailbox`.
+            // A value that cannot be read counts as skipped: see `look_into_mailbox`.
             let _ = self.mailbox.channel().read(&mut self.cursor, First::Current, &mut Vec::new());
         }
         self.pending.take_if(|(_, content)| *content == Content::Value);

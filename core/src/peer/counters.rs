@@ -1,16 +1,16 @@
-//! The counts that an endpoint keeps by itself.
+//! The counts that an endpoint keeps in its own memory.
 
 use std::time::Duration;
 
 use super::stats::Stats;
 use crate::sys::{AtomicU64, Ordering};
 
-/// The counts that an endpoint keeps by itself. Any thread may read them.
+/// The counts that an endpoint keeps in its own memory. Any thread may read them.
 #[derive(Debug, Default)]
 pub(crate) struct Counters {
-    /// What the sender wrote and sent; only its thread counts.
+    /// What the sender wrote and sent. Only the thread of the sender counts.
     pub(crate) sent: Traffic,
-    /// What the receiver read and released; only its thread counts.
+    /// What the receiver read and released. Only the thread of the receiver counts.
     pub(crate) received: Traffic,
     pub(crate) skipped: Counter,
     pub(crate) timeouts: Counter,
@@ -22,14 +22,14 @@ pub(crate) struct Counters {
 }
 
 impl Counters {
-    /// Counts messages and their bytes. `woke`: whether that took a system call.
+    /// Counts messages and their bytes. `woke` is set if that took a system call.
     #[inline(always)]
     pub(crate) fn count_sent(&self, messages: usize, bytes: usize, woke: bool) {
         self.sent.count(messages as u64, bytes as u64);
         self.count_wakeup(woke);
     }
 
-    /// As `count_sent`, for what was released.
+    /// Counts messages that were released, as `count_sent` does for sent ones.
     #[inline(always)]
     pub(crate) fn count_received(&self, messages: u32, bytes: usize, woke: bool) {
         self.received.count(messages.into(), bytes as u64);
@@ -49,13 +49,13 @@ impl Counters {
         }
     }
 
-    /// Counts a wait for room, and its time. Of one that is done in parts, the first part is `new`.
+    /// Counts a wait for space, and its duration. If the wait is done in parts, only the first part is `new`.
     pub(crate) fn count_room_wait(&self, new: bool, time: Duration) {
         self.room_waits.add(new.into());
         self.room_wait_nanoseconds.add(u64::try_from(time.as_nanos()).unwrap_or(u64::MAX));
     }
 
-    /// Fills in what an endpoint counts by itself.
+    /// Fills in the counts of the endpoint.
     pub(crate) fn fill(&self, stats: &mut Stats) {
         stats.skipped = self.skipped.get();
         stats.timeouts = self.timeouts.get();
@@ -71,7 +71,8 @@ impl Counters {
     }
 }
 
-/// One direction's counts, which one thread keeps, with nothing else in their cache lines: others do something else meanwhile.
+/// The counts of one direction. One thread keeps them. They have their own cache lines, because other threads work at
+/// the same time.
 #[derive(Debug, Default)]
 #[repr(align(128))]
 pub(crate) struct Traffic {
@@ -81,27 +82,27 @@ pub(crate) struct Traffic {
 }
 
 impl Traffic {
-    /// Only the thread that keeps the counts calls this.
+    /// Adds to the counts. Only the thread that keeps them calls this.
     #[inline(always)]
     pub(crate) fn count(&self, messages: u64, bytes: u64) {
         self.messages.set(self.messages.get().wrapping_add(messages));
         self.bytes.set(self.bytes.get().wrapping_add(bytes));
     }
 
-    /// As `count`, for a value.
+    /// Counts a value. Only the thread that keeps the counts calls this.
     #[inline(always)]
     pub(crate) fn count_value(&self) {
         self.values.set(self.values.get().wrapping_add(1));
     }
 
-    /// Returns how often anything went this way.
+    /// Returns how many messages and values went in this direction.
     #[inline(always)]
     pub(crate) fn events(&self) -> u64 {
         self.messages.get().wrapping_add(self.values.get())
     }
 }
 
-/// A count. It orders nothing: every access is relaxed.
+/// A count. It orders nothing, so every access is Relaxed.
 #[derive(Debug, Default)]
 pub(crate) struct Counter(AtomicU64);
 

@@ -1,23 +1,25 @@
-//! From a counter to a verdict: alive, frozen or dead. The clock is passed in.
+//! Judges from the pulse of a peer whether it is alive, frozen or dead. The caller passes the clock in.
 
 use std::time::{Duration, Instant};
 
 use crate::peer_state::PeerState;
 use crate::segment::seat::{Pulse, Threshold};
 
-/// After so long without traffic an endpoint's heartbeat slows down,
+/// The heartbeat slows down after this time without traffic.
 pub(crate) const IDLE_AFTER: Duration = Duration::from_millis(100);
-/// by this factor: a thread that wakes up a thousand times a second takes a hundredth of a core.
+/// The factor by which an idle heartbeat slows down. A thread that wakes up a thousand times a second takes a
+/// hundredth of a core.
 const IDLE_BEAT_FACTOR: u32 = 5;
-/// How many slow beats either side's stale threshold must have room for.
+/// The number of slow beats that the stale threshold of either side must allow.
 const SLOW_BEATS: u32 = 20;
-/// How many beats the peer's stale threshold must have room for, whatever the interval that was configured.
+/// The number of beats that the stale threshold of the peer must allow, whatever the configured interval.
 const LEAST_BEATS: u32 = 4;
 /// The shortest interval.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// Returns how long it is to the next beat of an endpoint with this interval and this stale threshold. An `idle` endpoint
-/// slows down as far as the shorter of the two thresholds admits; none beats so slowly that its peer takes it for frozen.
+/// Returns the time until the next beat of an endpoint with this interval and this stale threshold. An `idle`
+/// endpoint slows down as far as the shorter of the two thresholds allows. The interval is never so long that the
+/// peer would see the endpoint as frozen.
 pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, idle: bool) -> Duration {
     let (interval, shorter) = match peer {
         Threshold::Nobody => (interval, own),
@@ -28,13 +30,13 @@ pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, 
     if idle && slow * SLOW_BEATS <= shorter { slow } else { interval }
 }
 
-/// Watches one peer's pulse.
+/// Watches the pulse of a peer.
 #[derive(Debug)]
 pub(crate) struct Watch {
     last: Pulse,
-    /// When the pulse last differed from the one before.
+    /// The time at which the pulse last changed.
     moved: Instant,
-    /// Whether the process was found to have ended since.
+    /// Set if the process was found to have ended since then.
     dead: bool,
 }
 
@@ -43,10 +45,11 @@ impl Watch {
         Watch { last: pulse, moved: now, dead: false }
     }
 
-    /// Takes a new reading and judges. `is_gone`, told for how long the pulse has stood still, asks the system
-    /// whether the process has ended; it is asked only after a quarter of the threshold, so a death shows
-    /// early, and a healthy peer costs nothing. Only the threshold makes a living process frozen. A death lasts until the
-    /// pulse moves: whoever takes the seat after it may have taken it to replace the segment.
+    /// Takes a new reading and judges it. `is_gone` asks the system whether the process has ended; its argument is
+    /// the time for which the pulse has stood still. It is called only after a quarter of the threshold, so that a
+    /// death is detected early and a healthy peer costs nothing. Only the whole threshold makes a living process
+    /// frozen. The verdict "dead" lasts until the pulse changes, because a successor may hold the seat only in order
+    /// to replace the segment.
     pub(crate) fn judge(
         &mut self,
         pulse: Pulse,
@@ -103,7 +106,7 @@ mod tests {
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Watch::new(PULSE, start);
         assert_eq!(watch.judge(PULSE, at(25), THRESHOLD, |_| true), PeerState::Dead);
-        // A successor has the seat's lock by now, and has not sat down.
+        // A successor holds the lock of the seat by now, and has not filled in its fields.
         assert_eq!(watch.judge(PULSE, at(30), THRESHOLD, |_| false), PeerState::Dead);
         assert_eq!(watch.judge(PULSE, at(200), THRESHOLD, |_| false), PeerState::Dead);
         let successor = Pulse { pid: 4712, ..PULSE };
@@ -130,7 +133,7 @@ mod tests {
         let busy = |interval, peer| beat_interval(interval, ms(1000), Threshold::Known(peer), false);
         assert_eq!(busy(ms(200), ms(100)), ms(25));
         assert_eq!(busy(ms(10), ms(100)), ms(10));
-        // A hostile peer does not have us beat faster than ever.
+        // A hostile peer cannot make this endpoint beat faster than the shortest interval.
         assert_eq!(busy(ms(10), Duration::ZERO), ms(1));
         assert_eq!(busy(ms(1), ms(1)), ms(1));
     }

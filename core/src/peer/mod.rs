@@ -1,4 +1,4 @@
-//! An endpoint among others: how it takes a seat, judges its peer, moves to another segment, and leaves.
+//! The life of an endpoint beside its peer: it attaches, judges its peer, switches to another segment, and closes.
 
 pub(crate) mod attachment;
 pub(crate) mod carry_over;

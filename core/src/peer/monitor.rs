@@ -1,4 +1,4 @@
-//! One background thread per process: it keeps the heartbeats of all its endpoints and watches their peers.
+//! One background thread per process. It keeps the heartbeats of all endpoints and watches their peers.
 
 use std::io;
 use std::os::unix::thread::JoinHandleExt;
@@ -15,25 +15,26 @@ use crate::sys::schedule::MonitorSettings;
 static MONITOR: Mutex<Monitor> =
     Mutex::new(Monitor { links: Vec::new(), arrivals: 0, thread: None, settings: MonitorSettings::DEFAULT });
 static ARRIVAL: Condvar = Condvar::new();
-/// Held by the thread while it looks after the links, so that a fork does not happen then: the child would inherit
-/// their locks, and nobody to release them.
+/// The thread holds this lock while it processes the links, so that no fork happens during that time. A child would
+/// inherit the locks of the links, and no thread would release them.
 static ROUND: Mutex<()> = Mutex::new(());
 
-/// What the thread looks after: the link of an endpoint.
+/// An object that the thread processes: the link of an endpoint.
 pub(crate) trait Watched: Send + Sync {
-    /// Keeps the heartbeat, and looks at the peer. Returns when to come again; `None`: never. Events go to `notices`.
+    /// Keeps the heartbeat and checks the peer. Returns the time of the next call, or `None` for no further call.
+    /// Events go to `notices`.
     fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant>;
-    /// Brings the segment's count of reads up to date.
+    /// Updates the count of reads in the segment.
     fn publish_reads(&self);
-    /// Closes the endpoint, without waiting for a lock without limit.
+    /// Closes the endpoint without waiting for a lock without a limit.
     fn close_at_exit(&self);
 }
 
 struct Monitor {
     links: Vec<Weak<dyn Watched>>,
-    /// How many links have come, ever: tells the thread that one came while it was not looking.
+    /// The total number of links added so far. It shows the thread that a link was added during its round.
     arrivals: u64,
-    /// The thread, once it is running. It never ends in the process that started it.
+    /// The running thread. It never ends in the process that started it.
     thread: Option<pthread_t>,
     settings: MonitorSettings,
 }
@@ -46,8 +47,8 @@ impl Monitor {
         }
         let thread = spawn()?;
         self.thread = Some(thread);
-        // From here, not by the thread itself, which may never run where it is. A sandbox may forbid it, and so may the
-        // privileges that a forked child gave up: an ordinary thread is better than none.
+        // Applied by this thread, because the new one may never run on its present processor. A sandbox, or the
+        // reduced privileges of a forked child, may forbid it. An ordinary thread is then better than none.
         let _ = self.settings.apply(thread);
         Ok(thread)
     }
@@ -63,10 +64,10 @@ fn monitor() -> MutexGuard<'static, Monitor> {
     MONITOR.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Puts a link into the thread's care, until the link is closed or dropped.
+/// Adds a link to the thread, until the link is closed or dropped.
 ///
 /// # Errors
-/// If the thread is not running yet and cannot be started.
+/// Returns an error if the thread is not running and cannot be started.
 pub(crate) fn watch(link: Weak<dyn Watched>) -> io::Result<()> {
     fork::register(&AtForkAndExit);
     let mut monitor = monitor();
@@ -75,14 +76,13 @@ pub(crate) fn watch(link: Weak<dyn Watched>) -> io::Result<()> {
     Ok(())
 }
 
-/// Sets how the background thread of this process is scheduled, which keeps the heartbeats of all its endpoints. It may be
-/// called at any time, from any thread; it starts the thread if it is not running yet. What is set holds until it is
-/// set anew, also in forked
-/// children, as far as they may use it.
+/// Sets the scheduling of the background thread of this process, which keeps the heartbeats of all its endpoints. It
+/// can be called at any time, from any thread, and starts the thread if necessary. The settings hold until the next
+/// call, also in forked children as far as the system allows.
 ///
-/// A process with a real-time thread that never sleeps needs this in two cases: if the background thread has no processor that
-/// such a thread leaves free, it needs a higher priority than that thread; and if the processors of other programs are
-/// to be left alone, it needs `cpus`.
+/// A process with a real-time thread that never sleeps needs this in two cases. If such threads leave no processor
+/// free, the background thread needs a higher priority than theirs. If the processors of other programs must stay
+/// undisturbed, the background thread needs `cpus`.
 ///
 /// ```
 /// use eshm::{MonitorPolicy, MonitorSettings};
@@ -91,8 +91,9 @@ pub(crate) fn watch(link: Weak<dyn Watched>) -> io::Result<()> {
 /// ```
 ///
 /// # Errors
-/// [`io::ErrorKind::InvalidInput`]: a priority or a processor is out of range, or this process may use none of the processors.
-/// [`io::ErrorKind::PermissionDenied`]: this process may not use the policy. What was set before holds then.
+/// Returns [`io::ErrorKind::InvalidInput`] if a priority or a processor is out of range, or if this process can use
+/// none of the processors. Returns [`io::ErrorKind::PermissionDenied`] if this process must not use the policy. The
+/// previous settings then stay in force.
 pub fn configure_monitor(settings: MonitorSettings) -> io::Result<()> {
     settings.check()?;
     fork::register(&AtForkAndExit);
@@ -105,20 +106,21 @@ pub fn configure_monitor(settings: MonitorSettings) -> io::Result<()> {
     Ok(())
 }
 
-/// Remembers a link that keeps its heartbeat itself, so that it too is closed when the process exits.
+/// Registers a link that keeps its heartbeat itself, so that it is also closed at the exit of the process.
 pub(crate) fn close_at_exit(link: Weak<dyn Watched>) {
     fork::register(&AtForkAndExit);
     monitor().add(link);
 }
 
-/// Takes a closed link out of the thread's care.
+/// Removes a closed link from the thread.
 pub(crate) fn forget(link: &dyn Watched) {
     monitor().links.retain(|one| !std::ptr::addr_eq(one.as_ptr(), link));
 }
 
-/// Brings the counts of reads of all endpoints of this process up to date.
+/// Updates the counts of reads of all endpoints of this process.
 pub(crate) fn publish_reads() {
-    // One after the other, without the lock, and without memory for a list of them: statistics are asked for often.
+    // The links are processed one by one, without the lock and without a list in memory, because statistics are
+    // requested often.
     let mut next = 0;
     loop {
         let Some(link) = monitor().links.get(next).cloned() else { break };
@@ -129,21 +131,22 @@ pub(crate) fn publish_reads() {
     }
 }
 
-/// The thread's part in the forks and the exit of this process.
+/// The part of the monitor in the forks and the exit of this process.
 struct AtForkAndExit;
 
 static PAUSED: HeldAcrossFork<MutexGuard<'static, ()>> = HeldAcrossFork::new();
 static LOCKED: HeldAcrossFork<MutexGuard<'static, Monitor>> = HeldAcrossFork::new();
 
 impl fork::Participant for AtForkAndExit {
-    /// Waits for the end of the current round, and keeps the next one from beginning. `ROUND` comes before all other locks.
+    /// Waits for the end of the present round and prevents the next one. `ROUND` comes before all other locks.
     fn pause(&self) {
-        // SAFETY: the handler before a fork calls this; `ROUND` is held.
+        // SAFETY: the handler before a fork calls this, and `ROUND` is held. The forking thread takes `LOCK_FDS`
+        // after it.
         unsafe { PAUSED.put(round()) };
     }
 
     fn lock(&self) {
-        // SAFETY: the handler before a fork calls this; `MONITOR` is held.
+        // SAFETY: the handler before a fork calls this, and `MONITOR` is held.
         unsafe { LOCKED.put(monitor()) };
     }
 
@@ -154,18 +157,18 @@ impl fork::Participant for AtForkAndExit {
         drop(unsafe { PAUSED.take() });
     }
 
-    /// The thread is not in the child, and the links are the parent's.
+    /// Clears the state. The thread does not exist in the child, and the links belong to the parent.
     fn forget(&self) {
         // SAFETY: a handler after a fork calls this.
         let _paused = unsafe { PAUSED.take() };
         // SAFETY: as above.
         let Some(mut monitor) = (unsafe { LOCKED.take() }) else { return };
         monitor.thread = None;
-        // Leaked, not dropped: other threads of the parent may have been using the allocator's locks.
+        // Leaked, not dropped: other threads of the parent may have held the locks of the allocator.
         std::mem::forget(std::mem::take(&mut monitor.links));
     }
 
-    /// Closes every endpoint of this process that nobody has closed.
+    /// Closes every open endpoint of this process.
     fn exit(&self) {
         let Some(monitor) = fork::lock_at_exit(&MONITOR) else { return };
         for link in monitor.links.iter().filter_map(Weak::upgrade) {
@@ -180,7 +183,7 @@ fn round() -> MutexGuard<'static, ()> {
     ROUND.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread with all signals blocked: they are the application's, on its own threads.
+/// Starts the thread with all signals blocked. The threads of the application handle signals.
 fn spawn() -> io::Result<pthread_t> {
     let mut before = SigSet::empty();
     nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
@@ -189,7 +192,8 @@ fn spawn() -> io::Result<pthread_t> {
     Ok(thread?.as_pthread_t())
 }
 
-/// A panic over one link must not end the heartbeats of the others. It does end this one's: its peer will see it.
+/// Calls `keep`. A panic over one link must not end the heartbeats of the others. It ends the heartbeat of this link,
+/// so that its peer detects the failure.
 fn keep(link: &dyn Watched, now: Instant, notices: &mut Notices) -> Option<Instant> {
     let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, notices)));
     kept.unwrap_or_else(|_| {
@@ -198,7 +202,7 @@ fn keep(link: &dyn Watched, now: Instant, notices: &mut Notices) -> Option<Insta
     })
 }
 
-/// Emits what was noticed during a round, with no lock held. A subscriber that panics ends no heartbeats.
+/// Emits the events of a round, with no lock held. A subscriber that panics ends no heartbeats.
 fn emit(notices: Notices) {
     let _ = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| notices.emit()));
 }
@@ -208,7 +212,8 @@ fn run() {
     let mut links: Vec<Arc<dyn Watched>> = Vec::new();
     loop {
         let now = Instant::now();
-        // The list is not locked while links are looked after: that opens files, and takes their locks.
+        // The list is not locked while links are processed, because that opens files and takes the locks of the
+        // links.
         let arrivals = {
             let monitor = monitor();
             links.extend(monitor.links.iter().filter_map(Weak::upgrade));
@@ -222,7 +227,7 @@ fn run() {
         if !notices.is_empty() {
             emit(notices);
             if fork::stamp() != stamp {
-                // A subscriber forked: in the child this thread has nothing to look after.
+                // A subscriber forked. In the child this thread has no links to process.
                 return;
             }
         }

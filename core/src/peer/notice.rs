@@ -1,37 +1,37 @@
-//! What an endpoint tells the application's `tracing` subscriber.
+//! The events of an endpoint for the `tracing` subscriber of the application.
 //!
-//! A subscriber is foreign code: it may use the endpoint that an event is about, open another one, or fork. So no event
-//! is emitted under a lock. What happens under one is collected here, and emitted after the lock was released.
+//! A subscriber is foreign code. It may use the endpoint of the event, open another endpoint, or fork. Therefore no
+//! event is emitted under a lock. Events that occur under a lock are collected here and emitted after its release.
 
 use crate::channel::queue::Broken;
 use crate::error::Error;
 use crate::peer_state::PeerState;
 use crate::role::Role;
 
-/// Something that happened to an endpoint while it was locked.
+/// An event that occurred while the endpoint was locked.
 #[derive(Debug)]
 pub(crate) enum Notice {
     /// The peer's state changed.
     Peer { peer: Role, from: PeerState, to: PeerState },
-    /// Another segment has this endpoint's name.
+    /// Another segment has the name of this endpoint.
     Displaced,
-    /// The segment's file was removed, and a stand-in made.
+    /// The file of the segment was removed, and a stand-in was created.
     StandIn,
-    /// The segment's file was removed, and no stand-in could be made.
+    /// The file of the segment was removed, and no stand-in could be created.
     NoStandIn(Error),
     /// A slave attached to the segment that has the name now.
     Moved,
     /// A slave found a segment and could not attach to it.
     CannotMove(Error),
-    /// The queue of a segment that was to be moved to is broken: the endpoint stays.
+    /// The queue of the new segment is broken, so the endpoint does not switch.
     CannotMoveInto(Broken),
     /// The queue of the new segment broke during the carry-over.
     NewQueueBroken(Broken),
-    /// The queue of a segment that was left is broken: what follows there cannot be found.
+    /// The queue of an old segment is broken. The messages after that point cannot be found.
     OldQueueBroken(Broken),
 }
 
-/// What is to be emitted, oldest first, each with its segment's name.
+/// The events to emit, oldest first, each with the name of its segment.
 #[derive(Debug, Default)]
 pub(crate) struct Notices(Vec<(String, Notice)>);
 
@@ -48,7 +48,7 @@ impl Notices {
         self.0.is_empty()
     }
 
-    /// Emits all. The caller holds no lock of this library.
+    /// Emits all events. The caller holds no lock of this library.
     pub(crate) fn emit(self) {
         for (segment, notice) in self.0 {
             notice.emit(&segment);
@@ -74,7 +74,7 @@ impl Notice {
             Notice::CannotMoveInto(broken) => {
                 tracing::warn!(segment, ?broken, "the new segment is broken");
             }
-            // The sender finds it, too, with its next call, and reports it.
+            // The sender also finds this at its next call, and reports it.
             Notice::NewQueueBroken(broken) => tracing::debug!(segment, ?broken, "the new segment is broken"),
             Notice::OldQueueBroken(broken) => {
                 tracing::warn!(segment, ?broken, "the queue of the segment that was left is broken");

@@ -1,7 +1,7 @@
-//! Start-up: who becomes master or slave of what lies under a name, and how a segment is made and taken over.
+//! Opening: decides which endpoint becomes master or slave of a name, and creates or takes over the segment.
 //!
-//! A seat (master or slave) is a lock that the kernel holds for us; whoever has it is alive, whatever the header
-//! says. ESHM 1.x processes hold no locks: of them, the heartbeat decides.
+//! A seat (master or slave) is a lock that the kernel holds. The process that holds it is alive, whatever the header
+//! contains. ESHM 1.x processes hold no locks. Their heartbeat shows whether they are alive.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,30 +18,31 @@ use crate::segment::validate::{Misfit, validate_memory};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
-/// How often a slave looks for a segment that does not exist yet.
+/// The interval at which a slave polls for a segment that does not exist yet.
 const LOOK: Duration = Duration::from_millis(1);
-/// How long a seat may be found locked before it counts as taken: a survivor that tidies up after the dead, and
-/// an endpoint that is just closing, hold it for microseconds.
+/// How long a seat may be locked before it counts as taken. A survivor that clears the counts of a dead peer, and an
+/// endpoint that is closing, hold the lock for microseconds.
 const SEAT_PATIENCE: Duration = Duration::from_millis(20);
 
-/// Of an ESHM 1.x process, which beats every millisecond.
+/// Several heartbeats of an ESHM 1.x process, which beats every millisecond.
 const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(5);
 
-/// A start-up under way.
+/// An open in progress.
 struct Start<'a> {
     name: &'a SegmentName,
     config: &'a Settings,
     since: Instant,
-    /// Whether the caller can wait: for a seat to be given up, for a heartbeat to move. The monitor cannot, since all
-    /// heartbeats of the process would stand still meanwhile.
+    /// Set if the caller can wait for a seat to be unlocked, or for a heartbeat to change. The monitor cannot wait,
+    /// because it would delay all heartbeats of the process.
     patient: bool,
 }
 
-/// What a start-up leads to.
+/// The result of an open.
 #[derive(Debug)]
 pub(crate) struct Started {
     pub(crate) attachment: Attachment,
-    /// The segment that a master replaced, both of whose seats it holds: what is in there is for it to move over.
+    /// The segment that a master replaced. The master holds both of its seats, and must move its content to the new
+    /// segment.
     pub(crate) replaced: Option<Attachment>,
 }
 
@@ -51,10 +52,10 @@ impl From<Attachment> for Started {
     }
 }
 
-/// Opens a segment in the role that `config` asks for.
+/// Opens a segment in the role of `config`.
 ///
 /// # Errors
-/// As [`Builder::open`].
+/// Returns the errors of [`Builder::open`].
 pub(crate) fn start(name: &SegmentName, config: &Settings) -> Result<Started> {
     let start = Start { name, config, since: Instant::now(), patient: true };
     loop {
@@ -73,11 +74,11 @@ pub(crate) fn start(name: &SegmentName, config: &Settings) -> Result<Started> {
     }
 }
 
-/// Takes the slave's seat in what lies under the name now, without waiting: for a slave that has lost its
-/// segment. `Ok(None)`: nothing usable yet.
+/// Takes the seat of the slave in the segment that has the name now, without waiting. For a slave that has lost its
+/// segment. Returns `Ok(None)` if there is no usable segment yet.
 ///
 /// # Errors
-/// As [`Builder::open`].
+/// Returns the errors of [`Builder::open`].
 pub(crate) fn attach_again(name: &SegmentName, config: &Settings) -> Result<Option<Attachment>> {
     let start = Start { name, config, since: Instant::now(), patient: false };
     match Region::open(name, config.any_owner)? {
@@ -89,11 +90,11 @@ pub(crate) fn attach_again(name: &SegmentName, config: &Settings) -> Result<Opti
     }
 }
 
-/// Makes a segment of the sizes of `old` under the name, both of whose seats this master holds: see `link/guard.rs`.
-/// `Ok(None)`: the name exists again.
+/// Creates a segment with the sizes of `old` under the name. This master holds both of its seats: see
+/// `link/name_guard.rs`. Returns `Ok(None)` if the name exists again.
 ///
 /// # Errors
-/// [`Error::Create`].
+/// Returns [`Error::Create`] if the system refuses.
 pub(crate) fn stand_in(
     name: &SegmentName,
     config: &Settings,
@@ -111,12 +112,12 @@ pub(crate) fn stand_in(
 }
 
 impl Start<'_> {
-    /// Waits a moment for somebody else; `Ok(None)` to look again.
+    /// Sleeps for one poll interval. Returns `Ok(None)` to try again.
     fn wait(&self, found: &'static str) -> Result<Option<Started>> {
         let waited = self.since.elapsed();
         if waited >= self.config.connect_timeout {
             if self.config.role != Role::Slave {
-                // Nobody goes on making it, and it is not ours to remove.
+                // No process finishes this file, and this endpoint must not remove it.
                 return Err(self.foreign("its state", found.to_owned(), "a finished segment".to_owned()));
             }
             let (segment, path) = (self.name.as_str().to_owned(), self.name.shown_path());
@@ -126,13 +127,14 @@ impl Start<'_> {
         Ok(None)
     }
 
-    /// Makes the segment, in place of `old` if that is given and only once there is something to replace it by;
-    /// `Ok(None)` if somebody else was faster.
+    /// Creates the segment. If `old` is given, the new segment replaces it once it is complete. Returns `Ok(None)` if
+    /// another process was faster.
     fn create(&self, generation: u32, old: Option<&Region>) -> Result<Option<Attachment>> {
         self.make(generation, old, |_| true)
     }
 
-    /// As `create`; `prepare` does what is to be done before anybody else can look, and says whether it could.
+    /// Creates the segment as `create` does. `prepare` runs before any other process can open it, and returns whether
+    /// to go on.
     fn make(
         &self,
         generation: u32,
@@ -152,14 +154,15 @@ impl Start<'_> {
         let attachment =
             Attachment::new(region, SegmentLayout { geometry, queues, legacy: false }, Role::Master);
         let header = attachment.header();
-        // `occupy` counts one up.
+        // `occupy` adds one.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
         crash_point!("create.numbered");
         attachment.describe(self.config);
         crash_point!("create.described");
         attachment.occupy();
         crash_point!("create.occupied");
-        // Release: pairs with the Acquire load in `inspect`. Last, though nobody can look before the next line.
+        // Release: pairs with the Acquire load in `inspect`. Stored last, although no other process can open the file
+        // before `publish`.
         header.magic.store(layout::MAGIC, Ordering::Release);
         crash_point!("create.finished");
         if !prepare(&attachment) {
@@ -174,7 +177,7 @@ impl Start<'_> {
         Ok(published.then_some(attachment))
     }
 
-    /// Takes a seat of an existing segment, whichever the role asks for and the living leave; `Ok(None)` to look
+    /// Takes a seat of an existing segment: one that the role allows and that is free. Returns `Ok(None)` to try
     /// again.
     fn join(&self, region: Region, plan: SegmentLayout) -> Result<Option<Started>> {
         let joined = match self.config.role {
@@ -186,9 +189,9 @@ impl Start<'_> {
             Role::Auto => self.join_as_master(region, plan),
         };
         match joined {
-            // Somebody was faster: look again, and find it alive.
+            // Another process was faster. The next attempt finds it alive.
             Err(Error::SeatTaken { role: Role::Master, .. }) => Ok(None),
-            // The master's seat may have been held for a moment only, by a slave that tidies up after a dead one.
+            // A slave that clears the counts of a dead master may have held its seat for a moment.
             Err(Error::SeatTaken { .. }) if self.since.elapsed() < 3 * SEAT_PATIENCE => Ok(None),
             joined => joined,
         }
@@ -204,7 +207,7 @@ impl Start<'_> {
             ));
         }
         if !self.claim(&region, Role::Slave)? {
-            // By a master that has just replaced this segment, perhaps.
+            // A master that has just replaced this segment may hold the seat.
             return if region.is_named(self.name) {
                 Err(self.seat_taken(&region, Role::Slave))
             } else {
@@ -222,11 +225,11 @@ impl Start<'_> {
         Ok(Some(attachment))
     }
 
-    /// Takes a dead master's segment over, with all that is unread in it; or replaces it, if it has not the
-    /// configured sizes, or if it is one of ESHM 1.x that no slave is attached to.
+    /// Takes over the segment of a dead master, with everything unread in it. Replaces the segment if it does not
+    /// have the configured sizes, or if it is one of ESHM 1.x without a slave.
     fn join_as_master(&self, region: Region, plan: SegmentLayout) -> Result<Option<Started>> {
         if !self.claim(&region, Role::Master)? {
-            // By somebody who removes this segment, perhaps.
+            // A process that removes this segment may hold the seat.
             return if region.is_named(self.name) {
                 Err(self.seat_taken(&region, Role::Master))
             } else {
@@ -243,7 +246,8 @@ impl Start<'_> {
             let generation = region.header().master_generation.load(Ordering::Relaxed);
             let created = self.create(generation.wrapping_add(1), Some(&region))?;
             let Some(attachment) = created else { return Ok(None) };
-            // A slave that lives moves over what is in the old segment. One that finds it replaced has the seat for a moment.
+            // A live slave moves what is in the old segment. A slave that finds it replaced holds its seat only for a
+            // moment.
             let has_both_seats = !plan.legacy && self.claim(&region, Role::Slave).unwrap_or(false);
             let replaced = has_both_seats.then(|| Attachment::new(Arc::new(region), plan, Role::Master));
             return Ok(Some(Started { attachment, replaced }));
@@ -260,12 +264,14 @@ impl Start<'_> {
         Ok(Some(attachment.into()))
     }
 
-    /// An ESHM 1.x master reserves no memory for its segment: on a full /dev/shm the first access would be a SIGBUS.
+    /// Reserves the memory of an ESHM 1.x segment, whose master does not. On a full /dev/shm the first access would
+    /// raise SIGBUS.
     fn reserve(&self, region: &Region, plan: SegmentLayout) -> Result<()> {
         if plan.legacy { region.reserve(self.name) } else { Ok(()) }
     }
 
-    /// A size that was configured and that the segment does not have: its name, what it is, what it should be.
+    /// Returns the first size of the segment that differs from the configured one: its name, the found and the
+    /// configured size.
     fn mismatch(&self, plan: SegmentLayout) -> Option<(&'static str, usize, usize)> {
         let queue = plan.queues.map_or(0, |queues| queues.capacity);
         let sizes = [
@@ -278,7 +284,7 @@ impl Start<'_> {
         })
     }
 
-    /// Takes a seat's lock, unless somebody alive has the seat.
+    /// Locks a seat, unless an endpoint that is alive owns it.
     fn claim(&self, region: &Region, seat: Role) -> Result<bool> {
         let since = Instant::now();
         while !self.lock(region, seat)? {
@@ -302,8 +308,9 @@ impl Start<'_> {
         region.is_locked(Role::Master) || self.legacy_lives(region, Role::Master)
     }
 
-    /// Whether an ESHM 1.x process sits in this seat and shows signs of life. Takes up to the stale threshold if one sat
-    /// there and is dead, some milliseconds if one of ours was killed there, and no time otherwise.
+    /// Returns whether an ESHM 1.x process owns this seat and is alive. Takes up to the stale threshold if such a
+    /// process owned the seat and is dead, some milliseconds if a 2.0 process was killed there, and otherwise no
+    /// time.
     fn legacy_lives(&self, region: &Region, role: Role) -> bool {
         let header = region.header();
         let seat = header.seat(role);
@@ -311,11 +318,11 @@ impl Start<'_> {
         if !first.alive {
             return false;
         }
-        // One of ours is dead, since its lock was free. But a 1.x process may have come after it, in another PID
-        // namespace, with the same pid: that shows within a few of its heartbeats.
+        // A 2.0 owner is dead, because its lock was free. But a 1.x process in another PID namespace may have
+        // followed it with the same pid. A few of its heartbeats show this.
         let watched = if seat.is_ours() { SEVERAL_HEARTBEATS } else { self.config.stale_threshold };
         if !self.patient {
-            // For all that can be known at once.
+            // The best answer without waiting.
             return !seat.is_ours();
         }
         let since = Instant::now();
@@ -334,8 +341,7 @@ impl Start<'_> {
         Error::SeatTaken { segment: self.name.as_str().to_owned(), role, pid }
     }
 
-    /// What the header says of the layout, if this is a segment that we know; `Ok(None)`: its maker has not
-    /// finished it.
+    /// Returns the layout of the segment, if it is a known one, or `Ok(None)` if its creator has not finished it.
     fn inspect(&self, region: &Region) -> Result<Option<SegmentLayout>> {
         validate_memory(region, self.config.data_size)
             .map_err(|Misfit { what, found, expected }| self.foreign(what, found, expected))

@@ -1,4 +1,4 @@
-//! Where the files of segments are: a directory and a prefix.
+//! The location of segment files: a directory and a prefix.
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::ffi::OsStrExt;
@@ -6,9 +6,9 @@ use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 
-/// Where glibc's and musl's `shm_open` put a shared memory object, and ESHM 1.x its segments.
+/// The directory in which `shm_open` of glibc and musl creates shared memory objects, and ESHM 1.x its segments.
 const DIRECTORY: &str = "/dev/shm";
-/// How the file of every segment begins by default, in every version.
+/// The default prefix of segment files, in every version.
 const PREFIX: &str = "eshm_";
 /// The environment variables that choose the default domain of a process.
 const DIRECTORY_VARIABLE: &str = "ESHM_DIRECTORY";
@@ -18,16 +18,16 @@ const MAX_PREFIX: usize = 64;
 /// `NAME_MAX`: the longest file name, in bytes.
 const MAX_FILE_NAME: usize = 255;
 
-/// A place for segments: the segment `name` is the file `directory/prefix` + `name`.
+/// A location for segments: the segment `name` is the file `directory/prefix` + `name`.
 ///
-/// Two endpoints meet if they have the same domain and the same name. Two users with a prefix of their own can both have a
-/// segment `robot`, and a sandbox that admits only certain names or directories can be given one that it admits.
+/// Two endpoints meet if they have the same domain and the same name. Two users with different prefixes can both have
+/// a segment `robot`. In a sandbox that allows only certain names or directories, choose a domain that it allows.
 ///
-/// Endpoints and observers that are given no domain use the one of the environment: see [`Domain::from_env`]. The default
-/// is `/dev/shm` and `eshm_`, which is the only domain that ESHM 1.x knows.
+/// Endpoints and observers without a domain use that of the environment: see [`Domain::from_env`]. The default is
+/// `/dev/shm` and `eshm_`, which is the only domain that ESHM 1.x knows.
 ///
-/// The directory should be on a tmpfs. On a disk the system writes the segments out from time to time; on a network file
-/// system machines do not share memory.
+/// The directory should be on a tmpfs. On a disk the system writes the segments back from time to time. On a network
+/// file system, machines do not share memory.
 ///
 /// ```
 /// use eshm::{Domain, Endpoint};
@@ -46,39 +46,40 @@ pub struct Domain {
 }
 
 impl Default for Domain {
-    /// `/dev/shm` and `eshm_`, whatever the environment says.
+    /// Returns `/dev/shm` and `eshm_`, independent of the environment.
     fn default() -> Self {
         Domain { directory: DIRECTORY.into(), prefix: PREFIX.to_owned() }
     }
 }
 
 impl Domain {
-    /// Returns the domain of this directory and prefix. `directory` is absolute, and need not exist yet; `prefix` has 0 to 64
-    /// bytes, without `/`, `..` or NUL.
+    /// Creates the domain of this directory and prefix. `directory` is absolute and need not exist yet. `prefix` has
+    /// 0 to 64 bytes, without `/`, `..` or NUL.
     ///
     /// # Errors
-    /// [`Error::InvalidDomain`].
+    /// Returns [`Error::InvalidDomain`] if a part breaks these rules.
     pub fn new(directory: impl Into<PathBuf>, prefix: impl Into<String>) -> Result<Domain> {
         let directory = checked_directory("the directory", directory.into())?;
         Ok(Domain { directory, prefix: checked_prefix("the prefix", prefix.into())? })
     }
 
-    /// Returns the domain that the environment chooses: `ESHM_DIRECTORY` is the directory, `ESHM_PREFIX` the prefix. One that
-    /// is not set, or empty, is the default's.
+    /// Returns the domain of the environment: `ESHM_DIRECTORY` is the directory, `ESHM_PREFIX` the prefix. A variable
+    /// that is unset or empty means the default.
     ///
-    /// The variables are read each time. As with every use of the environment, no other thread may change it meanwhile by
-    /// means of C's `setenv`.
+    /// Each call reads the variables. As with every use of the environment, no other thread may change it at the same
+    /// time through `setenv` of C.
     ///
     /// # Errors
-    /// [`Error::InvalidDomain`] when a variable has a value that [`Domain::new`] refuses.
+    /// Returns [`Error::InvalidDomain`] if [`Domain::new`] refuses the value of a variable.
     pub fn from_env() -> Result<Domain> {
         Domain::from_parts(None, None)
     }
 
-    /// Returns the domain of these parts: as [`Domain::new`], and as [`Domain::from_env`] for one that is `None`.
+    /// Returns the domain of these parts. A part that is `None` comes from the environment, as in
+    /// [`Domain::from_env`].
     ///
     /// # Errors
-    /// [`Error::InvalidDomain`].
+    /// Returns [`Error::InvalidDomain`] if a part breaks the rules of [`Domain::new`].
     pub fn from_parts(directory: Option<PathBuf>, prefix: Option<String>) -> Result<Domain> {
         let directory = match directory {
             Some(directory) => checked_directory("the directory", directory)?,
@@ -91,17 +92,17 @@ impl Domain {
         Ok(Domain { directory, prefix })
     }
 
-    /// The directory.
+    /// Returns the directory.
     pub fn directory(&self) -> &Path {
         &self.directory
     }
 
-    /// How the names of the files begin.
+    /// Returns the prefix of the file names.
     pub fn prefix(&self) -> &str {
         &self.prefix
     }
 
-    /// The longest name that a segment can have here, in bytes.
+    /// Returns the length of the longest segment name in this domain, in bytes.
     pub fn max_name(&self) -> usize {
         MAX_FILE_NAME - self.prefix.len()
     }
@@ -117,7 +118,7 @@ fn prefix_of(variable: Option<OsString>) -> Result<String> {
     checked_prefix(PREFIX_VARIABLE, prefix)
 }
 
-/// A variable's value; `None` if it is not set, or empty.
+/// Returns the value of a variable, or `None` if it is unset or empty.
 fn variable(name: &str) -> Option<OsString> {
     std::env::var_os(name).filter(|value| !value.is_empty())
 }
@@ -140,7 +141,7 @@ fn bad_prefix(what: &'static str, found: &OsStr) -> Error {
     Error::InvalidDomain { what, found: shown(found), expected }
 }
 
-/// As much of it as an error shows.
+/// Returns the text that an error shows of this value: at most 200 characters.
 fn shown(found: &OsStr) -> String {
     let quoted = format!("{:?}", found.to_string_lossy());
     match quoted.char_indices().nth(200) {

@@ -1,8 +1,8 @@
-//! Every byte of a segment: `ESHMData` and its parts, with their sizes and offsets asserted.
+//! Every byte of a segment: `ESHMData` and its parts, with asserted sizes and offsets.
 //!
-//! The source of these facts is ESHM 1.x; the fields from [`Header::extension`] on lie in what is zero padding
-//! there. `protocol/PROTOCOL.md` says who writes each field and when, `protocol/layout.json` repeats the
-//! numbers for the other languages. Nothing here has behaviour.
+//! The source of these facts is ESHM 1.x. The fields from [`Header::extension`] on lie in its zero padding.
+//! `protocol/PROTOCOL.md` states which side writes each field and when. `protocol/layout.json` repeats the numbers
+//! for the other languages. This module has no behaviour.
 
 #![allow(missing_docs, reason = "each field has its line below; PROTOCOL.md is its full description")]
 
@@ -12,21 +12,21 @@ use crate::sys::{AtomicI32, AtomicU32, AtomicU64, UnsafeCell};
 pub const MAGIC: u32 = 0x4553_484D;
 /// The layout of ESHM 1.0: polling only.
 pub const VERSION_POLLING: u32 = 2;
-/// The layout of ESHM 1.1, 1.2 and ours: wake-ups, features and layout size.
+/// The layout of ESHM 1.1, 1.2 and 2.0: wake-ups, features and layout size.
 pub const VERSION: u32 = 3;
-/// [`Header::features`]: this segment's writers wake parked readers.
+/// [`Header::features`]: the writers of this segment wake parked readers.
 pub const FEATURE_WAKES: u32 = 1;
-/// [`Header::extension`]: the fields from there on are valid.
+/// [`Header::extension`]: the fields after it are valid.
 pub const EXTENSION: u32 = 1;
-/// [`Header::master_capabilities`]: this endpoint is no ESHM 1.x: it wakes its peer, and it says in
+/// [`Header::master_capabilities`]: this endpoint is not ESHM 1.x. It wakes its peer, and it publishes in
 /// [`ChannelTail::taken`] what it has read.
 pub const CAPABILITY_TAKEN: u32 = 1;
 
-/// [`Header::master_capabilities`]: this endpoint speaks through the queues, on a segment that has them.
+/// [`Header::master_capabilities`]: this endpoint uses the queues of a segment that has them.
 pub const CAPABILITY_QUEUE: u32 = 2;
 /// [`Slot::len`]: the message lies in the arena, and the slot holds a [`Descriptor`].
 pub const IN_ARENA: u32 = u32::MAX;
-/// Bytes of a message that fits into its slot.
+/// The size of the longest message that fits into its slot, in bytes.
 pub const SLOT_PAYLOAD: usize = 56;
 /// The greatest data size of a channel, in bytes (64 MiB).
 pub const MAX_DATA_SIZE: u32 = 64 << 20;
@@ -36,11 +36,11 @@ pub const MAX_QUEUE_CAPACITY: u64 = 64 << 30;
 /// The greatest number of slots of a queue.
 pub const MAX_QUEUE_SLOTS: u32 = 1 << 20;
 
-/// The segment's first 128 bytes. Units are in the comments; all values are native endian.
+/// The first 128 bytes of a segment. The comments give the units. All values are native-endian.
 #[repr(C, align(64))]
 #[derive(Default)]
 pub struct Header {
-    /// [`MAGIC`], stored last when a segment is made.
+    /// [`MAGIC`]. The creator stores it last.
     pub magic: AtomicU32,
     /// [`VERSION`] or [`VERSION_POLLING`].
     pub version: AtomicU32,
@@ -48,75 +48,78 @@ pub struct Header {
     pub master_heartbeat: AtomicU64,
     /// Written by the slave: +1 per heartbeat interval.
     pub slave_heartbeat: AtomicU64,
-    /// The master's pid in its own PID namespace.
+    /// The pid of the master in its own PID namespace.
     pub master_pid: AtomicI32,
-    /// The slave's pid in its own PID namespace.
+    /// The pid of the slave in its own PID namespace.
     pub slave_pid: AtomicI32,
     /// 1 from attach to clean close.
     pub master_alive: AtomicU32,
     /// 1 from attach to clean close.
     pub slave_alive: AtomicU32,
-    /// Written by the master: its stale threshold in milliseconds. A slave of ours beats by it.
+    /// Written by the master: its stale threshold in milliseconds. A slave of 2.0 derives its heartbeat interval from
+    /// it.
     pub stale_threshold: AtomicU32,
-    /// +1 for each master that starts on this segment, or replaces it.
+    /// 1 for each master that starts on this segment or replaces it.
     pub master_generation: AtomicU32,
     /// Bits: [`FEATURE_WAKES`].
     pub features: AtomicU32,
     /// Bytes: `size_of::<ESHMData<N>>()`.
     pub layout_size: AtomicU32,
-    /// [`EXTENSION`], or 0 on a segment that an ESHM 1.x master made.
+    /// [`EXTENSION`], or 0 on a segment that an ESHM 1.x master created.
     pub extension: AtomicU32,
     /// Bytes: N, the greatest message.
     pub data_size: AtomicU32,
-    /// Written by the master: [`CAPABILITY_TAKEN`]; valid while `master_signature == master_pid`.
+    /// Written by the master: [`CAPABILITY_TAKEN`]. Valid while `master_signature == master_pid`.
     pub master_capabilities: AtomicU32,
-    /// Written by the slave: as above.
+    /// Written by the slave: the same for the slave.
     pub slave_capabilities: AtomicU32,
-    /// The pid of the master that wrote `master_capabilities`: an ESHM 1.x master changes only `master_pid`.
+    /// The pid of the master that wrote `master_capabilities`. An ESHM 1.x master changes only `master_pid`.
     pub master_signature: AtomicI32,
     /// The pid of the slave that wrote `slave_capabilities`.
     pub slave_signature: AtomicI32,
-    /// +1 for each of our slaves that attaches.
+    /// 1 for each slave of 2.0 that attaches.
     pub slave_generation: AtomicU32,
-    /// Slots of each queue: a power of two, 0 on a segment without queues.
+    /// Slots of each queue: a power of two, or 0 on a segment without queues.
     pub queue_slots: AtomicU32,
-    /// Bytes: where the queue area starts; a multiple of 128, behind `ESHMData`.
+    /// Bytes: the start of the queue area, a multiple of 128 behind `ESHMData`.
     pub queue_offset: AtomicU64,
     /// Bytes: the greatest message of each queue.
     pub queue_capacity: AtomicU64,
-    /// Written by the slave: its stale threshold in milliseconds, or 0 if it does not say. A master of ours beats by it.
+    /// Written by the slave: its stale threshold in milliseconds, or 0 if it is not published. A master of 2.0
+    /// derives its heartbeat interval from it.
     pub slave_stale_threshold: AtomicU32,
     /// Zero.
     pub reserved: [AtomicU32; 5],
 }
 
-/// A channel's first 8 bytes; its data follow.
+/// The first 8 bytes of a channel. Its data follow.
 #[repr(C)]
 pub struct ChannelHead {
-    /// Odd while the writer is at work; +2 per value.
+    /// Odd while the writer writes a value. +2 per value.
     pub sequence: AtomicU32,
     /// Bytes of the current value, 0 ..= N.
     pub data_size: AtomicU32,
 }
 
-/// What follows a channel's data, at the next multiple of 8.
+/// The end of a channel, at the next multiple of 8 after its data.
 #[repr(C)]
 pub struct ChannelTail {
     /// Values written.
     pub write_count: AtomicU64,
-    /// Values read. Our reader brings it up to date every heartbeat interval, so that it need not touch this line with
-    /// each value.
+    /// Values read. A reader of 2.0 updates it once per heartbeat interval, so that it does not write this cache line
+    /// with each value.
     pub read_count: AtomicU64,
     /// The futex word: +1 per value.
     pub wake_seq: AtomicU32,
-    /// Readers that are parked on `wake_seq`, or about to be.
+    /// Readers that are parked on `wake_seq`, or about to park.
     pub waiters: AtomicU32,
     /// Zero.
     pub unused: [AtomicU32; 8],
-    /// The `sequence` of the last value that our reader took, plus 1, or 0 before the first; not used by ESHM 1.x. If N is a multiple of 64, this
-    /// starts a cache line: the reader writes it with each value, and the writer's line above stays the writer's.
+    /// The `sequence` of the last value that a reader of 2.0 has taken, plus 1; 0 before the first. ESHM 1.x does not
+    /// use it. If N is a multiple of 64, this field starts a cache line: the reader writes it with each value, and
+    /// the line above stays with the writer.
     pub taken: AtomicU32,
-    /// Writers that are parked on `taken`, or about to be.
+    /// Writers that are parked on `taken`, or about to park.
     pub taken_waiters: AtomicU32,
     /// Zero.
     pub reserved: [AtomicU32; 4],
@@ -130,10 +133,10 @@ pub struct Channel<const N: usize> {
     pub tail: ChannelTail,
 }
 
-/// A whole segment with channels of `N` bytes, as ESHM 1.x compiles it in.
+/// A whole segment with channels of `N` bytes, as compiled into ESHM 1.x.
 ///
-/// The size of a real segment's channels is known at run time only: see [`Geometry`], which the assertions
-/// below hold against this type.
+/// The channel size of a real segment is known only at run time: see [`Geometry`]. The assertions below compare it
+/// with this type.
 #[repr(C)]
 #[allow(clippy::upper_case_acronyms, reason = "the name that ESHM 1.x gave it")]
 pub struct ESHMData<const N: usize = 4096> {
@@ -142,57 +145,59 @@ pub struct ESHMData<const N: usize = 4096> {
     pub slave_to_master: Channel<N>,
 }
 
-/// A queue's indexes, each in cache lines of its own. (Two of 64 bytes: processors fetch lines in pairs.)
+/// The indexes of a queue, each in its own pair of cache lines. (Processors fetch cache lines of 64 bytes in pairs.)
 #[repr(C)]
 pub struct QueueControl {
-    /// Written by the receiver with each message it releases, read by the sender when it seems full: how many
-    /// messages were released, modulo 2³². The futex word of a sender that waits for room.
+    /// The number of released messages, modulo 2³². Written by the receiver with each release, read by the sender
+    /// when the queue seems full. The futex word of a sender that waits for space.
     pub consumed: OwnLines,
     /// Written by the receiver when it parks, read by the sender with each message.
     pub receiver_parked: ParkedReceiver,
-    /// What the sender writes and the receiver reads with each message.
+    /// Fields that the sender writes and the receiver reads with each message.
     pub sender: SenderLines,
 }
 
-/// Whether, and where, the receiver is parked; with nothing else in its pair of cache lines.
+/// The parked receiver. It has a pair of cache lines to itself.
 #[repr(C, align(128))]
 pub struct ParkedReceiver {
-    /// Receivers that are parked on the mark of a slot, or about to be.
+    /// Receivers that are parked on the mark of a slot, or about to park.
     pub count: AtomicU32,
-    /// The message that the last of them waits for.
+    /// The number of the message for which the last of them waits.
     pub number: AtomicU32,
 }
 
-/// What the sender says of itself; with nothing else in its pair of cache lines.
+/// The fields of the sender. They have a pair of cache lines to themselves.
 #[repr(C, align(128))]
 pub struct SenderLines {
-    /// Written by the sender when it parks, read by the receiver with each message: senders parked on `consumed`.
+    /// Senders that are parked on `consumed`. Written by the sender when it parks, read by the receiver with each
+    /// message.
     pub parked: AtomicU32,
-    /// Written by the sender's process when it grows, 0 ..= `queue_slots`: the most unreleased messages that it has seen.
+    /// The highest number of unreleased messages that the process of the sender has seen, 0 ..= `queue_slots`.
+    /// Written when it grows.
     pub high_water: AtomicU32,
 }
 
-/// A number with nothing else in its pair of cache lines.
+/// A number that has a pair of cache lines to itself.
 #[repr(C, align(128))]
 pub struct OwnLines(pub AtomicU32);
 
-/// One message's cache line.
+/// The cache line of one message.
 #[repr(C, align(64))]
 pub struct Slot {
-    /// Message number i (from 0, modulo 2³²) is in slot i modulo `queue_slots`, and published once this is
-    /// i + 1. Written by the sender, last. The futex word of a receiver that waits for this message.
+    /// Message number i (from 0, modulo 2³²) is in slot i modulo `queue_slots`. It is published once this is i + 1.
+    /// The sender writes this field last. The futex word of a receiver that waits for this message.
     pub mark: AtomicU32,
-    /// Bytes of the message, 0 ..= 56, or [`IN_ARENA`].
+    /// The length of the message in bytes, 0 ..= 56, or [`IN_ARENA`].
     pub len: AtomicU32,
     /// The message, or a [`Descriptor`].
     pub payload: UnsafeCell<[u8; SLOT_PAYLOAD]>,
 }
 
-/// Where a message lies that does not fit into its slot.
+/// The place of a message that does not fit into its slot.
 #[repr(C)]
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Descriptor {
-    /// Bytes from the arena's start, a multiple of 64.
+    /// Bytes from the start of the arena, a multiple of 64.
     pub offset: u64,
     /// Bytes.
     pub len: u64,
@@ -202,31 +207,31 @@ pub struct Descriptor {
 #[repr(C, align(64))]
 pub struct Block(pub UnsafeCell<[u8; 64]>);
 
-/// Where the queues lie behind an `ESHMData`. All in bytes, unless said otherwise.
+/// The places of the queues behind an `ESHMData`. In bytes, unless noted otherwise.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct QueueGeometry {
-    /// Where the area starts: a multiple of 128.
+    /// The start of the queue area, a multiple of 128.
     pub offset: usize,
-    /// The greatest message, and the arena's size but for rounding: 1 ..= 64 GiB.
+    /// The greatest message, and the size of the arena before rounding: 1 ..= 64 GiB.
     pub capacity: usize,
     /// Slots per queue: a power of two.
     pub slots: usize,
 }
 
 impl QueueGeometry {
-    /// Queues of a capacity, for a segment whose `ESHMData` takes `layout` bytes: as many slots as there are
-    /// messages of 256 bytes in the arena, but at least 64, and at most 65536.
+    /// Returns the geometry of queues of this capacity, behind an `ESHMData` of `layout` bytes. The number of slots
+    /// is that of messages of 256 bytes in the arena, at least 64 and at most 65536.
     pub fn new(layout: usize, capacity: usize) -> Self {
         let slots = (capacity / 256).clamp(64, 65536).next_power_of_two();
         QueueGeometry { offset: layout.next_multiple_of(128), capacity, slots }
     }
 
-    /// Blocks of 64 bytes in each arena.
+    /// Returns the number of 64-byte blocks in each arena.
     pub const fn blocks(self) -> usize {
         self.capacity.div_ceil(64)
     }
 
-    /// Offset of a direction's [`QueueControl`] within the segment.
+    /// Returns the offset of the [`QueueControl`] of a direction within the segment.
     pub const fn control(self, direction: Direction) -> usize {
         match direction {
             Direction::MasterToSlave => self.offset,
@@ -234,29 +239,29 @@ impl QueueGeometry {
         }
     }
 
-    /// Offset of a direction's slots within the segment.
+    /// Returns the offset of the slots of a direction within the segment.
     pub const fn slots(self, direction: Direction) -> usize {
         self.control(direction) + size_of::<QueueControl>()
     }
 
-    /// Offset of a direction's arena within the segment.
+    /// Returns the offset of the arena of a direction within the segment.
     pub const fn arena(self, direction: Direction) -> usize {
         self.slots(direction) + self.slots * size_of::<Slot>()
     }
 
-    /// Bytes of one queue: a multiple of 128.
+    /// Returns the size of one queue in bytes, a multiple of 128.
     pub const fn size(self) -> usize {
         (size_of::<QueueControl>() + self.slots * size_of::<Slot>() + self.blocks() * size_of::<Block>())
             .next_multiple_of(128)
     }
 
-    /// Where the area ends.
+    /// Returns the end of the queue area.
     pub const fn end(self) -> usize {
         self.offset + 2 * self.size()
     }
 }
 
-/// Where the parts of a segment lie, for a data size that is known at run time. All in bytes.
+/// The places of the parts of a segment, for a data size that is known at run time. In bytes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Geometry {
     /// N: the greatest message, 1 ..= 64 MiB.
@@ -271,20 +276,20 @@ pub enum Direction {
 }
 
 impl Geometry {
-    /// Offset of a channel's data within the channel.
+    /// The offset of the data within a channel.
     pub const DATA: usize = size_of::<ChannelHead>();
 
-    /// Offset of the [`ChannelTail`] within its channel.
+    /// Returns the offset of the [`ChannelTail`] within its channel.
     pub const fn tail(self) -> usize {
         (Self::DATA + self.data_size).next_multiple_of(8)
     }
 
-    /// Bytes of one channel: a multiple of 64.
+    /// Returns the size of one channel in bytes, a multiple of 64.
     pub const fn channel_size(self) -> usize {
         (self.tail() + size_of::<ChannelTail>()).next_multiple_of(64)
     }
 
-    /// Offset of a channel within the segment.
+    /// Returns the offset of a channel within the segment.
     pub const fn channel(self, direction: Direction) -> usize {
         match direction {
             Direction::MasterToSlave => size_of::<Header>(),
@@ -292,17 +297,17 @@ impl Geometry {
         }
     }
 
-    /// Bytes of the whole `ESHMData`.
+    /// Returns the size of the whole `ESHMData` in bytes.
     pub const fn total(self) -> usize {
         size_of::<Header>() + 2 * self.channel_size()
     }
 
-    /// The data size of an ESHM 1.x segment of `total` bytes, if its N is a multiple of 64, as every size in
-    /// use is. For another N the padding leaves several answers, and the attacher must be told.
+    /// Returns the data size of an ESHM 1.x segment of `total` bytes, if its N is a multiple of 64, as every size in
+    /// use is. For another N the padding allows several answers, and the caller must configure the size.
     pub const fn from_total(total: usize) -> Option<Geometry> {
         let Some(channels) = total.checked_sub(size_of::<Header>()) else { return None };
         let channel = channels / 2;
-        // A channel of N = 64 k is N bytes of data and 128 bytes of the rest.
+        // A channel of N = 64 k has N bytes of data and 128 other bytes.
         if !channels.is_multiple_of(128) || channel < 64 + 128 {
             return None;
         }
@@ -310,7 +315,7 @@ impl Geometry {
     }
 }
 
-// loom's atomics have other sizes: the layout is that of the real ones.
+// The atomics of loom have other sizes. The layout is that of the real ones.
 #[cfg(not(loom))]
 mod asserts {
     use super::*;
@@ -344,7 +349,7 @@ mod asserts {
     const _: () = assert!(size_of::<Block>() == 64 && align_of::<Block>() == 64);
     offsets!(ESHMData<4096>: header 0, master_to_slave 128, slave_to_master 4352; size 8576, align 64);
 
-    /// The run-time arithmetic gives what the compiler lays out.
+    /// Asserts that the run-time arithmetic agrees with the layout of the compiler.
     macro_rules! geometry {
         ($($n:literal)+) => {$(
             const _: () = {

@@ -1,6 +1,7 @@
-//! A segment: its bytes and their meaning, its name, its file, and the checks of what another process wrote there.
+//! A segment: its bytes and their meaning, its name, its file, and the validation of bytes that another process
+//! wrote.
 //!
-//! Knows where each channel lies, and not how messages travel in it.
+//! This folder knows where each channel lies. It does not know how messages travel in it.
 
 #[cfg(not(loom))]
 pub(crate) mod domain;

@@ -1,20 +1,21 @@
-//! Which names a segment may have, and where its file is.
+//! Segment names, and the paths of their files.
 
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
 use crate::segment::domain::Domain;
 
-/// How the names begin of files that become segments, where the system cannot make a file without a name. The prefix comes
-/// before it, so that a sandbox that admits the names of segments admits these.
+/// The start of the names of temporary files, which are used where the system does not support files without a name.
+/// The prefix of the domain comes before it, so that a sandbox that allows the names of segments also allows these.
 pub(crate) const TEMPORARY: &str = ".eshm-tmp";
 
-/// A checked segment name in its domain: 1 byte or more, as many as the prefix leaves of 255, without `/`, `..` or NUL.
+/// A checked segment name in its domain: at least 1 byte, at most 255 with the prefix, without `/`, `..` or NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentName {
     name: String,
     domain: Domain,
-    /// Made here and kept: a process that exits, perhaps in a handler that interrupted the allocator, must not make it.
+    /// Stored, because a process that exits must not allocate: the exit may happen in a handler that interrupted the
+    /// allocator.
     path: PathBuf,
 }
 
@@ -22,7 +23,7 @@ impl SegmentName {
     /// Checks `name`.
     ///
     /// # Errors
-    /// [`Error::InvalidName`] says which rule it breaks.
+    /// Returns [`Error::InvalidName`] with the rule that the name breaks.
     pub(crate) fn new(name: &str, domain: Domain) -> Result<Self> {
         let limit = domain.max_name();
         let file = format!("{}{name}", domain.prefix());
@@ -44,27 +45,27 @@ impl SegmentName {
             let path = domain.directory().join(file);
             return Ok(SegmentName { name: name.to_owned(), domain, path });
         };
-        // An over-long name is quoted only by its beginning.
+        // Quotes only the start of an overlong name.
         let shown: String = name.chars().take(64).collect();
         Err(Error::InvalidName { name: shown, reason, limit })
     }
 
-    /// The name as the user knows it.
+    /// Returns the name as the user gave it.
     pub(crate) fn as_str(&self) -> &str {
         &self.name
     }
 
-    /// Where its file is to be.
+    /// Returns the domain.
     pub(crate) fn domain(&self) -> &Domain {
         &self.domain
     }
 
-    /// Its file.
+    /// Returns the path of the file.
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    /// Its file, for people.
+    /// Returns the path of the file, for an error text.
     pub(crate) fn shown_path(&self) -> String {
         self.path().display().to_string()
     }

@@ -1,20 +1,21 @@
-//! Where the parts of a segment lie.
+//! The places of the parts of a segment.
 
 use super::layout::{self, Geometry, Header, QueueGeometry};
 use crate::sys::Ordering;
 
-/// What a segment's header says of its layout, checked: all of it lies within the segment.
+/// The checked layout of a segment. All of it lies within the segment.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct SegmentLayout {
     pub(crate) geometry: Geometry,
     pub(crate) queues: Option<QueueGeometry>,
-    /// Whether an ESHM 1.x process made it.
+    /// Set if an ESHM 1.x process created the segment.
     pub(crate) legacy: bool,
 }
 
 impl SegmentLayout {
-    /// Writes what [`inspect`](crate::segment::validate::inspect) reads, but for the magic. Whoever looks meanwhile, or after a kill
-    /// meanwhile, finds the version and the extension that were there before, or all that belongs to the new ones.
+    /// Writes the fields that [`inspect`](crate::segment::validate::inspect) reads, except for the magic. A reader at
+    /// any time, also after a kill in between, finds either the version and extension from before, or everything that
+    /// belongs to the new ones.
     pub(crate) fn announce(self, header: &Header, stale_threshold: u32) {
         header.stale_threshold.store(stale_threshold, Ordering::Relaxed);
         header.features.store(layout::FEATURE_WAKES, Ordering::Relaxed);

@@ -6,17 +6,17 @@ use std::ops::Deref;
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-/// A reference without a lifetime: the owner of the memory goes along.
+/// A reference without a lifetime. It holds the owner of the memory.
 pub(crate) struct SharedRef<T: ?Sized> {
     pointer: NonNull<T>,
     _owner: Arc<dyn Any + Send + Sync>,
 }
 
 impl<T: ?Sized> SharedRef<T> {
-    /// Keeps `target`, which lies in memory that `owner` owns.
+    /// Creates a reference to `target`, which lies in memory that `owner` owns.
     ///
     /// # Safety
-    /// `target` stays valid as long as `owner` does, wherever the `Arc` goes.
+    /// `target` stays valid as long as `owner` lives, even if the `Arc` moves.
     pub(crate) unsafe fn new(target: &T, owner: Arc<dyn Any + Send + Sync>) -> Self {
         SharedRef { pointer: NonNull::from(target), _owner: owner }
     }
@@ -27,7 +27,7 @@ impl<T: ?Sized> Deref for SharedRef<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: valid as long as the owner, by the contract of `new`; the owner lives in `self`.
+        // SAFETY: the pointer is valid as long as the owner, by the contract of `new`. The owner lives in `self`.
         unsafe { self.pointer.as_ref() }
     }
 }
@@ -44,17 +44,17 @@ impl<T: ?Sized> fmt::Debug for SharedRef<T> {
     }
 }
 
-// SAFETY: it gives out `&T` only, so it may go and be shared wherever a `&T` may.
+// SAFETY: this type gives out `&T` only, so it can be sent and shared wherever a `&T` can.
 unsafe impl<T: ?Sized + Sync> Send for SharedRef<T> {}
 // SAFETY: as above.
 unsafe impl<T: ?Sized + Sync> Sync for SharedRef<T> {}
 
 #[cfg(test)]
 impl<T: Send + Sync + 'static> SharedRef<[T]> {
-    /// Memory of this process's own, for tests and models.
+    /// Creates memory of this process, for tests and models.
     pub(crate) fn heap(values: Vec<T>) -> Self {
         let owner = Arc::new(values);
-        // SAFETY: the vector is never changed, so its elements stay where they are as long as it lives.
+        // SAFETY: the vector never changes, so its elements do not move while it lives.
         unsafe { SharedRef::new(owner.as_slice(), Arc::clone(&owner) as Arc<_>) }
     }
 }

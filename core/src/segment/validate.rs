@@ -1,6 +1,6 @@
-//! Whether what lies under a name is a segment whose layout we know: from its header and its size, each field read once.
+//! Validation of a segment: the header and the size must describe a known layout. Each field is read once.
 //!
-//! Anybody may have written it. Nothing here touches more than the header.
+//! Any process may have written the header. This module reads nothing but the header.
 
 use std::fmt;
 
@@ -9,7 +9,7 @@ use crate::segment::segment_layout::SegmentLayout;
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
-/// What makes it unusable.
+/// The first property that makes a segment unusable.
 #[derive(Debug)]
 pub(crate) struct Misfit {
     pub(crate) what: &'static str,
@@ -23,10 +23,10 @@ impl Misfit {
     }
 }
 
-/// As [`inspect`], for a segment that is mapped.
+/// Checks a mapped segment, as [`inspect`] does.
 ///
 /// # Errors
-/// As [`inspect`].
+/// Returns the errors of [`inspect`].
 pub(crate) fn validate_memory(
     memory: &impl Memory,
     configured: Option<usize>,
@@ -35,11 +35,12 @@ pub(crate) fn validate_memory(
     inspect(header, memory.len(), configured)
 }
 
-/// Checks a segment of `len` bytes. `header`: `None` if it is too short to have one. `configured`: the data size that
-/// the attacher was given, for segments of ESHM 1.x that leave it open. `Ok(None)`: its maker has not finished it.
+/// Checks a segment of `len` bytes. `header` is `None` if the segment is too short for a header. `configured` is the
+/// data size of the caller's configuration, for segments of ESHM 1.x that do not determine it. Returns `Ok(None)` if
+/// the creator has not finished the segment.
 ///
 /// # Errors
-/// [`Misfit`]: the first thing that does not fit.
+/// Returns a [`Misfit`] with the first property that does not fit.
 pub(crate) fn inspect(
     header: Option<&Header>,
     len: usize,
@@ -53,7 +54,7 @@ pub(crate) fn inspect(
             format_args!("at least {least} bytes"),
         ));
     };
-    // Acquire: pairs with the Release store in `Start::create`.
+    // Acquire: pairs with the Release store of the magic in `Start::make`.
     let magic = header.magic.load(Ordering::Acquire);
     // Acquire, as for the extension below: pairs with the Release stores in `SegmentLayout::announce`.
     let version = header.version.load(Ordering::Acquire);
@@ -65,7 +66,7 @@ pub(crate) fn inspect(
     }
     let total = match version {
         layout::VERSION => header.layout_size.load(Ordering::Relaxed),
-        // Version 2 has no field for it: the file's size tells.
+        // Version 2 has no such field. The size of the file determines it.
         layout::VERSION_POLLING => u32::try_from(len).unwrap_or(u32::MAX),
         _ => return Err(Misfit::new("the version", version, "2 or 3")),
     };
@@ -86,7 +87,7 @@ pub(crate) fn inspect(
     Ok(Some(SegmentLayout { geometry, queues, legacy: extension == 0 }))
 }
 
-/// The geometry of a segment of ESHM 1.x whose `ESHMData` takes `total` bytes.
+/// Returns the geometry of an ESHM 1.x segment whose `ESHMData` takes `total` bytes.
 fn legacy_geometry(total: u32, configured: Option<usize>) -> Result<Geometry, Misfit> {
     configured
         .map(|data_size| Geometry { data_size })
@@ -100,7 +101,7 @@ fn legacy_geometry(total: u32, configured: Option<usize>) -> Result<Geometry, Mi
         })
 }
 
-/// The geometry of a segment that says its data size.
+/// Returns the geometry of a segment that states its data size.
 fn own_geometry(total: u32, data_size: u32) -> Result<Geometry, Misfit> {
     let geometry = Geometry { data_size: data_size as usize };
     if !(1..=layout::MAX_DATA_SIZE).contains(&data_size) {
@@ -114,7 +115,7 @@ fn own_geometry(total: u32, data_size: u32) -> Result<Geometry, Misfit> {
     Ok(geometry)
 }
 
-/// The queues that the header announces, each field read once; `None`: it announces none.
+/// Returns the queues that the header announces, or `None` if it announces none. Reads each field once.
 fn queue_geometry(header: &Header, geometry: Geometry) -> Result<Option<QueueGeometry>, Misfit> {
     let slots = header.queue_slots.load(Ordering::Relaxed);
     if slots == 0 {
@@ -138,7 +139,7 @@ fn queue_geometry(header: &Header, geometry: Geometry) -> Result<Option<QueueGeo
     Ok(Some(QueueGeometry { offset, capacity, slots: slots as usize }))
 }
 
-/// A magic number as people know it.
+/// Displays a magic number in hexadecimal.
 struct Hex(u32);
 
 impl fmt::Display for Hex {

@@ -1,4 +1,4 @@
-//! Typed access to a segment's bytes, by offset: the only place where bytes become the types of the layout.
+//! Typed access to the bytes of a segment, by offset. No other module turns bytes into layout types.
 
 use std::ptr::NonNull;
 use std::sync::Arc;
@@ -7,64 +7,64 @@ use crate::segment::layout::{Block, ChannelHead, ChannelTail, Header, QueueContr
 use crate::segment::shared_ref::SharedRef;
 use crate::sys::{AtomicI32, AtomicU32, AtomicU64};
 
-/// A type whose every bit pattern is valid, and which other processes may change at any time.
+/// A type for which every bit pattern is valid, and which other processes may change at any time.
 ///
 /// # Safety
 /// All fields are atomics, or bytes in an `UnsafeCell`.
 pub(crate) unsafe trait Shared {}
-// SAFETY: an atomic.
+// SAFETY: the type is an atomic.
 unsafe impl Shared for AtomicU32 {}
-// SAFETY: an atomic.
+// SAFETY: the type is an atomic.
 unsafe impl Shared for AtomicI32 {}
-// SAFETY: an atomic.
+// SAFETY: the type is an atomic.
 unsafe impl Shared for AtomicU64 {}
-// SAFETY: see its definition: atomics only.
+// SAFETY: all fields are atomics.
 unsafe impl Shared for Header {}
-// SAFETY: see its definition: atomics only.
+// SAFETY: all fields are atomics.
 unsafe impl Shared for ChannelHead {}
-// SAFETY: see its definition: atomics only.
+// SAFETY: all fields are atomics.
 unsafe impl Shared for ChannelTail {}
-// SAFETY: see its definition: atomics only.
+// SAFETY: all fields are atomics.
 unsafe impl Shared for QueueControl {}
-// SAFETY: see its definition: atomics and bytes.
+// SAFETY: all fields are atomics, or bytes in an `UnsafeCell`.
 unsafe impl Shared for Slot {}
-// SAFETY: see its definition: bytes.
+// SAFETY: the only field is bytes in an `UnsafeCell`.
 unsafe impl Shared for Block {}
 
 /// The bytes of a segment.
 ///
 /// # Safety
-/// `bytes` always returns the same, which start at a multiple of 128 and are valid for atomic accesses as long as `self`
-/// is.
+/// `bytes` always returns the same range. It starts at a multiple of 128 and is valid for atomic accesses as long as
+/// `self` lives.
 pub(crate) unsafe trait Memory: Send + Sync + Sized + 'static {
-    /// All of them.
+    /// Returns all bytes.
     fn bytes(&self) -> NonNull<[u8]>;
 
-    /// How many.
+    /// Returns the number of bytes.
     fn len(&self) -> usize {
         self.bytes().len()
     }
 
-    /// The segment's header.
+    /// Returns the header of the segment.
     ///
     /// # Panics
-    /// If the segment is shorter than that: the caller has checked.
+    /// Panics if the segment is shorter than a header. The caller has checked that.
     fn header(&self) -> &Header {
         self.at(0)
     }
 
-    /// The value at `offset`.
+    /// Returns the value at `offset`.
     ///
     /// # Panics
-    /// If it would reach beyond the segment, or is not aligned: the caller has checked its geometry.
+    /// Panics if the value would reach beyond the segment, or is not aligned. The caller has checked its geometry.
     fn at<T: Shared>(&self, offset: usize) -> &T {
         &self.slice_at::<T>(offset, 1)[0]
     }
 
-    /// `count` values from `offset` on.
+    /// Returns `count` values from `offset` on.
     ///
     /// # Panics
-    /// As [`Memory::at`].
+    /// Panics as [`Memory::at`] does.
     fn slice_at<T: Shared>(&self, offset: usize, count: usize) -> &[T] {
         let bytes = self.bytes();
         let end = count.checked_mul(size_of::<T>()).and_then(|len| len.checked_add(offset));
@@ -72,23 +72,23 @@ pub(crate) unsafe trait Memory: Send + Sync + Sized + 'static {
         assert!(offset.is_multiple_of(align_of::<T>()), "{offset} for an alignment of {}", align_of::<T>());
         // SAFETY: in bounds, by the first assertion.
         let start = unsafe { bytes.cast::<u8>().add(offset) };
-        // SAFETY: aligned, by the contract of `bytes` and the second assertion, since no T needs more than 128; in
-        // bounds, and valid as long as `self` is borrowed; any bit pattern is a T and concurrent changes are allowed,
-        // as T: Shared.
+        // SAFETY: the pointer is aligned, by the contract of `bytes` and the second assertion, because no T needs an
+        // alignment above 128. The range is in bounds, and valid while `self` is borrowed. Any bit pattern is a valid
+        // T and concurrent changes are allowed, because T: Shared.
         unsafe { std::slice::from_raw_parts(start.cast::<T>().as_ptr(), count) }
     }
 
-    /// `count` values from `offset` on, and the memory along with them.
+    /// Returns `count` values from `offset` on, in a reference that keeps the memory.
     ///
     /// # Panics
-    /// As [`Memory::at`].
+    /// Panics as [`Memory::at`] does.
     fn mapped<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> SharedRef<[T]> {
-        // SAFETY: valid as long as the memory is, by the contract of `bytes`.
+        // SAFETY: the values are valid as long as the memory, by the contract of `bytes`.
         unsafe { SharedRef::new(self.slice_at(offset, count), Arc::clone(self) as Arc<_>) }
     }
 }
 
-/// A copy of a segment's header in this process's own memory.
+/// A copy of a segment header in the memory of this process.
 pub(crate) struct HeaderCopy(Box<HeaderWords>);
 
 #[repr(C, align(128))]
@@ -101,7 +101,7 @@ impl HeaderCopy {
     }
 }
 
-// SAFETY: the box's content stays where it is, at a multiple of 128, and consists of atomics.
+// SAFETY: the content of the box never moves, starts at a multiple of 128, and consists of atomics.
 unsafe impl Memory for HeaderCopy {
     fn bytes(&self) -> NonNull<[u8]> {
         NonNull::slice_from_raw_parts(NonNull::from(&*self.0).cast(), size_of::<HeaderWords>())

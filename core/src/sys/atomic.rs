@@ -1,4 +1,4 @@
-//! The atomics and fences that this crate uses. Under `--cfg loom` they are loom's.
+//! The atomics and fences of this crate. Under `--cfg loom` they are those of loom.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one place that uses them")]
 
@@ -16,8 +16,8 @@ pub(crate) use loom::cell::UnsafeCell;
 #[cfg(not(loom))]
 pub(crate) use std::cell::UnsafeCell;
 
-/// Defines an atomic with the bytes of the standard library's. It is a type of its own, so that clippy finds code that uses
-/// the standard library's elsewhere.
+/// Defines an atomic with the same representation as that of the standard library. The type is separate so that
+/// clippy finds code elsewhere that uses the atomics of the standard library.
 macro_rules! atomic {
     ($($name:ident: $value:ty),+) => {$(
         #[doc = concat!("An atomic `", stringify!($value), "` that other threads, and processes, may change.")]
@@ -75,7 +75,7 @@ impl AtomicU64 {
     }
 }
 
-/// Tells the core that this is a spin loop, so that a sibling hyper-thread gets the execution units.
+/// Tells the processor that this is a spin loop, so that a sibling hyper-thread gets the execution units.
 #[inline]
 pub(crate) fn spin_hint() {
     #[cfg(not(loom))]
@@ -84,12 +84,12 @@ pub(crate) fn spin_hint() {
     loom::thread::yield_now();
 }
 
-/// The processor's clock, in ticks of some fraction of a nanosecond; always 0 where there is none to be read for a few
-/// nanoseconds.
+/// Returns the time-stamp counter of the processor. A tick is a fraction of a nanosecond, and a read takes a few
+/// nanoseconds. Returns 0 where no such counter exists.
 #[inline(always)]
 pub(crate) fn ticks() -> u64 {
     #[cfg(all(target_arch = "x86_64", not(miri), not(loom)))]
-    // SAFETY: every x86-64 processor has the instruction; where the system forbids it, it forbids std's clock too.
+    // SAFETY: every x86-64 processor has the instruction. A system that forbids it also forbids the clock of std.
     return unsafe { std::arch::x86_64::_rdtsc() };
     #[cfg(not(all(target_arch = "x86_64", not(miri), not(loom))))]
     return 0;

@@ -1,10 +1,10 @@
-//! Crash points: where a test may kill the process, between each two steps that touch shared memory.
+//! Crash points: places between two steps that touch shared memory, where a test can kill the process.
 //!
-//! With the feature `crash-points`, which is for tests only, a process whose environment has `ESHM_CRASH=POINT:N` sends
-//! itself SIGKILL when it passes that point for the N-th time (`ESHM_CRASH=POINT`: for the first). If it also has
-//! `ESHM_CRASH_WHEN=FILE`, only the times count when FILE exists. Without the feature a point is no code at all.
+//! The feature `crash-points` is for tests only. With it, a process whose environment has `ESHM_CRASH=POINT:N` sends
+//! SIGKILL to itself when it passes that point for the N-th time. `ESHM_CRASH=POINT` means the first time. With
+//! `ESHM_CRASH_WHEN=FILE`, a pass counts only while FILE exists. Without the feature a point compiles to nothing.
 
-/// Passes the crash point of this name, which is one of `POINTS`.
+/// Passes the crash point `name`, which is one of `POINTS`.
 macro_rules! crash_point {
     ($name:literal) => {
         #[cfg(feature = "crash-points")]
@@ -30,50 +30,50 @@ mod enabled {
 
     use crate::sys::{AtomicU32, Ordering};
 
-    /// Every crash point there is, in the order in which an endpoint's life passes them.
+    /// All crash points, in the order in which an endpoint passes them.
     #[rustfmt::skip]
     pub const POINTS: &[&str] = &[
-        // A master makes a segment.
+        // A master creates a segment.
         "create.temporary", "create.reserved", "create.locked", "create.numbered", "create.described", "create.occupied", "create.finished",
         "create.unlinked", "create.doubled", "create.linked",
         // A slave attaches.
         "attach.opened", "attach.claimed", "attach.verified",
-        // A master takes a dead one's segment over.
+        // A master takes over the segment of a dead master.
         "takeover.claimed", "takeover.verified", "takeover.described",
-        // What a master says of the segment.
+        // A master describes the segment in its header.
         "describe.sizes", "describe.queues", "describe.extended",
-        // Either sits down.
+        // An endpoint takes its seat.
         "occupy.cleared", "occupy.absent", "occupy.capable", "occupy.signed", "occupy.named", "occupy.counted",
         "occupy.beaten", "occupy.alive",
-        // A sign of life.
+        // An endpoint updates its heartbeat.
         "keep.beaten", "keep.published",
-        // A value is written, and read.
+        // A value is written and read.
         "write.begun", "write.copied", "write.counted", "write.finished", "write.announced",
         "read.copied", "read.taken", "read.rung",
-        // A message is sent: in a slot, in the arena, built in place, several at once.
+        // A message is sent: in a slot, in the arena, from a loan, in a batch.
         "send.filled", "send.measured", "send.published", "send.rung", "send.prepared",
         "arena.copied", "publish.described", "publish.measured", "publish.published",
         "loan.reserved", "loan.sent", "batch.next", "batch.rung",
         // A message is received and released.
         "recv.found", "recv.located", "release.begun", "release.stored", "release.rung",
-        // A thread parks, and is woken.
+        // A thread parks and is woken.
         "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
-        // The other end is dead, or has a new segment.
+        // The peer is dead, or has a new segment.
         "clear.locked", "clear.cleared", "clear.unlocked",
         "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.values", "follow.sender",
         "carry.copied", "carry.released", "carry.put",
         // The name of a live master's segment was removed.
         "guard.made", "guard.moved",
-        // Somebody removes a segment that nobody uses.
+        // An unused segment is removed.
         "remove.locked", "remove.unlinked",
-        // Goodbye.
+        // An endpoint closes.
         "leave.counted", "leave.unlinked", "leave.absent", "leave.unlocked",
     ];
 
-    /// Where a point is in the list.
+    /// Returns the index of a point in the list.
     ///
     /// # Panics
-    /// If it is not there: at compile time.
+    /// Panics at compile time if the list does not contain the point.
     pub(crate) const fn index(name: &str) -> usize {
         let mut index = 0;
         while index < POINTS.len() {
@@ -93,10 +93,10 @@ mod enabled {
         at == one.len() && at == other.len()
     }
 
-    /// Where this process is to die.
+    /// The crash point at which this process kills itself.
     struct Order {
         point: usize,
-        /// How often it still passes the point, this time included.
+        /// Passes that remain until the kill, including the pass that kills.
         left: AtomicU32,
         when: Option<PathBuf>,
     }
@@ -118,18 +118,19 @@ mod enabled {
         ORDER.get_or_init(Order::from_environment).as_ref()
     }
 
-    /// Whether this process is to die at one of these points, which are on a way that it would not go by itself.
+    /// Returns whether this process dies at one of these points. They lie on a code path that is taken only on
+    /// request.
     pub(crate) fn is_ordered(points: &[&str]) -> bool {
         order().is_some_and(|order| points.contains(&POINTS[order.point]))
     }
 
-    /// Ends the process if this is where it is to die.
+    /// Kills the process if `point` is its crash point and the count is reached.
     pub(crate) fn pass(point: usize) {
         let Some(order) = order() else { return };
         if order.point != point || order.when.as_ref().is_some_and(|file| !file.exists()) {
             return;
         }
-        // Relaxed: it orders nothing.
+        // Relaxed: the counter orders nothing.
         if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
         }

@@ -1,8 +1,8 @@
-//! The hooks of this process: fork and exit.
+//! The hooks of this process for fork and exit.
 //!
-//! A forked child inherits the parent's mappings and file descriptors, and with them the seat locks, which the
-//! kernel frees only when the last copy of a descriptor is closed. So the child gives its copies up at once: a
-//! parent that is killed is then seen to be dead, however long its children live.
+//! A forked child inherits the mappings and file descriptors of the parent, and with them the seat locks. The kernel
+//! releases a lock only when the last copy of its descriptor is closed. The child therefore closes its copies at
+//! once. The death of the parent is then visible, no matter how long its children live.
 
 use std::cell::UnsafeCell;
 use std::fs::File;
@@ -13,28 +13,28 @@ use std::time::{Duration, Instant};
 
 use crate::sys::{AtomicBool, AtomicU32, Ordering};
 
-/// How many forks lie between this process and the first.
+/// The number of forks between this process and the first process.
 static FORKS: AtomicU32 = AtomicU32::new(0);
 /// The descriptors that hold locks.
 static LOCK_FDS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
 static HOOKS: Once = Once::new();
-/// Whether the exit hook has begun: from then on no lock is waited for without limit.
+/// Set when the exit hook starts. From then on no lock is waited for without a limit.
 static EXITING: AtomicBool = AtomicBool::new(false);
-/// How long the exit hook waits for a lock: other threads hold one for the length of a few system calls.
+/// How long the exit hook waits for a lock. Other threads hold one for the duration of a few system calls.
 const EXIT_PATIENCE: Duration = Duration::from_millis(50);
 
-/// A stamp of this process: it differs in a forked child.
+/// Returns a stamp of this process. A forked child has a different one.
 #[inline]
 pub(crate) fn stamp() -> u32 {
-    // Relaxed: it changes only in a new process's first thread, before anything else runs there.
+    // Relaxed: the value changes only in the first thread of a new process, before any other code runs there.
     FORKS.load(Ordering::Relaxed)
 }
 
-/// A segment's file. One that may hold locks is not shared with forked children.
+/// The file of a segment. Forked children do not share a file that can hold locks.
 #[derive(Debug)]
 pub(crate) struct SegmentFile {
-    // Dropped first, so that the list never has a number that was closed, and may mean another file by then. `None`: not in
-    // the list.
+    // Dropped before `file`, so that the list never contains the number of a closed descriptor, which may refer to
+    // another file by then. `None`: the file is not in the list.
     _listed: Option<Listed>,
     file: File,
 }
@@ -43,7 +43,7 @@ pub(crate) struct SegmentFile {
 struct Listed(RawFd);
 
 impl SegmentFile {
-    /// Opens a file. A fork does not come between its opening and its being known here.
+    /// Opens a file. No fork happens between the open and the registration of the descriptor.
     pub(crate) fn open<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         install_hooks();
         let mut fds = lock_fds();
@@ -52,7 +52,7 @@ impl SegmentFile {
         Ok(SegmentFile { _listed: Some(Listed(file.as_raw_fd())), file })
     }
 
-    /// Opens a file that will hold no locks: forked children may go on using it.
+    /// Opens a file that never holds locks. Forked children can continue to use it.
     pub(crate) fn open_shared<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         Ok(SegmentFile { _listed: None, file: File::from(open()?) })
     }
@@ -68,7 +68,7 @@ impl Deref for SegmentFile {
 
 impl Drop for Listed {
     fn drop(&mut self) {
-        // Relaxed: what matters is whether this very thread is in the exit hook.
+        // Relaxed: the flag only matters to the thread that runs the exit hook, which has set it.
         let exiting = EXITING.load(Ordering::Relaxed);
         let fds = if exiting { lock_at_exit(&LOCK_FDS) } else { Some(lock_fds()) };
         let Some(mut fds) = fds else { return };
@@ -84,49 +84,49 @@ fn lock_fds() -> MutexGuard<'static, Vec<RawFd>> {
 
 fn install_hooks() {
     HOOKS.call_once(|| {
-        // SAFETY: the handlers are functions of this library, which is never unloaded while a thread of it
-        // runs, and the monitor's thread always does.
+        // SAFETY: the handlers are functions of this library. The library is never unloaded while one of its threads
+        // runs, and the monitor thread always runs.
         unsafe {
             libc::pthread_atfork(Some(before_fork), Some(after_fork_in_parent), Some(after_fork_in_child))
         };
-        // SAFETY: as above; `at_exit` neither unwinds nor touches thread-local storage.
+        // SAFETY: as above. `at_exit` neither unwinds nor uses thread-local storage.
         unsafe { libc::atexit(at_exit) };
     });
 }
 
-// The locks are held across the fork, so that the child finds what they guard consistent. POSIX lets the forking
-// thread unlock them in the child. std does not offer an unlock without the guard, so the guard waits here.
+// The locks are held across the fork, so that the data they guard is consistent in the child. POSIX allows the
+// forking thread to unlock them in the child. std offers no unlock without the guard, so this cell keeps the guard.
 static HELD: HeldAcrossFork<MutexGuard<'static, Vec<RawFd>>> = HeldAcrossFork::new();
 
-/// What takes part in the forks and in the exit of this process: the background thread, which this file knows only so.
+/// Takes part in the forks and the exit of this process. The background thread implements it.
 pub(crate) trait Participant: Sync {
-    /// Before a fork, first: ends what must not be under way in the child, and keeps it from beginning again.
+    /// Runs first before a fork. Ends work that must not be in progress in the child, and prevents new work.
     fn pause(&self);
-    /// Before a fork, last: locks what the child must find consistent.
+    /// Runs last before a fork. Locks the data that must be consistent in the child.
     fn lock(&self);
-    /// After the fork, in the parent: unlocks all.
+    /// Runs after the fork in the parent. Unlocks everything.
     fn resume(&self);
-    /// After the fork, in the child: forgets what is the parent's, and unlocks all.
+    /// Runs after the fork in the child. Discards the state of the parent and unlocks everything.
     fn forget(&self);
-    /// At the exit of the process. Waits for no lock without limit: see [`lock_at_exit`].
+    /// Runs at the exit of the process. Waits for no lock without a limit: see [`lock_at_exit`].
     fn exit(&self);
 }
 
 static PARTICIPANT: OnceLock<&'static dyn Participant> = OnceLock::new();
 
-/// Has `participant` take part from now on. There is one; the first stays.
+/// Registers `participant`. There is only one; later calls have no effect.
 pub(crate) fn register(participant: &'static dyn Participant) {
     install_hooks();
-    // Locked, so that no fork is between its handlers.
+    // The lock excludes a fork that is between its handlers.
     let _fds = lock_fds();
     let _ = PARTICIPANT.set(participant);
 }
 
-/// A guard that is kept from before a fork until after it.
+/// Keeps a guard from before a fork until after it.
 pub(crate) struct HeldAcrossFork<T>(UnsafeCell<Option<T>>);
 
-// SAFETY: only the fork handlers touch the cell, and between the first handler and the last the forking thread holds
-// `LOCK_FDS`, or the lock that is in the cell, so no other thread can use the cell.
+// SAFETY: only the fork handlers access the cell. Between the first handler and the last, the forking thread holds
+// `LOCK_FDS`, or the lock whose guard is in the cell. So no other thread can access the cell.
 unsafe impl<T> Sync for HeldAcrossFork<T> {}
 
 impl<T> HeldAcrossFork<T> {
@@ -134,27 +134,27 @@ impl<T> HeldAcrossFork<T> {
         HeldAcrossFork(UnsafeCell::new(None))
     }
 
-    /// Keeps the guard.
+    /// Stores the guard.
     ///
     /// # Safety
-    /// The caller is a handler before a fork, and holds `LOCK_FDS` or the lock that `guard` guards.
+    /// The caller is a handler that runs before a fork, and holds `LOCK_FDS` or the lock of `guard`.
     pub(crate) unsafe fn put(&self, guard: T) {
-        // SAFETY: no other thread is in a handler: see the `Sync` of this type.
+        // SAFETY: no other thread is in a handler, as the `Sync` implementation of this type explains.
         unsafe { *self.0.get() = Some(guard) };
     }
 
-    /// Returns the guard, if one was put.
+    /// Returns the guard, if one is stored.
     ///
     /// # Safety
-    /// The caller is a handler after a fork.
+    /// The caller is a handler that runs after a fork.
     pub(crate) unsafe fn take(&self) -> Option<T> {
-        // SAFETY: as in `put`: the thread that forked still holds what it held.
+        // SAFETY: as in `put`: the thread that forked still holds the same locks.
         unsafe { (*self.0.get()).take() }
     }
 }
 
 extern "C" fn before_fork() {
-    // A pause comes before this lock, and the participant's own locks after it. Again, if one registers in between.
+    // `pause` comes before this lock, and `lock` after it. The loop repeats if a participant registers in between.
     let fds = loop {
         let participant = PARTICIPANT.get();
         participant.inspect(|participant| participant.pause());
@@ -170,7 +170,7 @@ extern "C" fn before_fork() {
 
 extern "C" fn after_fork_in_parent() {
     PARTICIPANT.get().inspect(|participant| participant.resume());
-    // SAFETY: this is a handler after a fork.
+    // SAFETY: this is a handler that runs after a fork.
     drop(unsafe { HELD.take() });
 }
 
@@ -178,27 +178,28 @@ extern "C" fn after_fork_in_child() {
     FORKS.fetch_add(1, Ordering::Relaxed);
     crate::sys::unregister_fences();
     PARTICIPANT.get().inspect(|participant| participant.forget());
-    // SAFETY: this is a handler after a fork.
+    // SAFETY: this is a handler that runs after a fork.
     let Some(mut fds) = (unsafe { HELD.take() }) else { return };
-    // SAFETY: open, dup2 and close are async-signal-safe, and the path is a C string.
+    // SAFETY: open, dup3 and close are async-signal-safe, and the path is a C string.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
     for fd in fds.drain(..) {
-        // The number stays taken, by a file that means nothing, since the inherited `File` will close it.
-        // SAFETY: `fd` is an open descriptor of this library's, and nothing in the child uses it.
+        // The descriptor number stays in use, for an unrelated file, because the inherited `File` closes it later.
+        // SAFETY: `fd` is an open descriptor of this library, and nothing in the child uses it.
         unsafe { libc::dup3(null, fd, libc::O_CLOEXEC) };
     }
-    // SAFETY: `null` was opened above; if that failed, closing −1 is a harmless error.
+    // SAFETY: `null` was opened above. If that failed, closing −1 is a harmless error.
     unsafe { libc::close(null) };
 }
 
 extern "C" fn at_exit() {
     EXITING.store(true, Ordering::Relaxed);
-    // A panic must not meet the C library's frames, and there is nobody left to tell of it.
+    // A panic must not unwind into the C library, and there is nobody to report it to.
     let _ = std::panic::catch_unwind(|| PARTICIPANT.get().inspect(|participant| participant.exit()));
 }
 
-/// Takes a lock while the process exits. `None`: it was not free in time. The thread that exits may hold it itself,
-/// below a signal handler that called `exit`; what is not said then, the kernel says by freeing the seat's lock.
+/// Takes a lock while the process exits. Returns `None` if the lock was not free in time. The exiting thread may hold the
+/// lock itself, if a signal handler that interrupted it called `exit`. The peer then learns of the exit when the kernel
+/// releases the seat lock.
 pub(crate) fn lock_at_exit<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
     let until = Instant::now() + EXIT_PATIENCE;
     loop {

@@ -1,4 +1,4 @@
-//! The futex: parks a thread on a word of shared memory, and wakes it. Under `--cfg loom` it is a model.
+//! The futex: parks a thread on a word of shared memory and wakes it. Under `--cfg loom` it is a model.
 
 #![allow(clippy::disallowed_methods, reason = "the one place that makes this system call")]
 
@@ -6,23 +6,23 @@ use std::time::Duration;
 
 use super::atomic::AtomicU32;
 
-/// How long to rest between two looks where a shared futex cannot be had: as long as ESHM 1.0 does.
+/// The time between two polls where no shared futex is available. ESHM 1.0 uses the same.
 #[cfg(not(loom))]
 const REST: Duration = Duration::from_micros(100);
 
 /// Parks the calling thread while `*word == expected`, for at most `timeout`.
 ///
-/// Returns on a wake-up, on a time-out, on a signal, or at once when the word differs: the caller looks again
-/// in every case, so the reason is not told. The futex is a shared one: the word lies in memory that several
-/// processes map, at different addresses. Where a sandbox does not have such futexes, this is a short rest.
+/// Returns on a wake-up, a timeout or a signal, and at once if the word differs. The caller checks its condition
+/// again in every case, so no reason is returned. The futex is a shared one, because several processes map the word
+/// at different addresses. Where a sandbox forbids futexes, the function sleeps for a short time instead.
 #[cfg(not(loom))]
 pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     let limit = libc::timespec {
         tv_sec: timeout.as_secs().try_into().unwrap_or(libc::time_t::MAX),
         tv_nsec: timeout.subsec_nanos().into(),
     };
-    // SAFETY: FUTEX_WAIT reads four bytes at `word`, which the borrow keeps mapped for the call, and a
-    // timespec that lives in this frame. It writes no memory.
+    // SAFETY: FUTEX_WAIT reads four bytes at `word`, which the borrow keeps mapped during the call, and a timespec in
+    // this stack frame. It writes no memory.
     let refused = unsafe {
         libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAIT, expected, &limit, 0, 0) == -1
     };
@@ -33,7 +33,7 @@ pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, timeout: Duration) {
     }
 }
 
-/// Wakes every thread, of any process, that is parked on `word`.
+/// Wakes every thread of every process that is parked on `word`.
 #[cfg(not(loom))]
 pub(crate) fn futex_wake(word: &AtomicU32) {
     // SAFETY: FUTEX_WAKE uses the address only as a key, and the borrow keeps it mapped.
@@ -45,9 +45,10 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
 #[cfg(loom)]
 pub(crate) use model::{futex_wait, futex_wake};
 
-/// A futex for loom: the kernel's hash-bucket lock is a mutex, its wait queue a condition variable.
+/// A model of the futex for loom. A mutex stands for the hash-bucket lock of the kernel, a condition variable for its
+/// wait queue.
 ///
-/// A park never times out here, so that a lost wake-up shows as a deadlock, which loom reports.
+/// A park never times out in the model, so that loom reports a lost wake-up as a deadlock.
 #[cfg(loom)]
 mod model {
     use super::{AtomicU32, Duration};
@@ -56,7 +57,7 @@ mod model {
     use std::collections::HashMap;
 
     loom::lazy_static! {
-        /// How often each word was woken, by its address.
+        /// The number of wake-ups of each word, by its address.
         static ref BUCKET: (Mutex<HashMap<usize, u32>>, Condvar) = (Mutex::new(HashMap::new()), Condvar::new());
     }
 

@@ -1,4 +1,4 @@
-//! Asymmetric fences: one side pays nothing, and the side that parks has the kernel order both (`membarrier`).
+//! Asymmetric fences: one side is free, and the side that parks makes the kernel order both (`membarrier`).
 
 #![allow(clippy::disallowed_methods, reason = "the one place that makes this system call")]
 
@@ -6,12 +6,12 @@
 use super::atomic::{AtomicBool, compiler_fence};
 use super::atomic::{Ordering, fence};
 
-/// Whether this process has the kernel run a barrier on its cores when a peer calls [`heavy_fence`].
+/// Set if the kernel runs a barrier on the cores of this process when a peer calls [`heavy_fence`].
 #[cfg(not(loom))]
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
-/// Registers this process for its peers' [`heavy_fence`], so that its [`light_fence`] costs nothing. Without it (an
-/// old kernel, a seccomp filter) the light fence is a full one.
+/// Registers this process for the [`heavy_fence`] of its peers, so that its [`light_fence`] is free. If that fails
+/// (an old kernel, a seccomp filter), the light fence is a full fence.
 #[cfg(not(loom))]
 pub(crate) fn register_fences() {
     // SAFETY: membarrier takes no pointers.
@@ -20,31 +20,31 @@ pub(crate) fn register_fences() {
     REGISTERED.store(done == 0, Ordering::Relaxed);
 }
 
-/// Forgets the registration, which a forked child does not inherit for certain.
+/// Clears the registration. A forked child does not inherit it reliably.
 #[cfg(not(loom))]
 pub(crate) fn unregister_fences() {
     REGISTERED.store(false, Ordering::Relaxed);
 }
 
-/// The cheap half of an asymmetric pair of sequentially consistent fences: for the side that passes it with each
-/// message. If the other side's [`heavy_fence`] follows in the order of all such fences, it sees what was stored
-/// before this one; if not, the loads after this one see what was stored before that.
+/// The cheap half of an asymmetric pair of sequentially consistent fences, for the side that executes it with each
+/// message. If the [`heavy_fence`] of the other side comes later in the order of all such fences, the other side sees
+/// the stores before this fence. Otherwise the loads after this fence see the stores before that one.
 #[inline]
 pub(crate) fn light_fence() {
     #[cfg(not(loom))]
     if REGISTERED.load(Ordering::Relaxed) {
-        // The compiler must not move the load before the store; the heavy fence takes care of the processor.
+        // The compiler must not move the load before the store. The heavy fence orders the processor.
         compiler_fence(Ordering::SeqCst);
         return;
     }
     fence(Ordering::SeqCst);
 }
 
-/// The dear half: for the side that is about to park. The kernel runs a full barrier on every core that runs a
-/// registered process. Returns whether it did: if not, a store of the peer's may still be on its way.
+/// The expensive half, for the side that is about to park. The kernel runs a full barrier on every core that runs a
+/// registered process. Returns whether it did. If not, a store of the peer may still be in flight.
 pub(crate) fn heavy_fence() -> bool {
     fence(Ordering::SeqCst);
-    // Miri knows no membarrier, and a program that it runs is not registered: the light fence is a full one.
+    // Miri has no membarrier. A program that runs under it is not registered, so its light fence is a full fence.
     #[cfg(any(loom, miri))]
     return true;
     #[cfg(not(any(loom, miri)))]

@@ -1,7 +1,7 @@
-//! How much memory there is for a segment: asked before it is reserved.
+//! How much memory is available for a segment. The check comes before the reservation.
 //!
-//! The kernel answers a process that goes beyond its cgroup, or beyond the machine's memory, with SIGKILL. What cannot be
-//! found out, such as without /proc, limits nothing.
+//! The kernel kills a process with SIGKILL if it exceeds the memory of its cgroup or of the machine. A limit that
+//! cannot be read, for example without /proc, does not count.
 
 use std::fs;
 use std::path::{Component, Path, PathBuf};
@@ -9,16 +9,16 @@ use std::path::{Component, Path, PathBuf};
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
-/// Where the kernel tells of itself.
+/// The directories in which the kernel reports limits.
 struct Sources {
     proc: PathBuf,
     cgroups: PathBuf,
 }
 
-/// Too little of something.
+/// A resource that is too small.
 #[derive(Debug, PartialEq, Eq)]
 pub(crate) struct Shortage {
-    /// What is too small, and how to make it larger.
+    /// The resource and its location.
     what: String,
     advice: &'static str,
     /// In bytes.
@@ -33,14 +33,14 @@ impl std::fmt::Display for Shortage {
     }
 }
 
-/// Checks that `needed` bytes more can be used for files in this directory.
+/// Checks that the directory has `needed` more bytes for files.
 ///
 /// # Errors
-/// The first thing that has too little.
+/// Returns the first resource that is too small.
 pub(crate) fn check_memory(directory: &Path, needed: u64) -> Result<(), Shortage> {
     let Ok(system) = statfs(directory) else { return Ok(()) };
     let left = system.blocks_available().saturating_mul(system.block_size() as u64);
-    // A tmpfs of any size has 0 blocks.
+    // A tmpfs without a size limit reports 0 blocks.
     if system.blocks() > 0 && left < needed {
         return Err(Shortage {
             what: format!("{} is full", directory.display()),
@@ -57,7 +57,7 @@ pub(crate) fn check_memory(directory: &Path, needed: u64) -> Result<(), Shortage
 }
 
 fn is_memory(kind: FsType) -> bool {
-    // Its type differs between C libraries.
+    // The type differs between C libraries.
     const RAMFS_MAGIC: FsType = FsType(0x8584_58f6_u32 as _);
     kind == TMPFS_MAGIC || kind == RAMFS_MAGIC
 }
@@ -82,7 +82,7 @@ impl Sources {
         groups.lines().try_for_each(|line| self.check_group(line, needed, swap))
     }
 
-    /// Checks a line of /proc/self/cgroup: that cgroup, and all above it.
+    /// Checks one line of /proc/self/cgroup: that cgroup and all of its ancestors.
     fn check_group(&self, line: &str, needed: u64, swap: u64) -> Result<(), Shortage> {
         let mut parts = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
@@ -94,7 +94,7 @@ impl Sources {
             _ => return Ok(()),
         };
         let root = self.cgroups.join(version.folder);
-        // The path may be one that this mount does not show: then only the root is there.
+        // This mount may not show the path. Then only the root is checked.
         let parts = Path::new(path).components().filter(|part| matches!(part, Component::Normal(_)));
         let folder: PathBuf =
             [root.clone()].into_iter().chain(parts.map(|part| part.as_os_str().into())).collect();
@@ -116,15 +116,15 @@ impl Sources {
     }
 }
 
-/// The files of one version of cgroups.
+/// The files of one cgroup version.
 struct Version {
-    /// Below the mount point of all.
+    /// The folder below the mount point of all cgroups.
     folder: &'static str,
     limit: &'static str,
     usage: &'static str,
-    /// In `memory.stat`: what is given back when memory is short.
+    /// Fields of `memory.stat` that the kernel reclaims when memory is short.
     reclaimable: [&'static str; 2],
-    /// The limit on swap and its use; `None`: only the machine's.
+    /// The swap limit and the swap usage. `None`: only the swap of the machine counts.
     swap: Option<[&'static str; 2]>,
 }
 
@@ -144,10 +144,10 @@ const V2: Version = Version {
 };
 
 impl Version {
-    /// How many bytes more this cgroup can use, if it has a limit.
+    /// Returns how many more bytes this cgroup can use, if it has a limit.
     fn left(&self, folder: &Path, swap: u64) -> Option<u64> {
         let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
-        // "max" is no number.
+        // "max" does not parse as a number.
         let limit = number(self.limit)?;
         let used = number(self.usage)?;
         let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
@@ -163,7 +163,7 @@ impl Version {
     }
 }
 
-/// The number behind a word at the start of a line.
+/// Returns the number after a word at the start of a line.
 fn field(text: &str, name: &str) -> Option<u64> {
     let mut words = text
         .lines()
@@ -172,7 +172,7 @@ fn field(text: &str, name: &str) -> Option<u64> {
     words.next()?.parse().ok()
 }
 
-/// Why a mapping of `len` bytes fails although there is memory: the limit on this process's address space, if it has one.
+/// Returns a hint if a mapping of `len` bytes fails because of the address space limit of this process.
 pub(crate) fn address_space(len: usize) -> Option<String> {
     let (limit, _) = getrlimit(Resource::RLIMIT_AS).ok()?;
     if limit == RLIM_INFINITY {
@@ -193,7 +193,7 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
-    /// A machine with 1000 MiB and these files.
+    /// Creates a machine with 1000 MiB and these files.
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
         let folder = tempfile::tempdir().unwrap();
         let sources = Sources { proc: folder.path().join("proc"), cgroups: folder.path().join("cgroup") };

@@ -1,6 +1,7 @@
-//! What the system and the processor offer: atomics, fences, futex, hooks of the process, limits, scheduling.
+//! Services of the system and the processor: atomics, fences, futex, process hooks, memory limits, scheduling.
 //!
-//! Knows nothing of segments. Only this folder, and `segment/file`, make system calls that std and nix do not wrap.
+//! This folder does not know segments. Only this folder and `segment/file` make system calls that std and nix do not
+//! wrap.
 
 mod atomic;
 #[macro_use]

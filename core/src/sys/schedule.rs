@@ -1,7 +1,7 @@
-//! How the background thread is scheduled: the only door to thread policies and affinities.
+//! Scheduling of the background thread. No other file sets thread policies and affinities.
 //!
-//! A new thread inherits the policy and the affinity of the one that makes it. A real-time thread that spins on its own
-//! processor would starve a heartbeat that inherited both, and its peer would take the process for frozen.
+//! A new thread inherits the policy and the affinity of its creator. A real-time thread that spins on its own
+//! processor would starve a heartbeat thread that inherited both. The peer would then see the process as frozen.
 
 use std::io;
 
@@ -9,31 +9,32 @@ use libc::pthread_t;
 use nix::sched::{CpuSet, sched_getaffinity};
 use nix::unistd::Pid;
 
-/// The most processors that an affinity can name.
+/// The number of processors that an affinity mask can represent.
 const MOST_CPUS: u32 = libc::CPU_SETSIZE as u32;
 
-/// The scheduling policy of the background thread: see sched(7).
+/// The scheduling policy of the background thread. See sched(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub enum MonitorPolicy {
-    /// `SCHED_OTHER`, the policy of ordinary threads, whatever that of the thread that opens an endpoint.
+    /// `SCHED_OTHER`, the policy of ordinary threads, independent of the thread that opens an endpoint.
     #[default]
     Normal,
-    /// `SCHED_FIFO` with this priority, 1 … 99. Needs `CAP_SYS_NICE` or an `RLIMIT_RTPRIO` that admits it.
+    /// `SCHED_FIFO` with this priority, 1 … 99. Requires `CAP_SYS_NICE` or a sufficient `RLIMIT_RTPRIO`.
     Fifo(u8),
-    /// `SCHED_RR` with this priority, as `Fifo`.
+    /// `SCHED_RR` with this priority, 1 … 99. Requires the same as `Fifo`.
     RoundRobin(u8),
 }
 
-/// How the background thread of this process is scheduled: see [`configure_monitor`](crate::configure_monitor).
+/// The scheduling of the background thread of this process. See [`configure_monitor`](crate::configure_monitor).
 ///
-/// The default is an ordinary thread on all processors that the system lets this process use, whatever the policy and the
-/// affinity of the thread that opens the first endpoint. If that is a real-time thread, its own processors are left out,
-/// unless there are no others: an ordinary thread that is there waits until the kernel moves it.
+/// The default is an ordinary thread on all processors that the system allows this process, independent of the policy
+/// and the affinity of the thread that opens the first endpoint. If that is a real-time thread, the default excludes
+/// the processors of that thread, unless there are no others. An ordinary thread on such a processor waits until the
+/// kernel moves it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Hash)]
 pub struct MonitorSettings {
     /// The scheduling policy.
     pub policy: MonitorPolicy,
-    /// The processors that the thread may run on, by their numbers, each less than 1024. Empty: as by default.
+    /// The numbers of the processors that the thread can run on, each less than 1024. Empty: the default.
     pub cpus: Vec<u32>,
 }
 
@@ -54,18 +55,18 @@ impl MonitorSettings {
         Ok(())
     }
 
-    /// Gives a thread of this process these settings, which were checked.
+    /// Applies these settings, which `check` has accepted, to a thread of this process.
     ///
     /// # Errors
-    /// What the system says: `EPERM` of a policy that this process may not use, `EINVAL` if it may use none of the
-    /// processors.
+    /// Returns the error of the system: `EPERM` for a policy that this process must not use, `EINVAL` if it can use
+    /// none of the processors.
     pub(crate) fn apply(&self, thread: pthread_t) -> io::Result<()> {
-        // The affinity first: the thread may be starving where it is.
+        // The affinity comes first, because the thread may be starving on its present processor.
         if self.cpus.is_empty() {
             let spun_on = processors_of_a_real_time_caller();
             let all = 0..MOST_CPUS;
             let apart = set_of(all.clone().filter(|cpu| spun_on.is_set(*cpu as usize) != Ok(true)));
-            // Refused if it leaves none. Of all, the kernel takes those that it admits.
+            // The kernel refuses an empty set. From the set of all processors it takes those that it allows.
             set_affinity(thread, &apart).or_else(|_| set_affinity(thread, &set_of(all)))?;
         } else {
             set_affinity(thread, &set_of(self.cpus.iter().copied()))?;
@@ -75,31 +76,32 @@ impl MonitorSettings {
             MonitorPolicy::Fifo(priority) => (libc::SCHED_FIFO, priority),
             MonitorPolicy::RoundRobin(priority) => (libc::SCHED_RR, priority),
         };
-        // SAFETY: plain numbers, for which zeros are valid.
+        // SAFETY: the struct has only integer fields, for which zero is valid.
         let mut parameters: libc::sched_param = unsafe { std::mem::zeroed() };
         parameters.sched_priority = priority.into();
-        // SAFETY: the monitor's thread never ends in the process that started it, so the id is valid; the parameters live in
-        // this frame.
+        // SAFETY: the monitor thread never ends in the process that started it, so the id is valid. The parameters
+        // live in this stack frame.
         check(unsafe { libc::pthread_setschedparam(thread, policy, &parameters) })
     }
 }
 
 fn set_affinity(thread: pthread_t, cpus: &CpuSet) -> io::Result<()> {
     let set = std::ptr::from_ref(cpus).cast::<libc::cpu_set_t>();
-    // SAFETY: a `CpuSet` is a `cpu_set_t`, transparently; the id is valid as in `apply`.
+    // SAFETY: a `CpuSet` is a transparent `cpu_set_t`. The id is valid as in `apply`.
     check(unsafe { libc::pthread_setaffinity_np(thread, size_of::<libc::cpu_set_t>(), set) })
 }
 
-/// The processors of the calling thread if it is a real-time one, which may never sleep; none otherwise.
+/// Returns the processors of the calling thread if it is a real-time thread, which may never sleep. Otherwise the set
+/// is empty.
 fn processors_of_a_real_time_caller() -> CpuSet {
-    // SAFETY: takes no pointers.
+    // SAFETY: the call takes no pointers.
     let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
     let is_real_time = matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE);
     let own = if is_real_time { sched_getaffinity(Pid::from_raw(0)).ok() } else { None };
     own.unwrap_or_default()
 }
 
-/// The set of these processors, each less than [`MOST_CPUS`].
+/// Returns the set of these processors, each less than [`MOST_CPUS`].
 fn set_of(cpus: impl Iterator<Item = u32>) -> CpuSet {
     let mut set = CpuSet::new();
     for cpu in cpus {
@@ -109,7 +111,7 @@ fn set_of(cpus: impl Iterator<Item = u32>) -> CpuSet {
     set
 }
 
-/// Returns the error that a pthread function returned.
+/// Converts the return value of a pthread function.
 fn check(error: libc::c_int) -> io::Result<()> {
     if error == 0 { Ok(()) } else { Err(io::Error::from_raw_os_error(error)) }
 }

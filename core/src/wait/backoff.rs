@@ -1,38 +1,38 @@
-//! Spin, then park, then time out.
+//! Waiting: spin, then park, then time out.
 
 use std::time::Duration;
 
 use super::Doorbell;
 use crate::sys::spin_hint;
 
-/// How an endpoint waits for what is not there yet.
+/// How an endpoint waits for data or space.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum WaitStrategy {
-    /// Looks again and again, without ever leaving its core: for a core of one's own, and the steadiest times.
+    /// Polls without ever leaving the core. For dedicated cores and the steadiest latency.
     Spin,
-    /// Looks for some ten microseconds, fewer when that has been in vain, then parks until it is woken.
+    /// Polls for about ten microseconds, less if recent polls found nothing, then parks until woken.
     SpinThenPark,
-    /// Parks at once: for peers that are slow, or share the core.
+    /// Parks at once. For slow peers, and for peers that share the core.
     Park,
 }
 
-/// How often a waiter looks, at most, before it parks: some ten microseconds, about what a park and a wake-up cost.
+/// The maximum number of polls before a park. They take about ten microseconds, as long as a park and a wake-up.
 const MOST_SPINS: u32 = 3000;
 const FEWEST_SPINS: u32 = 50;
-/// How many of them go without a hint to the core that it is spinning: about a microsecond.
+/// The number of polls without a spin hint to the processor. They take about a microsecond.
 const EAGER_SPINS: u32 = 2000;
-/// The longest park. A waiter looks up from time to time for what nobody rings a bell for: a peer that was
-/// killed, a segment that was replaced. ESHM 1.2 uses the same.
+/// The longest park. A waiter wakes up regularly to check for events that ring no doorbell: a killed peer, a replaced
+/// segment. ESHM 1.2 uses the same.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
-/// How long a waiter sleeps when its peer, an ESHM 1.0 process, never rings.
+/// How long a waiter sleeps if its peer is an ESHM 1.0 process, which never wakes anybody.
 const SILENT_PEER_POLL: Duration = Duration::from_micros(100);
 
-/// How one half of an endpoint waits, and what it has learnt about waiting.
+/// How one half of an endpoint waits, with a spin count that adapts.
 #[derive(Debug)]
 pub(crate) struct Backoff {
     strategy: WaitStrategy,
-    /// How often to look before parking: [`FEWEST_SPINS`] ..= [`MOST_SPINS`]; doubled when a spin found what it
-    /// waited for, halved when it was in vain.
+    /// The number of polls before a park, [`FEWEST_SPINS`] ..= [`MOST_SPINS`]. A successful spin doubles it, a spin
+    /// in vain halves it.
     spins: u32,
 }
 
@@ -41,28 +41,28 @@ impl Backoff {
         Backoff { strategy, spins: MOST_SPINS }
     }
 
-    /// How often to look before parking.
+    /// Returns the number of polls before a park.
     pub(crate) fn looks(&self) -> u32 {
         if self.strategy == WaitStrategy::Park { 1 } else { self.spins }
     }
 
-    /// How often to look first, with nothing in between.
+    /// Returns the number of polls at the start, which have no pause in between.
     #[inline(always)]
     pub(crate) fn eager_looks(&self) -> u32 {
         self.looks().min(EAGER_SPINS)
     }
 
-    /// The looks found what they were for.
+    /// Records that the polls found what they waited for.
     pub(crate) fn was_worth_it(&mut self) {
         self.spins = (self.spins * 2).min(MOST_SPINS);
     }
 
-    /// The looks found nothing.
+    /// Records that the polls found nothing.
     pub(crate) fn was_in_vain(&mut self) {
         self.spins = (self.spins / 2).max(FEWEST_SPINS);
     }
 
-    /// Leaves the core until the bell rings, at most for a slice. A silent peer's bell is replaced by a short sleep.
+    /// Waits until the doorbell rings, for at most a slice. If the peer is silent, sleeps for a short time instead.
     pub(crate) fn leave_core(&self, bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
         if self.strategy == WaitStrategy::Spin {
             spin_hint();
@@ -74,10 +74,10 @@ impl Backoff {
     }
 }
 
-/// Between two looks, of which `look` were before.
+/// Pauses between two polls. `look` is the number of polls so far.
 #[inline(always)]
 pub(crate) fn pause(look: u32) {
-    // A peer that answers at once does so within the first; a hint would only delay the look.
+    // A peer that answers at once does so within the first polls. A hint would only delay the next poll.
     if look >= EAGER_SPINS {
         spin_hint();
     }

@@ -1,20 +1,20 @@
-//! Deadlines, and a clock that costs little.
+//! Deadlines, and a cheap clock.
 
 use std::time::{Duration, Instant};
 
-/// A wait that is done in parts, by a caller that must look up in between: an interpreter that has signals to
-/// handle, or a lock to hand on. See [`Receiver::recv_part`](crate::Receiver::recv_part).
+/// A wait that is done in parts, for a caller that must do other work in between: an interpreter with signals to
+/// handle or a lock to release. See [`Receiver::recv_part`](crate::Receiver::recv_part).
 #[derive(Clone, Copy, Debug)]
 pub struct Wait(pub(crate) Deadline);
 
 impl Wait {
-    /// A wait that begins now, and ends after `timeout`, or never.
+    /// Starts a wait that ends after `timeout`, or never.
     pub fn new(timeout: Option<Duration>) -> Self {
         Wait(Deadline::after(timeout))
     }
 }
 
-/// When a wait ends.
+/// The end of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
     started: Instant,
@@ -35,7 +35,7 @@ impl Deadline {
         self.timeout.is_none()
     }
 
-    /// What is left, or `None` when it has passed.
+    /// Returns the remaining time, or `None` after the deadline.
     pub(crate) fn left(self) -> Option<Duration> {
         match self.timeout {
             None => Some(Duration::MAX),
@@ -44,9 +44,10 @@ impl Deadline {
     }
 }
 
-/// The time since some point in the past, right to a few milliseconds, for a few nanoseconds.
+/// Returns the time since a fixed point in the past. The clock is accurate to a few milliseconds, and a read takes a
+/// few nanoseconds.
 #[cfg(not(loom))]
 pub(crate) fn coarse_now() -> Duration {
-    // Always available on Linux; an error would read as "long ago", which costs a cache line and nothing else.
+    // Linux always has this clock. An error would read as "long ago", which costs only a cache line.
     nix::time::clock_gettime(nix::time::ClockId::CLOCK_MONOTONIC_COARSE).map_or(Duration::MAX, Duration::from)
 }

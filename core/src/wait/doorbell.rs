@@ -1,14 +1,14 @@
-//! Parks a thread until a bell rings, without losing the ring.
+//! Parks a thread until a doorbell rings, without losing a wake-up.
 
 use std::time::Duration;
 
 use crate::sys::{AtomicU32, Ordering, fence, futex_wait, futex_wake, heavy_fence, light_fence};
 
-/// The longest park of a receiver that cannot have the kernel order its peer's stores (see [`heavy_fence`]): such
-/// a one may miss a bell.
+/// The longest park of a receiver for which the kernel cannot order the stores of the peer (see [`heavy_fence`]).
+/// Such a receiver can miss a wake-up.
 const UNORDERED_SLICE: Duration = Duration::from_millis(1);
 
-/// A futex word that changes with each event, and the count of those who are parked on it.
+/// A futex word that changes with each event, and the number of threads that are parked on it.
 #[derive(Clone, Copy)]
 pub(crate) struct Doorbell<'a> {
     pub(crate) word: &'a AtomicU32,
@@ -16,18 +16,19 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) fences: Fences,
 }
 
-/// Who pays for the order between "changed the word, then looks for waiters" and "counts as waiter, then looks at
-/// the word".
+/// The side that pays for the order between "change the word, then load the waiter count" and "increment the waiter
+/// count, then load the word".
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fences {
-    /// Both sides: for a waiter that may be an ESHM 1.2 process.
+    /// Both sides pay, because the waiter may be an ESHM 1.2 process.
     Symmetric,
-    /// The one who parks, which our waiters always do: the one who rings shall not wait for its own store to drain.
+    /// The side that parks pays, as waiters of this crate always do. The side that rings does not wait for its store
+    /// to drain.
     Asymmetric,
 }
 
 impl Doorbell<'_> {
-    /// Wakes whoever is parked, after the word was changed. Returns whether that took a system call.
+    /// Wakes the parked threads, after the word was changed. Returns whether that took a system call.
     #[inline(always)]
     pub(crate) fn ring(self) -> bool {
         let parked = self.is_waited_at();
@@ -39,11 +40,11 @@ impl Doorbell<'_> {
         parked
     }
 
-    /// Whether somebody is parked, or will find the word changed otherwise.
+    /// Returns whether a thread is parked. A thread that this misses will see the changed word.
     #[inline(always)]
     pub(crate) fn is_waited_at(self) -> bool {
-        // Pairs with the fence in `park`: either the load below sees the waiter, or the kernel's comparison in the
-        // waiter's futex call sees the changed word. (Store, fence, load on both sides.)
+        // Pairs with the fence in `park`: either the load below sees the waiter, or the comparison of the kernel in
+        // the futex call of the waiter sees the changed word. (Store, fence, load on both sides.)
         match self.fences {
             Fences::Symmetric => fence(Ordering::SeqCst),
             Fences::Asymmetric => light_fence(),
@@ -51,17 +52,17 @@ impl Doorbell<'_> {
         self.waiters.load(Ordering::Relaxed) != 0
     }
 
-    /// The word, to be handed to `park` if what is waited for is not there after this.
+    /// Returns the word. If the event is not there after this, the caller passes the word to `park`.
     pub(crate) fn sample(self) -> u32 {
         // Acquire: pairs with the Release stores that change the word.
         self.word.load(Ordering::Acquire)
     }
 
-    /// Parks until the word differs from `sample`, at most for `timeout`; may return early.
+    /// Parks until the word differs from `sample`, for at most `timeout`. Can return early.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
         crash_point!("park.counted");
-        // Pairs with either fence in `ring`.
+        // Pairs with either fence in `is_waited_at`.
         let ordered = heavy_fence();
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         crash_point!("park.woken");

@@ -1,6 +1,6 @@
-//! Waiting: a doorbell that loses no ring, deadlines, and how long to spin before a park.
+//! Waiting: a doorbell that loses no wake-up, deadlines, and the spin count before a park.
 //!
-//! Knows words of memory, and nothing of segments.
+//! This folder knows words of memory, and does not know segments.
 
 #[cfg(not(loom))]
 mod backoff;

@@ -1,50 +1,53 @@
-//! When to look for the next message, so that the look does not disturb its arrival.
+//! When to poll for the next message, so that the poll does not disturb its arrival.
 //!
-//! A receiver that looks too early takes a copy of the cache line that the sender is about to write, which the sender then
-//! has to have taken back: the message pays for more transfers between the cores than the one that it needs. So
+//! A receiver that polls too early takes a copy of the cache line that the sender is about to write. The sender must
+//! then get the line back, so the message costs more transfers between the cores than the one that it needs.
+//! Therefore:
 //!
-//! - in an exchange, where something was sent since the last message came, one of the two ends rests between its own message
-//!   and the first look for the answer. How long depends on the distance between the two cores, on the peer, and on what the
-//!   two do with their messages, and a few ticks matter; so it is not computed but found out: candidates compete, each is
-//!   timed over some exchanges, the better third goes on, and from time to time they compete again. Not to rest is one of
-//!   them. If both ends rested, each would wait for the other's rest to end;
-//! - in a stream, whoever has caught up with the sender gives it a moment to write some lines ahead.
+//! - In an exchange, where something was sent since the last message arrived, one of the two ends delays its first
+//!   poll for the answer. The right delay depends on the distance between the two cores, on the peer, and on what the
+//!   two do with their messages, and a few ticks matter. So the delay is not computed but measured: candidates
+//!   compete, each is timed over some exchanges, the best third goes on, and the contest is repeated from time to
+//!   time. No delay is one of the candidates. If both ends delayed their polls, each would wait for the delay of the
+//!   other.
+//! - In a stream, a receiver that has caught up with the sender gives it time to write some lines ahead.
 
 use crate::role::Role;
 use crate::sys::ticks;
 
-/// How long an answer takes at most that a rest is worth while for, in ticks, as all below: a microsecond or two.
+/// Replies slower than this are not worth delaying the first poll for: one to two microseconds. In ticks, as all
+/// times below.
 const LONGEST: u64 = 4096;
-/// So many messages that were there at the first look are a stream.
+/// The number of consecutive messages found by the first poll that make a stream.
 const STREAM: u32 = 8;
-/// What a sender gets to write ahead: some tens of short messages.
+/// The time that a sender gets to write ahead: some tens of short messages.
 const BREATH: u64 = 512;
-/// How many exchanges pass before the first contest, and between two: in the beginning, and in the end. The
-/// contest itself takes some 3000, so that it costs about a hundredth of a long exchange's time.
+/// The number of exchanges before the first contest, and between two contests at first and in the end. A contest
+/// takes some 3000 exchanges, about a hundredth of the time of a long exchange.
 const FIRST_TERM: u32 = 256;
 const SHORTEST_TERM: u32 = 1 << 12;
 const LONGEST_TERM: u32 = 1 << 17;
 
-/// See the module.
+/// Decides when to poll. See the module.
 #[derive(Debug)]
 pub(crate) struct PollTiming {
-    /// Whether this is the end that rests.
+    /// Set at the end that delays its polls.
     rests: bool,
-    /// How long to rest; 0: look at once, and at no clock.
+    /// The delay. 0: polls at once and reads no clock.
     rest: u64,
-    /// How many exchanges to go on so.
+    /// The number of exchanges that remain with this delay.
     left: u32,
-    /// The next time, how many.
+    /// The number of exchanges until the next contest.
     term: u32,
-    /// Between two contests, none.
+    /// The running contest.
     contest: Option<Contest>,
-    /// In a contest: when the exchange began.
+    /// During a contest: the start of the exchange.
     begun: u64,
-    /// How many messages this endpoint had sent when it last looked.
+    /// The number of messages that this endpoint had sent at the last poll.
     sent: u64,
-    /// Whether it had sent any since the look before.
+    /// Set if it had sent any since the poll before that.
     exchange: bool,
-    /// Messages in a row that were there at the first look, without a rest before it.
+    /// The number of consecutive messages found by the first poll without a delay before it.
     streak: u32,
 }
 
@@ -63,10 +66,11 @@ impl PollTiming {
         }
     }
 
-    /// Waits, without a look at shared memory, until it is time for one. `sent`: how many messages this endpoint has sent.
+    /// Waits until it is time to poll, without an access to shared memory. `sent` returns how many messages this
+    /// endpoint has sent.
     #[inline(always)]
     pub(crate) fn hold(&mut self, sent: impl FnOnce() -> u64) {
-        // In a stream the count is not looked at: another thread may be changing it all the time.
+        // In a stream the count is not loaded, because another thread may change it continuously.
         self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent());
         if self.exchange {
             if self.left == 0 {
@@ -85,10 +89,10 @@ impl PollTiming {
         std::mem::replace(&mut self.sent, sent) != sent
     }
 
-    /// The first look found the message.
+    /// Records that the first poll found the message.
     #[inline(always)]
     pub(crate) fn was_there(&mut self) {
-        // What came during a rest may have been waited for.
+        // A message that arrived during the delay may have had to wait.
         if self.exchange && (self.rest > 0 || self.contest.is_some()) {
             self.note();
         } else {
@@ -96,7 +100,7 @@ impl PollTiming {
         }
     }
 
-    /// The first look found nothing.
+    /// Records that the first poll found nothing.
     pub(crate) fn was_early(&mut self) {
         if !self.exchange && self.streak >= STREAM {
             wait_until(ticks(), BREATH);
@@ -104,7 +108,7 @@ impl PollTiming {
         self.streak = 0;
     }
 
-    /// The message came some looks after the first, or not in the time of an answer.
+    /// Records that a later poll found the message, or that none arrived in the time of an answer.
     pub(crate) fn is_over(&mut self) {
         self.note();
     }
@@ -118,7 +122,7 @@ impl PollTiming {
         }
     }
 
-    /// How to go on, and how long.
+    /// Chooses the next delay and for how many exchanges it holds.
     #[cold]
     fn decide(&mut self) {
         let contest = self.contest.get_or_insert_with(Contest::new);
@@ -134,31 +138,31 @@ impl PollTiming {
     }
 }
 
-/// Finds out with which rest exchanges take the shortest time.
+/// Finds the delay with which exchanges take the shortest time.
 #[derive(Debug)]
 struct Contest {
-    /// Who is still in, the winner of the round before first.
+    /// The remaining candidates. The winner of the round before is first.
     entrants: [Entrant; Contest::ENTRANTS],
     count: usize,
     current: usize,
-    /// How many exchanges each gets in this round.
+    /// The number of exchanges of each candidate in this round.
     length: u32,
 }
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entrant {
     rest: u64,
-    /// The sum of the times of its exchanges in this round.
+    /// The total time of its exchanges in this round.
     cost: Option<u64>,
 }
 
 impl Contest {
     const ENTRANTS: usize = 24;
-    /// The shortest rest but none, and the step from one to the next, in percent: up to 820.
+    /// The shortest delay other than none, and the ratio from one to the next in percent. The longest is 820.
     const SHORTEST: u64 = 100;
     const STEP: u64 = 110;
     const FIRST_LENGTH: u32 = 64;
-    /// Of three candidates one gets into the next round.
+    /// One candidate of three gets into the next round.
     const KEPT: usize = 3;
 
     fn new() -> Self {
@@ -176,12 +180,12 @@ impl Contest {
         self.entrants[self.current].rest
     }
 
-    /// An exchange of the current candidate took so long.
+    /// Records the time of an exchange with the current candidate.
     fn note(&mut self, took: u64) {
         *self.entrants[self.current].cost.get_or_insert(0) += took;
     }
 
-    /// The next one's turn; returns whether none is left, and the contest over.
+    /// Moves on to the next candidate. Returns whether the contest is over.
     fn next_candidate(&mut self) -> bool {
         self.current += 1;
         if self.current < self.count {
@@ -203,7 +207,7 @@ impl Contest {
     }
 }
 
-/// Spins until `ticks` after `start`. A clock that stands still is not waited for.
+/// Spins until `rest` ticks after `start`. Does not wait if the clock stands still.
 fn wait_until(start: u64, rest: u64) {
     while start != 0 && ticks().wrapping_sub(start) < rest {}
 }
@@ -212,7 +216,7 @@ fn wait_until(start: u64, rest: u64) {
 mod tests {
     use super::*;
 
-    /// Lets the candidates compete where an exchange takes as long as `cost` says.
+    /// Runs a contest where an exchange takes as long as `cost` returns.
     fn winner(cost: impl Fn(u64) -> u64) -> u64 {
         let mut contest = Contest::new();
         loop {
@@ -228,7 +232,7 @@ mod tests {
 
     #[test]
     fn the_rest_that_costs_least_wins() {
-        // Cores far apart: an early look costs a transfer, a late one its lateness.
+        // Distant cores: an early poll costs a transfer, a late one its delay.
         let far = winner(|rest| if rest < 500 { 1200 } else { 830 + (rest - 500) });
         assert!((500..=550).contains(&far), "{far}");
         let near = winner(|rest| if rest < 140 { 330 } else { 210 + (rest - 140) });

@@ -1,39 +1,40 @@
 //! The latest value: one channel of ESHM 1.x, written and read without a data race.
 //!
-//! A seqlock. Its payload travels through atomic words, so that a reader that is overtaken by the writer reads
-//! stale or mixed words, never undefined ones, and then discards them (Boehm, "Can seqlocks get along with
-//! programming language memory models?", MSPC 2012).
+//! The channel is a seqlock. Its payload travels through atomic words. A reader that the writer overtakes reads stale
+//! or mixed words, never undefined ones, and then discards them (Boehm, "Can seqlocks get along with programming
+//! language memory models?", MSPC 2012).
 //!
-//! A value's identity is its even `sequence`: it grows by two per value, whoever writes. `write_count` says the
-//! same in 64 bits. Our writer counts before it makes the sequence even, so that a reader that finds a stable
-//! sequence finds the count that belongs to it; an ESHM 1.x writer counts after, so its count may lag by one.
+//! The even `sequence` identifies a value. It grows by two per value, independent of the writer. `write_count` is the
+//! same in 64 bits. A writer of 2.0 increments the count before it makes the sequence even, so that a reader that
+//! finds a stable sequence finds the count that belongs to it. An ESHM 1.x writer increments it after that, so its
+//! count can be one behind.
 
 use crate::segment::layout::{ChannelHead, ChannelTail};
 use crate::segment::shared_ref::SharedRef;
 use crate::sys::{AtomicU64, Ordering, fence, spin_hint};
 use crate::wait::{Doorbell, Fences};
 
-/// How often a reader that is overtaken starts again before it reports that there is nothing to read.
+/// The number of attempts of a reader that the writer overtakes, before it reports that there is no new value.
 const ATTEMPTS: usize = if cfg!(loom) { 2 } else { 256 };
 
-/// One direction of a segment, as both of its ends see it.
+/// One direction of a segment, as both ends see it.
 #[derive(Clone, Copy)]
 pub(crate) struct Channel<'a> {
     pub(crate) head: &'a ChannelHead,
     /// The data area in words: `capacity` bytes, rounded up to a multiple of 8.
     pub(crate) data: &'a [AtomicU64],
     pub(crate) tail: &'a ChannelTail,
-    /// N: the greatest message in bytes.
+    /// N: the size of the longest value in bytes.
     pub(crate) capacity: usize,
 }
 
-/// One direction's memory.
+/// The memory of one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct MailboxMemory {
-    /// One of them.
+    /// A slice of length one.
     pub(crate) head: SharedRef<[ChannelHead]>,
     pub(crate) data: SharedRef<[AtomicU64]>,
-    /// One of them.
+    /// A slice of length one.
     pub(crate) tail: SharedRef<[ChannelTail]>,
     pub(crate) capacity: usize,
 }
@@ -45,64 +46,66 @@ impl MailboxMemory {
     }
 }
 
-/// What a reader has seen of a channel.
+/// The last value that a reader has seen.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub(crate) struct Cursor {
-    /// The sequence and count of the last value that was read, or `None` before the first.
+    /// The sequence and the count of the last value that was read. `None` before the first.
     last: Option<Seen>,
-    /// Whether the last value was read so lately that fewer than 2³¹ were written since. Then the sequence alone tells
-    /// how many, and the line that holds the count stays with the writer.
+    /// Set if fewer than 2³¹ values were written since the last value was read. Then the sequence alone determines
+    /// the number of new values, and the cache line of the count stays with the writer.
     pub(crate) recent: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 struct Seen {
     sequence: u32,
-    /// What `write_count` was, or would have been.
+    /// The `write_count` of this value, read or computed.
     count: u64,
 }
 
-/// A value that was copied out.
+/// A value that was copied out of the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Value {
-    /// Bytes, 0 ..= capacity.
+    /// The length in bytes, 0 ..= capacity.
     pub(crate) len: usize,
-    /// Values that were overwritten since the last read.
+    /// The number of values that were overwritten since the last read.
     pub(crate) skipped: u64,
 }
 
-/// `data_size` is greater than the channel.
+/// The `data_size` field, which is greater than the channel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Oversize(pub(crate) u32);
 
-/// Which values a first read may return.
+/// The values that a first read may return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum First {
-    /// The current value, even if another reader, now gone, has taken it: what a mailbox shows a newcomer.
+    /// The current value, even if an earlier reader has taken it. For a new reader of a mailbox.
     Current,
-    /// Only what no reader has taken: what a lossless receiver resumes with.
+    /// Only a value that no reader has taken. For a lossless receiver that resumes.
     Untaken,
 }
 
 impl<'a> Channel<'a> {
-    /// Where readers wait for the next value. Which fence the writer needs depends on the reader.
+    /// Returns the doorbell on which readers wait for the next value. The kind of the reader determines the fence of
+    /// the writer.
     #[inline(always)]
     pub(crate) fn value_bell(self, fences: Fences) -> Doorbell<'a> {
         Doorbell { word: &self.tail.wake_seq, waiters: &self.tail.waiters, fences }
     }
 
-    /// Where writers wait until the current value is taken.
+    /// Returns the doorbell on which writers wait until the current value is taken.
     pub(crate) fn taken(self) -> Doorbell<'a> {
         Doorbell { word: &self.tail.taken, waiters: &self.tail.taken_waiters, fences: Fences::Asymmetric }
     }
 
-    /// Replaces the value. Returns whether a reader had to be woken, by a system call. `fences`: whether the reader may
-    /// be one of ESHM 1.x.
+    /// Replaces the value. Returns whether a system call woke a reader. `fences` is symmetric if the reader may be an
+    /// ESHM 1.x process.
     ///
-    /// Only the channel's one writer calls this. Heals the sequence that a writer killed half-way left odd.
+    /// Only the one writer of the channel calls this. It repairs an odd sequence, which a writer leaves if it is
+    /// killed during a write.
     ///
     /// # Panics
-    /// If `bytes` is longer than the channel: the caller has checked.
+    /// Panics if `bytes` is longer than the channel. The caller has checked that.
     pub(crate) fn write(self, bytes: &[u8], fences: Fences) -> bool {
         assert!(bytes.len() <= self.capacity);
         // Relaxed: only this writer stores to the sequence.
@@ -110,7 +113,7 @@ impl<'a> Channel<'a> {
         self.head.sequence.store(odd, Ordering::Relaxed);
         crash_point!("write.begun");
         // Pairs with the Acquire fence in `read`: a reader that sees any word stored below also sees the odd
-        // sequence, or a later one, when it looks again.
+        // sequence, or a later one, at its second load.
         fence(Ordering::Release);
         copy_in(self.data, bytes);
         crash_point!("write.copied");
@@ -118,49 +121,52 @@ impl<'a> Channel<'a> {
         let count = self.tail.write_count.load(Ordering::Relaxed);
         self.tail.write_count.store(count.wrapping_add(1), Ordering::Relaxed);
         crash_point!("write.counted");
-        // Pairs with the Acquire load of the sequence in `read`: who sees it even sees this value whole.
+        // Release: pairs with the Acquire load of the sequence in `read`. A reader that sees it even sees the whole
+        // value.
         self.head.sequence.store(odd.wrapping_add(1), Ordering::Release);
         crash_point!("write.finished");
         let wake = self.tail.wake_seq.load(Ordering::Relaxed);
-        // Pairs with the Acquire load in `Doorbell::sample`: who samples it sees the value above.
+        // Release: pairs with the Acquire load in `Doorbell::sample`. A reader that samples it sees the value above.
         self.tail.wake_seq.store(wake.wrapping_add(1), Ordering::Release);
         crash_point!("write.announced");
         self.value_bell(fences).ring()
     }
 
-    /// Whether our reader has taken the current value, so that a lossless writer may replace it.
+    /// Returns whether a reader of 2.0 has taken the current value, so that a lossless writer may replace it.
     ///
-    /// An odd sequence is a predecessor's unfinished value, which nobody can read any more.
+    /// An odd sequence marks an unfinished value of a dead writer. Nobody can read it any more.
     pub(crate) fn is_taken(self) -> bool {
         let sequence = self.head.sequence.load(Ordering::Relaxed);
-        // Acquire: pairs with the Release store in `take`; the reader's loads are over before we overwrite.
+        // Acquire: pairs with the Release store in `take`. The loads of the reader are complete before this writer
+        // overwrites.
         let taken = self.tail.taken.load(Ordering::Acquire);
         sequence & 1 == 1 || taken == sequence | 1 || (sequence, taken) == (0, 0)
     }
 
-    /// Whether a read may find something new: for those who look often, at one cache line.
+    /// Returns whether a read may find a new value. For frequent polls: it loads one cache line.
     #[inline(always)]
     pub(crate) fn may_have_news(self, cursor: &Cursor) -> bool {
-        // Relaxed: what it announces is read by `read`.
+        // Relaxed: `read` loads the value.
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         sequence & 1 == 0 && cursor.last.is_none_or(|last| last.sequence != sequence)
     }
 
-    /// Whether [`Channel::read`] would find a value. Takes nothing.
+    /// Returns whether [`Channel::read`] would find a value. Takes nothing.
     pub(crate) fn has_new_value(self, cursor: &Cursor, first: First) -> bool {
-        // Relaxed: what it announces is read by `read`.
+        // Relaxed: `read` loads the value.
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         let cursor = Cursor { recent: false, ..*cursor };
         sequence & 1 == 0 && self.unseen(&cursor, first, sequence).is_some()
     }
 
-    /// Copies the current value to the front of `buffer`, which grows as needed, if it is one that `cursor` has
-    /// not seen. `Ok(None)`: there is none, or the writer was faster each of a bounded number of times.
+    /// Copies the current value to the start of `buffer`, if `cursor` has not seen it. The buffer grows as needed.
+    /// Returns `Ok(None)` if there is no new value, or if the writer was faster in each of a bounded number of
+    /// attempts.
     ///
-    /// Only the channel's one reader calls this.
+    /// Only the one reader of the channel calls this.
     ///
     /// # Errors
-    /// [`Oversize`] when the writer announces more than the channel holds.
+    /// Returns [`Oversize`] if the writer announces more bytes than the channel holds.
     pub(crate) fn read(
         self,
         cursor: &mut Cursor,
@@ -168,7 +174,7 @@ impl<'a> Channel<'a> {
         buffer: &mut Vec<u8>,
     ) -> Result<Option<Value>, Oversize> {
         for _ in 0..ATTEMPTS {
-            // Acquire: pairs with the Release store in `write` that ended this value.
+            // Acquire: pairs with the Release store in `write` that completed this value.
             let sequence = self.head.sequence.load(Ordering::Acquire);
             if sequence & 1 == 1 {
                 spin_hint();
@@ -181,8 +187,8 @@ impl<'a> Channel<'a> {
             if fits {
                 copy_out(self.data, buffer, len);
             }
-            // Pairs with the Release fence in `write`: if a word read above belongs to a later value, the load
-            // below sees that value's sequence.
+            // Pairs with the Release fence in `write`: if a word read above belongs to a later value, the load below
+            // sees the sequence of that value.
             fence(Ordering::Acquire);
             if self.head.sequence.load(Ordering::Relaxed) != sequence {
                 spin_hint();
@@ -200,7 +206,7 @@ impl<'a> Channel<'a> {
         Ok(None)
     }
 
-    /// Tells the writer that the value of this sequence was read.
+    /// Tells the writer that the value with this sequence was read.
     #[inline(always)]
     fn take(self, sequence: u32) {
         // Release: pairs with the Acquire load in `is_taken`.
@@ -209,8 +215,8 @@ impl<'a> Channel<'a> {
         self.taken().ring();
     }
 
-    /// How many values lie between the reader's last one and this one, and what the count is with this one; or `None`
-    /// if this one is not new.
+    /// Returns the number of values between the last one of the reader and this one, and the count of this one.
+    /// Returns `None` if this value is not new.
     #[inline(always)]
     fn unseen(self, cursor: &Cursor, first: First, sequence: u32) -> Option<(u64, u64)> {
         if let Some(last) = cursor.last {
@@ -225,7 +231,7 @@ impl<'a> Channel<'a> {
         if sequence == 0 && count == 0 {
             return None;
         }
-        // A predecessor of ours may have taken some; Relaxed: only readers store here, and it is gone.
+        // Relaxed: only readers store here, and the previous reader, which may have taken some values, is gone.
         let taken = self.tail.taken.load(Ordering::Relaxed);
         let untaken =
             if taken == 0 { count.max(1) } else { u64::from((sequence | 1).wrapping_sub(taken) / 2) };
@@ -236,9 +242,9 @@ impl<'a> Channel<'a> {
     }
 }
 
-/// How many values were written, from the growth of the sequence, exact modulo 2³¹, and that of the count,
-/// which may be off by one at either end (see the module's comment): the number nearest to the second that
-/// agrees with the first.
+/// Returns how many values were written. The growth of the sequence is exact modulo 2³¹. The growth of the count can
+/// be off by one at either end (see the module). The result is the number nearest to the second that agrees with the
+/// first.
 fn grown(by_sequence: u64, by_count: u64) -> u64 {
     const PERIOD: i64 = 1 << 31;
     let off = (by_count as i64).wrapping_sub(by_sequence as i64);
@@ -246,7 +252,7 @@ fn grown(by_sequence: u64, by_count: u64) -> u64 {
     by_sequence + (periods * PERIOD) as u64
 }
 
-/// Stores `bytes` in the words, the last one filled up with zeros.
+/// Stores `bytes` in the words, and fills the last word with zeros.
 fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
     let mut chunks = bytes.chunks_exact(8);
     let mut words = words.iter();
@@ -261,7 +267,7 @@ fn copy_in(words: &[AtomicU64], bytes: &[u8]) {
     }
 }
 
-/// Loads `len` bytes, and up to 7 more, from the words to the front of `buffer`.
+/// Loads `len` bytes, and up to 7 more, from the words to the start of `buffer`.
 fn copy_out(words: &[AtomicU64], buffer: &mut Vec<u8>, len: usize) {
     let words = &words[..len.div_ceil(8)];
     if buffer.len() < words.len() * 8 {

@@ -1,5 +1,5 @@
-//! A whole segment on the heap, used by two threads as by two processes. Miri runs it: it sees races, and pointers that reach
-//! beyond what they were made from.
+//! A whole segment on the heap. Two threads use it as two processes would. Miri runs these tests: it detects races,
+//! and pointers that reach beyond the range from which they were made.
 
 use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
@@ -16,11 +16,11 @@ use crate::segment::validate::validate_memory;
 use crate::sys::Ordering;
 use crate::wait::Fences;
 
-/// How many messages, and values, are exchanged.
+/// The number of messages, and of values, that are exchanged.
 const COUNT: usize = if cfg!(miri) { 40 } else { 20_000 };
 const DATA_SIZE: usize = 100;
 const CAPACITY: usize = 500;
-/// Lengths of messages: in a slot, of several blocks of the arena, and all of it.
+/// Lengths of messages: in a slot, in several blocks of the arena, and in the whole arena.
 const LENGTHS: [usize; 7] = [0, 1, 56, 57, 64, 200, CAPACITY];
 
 struct Heap {
@@ -28,12 +28,12 @@ struct Heap {
     layout: Layout,
 }
 
-// SAFETY: the memory is the heap's, which all threads share.
+// SAFETY: the memory is on the heap, which all threads share.
 unsafe impl Send for Heap {}
-// SAFETY: as above; who uses it uses atomics, or hands the bytes over by them.
+// SAFETY: as above. Users access it through atomics, or transfer ownership of the bytes through them.
 unsafe impl Sync for Heap {}
 
-// SAFETY: one allocation, aligned so, until it is dropped.
+// SAFETY: one allocation with this alignment, valid until it is dropped.
 unsafe impl Memory for Heap {
     fn bytes(&self) -> NonNull<[u8]> {
         NonNull::slice_from_raw_parts(self.start, self.layout.size())
@@ -43,7 +43,7 @@ unsafe impl Memory for Heap {
 impl Heap {
     fn new(len: usize) -> Arc<Heap> {
         let layout = Layout::from_size_align(len, 128).unwrap();
-        // SAFETY: the layout has a size.
+        // SAFETY: the layout has a non-zero size.
         let start = unsafe { alloc_zeroed(layout) };
         Arc::new(Heap { start: NonNull::new(start).unwrap_or_else(|| handle_alloc_error(layout)), layout })
     }
@@ -51,12 +51,12 @@ impl Heap {
 
 impl Drop for Heap {
     fn drop(&mut self) {
-        // SAFETY: allocated with this layout; its users keep it by an `Arc`.
+        // SAFETY: the memory was allocated with this layout, and its users keep it by an `Arc`.
         unsafe { dealloc(self.start.as_ptr(), self.layout) };
     }
 }
 
-/// A segment as its master describes it.
+/// Creates a segment and describes it as a master does.
 fn segment() -> (Arc<Heap>, SegmentLayout) {
     let geometry = Geometry { data_size: DATA_SIZE };
     let queues = QueueGeometry::new(geometry.total(), CAPACITY);
@@ -114,7 +114,7 @@ fn every_message_arrives_as_it_was_sent() {
                     None => thread::yield_now(),
                 }
             };
-            // SAFETY: released below.
+            // SAFETY: the message is released below.
             assert_eq!(unsafe { lent.bytes() }, message(number, &LENGTHS));
             receiver.release(1);
         }
@@ -134,7 +134,7 @@ fn every_message_arrives_as_it_was_sent() {
                 None => thread::yield_now(),
             }
         };
-        // SAFETY: the loan has room for as many bytes, which are this sender's until they are sent.
+        // SAFETY: the loan has space for these bytes, which belong to this sender until it sends them.
         unsafe { start.copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         sender.send_loan().unwrap();
     }
@@ -147,7 +147,7 @@ fn a_value_is_read_whole() {
     let reading = plan.mailbox(&heap, Direction::SlaveToMaster);
     let reader = thread::spawn(move || {
         let (mut cursor, mut buffer, mut last) = (Cursor::default(), Vec::new(), 0);
-        // The last value is never overwritten.
+        // No writer overwrites the last value.
         while last < COUNT {
             let Some(value) = reading.channel().read(&mut cursor, First::Current, &mut buffer).unwrap()
             else {

@@ -1,4 +1,4 @@
-//! Where long messages lie.
+//! The arena, which holds long messages.
 
 use super::copy::cell_pointer;
 use super::{Broken, LINE, QueueMemory};
@@ -9,25 +9,25 @@ impl QueueMemory {
         self.arena.len() as u64 * LINE
     }
 
-    /// The arena's memory from `position`, a multiple of 64, to its end. The pointer is one into all of that, not into the first
-    /// block of it: a message is longer.
+    /// Returns the memory of the arena from `position`, a multiple of 64, to its end. The provenance of the pointer
+    /// covers all of it, not only the first block, because a message can be longer than a block.
     pub(super) fn arena_at(&self, position: u64) -> *mut u8 {
         let rest = &self.arena[(position % self.arena_size() / LINE) as usize..];
         #[cfg(loom)]
         return cell_pointer(&rest[0].0).cast();
-        // All of a block lies in its cell, so it may be written through a shared reference.
+        // All of a block lies in its cell, so it can be written through a shared reference.
         #[cfg(not(loom))]
         return rest.as_ptr().cast_mut().cast();
     }
 
-    /// Where in the arena a published slot with this `len` says that its message lies, each field read once and
-    /// checked: its start, the end of the room it takes, and its length.
+    /// Returns the place of the message of a published slot with this `len`: its start, the end of the space that it
+    /// occupies, and its length. Each field is read once and checked.
     pub(super) fn arena_place(&self, slot: &Slot, len: u32) -> Result<(u64, u64, usize), Broken> {
         if len != IN_ARENA {
             return Err(Broken { what: "a slot's length", found: len.into(), most: SLOT_PAYLOAD as u64 });
         }
-        // SAFETY: 16 of the payload's 56 bytes, at a multiple of 8; any bytes are a Descriptor. Volatile, so that a
-        // peer that changes them after the checks below does not change what was checked.
+        // SAFETY: 16 of the 56 bytes of the payload, at a multiple of 8. Any bytes are a valid Descriptor. The read
+        // is volatile, so that a peer that changes the bytes after the checks below does not change what was checked.
         let place = unsafe { cell_pointer(&slot.payload).cast::<Descriptor>().read_volatile() };
         let size = self.arena_size();
         if place.offset % LINE != 0 || place.offset >= size {

@@ -1,13 +1,14 @@
-//! Every message, once, in order: a single-producer single-consumer queue per direction.
+//! A queue that delivers every message once and in order: single producer, single consumer, one queue per direction.
 //!
-//! A message of up to 56 bytes travels in one cache line, together with the mark that publishes it: the receiver's
-//! poll of the mark brings the message along, and nothing else moves between the two cores. A longer one lies
-//! contiguous in an arena, and the line holds its place there. (The idea of a mark per slot is that of D. Vyukov's
-//! bounded queue; that of an arena beside it is common to many.)
+//! A message of up to 56 bytes travels in one cache line, together with the mark that publishes it. The poll of the
+//! mark by the receiver fetches the message too, and no other line moves between the two cores. A longer message lies
+//! in an arena in one piece, and the line holds its place there. (A mark per slot is the idea of D. Vyukov's bounded
+//! queue. An arena beside the slots is common.)
 //!
-//! There is no shared index of what was sent: the marks tell. What was released is counted in a line that only the
-//! receiver writes; the sender looks at it only when the queue seems full. So either end can be killed at any
-//! instruction, and its successor finds the queue whole: [`QueueSender::resume`], [`QueueReceiver::resume`].
+//! There is no shared index of sent messages: the marks show what was sent. The number of released messages is in a
+//! cache line that only the receiver writes. The sender loads it only when the queue seems full. Either end can be
+//! killed at any instruction, and its successor finds a consistent queue: [`QueueSender::resume`],
+//! [`QueueReceiver::resume`].
 
 mod arena;
 mod copy;
@@ -22,34 +23,34 @@ use crate::wait::{Doorbell, Fences};
 pub(crate) use receiver::QueueReceiver;
 pub(crate) use sender::QueueSender;
 
-/// Arena allocations start on cache lines.
+/// The alignment of arena allocations: a cache line.
 const LINE: u64 = 64;
 
-// SAFETY: the payload is written by the sender before it publishes the mark, and read by the receiver after it has
-// seen it; the sender writes it again only after it has seen the receiver's release. `QueueSender` and
-// `QueueReceiver` are the only users, and there is one of each per queue, by the seats.
+// SAFETY: the sender writes the payload before it publishes the mark, and the receiver reads it after it has seen the
+// mark. The sender writes it again only after it has seen the release of the receiver. `QueueSender` and
+// `QueueReceiver` are the only users, and the seats ensure that there is one of each per queue.
 unsafe impl Sync for Slot {}
-// SAFETY: as above: a block belongs to the message whose descriptor was published.
+// SAFETY: as above. A block belongs to the message whose descriptor was published.
 unsafe impl Sync for Block {}
 
-/// One queue's memory.
+/// The memory of one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueMemory {
-    /// One of them.
+    /// A slice of length one.
     pub(crate) control: SharedRef<[QueueControl]>,
-    /// A power of two of them.
+    /// The length is a power of two.
     pub(crate) slots: SharedRef<[Slot]>,
     pub(crate) arena: SharedRef<[Block]>,
-    /// The greatest message, in bytes: at most the arena's size.
+    /// The size of the longest message in bytes, at most the size of the arena.
     pub(crate) capacity: usize,
 }
 
-/// The peer has written what the protocol forbids.
+/// A field with a value that the protocol forbids. The peer has written it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Broken {
     pub(crate) what: &'static str,
     pub(crate) found: u64,
-    /// The greatest value that would have been right.
+    /// The greatest valid value.
     pub(crate) most: u64,
 }
 
@@ -61,12 +62,12 @@ pub(crate) struct Lent {
 }
 
 impl Lent {
-    /// The message.
+    /// Returns the bytes of the message.
     ///
     /// # Safety
-    /// It is not released, and its queue mapped, as long as the result is used.
+    /// The message is not released, and its queue is mapped, as long as the result is used.
     pub(crate) unsafe fn bytes<'a>(self) -> &'a [u8] {
-        // SAFETY: `peek` found `len` bytes of the queue at `start`; the caller keeps them.
+        // SAFETY: `peek` found `len` bytes of the queue at `start`, and the caller keeps them.
         unsafe { std::slice::from_raw_parts(self.start, self.len) }
     }
 }
@@ -80,12 +81,12 @@ impl QueueMemory {
     #[inline(always)]
     fn slot(&self, number: u32) -> &Slot {
         let slots: &[Slot] = &self.slots;
-        // SAFETY: there is at least one slot, so the masked index is at most `len - 1`. That it is the number modulo
-        // `len`, too, is what a power of two is for.
+        // SAFETY: there is at least one slot, so the masked index is at most `len - 1`. The length is a power of two,
+        // so the masked index is also the number modulo `len`.
         unsafe { slots.get_unchecked(number as usize & (slots.len() - 1)) }
     }
 
-    /// Where a receiver waits for a message.
+    /// Returns the doorbell on which a receiver waits for a message.
     #[inline(always)]
     fn message_bell(&self, number: u32) -> Doorbell<'_> {
         Doorbell {
@@ -95,7 +96,7 @@ impl QueueMemory {
         }
     }
 
-    /// Where a sender waits for room.
+    /// Returns the doorbell on which a sender waits for space.
     #[inline]
     pub(crate) fn room(&self) -> Doorbell<'_> {
         Doorbell {
@@ -105,10 +106,10 @@ impl QueueMemory {
         }
     }
 
-    /// Wakes a parked receiver, after messages were published. Returns whether that took a system call.
+    /// Wakes a parked receiver after messages were published. Returns whether that took a system call.
     #[inline(always)]
     fn ring_receiver(&self) -> bool {
-        // The bell's word does not matter here: where the receiver is parked, it says itself.
+        // The word of this doorbell does not matter: the receiver publishes the slot on which it is parked.
         let parked = self.message_bell(0).is_waited_at();
         if parked {
             self.wake_receiver();
@@ -116,22 +117,23 @@ impl QueueMemory {
         parked
     }
 
-    /// Wakes the receiver, wherever in the queue it waits: it may have taken the first messages of a batch before the
-    /// last was published, and wait for that.
+    /// Wakes the receiver on whatever slot it waits. It may have taken the first messages of a batch before the last
+    /// was published, and may wait for that one.
     #[cold]
     pub(crate) fn wake_receiver(&self) {
-        // Relaxed: stored before the count, and both before the fence in `park`, which came before that in `ring`.
+        // Relaxed: the number is stored before the count. Both come before the fence in `Doorbell::park`, which comes
+        // before the fence in `Doorbell::is_waited_at`.
         let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
         futex_wake(&self.slot(number).mark);
         crash_point!("wake.receiver");
     }
 
-    /// Whoever was parked as receiver is gone.
+    /// Clears the count of parked receivers, after the receiver has gone.
     pub(crate) fn forget_parked_receiver(&self) {
         self.control().receiver_parked.count.store(0, Ordering::Relaxed);
     }
 
-    /// Whoever was parked as sender is gone.
+    /// Clears the count of parked senders, after the sender has gone.
     pub(crate) fn forget_parked_sender(&self) {
         self.control().sender.parked.store(0, Ordering::Relaxed);
     }
@@ -139,33 +141,36 @@ impl QueueMemory {
     /// Returns how many messages are published and not released: see [`count_published`].
     pub(crate) fn depth(&self) -> u32 {
         let first = self.control().consumed.0.load(Ordering::Relaxed);
-        // Relaxed: only counted, nothing behind the mark is read.
+        // Relaxed: the marks are only counted, and nothing behind them is read.
         count_published(self.slots.len() as u32, first, |number| {
             self.slot(number).mark.load(Ordering::Relaxed)
         })
     }
 
-    /// Raises the high-water mark to `depth`, if it is below. Only the sender's process calls this; two of its threads that
-    /// race lose one observation.
+    /// Raises the high-water mark to `depth` if it is lower. Only the process of the sender calls this. If two of its
+    /// threads race, one observation is lost.
     pub(crate) fn note_depth(&self, depth: u32) {
         let mark = &self.control().sender.high_water;
-        // Relaxed, both: information that orders nothing. Stored only when it grows: the receiver reads this cache line.
+        // Relaxed, both: the value orders nothing. It is stored only when it grows, because the receiver reads this
+        // cache line.
         if mark.load(Ordering::Relaxed) < depth {
             mark.store(depth, Ordering::Relaxed);
         }
     }
 
-    /// Returns the most unreleased messages that the sender's process has seen, 0 ..= the number of slots.
+    /// Returns the highest number of unreleased messages that the process of the sender has seen, 0 ..= the number of
+    /// slots.
     pub(crate) fn high_water(&self) -> u32 {
         self.control().sender.high_water.load(Ordering::Relaxed).min(self.slots.len() as u32)
     }
 }
 
-/// Returns how many messages of a queue are published and not released, 0 ..= `slots`, given the number of the first that is
-/// not released, and the mark of the slot of each number.
+/// Returns how many messages of a queue are published and not released, 0 ..= `slots`. `first` is the number of the
+/// first message that is not released. `mark` returns the mark in the slot of a number.
 ///
-/// The published ones are a prefix of the numbers from `first` on, so a binary search over their marks finds the end.
-/// Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, never out of range.
+/// The published messages are a prefix of the numbers from `first` on, so a binary search over the marks finds the
+/// end. Marks that change during the search, or that a hostile peer wrote, make the result wrong, but never out of
+/// range.
 pub(crate) fn count_published(slots: u32, first: u32, mark: impl Fn(u32) -> u32) -> u32 {
     let (mut published, mut end) = (0, slots);
     while published < end {

@@ -15,14 +15,14 @@ pub(crate) struct QueueReceiver {
 }
 
 impl QueueReceiver {
-    /// Takes up where the last receiver was: after the last message that it released.
+    /// Continues after the last message that the previous receiver released.
     pub(crate) fn resume(memory: QueueMemory) -> Self {
-        // Relaxed: only receivers store to it, and the one before is gone.
+        // Relaxed: only receivers store to it, and the previous one is gone.
         let next = memory.control().consumed.0.load(Ordering::Relaxed);
         QueueReceiver { memory, next }
     }
 
-    /// Looks up to `looks` times for the next message, at nothing but its cache line.
+    /// Polls up to `looks` times for the next message. A poll loads only the cache line of that message.
     #[inline(always)]
     pub(crate) fn peek_often(&self, looks: u32) -> Result<Option<Lent>, Broken> {
         for _ in 0..looks {
@@ -33,25 +33,25 @@ impl QueueReceiver {
         Ok(None)
     }
 
-    /// Whether the next message is there: for those who look often, at one cache line.
+    /// Returns whether the next message is published. For frequent polls: it loads one cache line.
     #[inline(always)]
     pub(crate) fn has_come(&self) -> bool {
-        // Relaxed: what it announces is read by `peek`.
+        // Relaxed: `peek` loads the message.
         self.memory.slot(self.next).mark.load(Ordering::Relaxed) == self.next.wrapping_add(1)
     }
 
-    /// The next message, if it is there. It stays the sender's to deliver until `release`.
+    /// Returns the next message if it is published. The sender must not reuse its memory until `release`.
     #[inline(always)]
     pub(crate) fn peek(&self) -> Result<Option<Lent>, Broken> {
         self.peek_ahead(0)
     }
 
-    /// As `peek`, `ahead` messages further on.
+    /// Returns the message that is `ahead` messages after the next one, as `peek` does.
     #[inline(always)]
     pub(crate) fn peek_ahead(&self, ahead: u32) -> Result<Option<Lent>, Broken> {
         let number = self.next.wrapping_add(ahead);
         let slot = self.memory.slot(number);
-        // Acquire: pairs with the Release store in `push_short` and `publish`.
+        // Acquire: pairs with the Release stores in `push_short` and `publish`.
         if slot.mark.load(Ordering::Acquire) != number.wrapping_add(1) {
             return Ok(None);
         }
@@ -71,22 +71,23 @@ impl QueueReceiver {
         Ok(Lent { start: self.memory.arena_at(start), len })
     }
 
-    /// Returns the most messages that the queue can hold.
+    /// Returns the number of messages that the queue can hold.
     pub(crate) fn slots(&self) -> usize {
         self.memory.slots.len()
     }
 
-    /// Returns how many messages are published and not released, those that are lent included.
+    /// Returns how many messages are published and not released, including those that are lent.
     pub(crate) fn depth(&self) -> u32 {
         self.memory.depth()
     }
 
-    /// Gives `count` messages that were peeked at back to the sender. Returns whether a system call was made.
+    /// Releases `count` messages that were peeked at to the sender. Returns whether a system call was made.
     #[inline(always)]
     pub(crate) fn release(&mut self, count: u32) -> bool {
         crash_point!("release.begun");
         self.next = self.next.wrapping_add(count);
-        // Release: pairs with the Acquire load in `look_at_consumed`: our reads are over before it overwrites.
+        // Release: pairs with the Acquire load in `look_at_consumed`. The reads of this receiver are complete before
+        // the sender overwrites.
         self.memory.control().consumed.0.store(self.next, Ordering::Release);
         crash_point!("release.stored");
         let woke = self.memory.room().ring();
@@ -94,15 +95,15 @@ impl QueueReceiver {
         woke
     }
 
-    /// Where to wait for the next message: says so to the sender.
+    /// Returns the doorbell on which to wait for the next message, and publishes its number to the sender.
     pub(crate) fn message_bell(&self) -> Doorbell<'_> {
         self.message_bell_ahead(0)
     }
 
-    /// As `arrival`, for the message `ahead` further on.
+    /// Returns the doorbell of the message that is `ahead` messages after the next one, as `message_bell` does.
     pub(crate) fn message_bell_ahead(&self, ahead: u32) -> Doorbell<'_> {
         let number = self.next.wrapping_add(ahead);
-        // Relaxed: pairs with the load in `wake_receiver`, which says what orders the two.
+        // Relaxed: pairs with the load in `wake_receiver`, where a comment explains what orders the two.
         self.memory.control().receiver_parked.number.store(number, Ordering::Relaxed);
         crash_point!("park.numbered");
         self.memory.message_bell(number)

@@ -8,13 +8,14 @@ use crate::segment::layout::{Descriptor, IN_ARENA, SLOT_PAYLOAD};
 use crate::sys::Ordering;
 use crate::wait::Doorbell;
 
-/// A sender that has nothing in flight starts over at the arena's beginning once it is so far into it: memory that was
-/// used lately lies in a cache. (In tests after little, so that they come to it.)
+/// A sender without messages in flight continues at the start of the arena once it is this far into it, because
+/// memory that was used recently is in a cache. (The limit is low in tests, so that they reach it.)
 const WARM: u64 = if cfg!(test) { 128 } else { 32 << 10 };
-/// For a message of so many bytes it looks whether it has anything in flight: that costs one cache line of many.
+/// For a message of at least this size, the sender first checks whether messages are in flight. That costs one cache
+/// line, of the many that the message takes.
 const LONG: usize = if cfg!(test) { 100 } else { 4 << 10 };
 
-/// Where a message that is being built lies. Positions in the arena count from the queue's beginning.
+/// The place of a message that is being built. Arena positions count from the creation of the queue.
 #[derive(Clone, Copy, Debug)]
 enum Place {
     Slot,
@@ -34,20 +35,20 @@ pub(crate) struct QueueSender {
     memory: QueueMemory,
     /// The number of the next message.
     head: u32,
-    /// `consumed` when last looked at: at most `slots` behind `head`.
+    /// `consumed` at the last load: at most `slots` behind `head`.
     consumed: u32,
-    /// Where the arena's free part starts.
+    /// The position at which the free part of the arena starts.
     arena_head: u64,
     in_flight: VecDeque<Flight>,
-    /// A message that is being built, and its length.
+    /// The place and the length of a message that is being built.
     loan: Option<(Place, usize)>,
 }
 
 impl QueueSender {
-    /// Takes up where the last sender was: finds what it published.
+    /// Continues after the last message that the previous sender published.
     ///
     /// # Errors
-    /// [`Broken`] when the slots contradict each other.
+    /// Returns [`Broken`] if the slots contradict each other.
     pub(crate) fn resume(memory: QueueMemory) -> Result<Self, Broken> {
         let consumed = memory.control().consumed.0.load(Ordering::Acquire);
         let (mut head, mut arena_head) = (consumed, 0);
@@ -55,7 +56,7 @@ impl QueueSender {
         let size = memory.arena_size();
         for _ in 0..memory.slots.len() {
             let slot = memory.slot(head);
-            // Acquire: pairs with the Release store in `publish`, by a process that may be gone.
+            // Acquire: pairs with the Release stores in `push_short` and `publish` of a process that may be gone.
             if slot.mark.load(Ordering::Acquire) != head.wrapping_add(1) {
                 break;
             }
@@ -81,14 +82,14 @@ impl QueueSender {
         Ok(QueueSender { memory, head, consumed, arena_head, in_flight, loan: None })
     }
 
-    /// The greatest message, in bytes.
+    /// Returns the size of the longest message in bytes.
     #[inline]
     pub(crate) fn capacity(&self) -> usize {
         self.memory.capacity
     }
 
-    /// Publishes a message of at most `capacity` bytes; `Ok(None)`: there is no room. Otherwise returns whether the
-    /// receiver had to be woken by a system call.
+    /// Publishes a message of at most `capacity` bytes. Returns `Ok(None)` if there is no space, and otherwise
+    /// whether a system call woke the receiver.
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
         if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
@@ -101,22 +102,22 @@ impl QueueSender {
         Ok(self.push(bytes)?.then(|| self.memory.ring_receiver()))
     }
 
-    /// Has the processor fetch the next message's cache line for writing while there is time: the receiver has a copy of
-    /// it from its last use, and would otherwise be asked to give it up when the message is written.
+    /// Makes the processor fetch the cache line of the next message for writing while there is time. The receiver
+    /// still has a copy of it from its last use, and would otherwise have to give it up when the message is written.
     #[inline(always)]
     fn own_next_line(&self) {
         if self.has_known_slot() {
-            // A store that means nothing: the slot is free, and its length counts from its next mark on.
+            // The stored value does not matter: the slot is free, and its length is valid only with its next mark.
             self.memory.slot(self.head).len.store(0, Ordering::Relaxed);
             crash_point!("send.prepared");
         }
     }
 
-    /// Publishes as many messages as there is room for, with one look for a parked receiver. Returns how many, and
-    /// whether a system call was made.
+    /// Publishes as many messages as there is space for, with one check for a parked receiver. Returns their number,
+    /// and whether a system call was made.
     ///
     /// # Errors
-    /// [`Broken`] when none was published.
+    /// Returns [`Broken`] if none was published.
     pub(crate) fn send_many<'a>(
         &mut self,
         messages: impl Iterator<Item = &'a [u8]>,
@@ -142,7 +143,7 @@ impl QueueSender {
 
     #[inline(never)]
     fn push(&mut self, bytes: &[u8]) -> Result<bool, Broken> {
-        // Whatever sends ends a loan: its place is given out again below.
+        // A send ends a loan, because its space is allocated again below.
         self.loan = None;
         if !self.has_slot()? {
             return Ok(false);
@@ -153,16 +154,16 @@ impl QueueSender {
         }
         let Some(place) = self.reserve_arena(bytes.len())? else { return Ok(false) };
         let Place::Arena { start, .. } = place else { unreachable!("reserved in the arena") };
-        // SAFETY: `reserve_arena` found `bytes.len()` contiguous bytes at `start` that no message occupies; the
-        // arena is shared memory, so it does not overlap a borrowed slice unless the caller lent itself one, which
-        // the borrow of `self` by a loan excludes.
+        // SAFETY: `reserve_arena` found `bytes.len()` contiguous bytes at `start` that no message occupies. The arena
+        // is shared memory, so it overlaps a borrowed slice only if the caller has lent that slice to itself. The
+        // borrow of `self` by a loan excludes this.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.arena_at(start), bytes.len()) };
         crash_point!("arena.copied");
         self.publish(place, bytes.len());
         Ok(true)
     }
 
-    /// Publishes a message of at most 56 bytes, for which there is a slot.
+    /// Publishes a message of at most 56 bytes, for which a slot is free.
     #[inline(always)]
     fn push_short(&mut self, bytes: &[u8]) {
         self.loan = None;
@@ -172,13 +173,14 @@ impl QueueSender {
         slot.len.store(bytes.len() as u32, Ordering::Relaxed);
         crash_point!("send.measured");
         self.head = self.head.wrapping_add(1);
-        // Release: pairs with the Acquire load in `QueueReceiver::peek_ahead`: who sees the mark sees the message.
+        // Release: pairs with the Acquire load in `QueueReceiver::peek_ahead`. A receiver that sees the mark sees the
+        // message.
         slot.mark.store(self.head, Ordering::Release);
         crash_point!("send.published");
     }
 
-    /// Room for a message of `len` bytes to be built in place, until `send_loan`; a loan before it is forgotten.
-    /// `Ok(None)`: there is none now.
+    /// Reserves space for a message of `len` bytes that is built in place, until `send_loan`. Discards an earlier
+    /// loan. Returns `Ok(None)` if there is no space now.
     pub(crate) fn loan(&mut self, len: usize) -> Result<Option<*mut u8>, Broken> {
         self.loan = None;
         if !self.has_slot()? {
@@ -197,7 +199,7 @@ impl QueueSender {
         Ok(Some(start))
     }
 
-    /// Publishes what was built in the loan. Returns its length, and whether a system call was made.
+    /// Publishes the message that was built in the loan. Returns its length, and whether a system call was made.
     pub(crate) fn send_loan(&mut self) -> Option<(usize, bool)> {
         let (place, len) = self.loan.take()?;
         self.publish(place, len);
@@ -213,12 +215,12 @@ impl QueueSender {
         self.memory.room()
     }
 
-    /// Whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
+    /// Returns whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
     pub(crate) fn has_room(&mut self, len: usize) -> Result<bool, Broken> {
         Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.reserve_arena(len)?.is_some()))
     }
 
-    /// Whether a slot was free when `consumed` was last looked at.
+    /// Returns whether a slot was free when `consumed` was last loaded.
     #[inline(always)]
     fn has_known_slot(&self) -> bool {
         (self.head.wrapping_sub(self.consumed) as usize) < self.memory.slots.len()
@@ -236,9 +238,10 @@ impl QueueSender {
         Ok(false)
     }
 
-    /// Reads the receiver's count, once, and believes it only if it can be true.
+    /// Loads the count of the receiver, once, and checks that it is possible.
     fn look_at_consumed(&mut self) -> Result<(), Broken> {
-        // Acquire: pairs with the Release store in `release`: the receiver is done with what it released.
+        // Acquire: pairs with the Release store in `release`. The receiver no longer reads the messages that it
+        // released.
         let consumed = self.memory.control().consumed.0.load(Ordering::Acquire);
         let (unread, before) = (self.head.wrapping_sub(consumed), self.head.wrapping_sub(self.consumed));
         if unread > before {
@@ -255,7 +258,7 @@ impl QueueSender {
         Ok(())
     }
 
-    /// Finds contiguous room in the arena, for `len` ≤ capacity.
+    /// Finds contiguous space in the arena, for `len` ≤ capacity.
     fn reserve_arena(&mut self, len: usize) -> Result<Option<Place>, Broken> {
         if len < LONG || self.in_flight.is_empty() {
             let place = self.find_in_arena(len);
@@ -271,7 +274,7 @@ impl QueueSender {
         let size = self.memory.arena_size();
         let len = (len as u64).next_multiple_of(LINE);
         let offset = self.arena_head % size;
-        // A message that would not fit before the arena's end starts at its beginning.
+        // A message that does not fit before the end of the arena starts at its beginning.
         let over = offset + len > size || (self.in_flight.is_empty() && offset >= WARM);
         let start = if over { self.arena_head + (size - offset) } else { self.arena_head };
         let end = start + len;
@@ -294,7 +297,7 @@ impl QueueSender {
         }
         crash_point!("publish.measured");
         self.head = self.head.wrapping_add(1);
-        // Release: as in `push_short`.
+        // Release: pairs with the Acquire load in `QueueReceiver::peek_ahead`, as in `push_short`.
         slot.mark.store(self.head, Ordering::Release);
         crash_point!("publish.published");
     }

@@ -26,7 +26,7 @@ fn memory(slots: usize, blocks: usize) -> QueueMemory {
 /// Receives a copy of the next message and releases it.
 fn take(receiver: &mut QueueReceiver) -> Option<Vec<u8>> {
     let lent = receiver.peek().unwrap()?;
-    // SAFETY: released after the copy.
+    // SAFETY: the message is released after the copy.
     let message = unsafe { lent.bytes() }.to_vec();
     receiver.release(1);
     Some(message)
@@ -40,7 +40,7 @@ mod sequential {
     const SLOTS: usize = 4;
     const BLOCKS: usize = 5;
 
-    /// What either end may do, in any order.
+    /// The operations of both ends, in any order.
     #[derive(Clone, Debug)]
     enum Step {
         Send(usize),
@@ -53,7 +53,7 @@ mod sequential {
     }
 
     fn length() -> impl Strategy<Value = usize> {
-        // The borders of the size classes, and all else.
+        // The borders of the size classes, and every other length.
         prop_oneof![
             Just(0),
             Just(55),
@@ -82,7 +82,7 @@ mod sequential {
         memory: QueueMemory,
         sender: QueueSender,
         receiver: QueueReceiver,
-        /// What was sent and not released.
+        /// Messages that were sent and not released.
         expected: VecDeque<Vec<u8>>,
         next_byte: u8,
     }
@@ -128,7 +128,7 @@ mod sequential {
                     let mut count = 0;
                     while let Some(lent) = self.receiver.peek_ahead(count).unwrap().filter(|_| count < *most)
                     {
-                        // SAFETY: released below.
+                        // SAFETY: the message is released below.
                         assert_eq!(unsafe { lent.bytes() }, self.expected.pop_front().unwrap());
                         count += 1;
                     }
@@ -144,7 +144,7 @@ mod sequential {
 
     fn model(first: u32) -> Model {
         let memory = memory(SLOTS, BLOCKS);
-        // As if `first` messages had gone through.
+        // The state after `first` messages have passed through the queue.
         memory.control().consumed.0.store(first, Ordering::Relaxed);
         for number in 0..SLOTS as u32 {
             let number = first.wrapping_add(number);
@@ -166,7 +166,7 @@ mod sequential {
         #[test]
         fn it_is_a_fifo_whatever_either_end_does(
             steps in prop::collection::vec(step(), 1..200),
-            // The numbers wrap around on the way.
+            // The numbers wrap around during the test.
             first in prop_oneof![Just(0), Just(u32::MAX - 20), any::<u32>()],
         ) {
             let mut model = model(first);
@@ -183,7 +183,7 @@ mod sequential {
         fn short_copies_are_exact(bytes in prop::collection::vec(any::<u8>(), 0..=SLOT_PAYLOAD)) {
             let memory = memory(1, 1);
             fill_slot(memory.slot(0), &bytes);
-            // SAFETY: nobody else uses the cell.
+            // SAFETY: no other thread uses the cell.
             let payload = unsafe { *memory.slot(0).payload.get() };
             prop_assert_eq!(&payload[..bytes.len()], &bytes[..]);
             prop_assert!(payload[bytes.len()..].iter().all(|byte| *byte == 0));
@@ -245,7 +245,7 @@ mod sequential {
         let memory = memory(4, 5);
         let mut sender = QueueSender::resume(memory.clone()).unwrap();
         sender.send(b"whole").unwrap();
-        // A second one, up to the last instruction before its mark.
+        // A second message, up to the last instruction before its mark.
         fill_slot(memory.slot(1), b"half");
         memory.slot(1).len.store(4, Ordering::Relaxed);
         let mut successor = QueueSender::resume(memory.clone()).unwrap();
@@ -263,7 +263,7 @@ mod models {
     use loom::thread;
     use std::time::Duration;
 
-    /// Receives as an endpoint does: looks, and parks if there is nothing.
+    /// Receives as an endpoint does: polls, and parks if there is no message.
     fn wait_for(receiver: &mut QueueReceiver) -> Vec<u8> {
         loop {
             let bell = receiver.message_bell();
@@ -291,8 +291,8 @@ mod models {
         builder.check(model);
     }
 
-    /// Each message arrives once, in order, whole; nobody stays parked (loom would report a deadlock); no slot is
-    /// written while it is read (loom checks its cell).
+    /// Each message arrives once, in order and whole. No thread stays parked (loom would report a deadlock). No slot
+    /// is written while it is read (loom checks its cell).
     #[test]
     fn every_message_arrives_and_nobody_sleeps_for_ever() {
         explore(|| {
@@ -327,7 +327,7 @@ mod models {
         });
     }
 
-    /// A successor of a killed sender goes on behind what was published, while the receiver receives.
+    /// The successor of a killed sender continues after the published messages, while the receiver receives.
     #[test]
     fn a_successor_finds_what_was_published() {
         explore(|| {

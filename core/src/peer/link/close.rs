@@ -1,4 +1,4 @@
-//! How an endpoint ends: stopped, closed, or closed at the exit of its process.
+//! The end of an endpoint: stop, close, and close at the exit of its process.
 
 use super::status::{CLOSED, STOPPED};
 use super::{Link, State};
@@ -12,19 +12,19 @@ use crate::sys::Ordering;
 use crate::sys::fork;
 
 impl Link {
-    /// Ends the calls of the endpoint that wait, and all later ones; it keeps its seat until it is closed. In a forked
-    /// child it does nothing: the endpoint is the parent's.
+    /// Ends the calls of the endpoint that wait, and all later calls. The endpoint keeps its seat until it is closed.
+    /// Does nothing in a forked child, because the endpoint belongs to the parent.
     pub(crate) fn stop(&self) {
         if self.is_forked() {
             return;
         }
         let state = self.state();
-        // A thread that misses the wake-up looks up after a slice.
+        // A thread that misses the wake-up checks the status after a slice.
         self.status.set(STOPPED);
         self.wake_own_threads(&state.attachment);
     }
 
-    /// Closes the endpoint, once. In a forked child it does nothing: the endpoint is the parent's.
+    /// Closes the endpoint, once. Does nothing in a forked child, because the endpoint belongs to the parent.
     pub(crate) fn close(&self) {
         if self.is_forked() {
             return;
@@ -32,7 +32,7 @@ impl Link {
         let unlinked = {
             let mut state = self.state();
             let unlinked = self.leave(&mut state, &mut self.carry(), Attachment::leave);
-            // Closing its file frees both of its seats.
+            // Closing its file unlocks both of its seats.
             state.stand_in = None;
             unlinked
         };
@@ -42,17 +42,17 @@ impl Link {
         tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
         if let Err(error) = unlinked {
             let error = file::errno(&error);
-            // Relaxed: it is asked for by whoever has waited for this close.
+            // Relaxed: only a caller that has waited for this close reads it.
             self.not_removed.store(error as i32, Ordering::Relaxed);
             let error = file::remove_error(&self.name, error);
             tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
         }
     }
 
-    /// Whether the name of the segment was removed at the close, if it was to be.
+    /// Checks that the close removed the name of the segment, if it was to remove it.
     ///
     /// # Errors
-    /// [`Error::Remove`].
+    /// Returns [`Error::Remove`] if the name could not be removed.
     pub(crate) fn check_removed(&self) -> Result<()> {
         match self.not_removed.load(Ordering::Relaxed) {
             0 => Ok(()),
@@ -60,21 +60,21 @@ impl Link {
         }
     }
 
-    /// As `close`, when the process exits: without a word, for loggers may be gone, and without waiting for what this
-    /// thread may hold itself. The seats stay locked until the kernel ends the process, since other threads may be
-    /// in calls, and use the segment until then.
+    /// Closes the endpoint at the exit of the process. Emits no event, because loggers may be gone, and does not wait
+    /// for locks that this thread may hold itself. The seats stay locked until the kernel ends the process, because
+    /// other threads may be in calls and use the segment until then.
     pub(super) fn close_without_waiting(&self) {
         if self.is_forked() {
             return;
         }
         let Some(mut state) = fork::lock_at_exit(&self.state) else { return };
         if let Some(mut carry) = fork::lock_at_exit(&self.carry) {
-            // Whether the name could be removed interests nobody any more.
+            // Nobody is left to receive an error of the removal.
             let _ = self.leave(&mut state, &mut carry, Attachment::say_closed);
         }
     }
 
-    /// Closes the endpoint; `part` is what each of its segments is left by. `None`: it was closed already.
+    /// Closes the endpoint. `part` closes each of its segments. Returns `None` if the endpoint was already closed.
     pub(super) fn leave(
         &self,
         state: &mut State,

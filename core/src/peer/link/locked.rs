@@ -1,4 +1,4 @@
-//! A link's state under its lock, and the events that wait for the lock's release.
+//! The locked state of a link, and the events that are emitted after the release of the lock.
 
 use std::ops::{Deref, DerefMut};
 use std::sync::{Condvar, MutexGuard};
@@ -6,12 +6,12 @@ use std::time::Duration;
 
 use super::{Link, State};
 
-/// The state, locked. What was noticed meanwhile is emitted once the lock is released: see `notice.rs`.
+/// The locked state. Emits the collected events after it has released the lock: see `notice.rs`.
 ///
-/// Whoever drops it holds no other lock of this library, and never `ROUND`: the monitor uses the plain guard.
+/// The thread that drops it holds no other lock of this library, and never `ROUND`. The monitor uses the plain guard.
 pub(super) struct Locked<'a> {
     link: &'a Link,
-    /// `None` only while it is dropped.
+    /// `None` only during the drop.
     state: Option<MutexGuard<'a, State>>,
 }
 
@@ -22,8 +22,8 @@ impl Link {
 }
 
 impl<'a> Locked<'a> {
-    /// Waits for a signal, for at most `timeout`. Returns at once if there was something to emit: the caller looks
-    /// again in every case.
+    /// Waits for a signal, for at most `timeout`. Returns at once if there were events to emit. The caller checks its
+    /// condition again in every case.
     pub(super) fn wait(mut self, signal: &Condvar, timeout: Duration) -> Locked<'a> {
         let link = self.link;
         if !self.notices.is_empty() {
@@ -58,7 +58,7 @@ impl Drop for Locked<'_> {
         let Some(mut state) = self.state.take() else { return };
         let notices = std::mem::take(&mut state.notices);
         drop(state);
-        // A subscriber's panic during another one would end the process.
+        // A panic of a subscriber during another panic would end the process.
         if !std::thread::panicking() {
             notices.emit();
         }

@@ -1,4 +1,4 @@
-//! An endpoint's tie to its segment and its peer: what its halves and the monitor share.
+//! The link of an endpoint to its segment and its peer: the state that its halves and the monitor share.
 
 mod close;
 mod locked;
@@ -31,7 +31,7 @@ use status::{CLOSED, DISPLACED, STOPPED, StatusWord};
 pub(crate) use switch::Reading;
 use switch::Trail;
 
-/// See the module.
+/// The shared state of an endpoint. See the module.
 #[derive(Debug)]
 pub(crate) struct Link {
     pub(crate) name: SegmentName,
@@ -43,26 +43,29 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Signalled when the peer's state changes.
     changed: Condvar,
-    // What follows is written under `state`, and read without it. The stores are Release, and the loads that conclude
-    // something from them Acquire: who sees here that the peer has closed, or that the segment was replaced, finds
-    // all that was written before.
-    /// As long as it stays what a half of the endpoint knows it to be, that half's fast path needs to look at nothing else.
+    // The fields below are written under `state` and read without it. Their stores are Release, and the loads from
+    // which a thread draws conclusions are Acquire: a thread that sees here that the peer has closed, or that the
+    // segment was replaced, finds everything that was written before.
+    /// While it has the value that a half of the endpoint knows, the fast path of that half reads nothing else.
     status: StatusWord,
     /// A [`PeerState`].
     peer: AtomicU32,
-    /// Whether patience with the peer is used up: calls without a time-out fail, the search goes on.
+    /// Set when the reconnect timeout or attempts are used up: calls without a timeout fail, and the search
+    /// continues.
     lost: AtomicBool,
-    /// The incoming `wake_seq` when an ESHM 1.x peer came: while it stays, that peer may be one that never wakes.
+    /// The incoming `wake_seq` when an ESHM 1.x peer attached. While it does not change, that peer may be one that
+    /// never wakes.
     silent_wake_seq: AtomicU32,
-    /// What goes from segments that were left to the present one. Taken after `state`, where both are.
+    /// The carry-over from old segments to the present one. Locked after `state`, where both are locked.
     carry: Mutex<CarryOver>,
-    /// What was not received when the endpoint closed.
+    /// The number of unreceived messages at the close.
     unreceived_at_close: AtomicU64,
-    /// Why the name could not be removed then, as the system's error number; 0: it could, or was not to be.
+    /// The system error that prevented the removal of the name at the close. 0: it was removed, or was not to be
+    /// removed.
     not_removed: AtomicI32,
 }
 
-/// Where both halves of an endpoint begin.
+/// The segment at which both halves of an endpoint start.
 #[derive(Clone, Debug)]
 pub(crate) struct Origin {
     pub(crate) attachment: Arc<Attachment>,
@@ -77,22 +80,22 @@ struct State {
     stand_in: Option<Attachment>,
     next_name_check: Instant,
     watch: Watch,
-    /// The peer's pid and its generation as the segment counts it, when last looked at.
+    /// The pid of the peer and its generation in the segment, at the last check.
     identity: (i32, u32),
     next_beat: Instant,
-    /// How much was sent and received when last looked at, and when that last changed.
+    /// The number of messages and values at the last check, and the time of the last change.
     traffic: (u64, Instant),
-    /// Since when the peer has been frozen, dead or closed.
+    /// Set while the peer is frozen, dead or closed.
     missed: Option<Missed>,
-    /// The heartbeats (master's, slave's) when statistics were last asked for.
+    /// The heartbeats (of master and slave) at the last call of `stats`.
     last_stats: (u64, u64),
-    /// What is to be emitted once the lock is released.
+    /// The events to emit after the release of the lock.
     notices: Notices,
 }
 
 #[derive(Debug)]
 struct Missed {
-    /// Whose peer it was: [`State::identity`].
+    /// The identity of that peer: [`State::identity`].
     identity: (i32, u32),
     since: Instant,
     next_search: Instant,
@@ -100,8 +103,9 @@ struct Missed {
 }
 
 impl Link {
-    /// Opens the segment and, unless the configuration says otherwise, has the monitor keep the heartbeat. Returns also
-    /// the segment where the halves begin, with its epoch: the one that a master has replaced comes first.
+    /// Opens the segment. The monitor then keeps the heartbeat, unless the configuration excludes it. Also returns
+    /// the segment at which the halves start, with its epoch. If a master has replaced a segment, they start at the
+    /// replaced one.
     pub(crate) fn open(name: SegmentName, config: Settings) -> Result<(Arc<Link>, Origin)> {
         sys::register_fences();
         let Started { attachment, replaced } = open::start(&name, &config)?;
@@ -181,7 +185,7 @@ impl Link {
         }
     }
 
-    /// The state's plain guard: nothing is emitted when it is dropped.
+    /// Locks the state. The guard emits nothing when it is dropped.
     fn plain_state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -192,10 +196,10 @@ impl Link {
         self.status.is(status) && !self.is_forked()
     }
 
-    /// That the endpoint is open, in this process.
+    /// Checks that the endpoint is open, and that this process opened it.
     ///
     /// # Errors
-    /// [`Error::Forked`], [`Error::Closed`].
+    /// Returns [`Error::Forked`] or [`Error::Closed`].
     pub(crate) fn check(&self) -> Result<()> {
         if self.is_forked() {
             return Err(Error::Forked { segment: self.segment() });
@@ -206,10 +210,10 @@ impl Link {
         Ok(())
     }
 
-    /// As [`Link::check`], and checks that the endpoint was not stopped: for the calls that [`Link::stop`] ends.
+    /// Checks that the endpoint is open and not stopped, for the calls that [`Link::stop`] ends.
     ///
     /// # Errors
-    /// [`Error::Forked`], [`Error::Closed`].
+    /// Returns [`Error::Forked`] or [`Error::Closed`].
     pub(crate) fn check_running(&self) -> Result<()> {
         self.check()?;
         if self.status.has(STOPPED) {
@@ -222,7 +226,7 @@ impl Link {
         self.status.has(CLOSED)
     }
 
-    /// Whether this process is a fork of the one that opened the endpoint.
+    /// Returns whether this process is a fork of the one that opened the endpoint.
     #[inline(always)]
     pub(crate) fn is_forked(&self) -> bool {
         self.stamp != fork::stamp()
@@ -232,38 +236,38 @@ impl Link {
         &self.config
     }
 
-    /// The segment's name, for an error.
+    /// Returns the name of the segment, for an error.
     pub(crate) fn segment(&self) -> String {
         self.name.as_str().to_owned()
     }
 
-    /// Counts the attachments that there have been before the one to be had from [`Link::attachment`].
+    /// Returns the epoch: the number of attachments before the present one.
     pub(crate) fn epoch(&self) -> u32 {
         self.status.epoch()
     }
 
-    /// Returns the status word of this epoch while nothing needs attention.
+    /// Returns the status word of this epoch with no flag set.
     pub(crate) fn settled_status(&self, epoch: u32) -> u32 {
-        // Without the monitor nobody updates the word: such an endpoint never takes the fast path.
+        // Without the monitor nothing updates the word, so such an endpoint never takes the fast path.
         if self.config.background { StatusWord::settled(epoch) } else { u32::MAX }
     }
 
-    /// The segment that the endpoint is attached to.
+    /// Returns the present attachment of the endpoint.
     fn attachment(&self) -> Arc<Attachment> {
         Arc::clone(&self.state().attachment)
     }
 
-    /// The peer's generation. In a forked child 0: the locks there may be held by nobody.
+    /// Returns the generation of the peer. Returns 0 in a forked child, where locks may stay locked for ever.
     pub(crate) fn generation(&self) -> u64 {
         if self.is_forked() { 0 } else { self.attachment().generation() }
     }
 
-    /// Whether the peer is an ESHM 1.x process, by the header. Not known in a forked child.
+    /// Returns whether the peer is an ESHM 1.x process, according to the header. Returns `false` in a forked child.
     pub(crate) fn peer_is_legacy(&self) -> bool {
         !self.is_forked() && self.attachment().peer_is_legacy()
     }
 
-    /// The greatest value and the greatest message, in bytes. 0 in a forked child.
+    /// Returns the sizes of the longest value and the longest message in bytes. Returns 0 in a forked child.
     pub(crate) fn limits(&self) -> (usize, usize) {
         if self.is_forked() {
             return (0, 0);
@@ -272,10 +276,10 @@ impl Link {
         (attachment.data_size(), attachment.queue_capacity().unwrap_or(attachment.data_size()))
     }
 
-    /// Checks that no other segment has this one's name.
+    /// Checks that no other segment has taken the name of this one.
     ///
     /// # Errors
-    /// [`Error::Displaced`].
+    /// Returns [`Error::Displaced`] if another segment has it.
     pub(crate) fn check_displaced(&self) -> Result<()> {
         if !self.status.has(DISPLACED) {
             return Ok(());

@@ -1,7 +1,7 @@
-//! A master's name: what happens when somebody removes the file of a segment that is in use (PROTOCOL.md, section 5).
+//! Protection of the name of a master: handles the removal of the file of a segment in use (PROTOCOL.md, section 5).
 //!
-//! Linux gives no name back to a file that has lost its last one. So the master makes a second segment under the name, the
-//! stand-in, with both seats locked, and moves there as soon as its slave has left the first.
+//! Linux gives no name to a file that has lost its last one. The master therefore creates a second segment under the
+//! name, the stand-in, with both seats locked. It switches to the stand-in when its slave has left the first segment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -13,11 +13,11 @@ use crate::peer::open;
 use crate::role::Role;
 use crate::segment::file::NameLeads;
 
-/// How often a master checks that its name leads to its segment.
+/// The interval at which a master checks that its name leads to its segment.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
 
 impl Link {
-    /// Checks a master's name now and then, and does what follows.
+    /// Checks the name of a master at intervals, and handles its removal.
     pub(super) fn guard_name(&self, state: &mut State, now: Instant) {
         if self.role != Role::Master || self.status.has(DISPLACED) {
             return;
@@ -46,7 +46,8 @@ impl Link {
                 Ok(made) => {
                     crash_point!("guard.made");
                     state.notices.push(segment, Notice::StandIn);
-                    // A stand-in that was removed, too, ends here. `None`: another process was faster, as the next check finds.
+                    // This drops a stand-in whose name was removed too. `None`: another process was faster, and the
+                    // next check finds its segment.
                     state.stand_in = made;
                 }
                 Err(error) => state.notices.push(segment, Notice::NoStandIn(error)),
@@ -54,7 +55,7 @@ impl Link {
         }
     }
 
-    /// Whether the slave's seat is free, in which case it is taken.
+    /// Locks the seat of the slave. Returns whether it was free.
     fn slave_has_left(&self, state: &State) -> bool {
         let attachment = &state.attachment;
         let legacy_lives = attachment.peer_is_legacy() && !self.verdict().is_gone();

@@ -17,17 +17,17 @@ use crate::sys::{Ordering, futex_wake};
 use crate::wait::Fences;
 
 impl Link {
-    /// The peer's state as it was last judged.
+    /// Returns the state of the peer at the last check.
     pub(super) fn verdict(&self) -> PeerState {
-        // Acquire: pairs with the Release store in `look`.
+        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
         PeerState::from_u32(self.peer.load(Ordering::Acquire))
     }
 
-    /// The peer's state. Of an endpoint without the monitor: as of now, and taken note of.
+    /// Returns the state of the peer. An endpoint without the monitor first updates it.
     pub(crate) fn peer_state(&self) -> PeerState {
         if !self.config.background && self.check().is_ok() {
             let mut state = self.state();
-            // Asked with the lock: after a close the segment is no affair of ours any more.
+            // Checked under the lock: after a close this endpoint must not use the segment.
             if !self.is_closed() {
                 self.update_peer_state(&mut state, Instant::now());
             }
@@ -35,15 +35,15 @@ impl Link {
         self.verdict()
     }
 
-    /// Whether the peer, an ESHM 1.x process, has not been seen to wake its readers.
+    /// Returns whether the peer is an ESHM 1.x process that has not woken its readers so far.
     pub(crate) fn peer_is_silent(&self, attachment: &Attachment) -> bool {
         attachment.peer_is_legacy()
             && attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)
                 == self.silent_wake_seq.load(Ordering::Relaxed)
     }
 
-    /// Why no message can come any more, or be taken, if so. An unbounded wait ends with it; a `timed` one lasts as long as
-    /// it was told to, unless the search for the peer is over.
+    /// Returns the error that ends a wait, if no message can arrive or be taken any more. A wait without a timeout
+    /// ends with it. A `timed` wait lasts for its full time, unless the search for the peer has ended.
     pub(crate) fn terminal_error(&self, timed: bool) -> Option<Error> {
         let state = self.peer_state();
         if timed && !self.search_is_over() {
@@ -57,23 +57,23 @@ impl Link {
         }
     }
 
-    /// Whether the patience with the peer is used up.
+    /// Returns whether the reconnect timeout or attempts are used up.
     fn is_lost(&self) -> bool {
-        // Acquire: pairs with the Release store in `look`.
+        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
         self.lost.load(Ordering::Acquire)
     }
 
-    /// Whether this slave has stopped looking for its master. By default it never does.
+    /// Returns whether this slave has ended the search for its master. By default it never does.
     pub(crate) fn search_is_over(&self) -> bool {
         self.role == Role::Slave && self.is_lost() && self.config.search_ends()
     }
 
-    /// Checks that what is put now will be looked at by somebody: a slave whose master is gone, or frozen and given up,
-    /// accepts nothing, and neither does a displaced master.
+    /// Checks that a peer will receive what is sent now. A slave whose master is gone, or frozen for longer than the
+    /// reconnect timeout, accepts nothing. A displaced master accepts nothing either.
     ///
     /// # Errors
-    /// [`Error::Reconnecting`], or, once the patience is over, [`Error::PeerClosed`] or [`Error::PeerStale`];
-    /// [`Error::Displaced`].
+    /// Returns [`Error::Reconnecting`], or [`Error::PeerClosed`] or [`Error::PeerStale`] after the reconnect timeout.
+    /// Returns [`Error::Displaced`] for a displaced master.
     pub(crate) fn check_writable(&self) -> Result<()> {
         self.check_displaced()?;
         if self.role == Role::Master {
@@ -87,13 +87,13 @@ impl Link {
         Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
     }
 
-    /// Waits until the peer is alive. `Ok(false)`: it was not, in time.
+    /// Waits until the peer is alive. Returns `Ok(false)` if it was not alive in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
         self.check_running()?;
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         self.check_running()?;
-        // What the monitor knows may be a heartbeat old.
+        // The state that the monitor knows may be one heartbeat old.
         self.update_peer_state(&mut state, Instant::now());
         loop {
             self.check_running()?;
@@ -104,7 +104,7 @@ impl Link {
             if left.is_zero() {
                 return Ok(false);
             }
-            // Without the monitor nobody signals: look again soon.
+            // Without the monitor no thread signals a change, so the slice is short.
             let slice =
                 if self.config.background { crate::wait::SLICE } else { self.config.heartbeat_interval };
             state = state.wait(&self.changed, left.min(slice));
@@ -114,7 +114,7 @@ impl Link {
         }
     }
 
-    /// How long it is to the next beat: an endpoint that has been idle costs less.
+    /// Returns the time until the next beat. An idle endpoint beats less often.
     fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
         let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
         if traffic != state.traffic.0 {
@@ -125,11 +125,12 @@ impl Link {
         liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
     }
 
-    /// One heartbeat, by hand.
+    /// Updates the heartbeat once, for an endpoint without the monitor.
     pub(crate) fn update_heartbeat(&self) -> Result<()> {
         self.check()?;
         let mut state = self.state();
-        // Asked again with the lock: another thread may have closed the endpoint, and a successor have the seat.
+        // Checked again under the lock: another thread may have closed the endpoint, and a successor may own the
+        // seat.
         self.check()?;
         state.attachment.beat();
         self.update_peer_state(&mut state, Instant::now());
@@ -137,7 +138,7 @@ impl Link {
         Ok(())
     }
 
-    /// Judges the peer, and does what follows from it.
+    /// Updates the state of the peer and handles its change.
     pub(super) fn update_peer_state(&self, state: &mut State, now: Instant) {
         let attachment = Arc::clone(&state.attachment);
         let mut pulse = attachment.peer_pulse();
@@ -145,7 +146,7 @@ impl Link {
         let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
         let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
         if looks_closed && attachment.peer_is_seated() {
-            // It is just sitting down, on the seat of one that was killed, or just getting up; or stopped while it does.
+            // The peer is taking the seat of a killed one, or is leaving it, or was stopped during either.
             pulse.alive = true;
         }
         let verdict =
@@ -165,8 +166,8 @@ impl Link {
         let news = verdict != before
             || lost != self.lost.load(Ordering::Relaxed)
             || flags != self.status.flags(ADRIFT | LEGACY);
-        // Stored only when they change: the fast path reads this cache line. The state goes last, so that who has
-        // seen it is not on the fast path any more.
+        // Stored only when they change, because the fast path reads this cache line. The state is stored last, so
+        // that a thread that has seen it is not on the fast path any more.
         if news {
             self.lost.store(lost, Ordering::Release);
             self.status.replace(ADRIFT | LEGACY, flags);
@@ -196,14 +197,14 @@ impl Link {
         }
     }
 
-    /// Takes note of another process in the peer's seat.
+    /// Records that another process owns the seat of the peer.
     fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
         let identity = (pid, attachment.peer_generation());
         if identity == state.identity {
             return;
         }
         if identity.1 == state.identity.1 {
-            // An ESHM 1.x slave counts no generations: we count it.
+            // An ESHM 1.x slave does not increment the generation, so this endpoint counts it.
             attachment.raise_generation(attachment.generation() + 1);
         }
         if state.identity.0 != 0 {
@@ -227,7 +228,7 @@ impl Link {
         }
     }
 
-    /// Has this endpoint's waiting threads look again; another process's that wait there too look in vain.
+    /// Wakes the waiting threads of this endpoint. A thread of another process that waits there wakes up in vain.
     pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
         self.changed.notify_all();
         futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);

@@ -1,4 +1,4 @@
-//! What an endpoint can say in numbers: statistics, and what was not received.
+//! The statistics of an endpoint, and the number of unreceived messages.
 
 use super::{Link, State};
 use crate::error::Result;
@@ -10,7 +10,8 @@ use crate::segment::layout::Direction;
 use crate::sys::Ordering;
 
 impl Link {
-    /// The segment's and the endpoint's counts. Those of another process's reader may be a heartbeat interval old.
+    /// Returns the counts of the segment and of the endpoint. Those of a reader in another process may be one
+    /// heartbeat interval old.
     pub(crate) fn stats(&self) -> Result<Stats> {
         self.check()?;
         monitor::publish_reads();
@@ -34,7 +35,7 @@ impl Link {
 
     fn describe_seats(&self, state: &mut State, stats: &mut Stats) {
         let header = state.attachment.header();
-        // Acquire: pairs with the Release store in `look`.
+        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
         let dead = self.peer.load(Ordering::Acquire) == PeerState::Dead as u32;
         let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
         let heartbeats = state.attachment.heartbeats();
@@ -49,8 +50,8 @@ impl Link {
         state.last_stats = heartbeats;
     }
 
-    /// How many of the messages that this endpoint sent were not received: now, or, after the close, then. In a forked
-    /// child 0: the locks there may be held by nobody.
+    /// Returns how many messages of this endpoint are not received. After the close, returns the number at the close.
+    /// Returns 0 in a forked child, where locks may stay locked for ever.
     pub(crate) fn unreceived(&self) -> u64 {
         if self.is_forked() {
             return 0;
@@ -63,7 +64,7 @@ impl Link {
     }
 
     pub(super) fn count_unreceived(&self, state: &State) -> u64 {
-        // Held meanwhile, so that nothing is on its way from what is left into the queue.
+        // The lock ensures that no message is between the old segment and the queue.
         let carry = self.carry();
         state.attachment.outgoing_depth() + carry.unreceived()
     }

@@ -1,4 +1,4 @@
-//! Moving to the segment that has the name now (PROTOCOL.md, section 5).
+//! Switching to the segment that has the name now (PROTOCOL.md, section 5).
 
 use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
@@ -18,25 +18,26 @@ use crate::peer_state::PeerState;
 use crate::role::Role;
 use crate::sys::Ordering;
 
-/// What is read out of a segment by itself.
+/// What is read out of an old segment independently of the other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Reading {
     Messages,
     Values,
 }
 
-/// The segments that were left with something unread, with their epochs, oldest first.
+/// The old segments with something unread, with their epochs, oldest first.
 #[derive(Debug, Default)]
 pub(super) struct Trail {
     segments: VecDeque<(u32, Arc<Attachment>)>,
-    /// The epochs where messages, and values, are read.
+    /// The epochs of the segments where messages, and values, are read.
     messages: u32,
     values: u32,
 }
 
 impl Trail {
-    /// Takes note that `attachment`, of this `epoch`, is left, and forgets those that have been read out since. A value
-    /// replaces those before it, so that one who never reads any does not keep all segments.
+    /// Records that the endpoint leaves `attachment` of `epoch`, and drops the segments that have been read out
+    /// since. A value replaces those before it, so that an endpoint that never reads values does not keep all
+    /// segments.
     fn push(&mut self, epoch: u32, attachment: &Arc<Attachment>) {
         let is_newer = attachment.has_unread_value();
         self.segments.retain(|(_, left)| left.has_unread_message() || !is_newer && left.has_unread_value());
@@ -45,7 +46,7 @@ impl Trail {
         }
     }
 
-    /// Returns what is read after the segment of `epoch`; the last one in any case.
+    /// Returns the segment to read after the one of `epoch`, which is `last` if there is no other.
     fn after(
         &mut self,
         reading: Reading,
@@ -66,7 +67,7 @@ impl Trail {
 }
 
 impl Link {
-    /// A slave that misses its master looks whether another segment has the name by now.
+    /// Searches for another segment of the name, for a slave whose master is not alive.
     pub(super) fn search(&self, state: &mut State, now: Instant) {
         let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
         if self.role == Role::Master {
@@ -92,8 +93,8 @@ impl Link {
         old.free_peer_seat();
     }
 
-    /// Moves to `new`, whose seat is taken; that of the peer in the old segment is, too. Returns whether it did: not into
-    /// a segment whose queue is broken.
+    /// Switches to `new`. Its seat and the seat of the peer in the old segment are locked. Returns whether it
+    /// switched: it does not switch to a segment whose queue is broken.
     pub(super) fn move_to(&self, state: &mut State, new: Arc<Attachment>, now: Instant) -> bool {
         let outlet = match Outlet::open(Arc::clone(&new)) {
             Ok(outlet) => outlet,
@@ -105,7 +106,7 @@ impl Link {
         };
         new.say_threshold(self.config.stale_threshold);
         let old = std::mem::replace(&mut state.attachment, Arc::clone(&new));
-        // It removes no name, so nothing can fail.
+        // The call removes no name, so it cannot fail.
         let _ = old.leave(&self.name, false);
         crash_point!("reconnect.left");
         let epoch = self.epoch();
@@ -144,7 +145,7 @@ impl Link {
         self.peer.store(verdict as u32, Ordering::Release);
     }
 
-    /// Returns the segment that is read after the one of `epoch`, and its epoch.
+    /// Returns the segment to read after the one of `epoch`, and its epoch.
     pub(crate) fn next_segment(&self, reading: Reading, epoch: u32) -> (Arc<Attachment>, u32) {
         let mut state = self.state();
         let last = Arc::clone(&state.attachment);
@@ -155,7 +156,7 @@ impl Link {
         self.carry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Carries over some of what is left, unless the sender is just doing so.
+    /// Continues the carry-over, unless the sender is doing so at the moment.
     pub(super) fn continue_carry(&self, notices: &mut Notices) {
         if let Ok(mut carry) = self.carry.try_lock() {
             self.pump(notices, &mut carry, VISIT);
@@ -172,11 +173,11 @@ impl Link {
         }
     }
 
-    /// Carries everything over, and gives the outlet into the present segment to the sending thread, with that segment's
-    /// epoch. `Ok(None)`: something is left.
+    /// Carries everything over. Returns the outlet of the present segment to the sending thread, with the epoch of
+    /// that segment, or `Ok(None)` if something is left.
     ///
     /// # Errors
-    /// [`Broken`] when the peer broke the new segment's queue.
+    /// Returns [`Broken`] if the peer broke the queue of the new segment.
     pub(crate) fn end_carry(&self) -> std::result::Result<Option<(Outlet, u32)>, Broken> {
         let mut notices = Notices::default();
         let end = {
@@ -191,7 +192,8 @@ impl Link {
         end
     }
 
-    /// Writes a value into the present segment while messages are still to be carried over. `None`: there are none any more.
+    /// Writes a value into the present segment while a carry-over is in progress. Returns `None` if none is in
+    /// progress.
     pub(crate) fn write_while_carrying(&self, bytes: &[u8]) -> Option<Result<()>> {
         let written = self.carry().write(bytes)?;
         Some(match written {

@@ -1,7 +1,7 @@
-//! How a segment's file is made before it has its name, and how it gets it.
+//! Creation of a segment file before it has its name, and publication under that name.
 //!
-//! The file has no name until it is complete, where the system can do so. Otherwise it has a temporary one, which nobody
-//! opens: the file gets its real name by a hard link, and loses the other.
+//! Where the system supports it, the file has no name until it is complete. Otherwise it has a temporary name, which
+//! nobody opens. Publication creates the real name as a hard link and removes the temporary one.
 
 use std::fs::File;
 use std::hash::{BuildHasher, RandomState};
@@ -22,10 +22,11 @@ use crate::segment::name::{SegmentName, TEMPORARY};
 use crate::sys::fork::SegmentFile;
 use crate::sys::memory_limits;
 
-/// How many temporary names are tried. One is taken by chance of 2⁻⁶⁴, and removed by somebody who tidies up just then.
+/// The number of temporary names to try. A name exists already with a probability of 2⁻⁶⁴. A clean-up that runs at
+/// the same time can remove it.
 const TRIES: usize = 16;
 
-/// A new file that has not got its name. Dropped, it leaves nothing.
+/// A new file without its name. Dropping it leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "the file is to be published"]
 pub(crate) struct Unpublished(Way);
@@ -35,30 +36,30 @@ pub(crate) struct Unpublished(Way);
 enum Way {
     /// By its entry in /proc/self/fd.
     Proc,
-    /// By its descriptor: for root, and, from Linux 6.10 on, for whoever made it.
+    /// By its descriptor: for root, and from Linux 6.10 on for the process that created the file.
     Descriptor,
     /// By its temporary name.
     Name(Temporary),
 }
 
-/// A temporary name, removed when this is dropped.
+/// A temporary name. Dropping it removes the name.
 #[derive(Debug)]
 struct Temporary(PathBuf);
 
 impl Drop for Temporary {
     fn drop(&mut self) {
-        // It may be gone: whoever tidies up removes one whose file has its real name.
+        // The name may be gone: a clean-up removes it if the file also has its real name.
         let _ = nix::unistd::unlink(&self.0);
     }
 }
 
-/// Makes an empty file in the domain's directory, with no more than these permissions, or, for `None`, those that the umask
-/// leaves of 0666.
+/// Creates an empty file in the directory of the domain. It has no more than these permissions. For `None` it has
+/// those that the umask leaves of 0666.
 ///
 /// # Errors
-/// What the system says.
+/// Returns the error of the system.
 pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(SegmentFile, Unpublished)> {
-    // More is given when it has its group.
+    // The other permissions are set after the group.
     let mode = Mode::from_bits_truncate(mode.map_or(0o666, |_| 0o600));
     #[cfg(feature = "crash-points")]
     if crate::sys::crash::is_ordered(&["create.temporary", "create.doubled"]) {
@@ -73,7 +74,8 @@ pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(S
                 return Ok((file, Unpublished(way)));
             }
         }
-        // A file system without such files, a kernel, or a sandbox: some admit only files by their names.
+        // The file system, the kernel or a sandbox does not support such files. Some sandboxes allow only certain
+        // file names.
         Err(
             nix::Error::EOPNOTSUPP
             | nix::Error::EISDIR
@@ -87,7 +89,8 @@ pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(S
     make_temporary(name, mode)
 }
 
-/// Makes a file with a temporary name, and takes the master's seat in it: whoever tidies up leaves it alone then.
+/// Creates a file with a temporary name and locks the seat of the master in it, so that a clean-up does not remove
+/// it.
 fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(SegmentFile, Unpublished)> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     for _ in 0..TRIES {
@@ -102,7 +105,7 @@ fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(SegmentFile, U
         };
         let temporary = Temporary(path);
         crash_point!("create.temporary");
-        // Until now it looked like one that was left behind.
+        // Until now the file looked like one that a dead process has left behind.
         if lock(&file, Role::Master)? && leads_to(&temporary.0, &file) {
             return Ok((file, Unpublished(Way::Name(temporary))));
         }
@@ -111,7 +114,8 @@ fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(SegmentFile, U
 }
 
 impl Way {
-    /// Whether the system goes this way: it finds that the directory, as the new name, exists.
+    /// Returns whether the system supports this way. Uses the directory as the new name, so that the expected error
+    /// is EEXIST.
     fn is_open(&self, file: &File, directory: &Path) -> bool {
         self.link(file, directory) == Err(nix::Error::EEXIST)
     }
@@ -129,10 +133,10 @@ impl Way {
 }
 
 impl Unpublished {
-    /// Gives the file its name. `Ok(false)`: the name exists already.
+    /// Gives the file its name. Returns `Ok(false)` if the name exists already.
     ///
     /// # Errors
-    /// [`Error::Create`](crate::Error::Create).
+    /// Returns [`Error::Create`](crate::Error::Create) if the system refuses.
     pub(super) fn publish(self, file: &File, name: &SegmentName) -> Result<bool> {
         let linked = self.0.link(file, name.path());
         if matches!(self.0, Way::Name(_)) {
@@ -149,16 +153,16 @@ impl Unpublished {
     }
 }
 
-/// How much memory is reserved at a time: about 10 ms' worth.
+/// The size of one reservation, which takes about 10 ms.
 const PIECE: usize = 16 << 20;
 
-/// Has the system set the memory aside now, so that it cannot be missing when it is used.
+/// Reserves the memory now, so that no access fails later for lack of memory.
 ///
-/// tmpfs undoes a reservation that a signal interrupts. A profiler's timer would have it start again for ever, so it is
-/// done in pieces, with signals blocked during each.
+/// tmpfs undoes a reservation that a signal interrupts. With the timer of a profiler it would restart for ever.
+/// Therefore the file is reserved in pieces, with signals blocked during each.
 ///
 /// # Errors
-/// Also when there is too little memory, which would end the process.
+/// Returns an error also if memory is too scarce. The kernel would kill the process.
 pub(super) fn reserve(name: &SegmentName, file: &File, len: usize) -> Result<(), Unreserved> {
     let there = file.metadata().map_or(0, |meta| meta.blocks().saturating_mul(512));
     memory_limits::check_memory(name.domain().directory(), (len as u64).saturating_sub(there))

@@ -1,4 +1,5 @@
-//! A file of a domain that is looked at, or removed, and never mapped: whoever truncates it meanwhile ends no process.
+//! A file of a domain that is read or removed, and never mapped. A truncation by another process therefore kills
+//! nobody.
 
 use std::fs::Metadata;
 use std::io;
@@ -12,7 +13,7 @@ use super::{leads_to, lock, seat_lock};
 use crate::role::Role;
 use crate::sys::fork::SegmentFile;
 
-/// See the module.
+/// An open file of a domain. See the module.
 #[derive(Debug)]
 pub(crate) struct Entry {
     path: PathBuf,
@@ -20,8 +21,9 @@ pub(crate) struct Entry {
 }
 
 impl Entry {
-    /// Opens a file, without following a symbolic link, to look at it, or also to take its seats, which needs the permission
-    /// to write. A FIFO is opened without waiting for its other end; the caller has seen that it is a regular file.
+    /// Opens a file to read it. Does not follow a symbolic link. `for_removal` also allows locking its seats, which
+    /// requires the permission to write. Does not wait for the other end of a FIFO; the caller has checked that the
+    /// file is a regular one.
     pub(crate) fn open(path: &Path, for_removal: bool) -> nix::Result<Entry> {
         let access = if for_removal { OFlag::O_RDWR } else { OFlag::O_RDONLY };
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
@@ -33,27 +35,27 @@ impl Entry {
         self.file.metadata()
     }
 
-    /// Reads `N` bytes. Fails where the file ends before.
+    /// Reads `N` bytes. Returns an error if the file ends before that.
     pub(crate) fn read<const N: usize>(&self, offset: usize) -> io::Result<[u8; N]> {
         let mut bytes = [0; N];
         self.file.read_exact_at(&mut bytes, offset as u64)?;
         Ok(bytes)
     }
 
-    /// Whether another open file has the seat.
+    /// Returns whether another open file holds the lock of the seat.
     pub(crate) fn is_locked(&self, seat: Role) -> bool {
         let mut lock = seat_lock(seat, libc::F_WRLCK);
-        // On an error it counts as locked: nobody is declared dead for lack of an answer.
+        // An error counts as locked, so that no peer is declared dead for lack of an answer.
         nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err()
             || lock.l_type != libc::F_UNLCK as libc::c_short
     }
 
-    /// Takes both seats, until this is dropped. `Ok(false)`: somebody has one.
+    /// Locks both seats until this value is dropped. Returns `Ok(false)` if another open file holds one.
     pub(crate) fn lock_both(&self) -> nix::Result<bool> {
         Ok(lock(&self.file, Role::Master)? && lock(&self.file, Role::Slave)?)
     }
 
-    /// Removes the name, if it still leads to this file. `Ok(false)`: it does not.
+    /// Removes the name if it still refers to this file. Returns `Ok(false)` if it does not.
     pub(crate) fn unlink(&self) -> nix::Result<bool> {
         if !leads_to(&self.path, &self.file) {
             return Ok(false);

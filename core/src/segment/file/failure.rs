@@ -1,4 +1,4 @@
-//! What to do when the system refuses.
+//! Errors of the system, with hints for the user.
 
 use std::io;
 use std::os::unix::fs::MetadataExt;
@@ -28,7 +28,7 @@ fn create_error_with(name: &SegmentName, action: &'static str, error: nix::Error
     Error::Create { segment, path, action, source: error.into(), hint }
 }
 
-/// Why memory could not be reserved: the system's error, or too little of something.
+/// Why memory could not be reserved: an error of the system, or a resource that is too small.
 pub(super) enum Unreserved {
     Short(Shortage),
     Failed(nix::Error),
@@ -55,7 +55,7 @@ impl Unreserved {
     }
 }
 
-/// A file of `len` bytes could not be mapped, of a new segment or of one that was there.
+/// Returns the error of a failed mapping of `len` bytes, of a new segment or of an existing one.
 pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error: nix::Error) -> Error {
     let limit = (error == nix::Error::ENOMEM).then(|| memory_limits::address_space(len)).flatten();
     let hint = match error {
@@ -70,20 +70,20 @@ pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error:
     with(name, "mapping it", error, hint)
 }
 
-/// The name of a segment that was left could not be removed.
+/// Returns the error for a segment name that could not be removed at the close.
 pub(crate) fn remove_error(name: &SegmentName, error: nix::Error) -> Error {
     let (segment, path) = (name.as_str().to_owned(), name.shown_path());
     let hint = sticky(name.path()).unwrap_or_else(|| hint(name, error));
     Error::Remove { segment, path, source: error.into(), hint }
 }
 
-/// A segment that is to be replaced could not be removed.
+/// Returns the error for a segment that could not be removed in order to be replaced.
 pub(crate) fn replace_error(name: &SegmentName, error: nix::Error) -> Error {
     let hint = sticky(name.path()).unwrap_or_else(|| hint(name, error));
     create_error_with(name, "removing the segment that it replaces", error, hint)
 }
 
-/// The file system knows neither files without a name nor a second name for a file.
+/// Returns the error for a file system that supports neither files without a name nor hard links.
 pub(super) fn without_links(name: &SegmentName) -> Error {
     let directory = name.domain().directory().display();
     Error::Create {
@@ -101,7 +101,7 @@ pub(crate) fn errno(error: &io::Error) -> nix::Error {
     nix::Error::from_raw(error.raw_os_error().unwrap_or(libc::EIO))
 }
 
-/// What a user can do about a system error.
+/// Returns what a user can do about an error of the system.
 fn hint(name: &SegmentName, error: nix::Error) -> String {
     use nix::Error;
     let directory = name.domain().directory();
@@ -138,17 +138,17 @@ fn hint(name: &SegmentName, error: nix::Error) -> String {
     }
 }
 
-/// A user's name, if the system knows it.
+/// Returns the name of a user, if the system knows it.
 pub(crate) fn user_name(uid: u32) -> Option<String> {
     User::from_uid(Uid::from_raw(uid)).ok().flatten().map(|user| user.name)
 }
 
-/// A user, for people: by number, and by name if the system knows it.
+/// Describes a user for an error text: by number, and by name if the system knows it.
 fn shown_user(uid: u32) -> String {
     user_name(uid).map_or_else(|| format!("user {uid}"), |name| format!("user {uid} ({name})"))
 }
 
-/// Why a file's name could not be removed, and who can.
+/// Describes why the name of a file could not be removed, and who can remove it.
 pub(crate) fn why_not_removed(path: &Path, error: nix::Error) -> String {
     let reason = format!("cannot remove it: {}", error.desc());
     match sticky(path) {
@@ -159,7 +159,7 @@ pub(crate) fn why_not_removed(path: &Path, error: nix::Error) -> String {
     }
 }
 
-/// Whether the sticky bit of its directory keeps this user from removing a file; then, who can.
+/// Returns who can remove a file, if the sticky bit of its directory forbids it to this user.
 fn sticky(path: &Path) -> Option<String> {
     const STICKY: u32 = 0o1000;
     let file = path.symlink_metadata().ok()?;

@@ -1,8 +1,9 @@
-//! The only door to a segment's file and mapping: creating, opening, locking, unlinking, and typed access.
-//! `region/making.rs` makes new files, `region/failure.rs` says what to do when the system refuses.
+//! The file and the mapping of a segment: create, open, lock, unlink. No other module creates or maps segment files.
+//! `create.rs` creates new files, `entry.rs` reads files without mapping them, `failure.rs` describes errors of the
+//! system.
 //!
-//! A segment appears under its name complete or not at all: it is made without a name, reserved, filled in and
-//! locked, and then linked. Attaching is therefore never too early, and two creators cannot both succeed.
+//! A segment appears under its name when it is complete. It is created without a name, reserved, filled in and
+//! locked, and then linked. A slave can therefore never attach too early, and of two creators only one succeeds.
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
 
@@ -43,10 +44,10 @@ pub(crate) struct Region {
     file: SegmentFile,
 }
 
-/// Where a name leads, seen from a segment that had it.
+/// Where a name leads, for a segment that had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum NameLeads {
-    /// To this segment, as far as the system says.
+    /// To this segment, as far as the system reports.
     Here,
     /// To another file.
     Elsewhere,
@@ -54,22 +55,22 @@ pub(crate) enum NameLeads {
     Nowhere,
 }
 
-/// What opening a name found.
+/// The result of opening a name.
 pub(crate) enum Opened {
-    /// There is no such name.
+    /// The name does not exist.
     Missing,
-    /// The file is empty: somebody, of ESHM 1.x, is just making it.
+    /// The file is empty: an ESHM 1.x process is creating it.
     Empty,
-    /// A file with content, mapped. The content is yet to be checked.
+    /// A mapped file with content. The content is not checked yet.
     Mapped(Region),
 }
 
 impl Region {
-    /// Makes a segment of `len` zero bytes that has no name yet, with exactly these permissions, or, for `None`, those that
-    /// the umask leaves of 0666; and of this group, if one is given.
+    /// Creates a segment of `len` zero bytes without a name. It has exactly these permissions. For `None` it has
+    /// those that the umask leaves of 0666. If a group is given, the file belongs to it.
     ///
     /// # Errors
-    /// [`Error::Create`]; nothing is left behind.
+    /// Returns [`Error::Create`], and leaves nothing behind.
     pub(crate) fn create(
         name: &SegmentName,
         len: usize,
@@ -83,11 +84,11 @@ impl Region {
                 .map_err(failed("giving it to its group"))?;
         }
         if let Some(mode) = mode {
-            // The file was made with fewer, and the umask took its part.
+            // The file was created with fewer permissions, and the umask has removed some.
             nix::sys::stat::fchmod(&*file, Mode::from_bits_truncate(mode))
                 .map_err(failed("setting its permissions"))?;
         }
-        // The kernel would answer a file over this limit with a signal that ends the process.
+        // The kernel would answer a larger file with a signal that ends the process.
         let (limit, _) = getrlimit(Resource::RLIMIT_FSIZE).map_err(failed("reading the file size limit"))?;
         if len as u64 > limit {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
@@ -98,27 +99,27 @@ impl Region {
         Ok((Region { map, file }, unpublished))
     }
 
-    /// Gives a new segment its name. `Ok(false)`: the name exists already.
+    /// Gives a new segment its name. Returns `Ok(false)` if the name exists already.
     ///
     /// # Errors
-    /// [`Error::Create`].
+    /// Returns [`Error::Create`] if the system refuses.
     pub(crate) fn publish(&self, name: &SegmentName, unpublished: Unpublished) -> Result<bool> {
         unpublished.publish(&self.file, name)
     }
 
-    /// Opens and maps what lies under the name, if it is a regular file of a trusted owner.
+    /// Opens and maps the file of this name, if it is a regular file of a trusted owner.
     ///
     /// # Errors
-    /// [`Error::Attach`], [`Error::Foreign`].
+    /// Returns [`Error::Attach`] if the system refuses, [`Error::Foreign`] for another kind of file or another owner.
     pub(crate) fn open(name: &SegmentName, any_owner: bool) -> Result<Opened> {
         Region::open_for(name, any_owner, OFlag::O_RDWR)
     }
 
-    /// As [`Region::open`], for reading only. What is mapped so must not be written, nor a seat be taken: the system
-    /// would answer with a signal, and an error.
+    /// Opens a segment as [`Region::open`] does, for reading only. The caller must not write to the mapping and must
+    /// not lock a seat: the system would answer with a signal or an error.
     ///
     /// # Errors
-    /// As [`Region::open`].
+    /// Returns the errors of [`Region::open`].
     pub(crate) fn observe(name: &SegmentName, any_owner: bool) -> Result<Opened> {
         Region::open_for(name, any_owner, OFlag::O_RDONLY)
     }
@@ -132,7 +133,7 @@ impl Region {
             found,
             expected: expected.to_owned(),
         };
-        // O_NONBLOCK: a FIFO under the name must not make us wait for its other end.
+        // O_NONBLOCK: the open of a FIFO must not wait for its other end.
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK;
         let path = name.path();
         let open = || nix::fcntl::open(path, flags, Mode::empty());
@@ -178,32 +179,33 @@ impl Region {
         Ok(Opened::Mapped(Region { map, file }))
     }
 
-    /// Takes a seat: a lock that lives as long as this open file, and dies with the process, however it ends,
-    /// and in whatever PID namespace. `Ok(false)`: another has it.
+    /// Locks a seat. The lock lasts as long as this open file. The kernel releases it when the process dies, no
+    /// matter how, and in every PID namespace. Returns `Ok(false)` if another open file holds it.
     pub(crate) fn lock(&self, seat: Role) -> Result<bool, nix::Error> {
         lock(&self.file, seat)
     }
 
-    /// Gives a seat up.
+    /// Unlocks a seat.
     pub(crate) fn unlock(&self, seat: Role) {
-        // Cannot fail for a valid descriptor and range; if it did, closing the file would still unlock it.
+        // Cannot fail for a valid descriptor and range. If it did, closing the file would still unlock the seat.
         let _ = nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_UNLCK)));
     }
 
-    /// Whether another open file, of any process, has the seat.
+    /// Returns whether another open file, of any process, holds the lock of the seat.
     pub(crate) fn is_locked(&self, seat: Role) -> bool {
         let mut lock = seat_lock(seat, libc::F_WRLCK);
-        // On an error it counts as locked: nobody is declared dead for lack of an answer.
+        // An error counts as locked, so that no peer is declared dead for lack of an answer.
         nix::fcntl::fcntl(&*self.file, FcntlArg::F_OFD_GETLK(&mut lock)).is_err()
             || lock.l_type != libc::F_UNLCK as libc::c_short
     }
 
-    /// Whether the name still leads to this file.
+    /// Returns whether the name still refers to this file.
     pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
         leads_to(name.path(), &self.file)
     }
 
-    /// Where the name leads. What the system does not tell counts as [`NameLeads::Here`]: nothing is done about it.
+    /// Returns where the name leads. If the system does not report it, returns [`NameLeads::Here`], which has no
+    /// consequences.
     pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
         let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
         match (std::fs::symlink_metadata(name.path()), self.file.metadata()) {
@@ -213,7 +215,7 @@ impl Region {
         }
     }
 
-    /// Removes the name, if it still leads to this file.
+    /// Removes the name if it still refers to this file.
     pub(crate) fn unlink(&self, name: &SegmentName) -> io::Result<()> {
         if !self.is_named(name) {
             return Ok(());
@@ -221,15 +223,15 @@ impl Region {
         Ok(nix::unistd::unlink(name.path())?)
     }
 
-    /// Reserves the file's memory where that was not done.
+    /// Reserves the memory of a file that its creator has not reserved.
     ///
     /// # Errors
-    /// [`Error::Attach`].
+    /// Returns [`Error::Attach`] if the system refuses.
     pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
         create::reserve(name, &self.file, self.map.len()).map_err(|error| error.attach_error(name))
     }
 
-    /// Gives the file exactly these permissions, and this group, those that are given, if they differ.
+    /// Sets exactly these permissions and this group, each if it is given and differs.
     pub(crate) fn set_access(&self, mode: Option<u32>, group: Option<u32>) -> io::Result<()> {
         let meta = self.file.metadata()?;
         if let Some(group) = group.filter(|group| *group != meta.gid()) {
@@ -242,8 +244,8 @@ impl Region {
     }
 }
 
-// SAFETY: the mapping stays where it is, starts on a page, and is readable in full, and writable unless it is an
-// observer's, who only loads: at most 8 bytes at a time, which needs no writable memory.
+// SAFETY: the mapping never moves, starts on a page and is readable in full. It is writable, unless it is that of an
+// observer. An observer only loads, at most 8 bytes at a time, and such loads need no writable memory.
 unsafe impl Memory for Region {
     fn bytes(&self) -> NonNull<[u8]> {
         let start = NonNull::new(self.map.as_mut_ptr()).expect("nothing is mapped at 0");
@@ -251,7 +253,7 @@ unsafe impl Memory for Region {
     }
 }
 
-/// A seat is the lock on the four bytes of that endpoint's pid.
+/// Returns the lock of a seat: it covers the four bytes of the pid of that endpoint.
 fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
     let start = match seat {
         Role::Slave => std::mem::offset_of!(Header, slave_pid),
@@ -266,7 +268,7 @@ fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// Takes a seat's lock on a file: see [`Region::lock`].
+/// Locks a seat in a file. See [`Region::lock`].
 fn lock(file: &File, seat: Role) -> nix::Result<bool> {
     match nix::fcntl::fcntl(file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
         Ok(_) => Ok(true),
@@ -275,7 +277,7 @@ fn lock(file: &File, seat: Role) -> nix::Result<bool> {
     }
 }
 
-/// Whether a path leads to this file.
+/// Returns whether a path refers to this file.
 fn leads_to(path: &Path, file: &File) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     match (file.metadata(), std::fs::symlink_metadata(path)) {

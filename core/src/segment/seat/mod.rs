@@ -1,4 +1,4 @@
-//! A seat: the header's fields of one role, as its owner writes them and its peer reads them.
+//! A seat: the header fields of one role. The owner writes them and the peer reads them.
 
 use std::time::Duration;
 
@@ -6,7 +6,7 @@ use crate::role::Role;
 use crate::segment::layout::{self, Header};
 use crate::sys::{AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-/// See the module.
+/// The header fields of one role. See the module.
 pub(crate) struct Seat<'a> {
     pub(crate) heartbeat: &'a AtomicU64,
     pub(crate) pid: &'a AtomicI32,
@@ -18,7 +18,7 @@ pub(crate) struct Seat<'a> {
     pub(crate) threshold: &'a AtomicU32,
 }
 
-/// The peer's fields in the header, each read once.
+/// The fields of a seat that show life, each read once.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct Pulse {
     pub(crate) heartbeat: u64,
@@ -26,12 +26,12 @@ pub(crate) struct Pulse {
     pub(crate) alive: bool,
 }
 
-/// What a peer says of its stale threshold, by which it judges us.
+/// The stale threshold of the peer, by which the peer judges this endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Threshold {
-    /// There has been no peer yet.
+    /// No peer has taken the seat yet.
     Nobody,
-    /// It does not say: an ESHM 1.x process, for one.
+    /// The peer does not publish it, for example because it is an ESHM 1.x process.
     Unknown,
     Known(Duration),
 }
@@ -66,38 +66,42 @@ impl Seat<'_> {
         Pulse {
             heartbeat: self.heartbeat.load(Ordering::Relaxed),
             pid: self.pid.load(Ordering::Relaxed),
-            // Acquire: pairs with the Release store in `occupy`: who sees it set sees the fields above it.
+            // Acquire: pairs with the Release store of `alive` in `occupy` and `leave`. A thread that sees 1 also
+            // sees the fields above it, and one that sees 0 after a close sees everything that was written before.
             alive: self.alive.load(Ordering::Acquire) != 0,
         }
     }
 
-    /// Whether the endpoint that sits here, or sat here last, is one of ours.
+    /// Returns whether the present or last owner of this seat is a 2.0 endpoint.
     pub(crate) fn is_ours(&self) -> bool {
-        // Acquire: pairs with the Release store in `occupy`: who sees the pid sees the signature that belongs to it.
+        // Acquire: pairs with the Release store of `pid` in `occupy`. A thread that sees the pid also sees its
+        // signature.
         let pid = self.pid.load(Ordering::Acquire);
         pid != 0
-            // Acquire: pairs with the Release store in `occupy`: who sees the signature sees the seat empty, or taken.
+            // Acquire: pairs with the Release store of `signature` in `occupy`. A thread that sees the signature also
+            // sees the seat empty, or taken.
             && self.signature.load(Ordering::Acquire) == pid
             && self.capabilities.load(Ordering::Relaxed) & layout::CAPABILITY_TAKEN != 0
     }
 
-    /// Whether an ESHM 1.x process sits here.
+    /// Returns whether an ESHM 1.x process owns this seat.
     pub(crate) fn is_legacy(&self) -> bool {
         let is_stranger = || {
             let pulse = self.pulse();
             pulse.alive && pulse.pid != 0 && !self.is_ours()
         };
-        // Twice: on the seat of one that was killed, one of ours that just sits down shows a signature before the pid
-        // that belongs to it. Whoever has seen that finds the seat empty, or taken, when he looks again.
+        // Checks twice. While a 2.0 endpoint takes the seat of a killed one, its signature is visible before its pid.
+        // A thread that has seen this finds the seat empty, or taken, at the second check.
         is_stranger() && is_stranger()
     }
 
-    /// What whoever sits here says of its stale threshold.
+    /// Returns the stale threshold that the owner of this seat has published.
     pub(crate) fn says(&self) -> Threshold {
         if self.pid.load(Ordering::Relaxed) == 0 {
             return Threshold::Nobody;
         }
-        // Relaxed: it says nothing but itself. One of a predecessor is followed by this one's within a moment.
+        // Relaxed: the value publishes nothing but itself. The owner replaces the value of a predecessor within a
+        // moment.
         match self.threshold.load(Ordering::Relaxed) {
             0 => Threshold::Unknown,
             _ if !self.is_ours() => Threshold::Unknown,
@@ -105,27 +109,27 @@ impl Seat<'_> {
         }
     }
 
-    /// Says what this endpoint's stale threshold is.
+    /// Publishes the stale threshold of this endpoint.
     pub(crate) fn say(&self, threshold: Duration) {
         let milliseconds = u32::try_from(threshold.as_millis()).unwrap_or(u32::MAX);
         // Relaxed: see `says`.
         self.threshold.store(milliseconds, Ordering::Relaxed);
     }
 
-    /// Shows a sign of life.
+    /// Increments the heartbeat.
     pub(crate) fn beat(&self) {
-        // Relaxed: one writer; it publishes nothing but itself.
+        // Relaxed: there is one writer, and the value publishes nothing but itself.
         self.heartbeat.store(self.heartbeat.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
     }
 
-    /// Fills the fields in for the process of this pid, which holds the seat's lock.
+    /// Fills in the fields for the process `pid`, which holds the lock of the seat.
     pub(crate) fn occupy(&self, pid: i32) {
         self.alive.store(0, Ordering::Relaxed);
         crash_point!("occupy.absent");
         let capabilities = layout::CAPABILITY_TAKEN | layout::CAPABILITY_QUEUE;
         self.capabilities.store(capabilities, Ordering::Relaxed);
         crash_point!("occupy.capable");
-        // Release, both: pair with the Acquire loads in `is_ours`.
+        // Release, both: pair with the Acquire loads of `signature` and `pid` in `is_ours`.
         self.signature.store(pid, Ordering::Release);
         crash_point!("occupy.signed");
         self.pid.store(pid, Ordering::Release);
@@ -139,7 +143,8 @@ impl Seat<'_> {
         crash_point!("occupy.alive");
     }
 
-    /// Names the endpoint that sits in `other` as the one that sat here last. Nobody else looks yet.
+    /// Copies the identity of the owner of `other`, so that it appears as the last owner of this seat. No other
+    /// thread reads the seat yet.
     pub(crate) fn name(&self, other: &Seat<'_>) {
         self.capabilities.store(other.capabilities.load(Ordering::Relaxed), Ordering::Relaxed);
         self.signature.store(other.signature.load(Ordering::Relaxed), Ordering::Relaxed);
@@ -147,9 +152,10 @@ impl Seat<'_> {
         self.generation.store(other.generation.load(Ordering::Relaxed), Ordering::Relaxed);
     }
 
-    /// Says goodbye.
+    /// Marks the seat as closed.
     pub(crate) fn leave(&self) {
-        // Release: pairs with the Acquire load in `pulse`: who sees the goodbye sees all that was written.
+        // Release: pairs with the Acquire load in `pulse`. A thread that sees the close also sees everything that was
+        // written before.
         self.alive.store(0, Ordering::Release);
     }
 }

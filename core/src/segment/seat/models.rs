@@ -1,8 +1,7 @@
-//! What endpoints see of a segment and of each other's seats while these change hands, in every order: run with
-//! `RUSTFLAGS="--cfg loom"`.
+//! Models of segments and seats that change hands, under every interleaving. Run them with `RUSTFLAGS="--cfg loom"`.
 //!
-//! The kernel's part is modelled by mutexes, which order what they guard as the kernel's own locks do: a name leads to a
-//! segment or to none, and a seat is locked or not.
+//! Mutexes stand for the kernel. They order what they guard as the locks of the kernel do. A name leads to a segment
+//! or to none, and a seat is locked or not.
 
 use loom::sync::{Arc, Mutex};
 use loom::thread;
@@ -20,7 +19,7 @@ const DEAD: i32 = 7;
 /// Its successor.
 const HEIR: i32 = 8;
 
-/// Runs `others` and `this` on what `before` left, in every order.
+/// Runs `others` and `this` on the state that `before` creates, in every order.
 fn meet(
     before: impl Fn(&Header) + Sync + Send + 'static,
     others: impl Fn(&Header) + Copy + Sync + Send + 'static,
@@ -48,7 +47,7 @@ fn master(header: &Header) -> Seat<'_> {
     header.seat(Role::Master)
 }
 
-/// On the seat of one that was killed, `alive` is still set while the successor fills the rest in.
+/// In the seat of a killed process, `alive` is still set while the successor fills in the other fields.
 #[test]
 fn a_successor_is_never_taken_for_an_old_process() {
     meet(
@@ -73,7 +72,7 @@ fn who_sees_a_seat_taken_sees_who_sits_there() {
     );
 }
 
-/// `features` stands for whatever is written last.
+/// `features` stands for the last field that is written before the close.
 #[test]
 fn who_sees_the_goodbye_sees_all_that_was_written() {
     meet(
@@ -90,7 +89,7 @@ fn who_sees_the_goodbye_sees_all_that_was_written() {
     );
 }
 
-/// A segment of ESHM 1.0 becomes one of ours while others look at it.
+/// An ESHM 1.0 segment becomes a 2.0 segment while another thread reads it.
 #[test]
 fn a_segment_that_is_taken_over_is_whole_at_every_moment() {
     let total = PLAN.geometry.total();
@@ -108,10 +107,10 @@ fn a_segment_that_is_taken_over_is_whole_at_every_moment() {
     );
 }
 
-/// What the kernel knows: to which segment the name leads.
+/// What the kernel knows about a name: the segment to which it leads.
 type Name = Mutex<Option<Arc<Segment>>>;
 
-/// A segment, with the locks on its seats.
+/// A segment, with the locks of its seats.
 struct Segment {
     header: Header,
     master: Mutex<bool>,
@@ -119,7 +118,7 @@ struct Segment {
 }
 
 impl Segment {
-    /// Taken, unless another has it.
+    /// Locks a seat. Returns whether it was free.
     fn lock(&self, seat: Role) -> bool {
         let lock = if seat == Role::Master { &self.master } else { &self.slave };
         !std::mem::replace(&mut *lock.lock().unwrap(), true)
@@ -131,7 +130,7 @@ impl Segment {
     }
 }
 
-/// As `Start::create`: makes a segment and, if the name is free, gives it the name.
+/// Models `Start::create`: creates a segment, and gives it the name if the name is free.
 fn create(name: &Name, pid: i32) -> bool {
     let segment = Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(false) };
     assert!(segment.lock(Role::Master));
@@ -146,7 +145,7 @@ fn create(name: &Name, pid: i32) -> bool {
     is_free
 }
 
-/// As `Start::join_as_slave`: whether there was a segment, whose slave this is now.
+/// Models `Start::join_as_slave`. Returns whether it attached to a segment.
 fn attach(name: &Name, pid: i32) -> bool {
     let Some(segment) = name.lock().unwrap().clone() else { return false };
     let plan = inspect(Some(&segment.header), PLAN.geometry.total(), None).expect("it fits");
@@ -159,7 +158,7 @@ fn attach(name: &Name, pid: i32) -> bool {
     true
 }
 
-/// Two creators and a slave: one creator gets the name, and the slave finds a whole segment or none.
+/// Two creators and a slave: one creator gets the name, and the slave finds a complete segment or none.
 #[test]
 fn of_two_creators_one_wins_and_a_name_leads_to_a_whole_segment() {
     loom::model(|| {
@@ -178,7 +177,7 @@ fn of_two_creators_one_wins_and_a_name_leads_to_a_whole_segment() {
     });
 }
 
-/// As `Start::join_as_master`, and then it parks: `reserved` stands for its count of parked threads.
+/// Models `Start::join_as_master` and a park after it. `reserved` stands for the count of parked threads.
 fn succeed(segment: &Segment, pid: i32) -> bool {
     let claimed = segment.lock(Role::Master);
     if claimed {
@@ -189,7 +188,7 @@ fn succeed(segment: &Segment, pid: i32) -> bool {
     claimed
 }
 
-/// As `Attachment::clear_dead_peer`.
+/// Models `Attachment::clear_dead_peer`.
 fn bury(segment: &Segment) -> bool {
     let claimed = segment.lock(Role::Master);
     if claimed {
@@ -199,7 +198,7 @@ fn bury(segment: &Segment) -> bool {
     claimed
 }
 
-/// A master was killed. Two successors claim its seat, and the surviving slave tidies up after it.
+/// A master was killed. Two successors claim its seat, and the surviving slave clears its counts.
 #[test]
 fn of_two_successors_one_takes_over_and_tidying_up_disturbs_neither() {
     loom::model(|| {

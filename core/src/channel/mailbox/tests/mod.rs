@@ -1,4 +1,4 @@
-//! A channel on the heap, against a simple model (`properties`) and under every interleaving (`models`).
+//! Tests of a channel on the heap: against a simple model (`properties`), and under every interleaving (`models`).
 
 use super::*;
 use crate::segment::layout::{ChannelHead, ChannelTail};
@@ -9,7 +9,7 @@ mod models;
 #[cfg(not(loom))]
 mod properties;
 
-/// What a [`Channel`] borrows.
+/// The memory that a [`Channel`] borrows.
 struct Heap {
     head: ChannelHead,
     data: Vec<AtomicU64>,

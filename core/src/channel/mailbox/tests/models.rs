@@ -1,10 +1,10 @@
-//! The channel under every interleaving that loom finds: run with `RUSTFLAGS="--cfg loom"`.
+//! Models of the channel under every interleaving that loom finds. Run them with `RUSTFLAGS="--cfg loom"`.
 //!
-//! Values are numbered from 1, and each fills two words with its number, so that a torn one shows.
+//! Values are numbered from 1. Each fills two words with its number, so that a torn value is detected.
 //!
-//! loom remembers only the last access to an atomic: a thread that loads a word and then stores to it hides from
-//! loom that another had loaded the word before. So every operation here begins with a [`step`], which loom cannot
-//! overlook, and [`explore`] asserts that there was something to explore.
+//! loom remembers only the last access to an atomic. A thread that loads a word and then stores to it hides from loom
+//! that another thread loaded the word before. Therefore every operation starts with a [`step`], which loom cannot
+//! miss, and [`explore`] asserts that there was something to explore.
 
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
@@ -17,7 +17,7 @@ use super::*;
 
 const SIZE: usize = 16;
 
-/// Runs `writer` and `reader` on one channel in every order. What they return, `check` judges.
+/// Runs `writer` and `reader` on one channel in every order. `check` receives their results.
 fn explore<W: 'static, R: Send + 'static>(
     heap: fn() -> Heap,
     writer: fn(Channel<'_>) -> W,
@@ -42,7 +42,7 @@ fn explore<W: 'static, R: Send + 'static>(
     assert!(runs > 10, "loom explored only {runs} executions");
 }
 
-/// Has loom try every order of the operations that begin with it. It orders nothing in memory.
+/// Makes loom try every order of the operations that start with it. It orders no memory.
 fn step(channel: Channel<'_>) {
     channel.tail.reserved[0].fetch_add(1, Ordering::Relaxed);
 }
@@ -51,7 +51,7 @@ fn empty() -> Heap {
     Heap::new(SIZE)
 }
 
-/// A reader that checks what every reader is promised.
+/// A reader that checks the guarantees for readers.
 #[derive(Default)]
 struct Reader {
     cursor: Cursor,
@@ -100,7 +100,7 @@ fn read_two(channel: Channel<'_>, first: First) -> Reader {
     reader
 }
 
-/// Whole, in order, never twice, and received + skipped = written.
+/// Values are whole, in order and never repeated, and received + skipped = written.
 #[test]
 fn a_mailbox_shows_whole_values_once() {
     explore(
@@ -115,7 +115,7 @@ fn a_mailbox_shows_whole_values_once() {
     );
 }
 
-/// A writer died half-way: what it left is never read, and its successor's values are.
+/// A writer died during a write. Nobody reads its unfinished value, and the values of its successor are read.
 #[test]
 fn a_successor_heals_an_odd_sequence() {
     fn half_written() -> Heap {
@@ -138,7 +138,7 @@ fn a_successor_heals_an_odd_sequence() {
     );
 }
 
-/// A writer that overwrites only what was taken loses nothing.
+/// A writer that overwrites only values that were taken loses nothing.
 #[test]
 fn nothing_is_overwritten_before_it_is_taken() {
     explore(
@@ -161,7 +161,7 @@ fn nothing_is_overwritten_before_it_is_taken() {
     );
 }
 
-/// A value that was overwritten while it was read does not make its successor count as taken.
+/// A value that was overwritten during a read does not mark its successor as taken.
 #[test]
 fn only_what_was_read_counts_as_taken() {
     explore(
@@ -179,7 +179,7 @@ fn only_what_was_read_counts_as_taken() {
     );
 }
 
-/// A receiver was killed: its successor resumes with the first message that it did not take, once.
+/// A receiver was killed. Its successor resumes with the first message that it did not take, and receives it once.
 #[test]
 fn a_successor_receives_what_was_not_taken() {
     explore(
@@ -206,12 +206,12 @@ fn a_successor_receives_what_was_not_taken() {
     );
 }
 
-/// A reader's last access to a value happens before its writer's first to the next.
+/// The last access of a reader to a value happens before the first access of the writer to the next one.
 #[test]
 fn taking_a_value_hands_the_channel_back() {
     struct Shared {
         heap: Heap,
-        /// Stands for the data: loom reports any two accesses to it that are not ordered.
+        /// Stands for the data. loom reports any two accesses to it that are not ordered.
         data: UnsafeCell<()>,
     }
     fn read(shared: &Shared) {
@@ -235,7 +235,7 @@ fn taking_a_value_hands_the_channel_back() {
     });
 }
 
-/// Both bells: a parked reader and a parked writer are always woken, or loom reports a deadlock.
+/// Both doorbells: a parked reader and a parked writer are always woken. Otherwise loom reports a deadlock.
 #[test]
 fn whoever_is_parked_is_woken() {
     const COUNT: u64 = 2;

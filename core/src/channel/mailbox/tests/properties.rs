@@ -1,4 +1,4 @@
-//! Sequences of operations against a simple model, and the arithmetic.
+//! Sequences of operations against a simple model, and properties of the arithmetic.
 
 use proptest::collection::vec;
 use proptest::prelude::*;
@@ -7,7 +7,7 @@ use super::*;
 
 const CAPACITY: usize = 20;
 
-/// How far a writer comes before it is killed.
+/// How far a writer gets before it is killed.
 #[derive(Clone, Copy, Debug)]
 enum Stage {
     Begun,
@@ -19,7 +19,7 @@ enum Stage {
 #[derive(Clone, Debug)]
 enum Operation {
     Write(Vec<u8>),
-    /// Writes only if the value before was taken.
+    /// Writes only if the previous value was taken.
     Send(Vec<u8>),
     Read(First),
     WriterDies(Vec<u8>, Stage),
@@ -40,19 +40,19 @@ fn operation() -> impl Strategy<Value = Operation> {
     ]
 }
 
-/// What a channel promises, without a channel. Values are numbered from 1.
+/// The guarantees of a channel, without a channel. Values are numbered from 1.
 #[derive(Default)]
 struct Model {
     current: Vec<u8>,
     /// The number of the current value, 0 before the first.
     number: u64,
-    /// Written, counting those whose writer died after it had counted them.
+    /// The number of written values, including those of writers that died after they had counted them.
     counted: u64,
-    /// The last value that any reader took, 0 before the first.
+    /// The last value that any reader took. 0 before the first.
     taken: u64,
     /// The last value that this reader read.
     seen: Option<u64>,
-    /// Whether a dead writer left the current value unreadable.
+    /// Set if a dead writer left the current value unreadable.
     broken: bool,
 }
 
@@ -75,7 +75,7 @@ impl Model {
         let skipped = match self.seen {
             Some(seen) => self.number - seen - 1,
             None if self.taken == self.number && first == First::Untaken => return None,
-            // A reader before whom nobody has taken anything can tell only by the count.
+            // The count is the only information if no reader before this one has taken a value.
             None if self.taken == 0 => self.counted - 1,
             None => (self.number - self.taken).saturating_sub(1),
         };
@@ -84,7 +84,7 @@ impl Model {
     }
 }
 
-/// What a writer leaves when it is killed in the midst of [`Channel::write`].
+/// Leaves a channel as a writer does that is killed during [`Channel::write`].
 fn die(channel: Channel<'_>, bytes: &[u8], stage: Stage) {
     let odd = channel.head.sequence.load(Ordering::Relaxed) | 1;
     channel.head.sequence.store(odd, Ordering::Relaxed);
@@ -100,7 +100,7 @@ fn die(channel: Channel<'_>, bytes: &[u8], stage: Stage) {
     }
 }
 
-/// Applies the operations to `heap` and to `model`, which must agree throughout.
+/// Applies the operations to `heap` and to `model`, and checks that they agree.
 fn run(heap: &Heap, model: &mut Model, operations: Vec<Operation>) -> Result<(), TestCaseError> {
     let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
     for operation in operations {
@@ -139,7 +139,7 @@ fn run(heap: &Heap, model: &mut Model, operations: Vec<Operation>) -> Result<(),
     Ok(())
 }
 
-/// A channel on which so many values were written, and taken.
+/// Creates a channel to which this number of values was written, all of them taken.
 fn after(values: u64) -> Heap {
     let heap = Heap::new(CAPACITY);
     let sequence = (values as u32).wrapping_mul(2);
@@ -155,7 +155,7 @@ proptest! {
         run(&Heap::new(CAPACITY), &mut Model::default(), operations)?;
     }
 
-    /// The same from a few values before the sequence starts again at 0.
+    /// As above, starting a few values before the sequence wraps to 0.
     #[test]
     fn a_channel_does_so_when_its_sequence_wraps(before in 1u64..20, operations in vec(operation(), 0..60)) {
         let values = (1 << 31) - before;
@@ -173,7 +173,7 @@ proptest! {
         prop_assert_eq!(&buffer[..bytes.len()], &bytes[..]);
     }
 
-    /// Every size a channel can hold, in channels of any size.
+    /// Every size that a channel can hold, in channels of every size.
     #[test]
     fn every_size_up_to_the_capacity_travels(capacity in 1usize..=130) {
         let heap = Heap::new(capacity);
@@ -186,7 +186,7 @@ proptest! {
         }
     }
 
-    /// Exact, though the sequence wraps at 2³¹ values and the count is off by one at either end.
+    /// The growth is exact, although the sequence wraps at 2³¹ values and the count can be off by one at either end.
     #[test]
     fn growth_is_exact(
         values in prop_oneof![0u64..10, 0u64..1 << 40, (1u64..9).prop_map(|n| (n << 31) - 1),
@@ -196,13 +196,13 @@ proptest! {
         prop_assert_eq!(grown(values % (1 << 31), values.wrapping_add_signed(off)), values);
     }
 
-    /// A hostile count changes the growth only by whole periods, and never makes it overflow.
+    /// A hostile count changes the growth only by whole periods, and never causes an overflow.
     #[test]
     fn growth_survives_any_count(by_sequence in 0u64..1 << 31, by_count in any::<u64>()) {
         prop_assert_eq!(grown(by_sequence, by_count) % (1 << 31), by_sequence);
     }
 
-    /// Whatever a peer writes into its fields: a value within bounds, nothing, or an error.
+    /// For any field values that a peer writes, a read returns a value within bounds, nothing, or an error.
     #[test]
     fn hostile_fields_are_survived(
         fields in any::<(u32, u32, u64, u32)>(),
