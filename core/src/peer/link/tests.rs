@@ -1,4 +1,4 @@
-//! Calls that wait for the link's lock while another thread closes the endpoint.
+//! Calls that wait for the lock of a link while another thread closes the endpoint.
 
 use std::fs;
 use std::sync::mpsc;
@@ -9,7 +9,7 @@ use crate::Builder;
 use crate::api::endpoint::Endpoint;
 use crate::peer_state::PeerState;
 
-/// Opens an endpoint without the monitor. Its file stays when it is closed.
+/// Returns a builder of endpoints without the monitor, whose close keeps the file.
 fn open(name: &str, role: Role) -> Builder {
     Endpoint::builder(name).role(role).background(false).auto_cleanup(false)
 }
@@ -20,8 +20,8 @@ fn link(name: &str) -> Arc<Link> {
     Link::open(name, config.settings).unwrap().0
 }
 
-/// Runs `call` on a thread, closes the endpoint while the call waits for the lock, and has a successor take its place
-/// before the call goes on. Returns what the call returned, and the heartbeats that the successor found and left.
+/// Runs `call` on a thread, closes the endpoint while the call waits for the lock, and opens a successor before the
+/// call continues. Returns the result of the call, and the heartbeats of the successor before and after the call.
 fn close_during<T: Send>(name: &str, call: impl FnOnce(&Link) -> T + Send) -> (T, [u64; 2]) {
     let link = link(name);
     let path = link.name.path().to_owned();
@@ -33,14 +33,14 @@ fn close_during<T: Send>(name: &str, call: impl FnOnce(&Link) -> T + Send) -> (T
             call(&link)
         });
         let status = format!("/proc/self/task/{}/stat", thread.recv().unwrap());
-        // Asleep: the lock is all that the call waits for.
+        // Asleep: the call waits for the lock and for nothing else.
         while !fs::read_to_string(&status).unwrap().contains(") S ") {
             thread::yield_now();
         }
         let _ = link.leave(&mut state, &mut link.carry(), Attachment::leave);
         let _master = open(name, Role::Master).open().unwrap();
         let _slave = open(name, Role::Slave).open().unwrap();
-        // The file is the same one.
+        // The successor uses the same file.
         let attachment = Arc::clone(&state.attachment);
         let before = attachment.heartbeats().0;
         drop(state);
