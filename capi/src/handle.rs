@@ -131,7 +131,7 @@ impl Handle {
     /// Refuses a forked child, whose parent the endpoint belongs to.
     pub(crate) fn check_process(&self) -> Result<()> {
         if process::id() != self.owner {
-            return Err(Error::Forked { segment: self.inspector.name().to_owned() }.into());
+            return Err(Error::Forked { segment: self.inspector.name().into() }.into());
         }
         Ok(())
     }

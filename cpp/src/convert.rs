@@ -172,7 +172,7 @@ impl Check<'_> {
     }
 
     fn invalid(&self, setting: &'static str, found: String, expected: &'static str) -> Error {
-        Error::InvalidConfig { segment: self.segment.to_owned(), setting, found, expected }
+        Error::InvalidConfig { segment: self.segment.into(), setting, found, expected }
     }
 }
 

@@ -24,6 +24,11 @@ impl Inspector {
         Inspector(Arc::clone(&side.link))
     }
 
+    /// The name, for an error.
+    pub(crate) fn segment(&self) -> Arc<str> {
+        self.0.segment()
+    }
+
     /// Whether the endpoint belongs to the parent of this process.
     #[inline(always)]
     pub(crate) fn is_forked(&self) -> bool {

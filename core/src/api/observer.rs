@@ -99,7 +99,7 @@ impl Observer {
     }
 
     pub(crate) fn new(name: SegmentName, settings: &Settings) -> Result<Observer> {
-        let (segment, path) = (|| name.as_str().to_owned(), || name.shown_path());
+        let (segment, path) = (|| name.shared(), || name.shown_path());
         let missing =
             |found| Err(Error::NotFound { segment: segment(), path: path(), found, waited: Duration::ZERO });
         let region = match Region::observe(&name, settings.any_owner)? {

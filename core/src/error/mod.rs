@@ -3,6 +3,7 @@
 //! Every message names the segment, what was found, what was expected, and what to do about it.
 
 use std::io;
+use std::sync::Arc;
 use std::time::Duration;
 
 use crate::peer_state::PeerState;
@@ -47,7 +48,7 @@ pub enum Error {
     #[error("segment '{segment}': {setting} is {found}; expected {expected}")]
     InvalidConfig {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The setting's name.
         setting: &'static str,
         /// The value that was given.
@@ -67,7 +68,7 @@ pub enum Error {
     #[error("segment '{segment}': cannot create {path} ({action}: {source}); {hint}")]
     Create {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The segment's file.
         path: String,
         /// The step that failed.
@@ -83,7 +84,7 @@ pub enum Error {
     )]
     NotFound {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The segment's file.
         path: String,
         /// What is there instead.
@@ -95,7 +96,7 @@ pub enum Error {
     #[error("segment '{segment}': cannot attach to {path} ({action}: {source}); {hint}")]
     Attach {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The segment's file.
         path: String,
         /// The step that failed.
@@ -111,7 +112,7 @@ pub enum Error {
     )]
     Remove {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The segment's file.
         path: String,
         /// What the system said.
@@ -136,7 +137,7 @@ pub enum Error {
     )]
     Foreign {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The file.
         path: String,
         /// The part that does not fit.
@@ -153,7 +154,7 @@ pub enum Error {
     )]
     SeatTaken {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The seat that was asked for.
         role: Role,
         /// The pid which that endpoint gave, in its own PID namespace.
@@ -165,7 +166,7 @@ pub enum Error {
     )]
     TooLarge {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The message's size in bytes.
         size: usize,
         /// The channel's capacity in bytes.
@@ -177,13 +178,13 @@ pub enum Error {
     )]
     Full {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// The time given did not suffice. Code −10.
     #[error("segment '{segment}': {what} did not happen within {waited:?}")]
     Timeout {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// What was waited for.
         what: &'static str,
         /// How long was waited.
@@ -193,7 +194,7 @@ pub enum Error {
     #[error("segment '{segment}': reconnecting, its master gives no sign of life; try again")]
     Reconnecting {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// The peer gives no sign of life and the configured patience is used up. Code −11.
     #[error(
@@ -201,7 +202,7 @@ pub enum Error {
     )]
     PeerStale {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The peer's role.
         peer: Role,
         /// The peer's state.
@@ -211,7 +212,7 @@ pub enum Error {
     #[error("segment '{segment}': the {peer} closed its endpoint{}", not_received(*.unreceived))]
     PeerClosed {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The peer's role.
         peer: Role,
         /// How many messages of this endpoint were not received. Those of a slave that stays open go to the next master.
@@ -223,7 +224,7 @@ pub enum Error {
     )]
     Displaced {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// The peer wrote something that the protocol forbids. Code −17.
     #[error(
@@ -231,7 +232,7 @@ pub enum Error {
     )]
     Corrupt {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
         /// The field.
         what: &'static str,
         /// The value found.
@@ -245,13 +246,13 @@ pub enum Error {
     )]
     Forked {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// The endpoint is closed. Code −14.
     #[error("segment '{segment}': this endpoint is closed; open a new one")]
     Closed {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
 }
 

@@ -6,8 +6,8 @@ use std::fmt::Write;
 use super::*;
 use crate::{PeerState, Role};
 
-fn segment() -> String {
-    "robot".to_owned()
+fn segment() -> Arc<str> {
+    "robot".into()
 }
 
 /// A place for each kind of error: a new one does not compile without.

@@ -120,7 +120,7 @@ impl Start<'_> {
                 // No process finishes this file, and this endpoint must not remove it.
                 return Err(self.foreign("its state", found.to_owned(), "a finished segment".to_owned()));
             }
-            let (segment, path) = (self.name.as_str().to_owned(), self.name.shown_path());
+            let (segment, path) = (self.name.shared(), self.name.shown_path());
             return Err(Error::NotFound { segment, path, found, waited });
         }
         std::thread::sleep(LOOK.min(self.config.connect_timeout - waited));
@@ -338,7 +338,7 @@ impl Start<'_> {
     fn seat_taken(&self, region: &Region, role: Role) -> Error {
         let header = region.header();
         let pid = header.seat(role).pid.load(Ordering::Relaxed);
-        Error::SeatTaken { segment: self.name.as_str().to_owned(), role, pid }
+        Error::SeatTaken { segment: self.name.shared(), role, pid }
     }
 
     /// Returns the layout of the segment, if it is a known one, or `Ok(None)` if its creator has not finished it.
@@ -348,7 +348,7 @@ impl Start<'_> {
     }
 
     fn foreign(&self, what: &'static str, found: String, expected: String) -> Error {
-        let (segment, path) = (self.name.as_str().to_owned(), self.name.shown_path());
+        let (segment, path) = (self.name.shared(), self.name.shown_path());
         Error::Foreign { segment, path, what, found, expected }
     }
 }

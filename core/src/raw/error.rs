@@ -1,6 +1,7 @@
 //! Why a call of this module fails, and the table of the core's errors.
 
 use std::fmt;
+use std::sync::Arc;
 
 /// Why a call of a shared half fails.
 #[derive(Debug, thiserror::Error)]
@@ -13,19 +14,19 @@ pub enum Error {
     #[error("segment '{segment}': a loan is open: send it or give it back first")]
     Lent {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// Somebody still uses the memory that was lent: see [`SharedReceiver::retain`](super::SharedReceiver::retain). Code −1.
     #[error("segment '{segment}': the memory that was lent is still in use")]
     InUse {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
     /// The token is stale: what it stands for was sent, released or given back. Code −1.
     #[error("segment '{segment}': what was lent was already sent or given back")]
     Stale {
         /// The segment's name.
-        segment: String,
+        segment: Arc<str>,
     },
 }
 

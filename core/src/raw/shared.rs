@@ -1,6 +1,7 @@
 //! A half behind a lock, and what it has lent.
 
 use std::num::NonZeroU64;
+use std::sync::Arc;
 use std::time::Duration;
 
 use parking_lot::{Mutex, MutexGuard};
@@ -319,8 +320,8 @@ impl<H: Half> Shared<H> {
         crate::error::Error::Closed { segment: self.segment() }.into()
     }
 
-    fn segment(&self) -> String {
-        self.inspector.name().to_owned()
+    fn segment(&self) -> Arc<str> {
+        self.inspector.segment()
     }
 }
 

@@ -463,7 +463,7 @@ fn a_statistic_reads_its_field() {
 
 #[test]
 fn an_error_has_the_name_and_number_of_the_table() {
-    let segment = || "s".to_owned();
+    let segment = || Arc::<str>::from("s");
     for error in [
         crate::error::Error::Full { segment: segment() },
         crate::error::Error::Closed { segment: segment() },

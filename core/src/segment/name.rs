@@ -1,6 +1,7 @@
 //! Segment names, and the paths of their files.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::segment::domain::Domain;
@@ -12,7 +13,8 @@ pub(crate) const TEMPORARY: &str = ".eshm-tmp";
 /// A checked segment name in its domain: at least 1 byte, at most 255 with the prefix, without `/`, `..` or NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct SegmentName {
-    name: String,
+    /// Errors share it, so that they allocate nothing.
+    name: Arc<str>,
     domain: Domain,
     /// Stored, because a process that exits must not allocate: the exit may happen in a handler that interrupted the
     /// allocator.
@@ -43,7 +45,7 @@ impl SegmentName {
             "is one of those for temporary files (.eshm-tmp…)"
         } else {
             let path = domain.directory().join(file);
-            return Ok(SegmentName { name: name.to_owned(), domain, path });
+            return Ok(SegmentName { name: name.into(), domain, path });
         };
         // Quotes only the start of an overlong name.
         let shown: String = name.chars().take(64).collect();
@@ -53,6 +55,11 @@ impl SegmentName {
     /// Returns the name as the user gave it.
     pub(crate) fn as_str(&self) -> &str {
         &self.name
+    }
+
+    /// Returns the name for an error, which shares it.
+    pub(crate) fn shared(&self) -> Arc<str> {
+        Arc::clone(&self.name)
     }
 
     /// Returns the domain.

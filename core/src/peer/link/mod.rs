@@ -237,8 +237,8 @@ impl Link {
     }
 
     /// Returns the name of the segment, for an error.
-    pub(crate) fn segment(&self) -> String {
-        self.name.as_str().to_owned()
+    pub(crate) fn segment(&self) -> Arc<str> {
+        self.name.shared()
     }
 
     /// Returns the epoch: the number of attachments before the present one.

@@ -126,5 +126,5 @@ impl Settings {
 }
 
 fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
-    Error::InvalidConfig { segment: segment.to_owned(), setting, found, expected }
+    Error::InvalidConfig { segment: segment.into(), setting, found, expected }
 }

@@ -15,7 +15,7 @@ pub(crate) fn attach_error(name: &SegmentName, action: &'static str, error: nix:
 }
 
 fn attach_error_with(name: &SegmentName, action: &'static str, error: nix::Error, hint: String) -> Error {
-    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
+    let (segment, path) = (name.shared(), name.shown_path());
     Error::Attach { segment, path, action, source: error.into(), hint }
 }
 
@@ -24,7 +24,7 @@ pub(crate) fn create_error(name: &SegmentName, action: &'static str, error: nix:
 }
 
 fn create_error_with(name: &SegmentName, action: &'static str, error: nix::Error, hint: String) -> Error {
-    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
+    let (segment, path) = (name.shared(), name.shown_path());
     Error::Create { segment, path, action, source: error.into(), hint }
 }
 
@@ -72,7 +72,7 @@ pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error:
 
 /// Returns the error for a segment name that could not be removed at the close.
 pub(crate) fn remove_error(name: &SegmentName, error: nix::Error) -> Error {
-    let (segment, path) = (name.as_str().to_owned(), name.shown_path());
+    let (segment, path) = (name.shared(), name.shown_path());
     let hint = sticky(name.path()).unwrap_or_else(|| hint(name, error));
     Error::Remove { segment, path, source: error.into(), hint }
 }
@@ -87,7 +87,7 @@ pub(crate) fn replace_error(name: &SegmentName, error: nix::Error) -> Error {
 pub(super) fn without_links(name: &SegmentName) -> Error {
     let directory = name.domain().directory().display();
     Error::Create {
-        segment: name.as_str().to_owned(),
+        segment: name.shared(),
         path: name.shown_path(),
         action: "giving it its name",
         source: nix::Error::EOPNOTSUPP.into(),

@@ -127,7 +127,7 @@ impl Region {
     fn open_for(name: &SegmentName, any_owner: bool, access: OFlag) -> Result<Opened> {
         let failed = |action| move |error: nix::Error| attach_error(name, action, error);
         let foreign = |what, found: String, expected: &str| Error::Foreign {
-            segment: name.as_str().to_owned(),
+            segment: name.shared(),
             path: name.shown_path(),
             what,
             found,
