@@ -8,7 +8,7 @@ use pyo3::types::IntoPyDict;
 
 /// Returns the error of an argument that no value of the core's type stands for.
 pub fn invalid(segment: &str, setting: &'static str, found: String, expected: &'static str) -> Error {
-    Error::InvalidConfig { segment: segment.to_owned(), setting, found, expected }
+    Error::InvalidConfig { segment: segment.into(), setting, found, expected }
 }
 
 /// Converts a number of seconds, as every duration is given in Python.

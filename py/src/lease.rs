@@ -44,7 +44,7 @@ impl Lease {
         if is_over || raised {
             return Ok(());
         }
-        let segment = self.endpoint.get().name().to_owned();
+        let segment = self.endpoint.get().name().into();
         Err(raw::Error::InUse { segment }.into())
     }
 
