@@ -34,9 +34,10 @@ fn named(name: &str, config: &Config) -> Result<Builder> {
     let builder = Endpoint::builder(name)
         .role(role)
         .stale_threshold(stale_threshold(config.stale_threshold_ms))
-        .reconnect_timeout(millis(config.reconnect_wait_ms))
+        // The zeros of ESHM 1.x are no limits.
+        .reconnect_timeout(Some(millis(config.reconnect_wait_ms)).filter(|wait| !wait.is_zero()))
         .reconnect_interval(millis(config.reconnect_retry_interval_ms).clamp(MS, HOUR))
-        .reconnect_attempts(config.max_reconnect_attempts)
+        .reconnect_attempts(Some(config.max_reconnect_attempts).filter(|attempts| *attempts != 0))
         .auto_cleanup(config.auto_cleanup != 0)
         .background(use_threads)
         // An endpoint without threads does not watch its peer in 1.x, and so never gives it up.

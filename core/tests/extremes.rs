@@ -140,3 +140,24 @@ fn a_length_of_any_size_fits_or_is_refused() {
         }
     }
 }
+
+#[test]
+fn a_limit_of_zero_is_refused_and_none_is_no_limit() {
+    let name = Name::new("limits");
+    let refused = |builder: Builder| builder.open().unwrap_err().to_string();
+    let error = refused(Endpoint::builder(&name).reconnect_timeout(Duration::ZERO));
+    assert!(error.contains("reconnect_timeout is 0ns; expected more than 0, or none: no limit"), "{error}");
+    let error = refused(Endpoint::builder(&name).reconnect_attempts(0));
+    assert!(
+        error.contains("reconnect_attempts is 0; expected 1 to 4294967295, or none: no limit"),
+        "{error}"
+    );
+    drop(Endpoint::builder(&name).reconnect_timeout(None).reconnect_attempts(None).open().unwrap());
+    drop(
+        Endpoint::builder(&name)
+            .reconnect_timeout(Duration::MAX)
+            .reconnect_attempts(u32::MAX)
+            .open()
+            .unwrap(),
+    );
+}

@@ -161,13 +161,18 @@ impl Check<'_> {
         time.map_err(|_| self.invalid(setting, format!("{ns} ns"), "a time that is not negative"))
     }
 
-    /// Returns a limit, where zero is no limit for the core. A zero of the facade would become its opposite.
-    fn limit<T: Default + PartialEq>(&self, setting: &'static str, is_set: bool, value: T) -> Result<T> {
+    /// Returns a limit; `None` is no limit. Refuses a zero as the core does, in the facade's words.
+    fn limit<T: Default + PartialEq>(
+        &self,
+        setting: &'static str,
+        is_set: bool,
+        value: T,
+    ) -> Result<Option<T>> {
         let expected =
             "more than 0, or std::nullopt for no limit (Disconnect::immediately never waits for a peer)";
         match is_set && value == T::default() {
             true => Err(self.invalid(setting, "0".to_owned(), expected)),
-            false => Ok(value),
+            false => Ok(is_set.then_some(value)),
         }
     }
 

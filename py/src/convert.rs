@@ -23,19 +23,18 @@ pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: i64) 
         .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not as large"))
 }
 
-/// Converts a limit: Python's `None` is the core's zero, without limit. A zero in Python would mean the opposite, so it
-/// is an error.
-pub fn limit<T: Default + PartialEq>(segment: &str, setting: &'static str, value: Option<T>) -> Result<T> {
-    match value {
-        None => Ok(T::default()),
-        Some(value) if value == T::default() => Err(invalid(
-            segment,
-            setting,
-            "0".to_owned(),
-            "more than 0, or None for no limit (disconnect=\"immediately\" never waits for a peer)",
-        )),
-        Some(value) => Ok(value),
+/// Converts a limit; `None` is without limit. Refuses a zero as the core does, in Python's words.
+pub fn limit<T: Default + PartialEq>(
+    segment: &str,
+    setting: &'static str,
+    value: Option<T>,
+) -> Result<Option<T>> {
+    if value == Some(T::default()) {
+        let expected =
+            "more than 0, or None for no limit (disconnect=\"immediately\" never waits for a peer)";
+        return Err(invalid(segment, setting, "0".to_owned(), expected));
     }
+    Ok(value)
 }
 
 /// Converts the name of a role. `eshm.Role` is a `str`, too.

@@ -102,9 +102,14 @@ impl Builder {
         self
     }
 
-    /// How long calls without a time-out wait for a stale peer: 5 s by default, zero: without limit.
-    pub fn reconnect_timeout(mut self, timeout: Duration) -> Self {
-        self.settings.reconnect_timeout = timeout;
+    /// How long calls without a time-out wait for a stale peer: 5 s by default, more than zero; `None`: no limit.
+    ///
+    /// ```
+    /// let builder = eshm::Endpoint::builder("doc-limit").reconnect_timeout(None).reconnect_attempts(None);
+    /// assert_eq!(builder.reconnect_timeout(std::time::Duration::ZERO).open().unwrap_err().code(), -1);
+    /// ```
+    pub fn reconnect_timeout(mut self, timeout: impl Into<Option<Duration>>) -> Self {
+        self.settings.reconnect_timeout = timeout.into();
         self
     }
 
@@ -114,9 +119,10 @@ impl Builder {
         self
     }
 
-    /// For how many searches for a new master a slave's calls without a time-out wait: 50 by default, zero: without limit.
-    pub fn reconnect_attempts(mut self, attempts: u32) -> Self {
-        self.settings.reconnect_attempts = attempts;
+    /// For how many searches for a new master a slave's calls without a time-out wait: 50 by default, 1 or more; `None`: no
+    /// limit.
+    pub fn reconnect_attempts(mut self, attempts: impl Into<Option<u32>>) -> Self {
+        self.settings.reconnect_attempts = attempts.into();
         self
     }
 

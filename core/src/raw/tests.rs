@@ -412,9 +412,11 @@ fn the_builder_has_the_defaults_of_the_table() {
             "disconnect" => {
                 (builder.settings.disconnect == Disconnect::OnTimeout).then_some(Value::Choice("on_timeout"))
             }
-            "reconnect_timeout" => Some(Value::Time(builder.settings.reconnect_timeout)),
+            "reconnect_timeout" => builder.settings.reconnect_timeout.map(Value::Time),
             "reconnect_interval" => Some(Value::Time(builder.settings.reconnect_interval)),
-            "reconnect_attempts" => Some(Value::Number(builder.settings.reconnect_attempts.into())),
+            "reconnect_attempts" => {
+                builder.settings.reconnect_attempts.map(|attempts| Value::Number(attempts.into()))
+            }
             "give_up" => Some(Value::Flag(builder.settings.give_up)),
             "auto_cleanup" => Some(Value::Flag(builder.settings.auto_cleanup)),
             "background" => Some(Value::Flag(builder.settings.background)),

@@ -134,7 +134,7 @@ fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Obser
     let setting =
         |wanted: &str| settings.iter().find_map(|setting| setting.strip_prefix(wanted)?.strip_prefix('='));
     let name = utf8(&bytes(setting("name").ok_or_else(|| "no name is given".to_owned())?)?)?;
-    let mut builder = Endpoint::builder(&name).reconnect_attempts(0);
+    let mut builder = Endpoint::builder(&name).reconnect_attempts(None);
     for setting in settings {
         let (key, value) = setting.split_once('=').ok_or_else(|| format!("{setting:?} has no value"))?;
         builder = match key {

@@ -221,8 +221,10 @@ impl Link {
             Disconnect::Never => false,
             Disconnect::OnTimeout => {
                 let (timeout, attempts) = (self.config.reconnect_timeout, self.config.reconnect_attempts);
-                let in_time = timeout.is_zero() || now.saturating_duration_since(missed.since) < timeout;
-                let tries_left = attempts == 0 || self.role == Role::Master || missed.searches < attempts;
+                let waited = now.saturating_duration_since(missed.since);
+                let in_time = timeout.is_none_or(|timeout| waited < timeout);
+                let tries_left =
+                    self.role == Role::Master || attempts.is_none_or(|attempts| missed.searches < attempts);
                 !(in_time && tries_left)
             }
         }

@@ -42,9 +42,11 @@ pub(crate) struct Settings {
     pub(crate) heartbeat_interval: Duration,
     pub(crate) stale_threshold: Duration,
     pub(crate) disconnect: Disconnect,
-    pub(crate) reconnect_timeout: Duration,
+    /// `None`: no limit.
+    pub(crate) reconnect_timeout: Option<Duration>,
     pub(crate) reconnect_interval: Duration,
-    pub(crate) reconnect_attempts: u32,
+    /// `None`: no limit.
+    pub(crate) reconnect_attempts: Option<u32>,
     pub(crate) give_up: bool,
     pub(crate) auto_cleanup: bool,
     pub(crate) background: bool,
@@ -66,9 +68,9 @@ impl Default for Settings {
             heartbeat_interval: table::HEARTBEAT_INTERVAL.value().time(),
             stale_threshold: table::STALE_THRESHOLD.value().time(),
             disconnect: Disconnect::OnTimeout,
-            reconnect_timeout: table::RECONNECT_TIMEOUT.value().time(),
+            reconnect_timeout: Some(table::RECONNECT_TIMEOUT.value().time()),
             reconnect_interval: table::RECONNECT_INTERVAL.value().time(),
-            reconnect_attempts: table::RECONNECT_ATTEMPTS.value().number() as u32,
+            reconnect_attempts: Some(table::RECONNECT_ATTEMPTS.value().number() as u32),
             give_up: table::GIVE_UP.value().flag(),
             auto_cleanup: table::AUTO_CLEANUP.value().flag(),
             background: table::BACKGROUND.value().flag(),
@@ -91,14 +93,20 @@ impl Settings {
     /// # Errors
     /// [`Error::InvalidConfig`].
     pub(crate) fn check(&self, segment: &str) -> Result<()> {
-        let time = |time: Duration| (Some(time.as_nanos()), format!("{time:?}"));
+        let limit = |time: Option<Duration>| {
+            (time.map(|time| time.as_nanos()), format!("{:?}", time.unwrap_or_default()))
+        };
+        let time = |time: Duration| limit(Some(time));
+        let count = |count: Option<u32>| (count.map(u128::from), count.unwrap_or_default().to_string());
         let bytes = |bytes: Option<usize>| {
             (bytes.map(|bytes| bytes as u128), format!("{} bytes", bytes.unwrap_or_default()))
         };
         let checked = [
             (table::HEARTBEAT_INTERVAL, time(self.heartbeat_interval)),
             (table::STALE_THRESHOLD, time(self.stale_threshold)),
+            (table::RECONNECT_TIMEOUT, limit(self.reconnect_timeout)),
             (table::RECONNECT_INTERVAL, time(self.reconnect_interval)),
+            (table::RECONNECT_ATTEMPTS, count(self.reconnect_attempts)),
             (table::DATA_SIZE, bytes(self.data_size)),
             (table::QUEUE_CAPACITY, bytes(self.queue_capacity)),
         ];

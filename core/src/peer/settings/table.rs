@@ -83,7 +83,7 @@ impl Value {
 pub struct Range {
     /// The least value.
     pub least: u64,
-    /// The greatest value.
+    /// The greatest value; [`u64::MAX`]: every greater one, too.
     pub most: u64,
     /// The range in words, as errors have it.
     pub text: &'static str,
@@ -92,7 +92,7 @@ pub struct Range {
 impl Range {
     /// Tests whether the value is within the range; a time is given in nanoseconds.
     pub fn contains(&self, value: u128) -> bool {
-        (u128::from(self.least)..=u128::from(self.most)).contains(&value)
+        value >= self.least.into() && (self.most == u64::MAX || value <= self.most.into())
     }
 }
 
@@ -212,7 +212,9 @@ pub(crate) const DISCONNECT: Setting = setting(
     "What calls without a limit do when the peer is stale.",
 );
 pub(crate) const RECONNECT_TIMEOUT: Setting =
-    time("reconnect_timeout", 5000, "How long calls without a limit wait for a stale peer.").none("no limit");
+    time("reconnect_timeout", 5000, "How long calls without a limit wait for a stale peer.")
+        .none("no limit")
+        .range(1, u64::MAX, "more than 0, or none: no limit");
 pub(crate) const RECONNECT_INTERVAL: Setting = time(
     "reconnect_interval",
     100,
@@ -225,7 +227,8 @@ pub(crate) const RECONNECT_ATTEMPTS: Setting = setting(
     Value::Number(50),
     "For how many searches for a new master a slave's calls without a limit wait.",
 )
-.none("no limit");
+.none("no limit")
+.range(1, u32::MAX as u64, "1 to 4294967295, or none: no limit");
 pub(crate) const GIVE_UP: Setting = setting(
     "give_up",
     Kind::Flag,
@@ -268,8 +271,7 @@ pub(crate) const ANY_OWNER: Setting = setting(
 
 /// The settings of an endpoint, in the order in which documents and bindings show them.
 ///
-/// [`Builder`](crate::Builder) takes its defaults and ranges from here. A time or a count for which "none" means "no limit"
-/// is given to it as zero.
+/// [`Builder`](crate::Builder) takes its defaults and ranges from here. Its methods take `None` for "none".
 ///
 /// ```
 /// let interval = eshm::raw::SETTINGS.iter().find(|setting| setting.name == "heartbeat_interval").unwrap();
