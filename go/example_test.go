@@ -139,7 +139,7 @@ func ExampleEncodeText() {
 	// text contains a NUL at byte 1; expected UTF-8 with no NUL before its end
 }
 
-// Lists the segments of a domain, and removes those that nobody sits in.
+// Lists the segments of a domain, and removes those that nobody uses.
 func ExampleDomain() {
 	ctx := context.Background()
 	mine := eshm.Domain{Directory: "/dev/shm", Prefix: fmt.Sprintf("example-%d-", os.Getpid())}

@@ -66,7 +66,7 @@ func (o *opener) open(role Role) (*link, error) {
 	}
 }
 
-// giveUp returns the error of a wait that was in vain.
+// giveUp returns the error of a wait for a segment that did not appear.
 func (o *opener) giveUp(role Role, seen errAgain, waited time.Duration) error {
 	if role != Slave && (seen == errEmpty || seen == errUnfinished) {
 		// Nobody goes on making it, and it does not belong to this endpoint, which could remove it otherwise.

@@ -201,7 +201,7 @@ func WithAnyOwner(accept bool) Option {
 	return option(func(s *settings) { s.anyOwner = accept })
 }
 
-// WithLogger sets who is told of peers that come and go. By default nobody is.
+// WithLogger sets a logger for peers that come and go. By default nothing is logged.
 //
 // The package calls the logger while it holds no lock, so the handler may use any endpoint, open others and close this
 // one. The background goroutine, which keeps the heartbeats of all endpoints of the process, calls it: a slow handler
