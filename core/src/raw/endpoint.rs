@@ -1,6 +1,6 @@
 //! Both halves of an endpoint, shared by threads.
 
-use super::{Host, SharedReceiver, SharedSender};
+use super::{Error, Host, SharedReceiver, SharedSender};
 use crate::api::endpoint::Endpoint;
 use crate::api::inspector::Inspector;
 
@@ -56,6 +56,15 @@ impl SharedEndpoint {
     #[inline]
     pub fn inspector(&self) -> &Inspector {
         self.sender.inspector()
+    }
+
+    /// Checks that the endpoint belongs to this process.
+    ///
+    /// # Errors
+    /// [`Error::Forked`](crate::Error::Forked) in a forked child.
+    #[inline]
+    pub fn check_process(&self) -> Result<(), Error> {
+        self.sender.shared().check_process()
     }
 
     /// Closes the endpoint: calls that wait in other threads end at once, with [`Error::Closed`](crate::Error::Closed). A half

@@ -1,8 +1,9 @@
 //! The half that reads and receives, shared by threads.
 
+use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 
-use super::content::{Content, Source};
+use super::content::{Content, Kept, Source};
 use super::exclusive::cut;
 use super::host::{failed, glance};
 use super::receiving::{Channel, Found, Loose, Receiving};
@@ -50,8 +51,6 @@ pub struct Borrowed {
     pub start: *const u8,
     /// How many bytes it has.
     pub len: usize,
-    /// The peer's generation.
-    pub generation: u64,
 }
 
 // SAFETY: the pointer is to memory that the receiver keeps; its token's rules say who may use it, from any thread.
@@ -119,7 +118,7 @@ impl SharedReceiver {
         self.take(host, Channel::Messages, limit, take)
     }
 
-    #[inline]
+    #[inline(always)]
     fn take<H: Host, T>(
         &self,
         host: &mut H,
@@ -127,7 +126,38 @@ impl SharedReceiver {
         limit: Limit,
         mut take: impl FnMut(&mut H, &Content<'_>) -> Result<T, H::Error>,
     ) -> Result<Option<T>, H::Error> {
-        let found = self.find(host, channel, limit, |host, found| found.taken_by(host, &mut take))?;
+        let mut slot = self.0.lock(host)?;
+        let receiving = self.0.usable(&mut slot)?;
+        if receiving.has_kept(channel) {
+            return self.take_later(host, slot, channel, limit, &mut take);
+        }
+        // What is there is taken with as few steps as can be.
+        let Receiving { receiver, message: kept_message, value: kept_value, .. } = receiving;
+        let found = channel.now(receiver).map_err(failed::<H>)?.map(ManuallyDrop::new);
+        let Some(message) = found else {
+            return self.take_later(host, slot, channel, limit, &mut take);
+        };
+        let taken = take(host, &Content(Source::Message(&message)));
+        if taken.is_ok() {
+            drop(ManuallyDrop::into_inner(message));
+        } else if !message.is_in_place() {
+            let kept = if channel == Channel::Values { kept_value } else { kept_message };
+            *kept = Some(Kept::of(&message));
+        }
+        taken.map(Some)
+    }
+
+    #[cold]
+    fn take_later<H: Host, T>(
+        &self,
+        host: &mut H,
+        slot: Guard<'_, Receiving>,
+        channel: Channel,
+        limit: Limit,
+        take: &mut impl FnMut(&mut H, &Content<'_>) -> Result<T, H::Error>,
+    ) -> Result<Option<T>, H::Error> {
+        let with = |host: &mut H, found: Found<'_>| found.taken_by(host, take);
+        let found = self.find_later(host, slot, channel, limit, with)?;
         Ok(found.map(|(_, taken)| taken))
     }
 
@@ -137,15 +167,20 @@ impl SharedReceiver {
     /// # Errors
     /// As [`SharedReceiver::recv`].
     pub fn borrow<H: Host>(&self, host: &mut H, limit: Limit) -> Result<Option<Borrowed>, H::Error> {
-        let found = self.find(host, Channel::Messages, limit, |_, found| Ok(found.lent()))?;
-        Ok(found.map(|(mut slot, Loose { start, len, generation, kept })| {
-            if kept.is_some()
-                && let Ok(receiving) = self.0.usable(&mut slot)
-            {
-                receiving.borrowed = kept;
+        let mut slot = self.0.lock(host)?;
+        let receiving = self.0.usable(&mut slot)?;
+        let mut found = None;
+        if !receiving.has_kept(Channel::Messages) {
+            found = receiving.receiver.try_recv().map_err(failed::<H>)?.map(Loose::of);
+        }
+        if found.is_none() {
+            let lent = |_: &mut H, found: Found<'_>| Ok(found.lent());
+            match self.find_later(host, slot, Channel::Messages, limit, lent)? {
+                Some((lending, loose)) => (slot, found) = (lending, Some(loose)),
+                None => return Ok(None),
             }
-            Borrowed { token: self.0.lend(&mut slot), start, len, generation }
-        }))
+        }
+        Ok(found.map(|Loose { start, len }| Borrowed { token: self.0.lend(&mut slot), start, len }))
     }
 
     /// Releases the message that was borrowed.
@@ -271,7 +306,7 @@ impl SharedReceiver {
     fn look<H: Host>(&self, host: &mut H, channel: Channel) -> Result<bool, H::Error> {
         let mut slot = self.0.lock(host)?;
         let (receiving, slice) = (self.0.visible(&mut slot)?, host.slice());
-        if receiving.kept(channel).is_some() {
+        if receiving.has_kept(channel) {
             self.0.check_process()?;
             return Ok(true);
         }
@@ -293,7 +328,7 @@ impl SharedReceiver {
     }
 
     /// Waits for a message or a value, and returns what `with` makes of it, and the lock.
-    #[inline]
+    #[inline(always)]
     fn find<'a, H: Host, T>(
         &'a self,
         host: &mut H,
@@ -303,45 +338,47 @@ impl SharedReceiver {
     ) -> Result<Option<(Guard<'a, Receiving>, T)>, H::Error> {
         let mut slot = self.0.lock(host)?;
         let receiving = self.0.usable(&mut slot)?;
-        if receiving.kept(channel).is_some() {
-            // It does not come from the core, which refuses a forked child by itself.
-            self.0.check_process()?;
-        }
-        if let Some(found) = receiving.now(channel).map_err(failed::<H>)? {
+        if !receiving.has_kept(channel)
+            && let Some(found) = receiving.now(channel).map_err(failed::<H>)?
+        {
             let done = with(host, found)?;
             return Ok(Some((slot, done)));
         }
-        match limit.begin() {
-            Some(wait) => self.find_later(host, slot, channel, wait, with).map(Some),
-            None => Ok(None),
-        }
+        self.find_later(host, slot, channel, limit, with)
     }
 
+    /// As `find`, where something was kept, or nothing is there yet.
     #[cold]
     fn find_later<'a, H: Host, T>(
         &'a self,
         host: &mut H,
         mut slot: Guard<'a, Receiving>,
         channel: Channel,
-        wait: Wait,
+        limit: Limit,
         mut with: impl FnMut(&mut H, Found<'_>) -> Result<T, H::Error>,
-    ) -> Result<(Guard<'a, Receiving>, T), H::Error> {
+    ) -> Result<Option<(Guard<'a, Receiving>, T)>, H::Error> {
         let receiving = self.0.usable(&mut slot)?;
+        if receiving.has_kept(channel) {
+            // It does not come from the core, which refuses a forked child by itself.
+            self.0.check_process()?;
+            let found = receiving.now_or_kept(channel).map_err(failed::<H>)?;
+            let done = with(host, found)?;
+            return Ok(Some((slot, done)));
+        }
+        let Some(wait) = limit.begin() else { return Ok(None) };
         let done = glance(host, |host| {
             let found = receiving.now(channel).map_err(failed::<H>)?;
             found.map(|found| with(host, found)).transpose()
         })?;
         if let Some(done) = done {
-            return Ok((slot, done));
+            return Ok(Some((slot, done)));
         }
         loop {
             let (receiving, slice) = (self.0.usable(&mut slot)?, host.slice());
-            let Receiving { receiver, message, value, .. } = receiving;
-            let kept = if channel == Channel::Values { value } else { message };
-            let found = host.block(|| channel.part(receiver, &wait, slice));
-            if let Some(found) = Receiving::found(channel, found, kept).map_err(failed::<H>)? {
+            let found = host.block(|| receiving.part(channel, &wait, slice));
+            if let Some(found) = found.map_err(failed::<H>)? {
                 let done = with(host, found)?;
-                return Ok((slot, done));
+                return Ok(Some((slot, done)));
             }
             slot = self.0.yield_lock(host, slot)?;
         }

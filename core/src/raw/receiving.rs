@@ -39,23 +39,11 @@ pub(super) enum Channel {
 }
 
 impl Channel {
-    #[inline]
+    #[inline(always)]
     pub(super) fn now(self, receiver: &mut Receiver) -> Result<Option<Message<'_>>> {
         match self {
             Channel::Values => receiver.try_read(),
             Channel::Messages => receiver.try_recv(),
-        }
-    }
-
-    pub(super) fn part<'a>(
-        self,
-        receiver: &'a mut Receiver,
-        wait: &Wait,
-        part: Duration,
-    ) -> Result<Option<Message<'a>>> {
-        match self {
-            Channel::Values => receiver.read_part(wait, part),
-            Channel::Messages => receiver.recv_part(wait, part),
         }
     }
 }
@@ -63,81 +51,79 @@ impl Channel {
 /// What was found, and where what cannot be taken is kept.
 pub(super) enum Found<'a> {
     Message(ManuallyDrop<Message<'a>>, &'a mut Option<Kept>),
-    Kept(&'a mut Option<Kept>),
+    /// Kept in the first, and to be moved to the second if it is borrowed.
+    Kept(&'a mut Option<Kept>, &'a mut Option<Kept>),
 }
 
 impl Receiving {
-    /// The message that was kept, if it is the next one.
-    pub(super) fn kept(&mut self, channel: Channel) -> Option<Found<'_>> {
-        let kept = match channel {
-            Channel::Values => &mut self.value,
-            Channel::Messages => &mut self.message,
-        };
-        if kept.is_some() { Some(Found::Kept(kept)) } else { None }
+    /// Whether a message was kept that may be the next one.
+    #[inline(always)]
+    pub(super) fn has_kept(&self, channel: Channel) -> bool {
+        match channel {
+            Channel::Values => self.value.is_some(),
+            Channel::Messages => self.message.is_some(),
+        }
     }
 
-    #[inline]
-    pub(super) fn found<'a>(
-        channel: Channel,
-        found: Result<Option<Message<'a>>>,
-        kept: &'a mut Option<Kept>,
-    ) -> Result<Option<Found<'a>>> {
-        Ok(found?.map(|message| {
-            if channel == Channel::Values {
-                // It is newer than the one that was kept.
-                *kept = None;
-            }
-            // A panic leaves a message of the queue where it is.
-            Found::Message(ManuallyDrop::new(message), kept)
-        }))
-    }
-
-    /// Looks once.
-    #[inline]
+    /// Looks once for what was not kept.
+    #[inline(always)]
     pub(super) fn now(&mut self, channel: Channel) -> Result<Option<Found<'_>>> {
         let Receiving { receiver, message, value, .. } = self;
-        match channel {
-            Channel::Messages if message.is_some() => Ok(Some(Found::Kept(message))),
-            Channel::Messages => Self::found(channel, channel.now(receiver), message),
-            Channel::Values => {
-                let found = channel.now(receiver)?;
-                if found.is_none() && value.is_some() {
-                    return Ok(Some(Found::Kept(value)));
-                }
-                Self::found(channel, Ok(found), value)
-            }
+        let kept = if channel == Channel::Values { value } else { message };
+        Ok(channel.now(receiver)?.map(|message| Found::Message(ManuallyDrop::new(message), kept)))
+    }
+
+    /// Looks once where a message was kept.
+    pub(super) fn now_or_kept(&mut self, channel: Channel) -> Result<Found<'_>> {
+        let Receiving { receiver, message, value, borrowed } = self;
+        if channel == Channel::Messages {
+            return Ok(Found::Kept(message, borrowed));
         }
+        match channel.now(receiver)? {
+            Some(newer) => {
+                *value = None;
+                Ok(Found::Message(ManuallyDrop::new(newer), value))
+            }
+            None => Ok(Found::Kept(value, borrowed)),
+        }
+    }
+
+    pub(super) fn part(
+        &mut self,
+        channel: Channel,
+        wait: &Wait,
+        part: Duration,
+    ) -> Result<Option<Found<'_>>> {
+        let Receiving { receiver, message, value, .. } = self;
+        let (found, kept) = match channel {
+            Channel::Values => (receiver.read_part(wait, part)?, value),
+            Channel::Messages => (receiver.recv_part(wait, part)?, message),
+        };
+        Ok(found.map(|message| Found::Message(ManuallyDrop::new(message), kept)))
     }
 }
 
 impl Found<'_> {
-    /// Has `take` take it. What cannot be taken stays the next one.
-    #[inline]
+    /// Has `take` take it. What cannot be taken, and what `take` panics for in the queue, stays the next one.
     pub(super) fn taken_by<H: Host, T, E>(
         self,
         host: &mut H,
         take: &mut impl FnMut(&mut H, &Content<'_>) -> Result<T, E>,
     ) -> Result<T, E> {
-        match self {
-            Found::Message(message, kept) => match take(host, &Content(Source::Message(&message))) {
-                Ok(taken) => {
-                    drop(ManuallyDrop::into_inner(message));
-                    Ok(taken)
-                }
-                Err(error) => {
-                    if !message.is_in_place() {
-                        *kept = Some(Kept::of(&message));
-                    }
-                    Err(error)
-                }
-            },
-            Found::Kept(kept) => {
-                let content = kept.as_ref().expect("it was found there");
-                let taken = take(host, &Content(Source::Kept(content)))?;
-                *kept = None;
-                Ok(taken)
+        let source = match &self {
+            Found::Message(message, _) => Source::Message(message),
+            Found::Kept(kept, _) => Source::Kept(kept.as_ref().expect("it was found there")),
+        };
+        let taken = take(host, &Content(source));
+        match (self, taken.is_ok()) {
+            (Found::Message(message, _), true) => drop(ManuallyDrop::into_inner(message)),
+            (Found::Message(message, kept), false) if !message.is_in_place() => {
+                *kept = Some(Kept::of(&message));
             }
+            (Found::Kept(kept, _), true) => *kept = None,
+            _ => {}
         }
+        taken
     }
 }
 
@@ -145,28 +131,24 @@ impl Found<'_> {
 pub(super) struct Loose {
     pub(super) start: *const u8,
     pub(super) len: usize,
-    pub(super) generation: u64,
-    /// The message itself, if it is no longer in the segment.
-    pub(super) kept: Option<Kept>,
+}
+
+impl Loose {
+    #[inline]
+    pub(super) fn of(message: Message<'_>) -> Self {
+        let (start, len) = message.into_raw();
+        Loose { start, len }
+    }
 }
 
 impl Found<'_> {
     pub(super) fn lent(self) -> Loose {
         match self {
-            Found::Message(message, _) => {
-                let generation = message.generation();
-                let (start, len) = ManuallyDrop::into_inner(message).into_raw();
-                Loose { start, len, generation, kept: None }
-            }
-            Found::Kept(kept) => {
-                let kept = kept.take().expect("it was found there");
+            Found::Message(message, _) => Loose::of(ManuallyDrop::into_inner(message)),
+            Found::Kept(kept, borrowed) => {
                 // Moving it leaves its bytes where they are.
-                Loose {
-                    start: kept.bytes.as_ptr(),
-                    len: kept.bytes.len(),
-                    generation: kept.generation,
-                    kept: Some(kept),
-                }
+                let kept = borrowed.insert(kept.take().expect("it was found there"));
+                Loose { start: kept.bytes.as_ptr(), len: kept.bytes.len() }
             }
         }
     }

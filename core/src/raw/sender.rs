@@ -71,6 +71,10 @@ impl SharedSender {
         SharedSender(Shared::new(Inspector::of(&sender.side), sender))
     }
 
+    pub(super) fn shared(&self) -> &Shared<Sender> {
+        &self.0
+    }
+
     /// Returns a handle for questions, and to stop the endpoint. It needs no lock.
     pub fn inspector(&self) -> &Inspector {
         self.0.inspector()
