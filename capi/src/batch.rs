@@ -1,18 +1,15 @@
 //! Messages sent and received many at a time.
 
 use std::ffi::{c_int, c_void};
-use std::time::{Duration, Instant};
+use std::ops::ControlFlow;
 
-use eshm::Wait;
+use eshm::raw::Stop;
 
 use crate::abi::Buffer;
 use crate::boundary::{self, Room, call};
 use crate::error::{Failure, Result};
-use crate::handle::{ESHMHandle, Handle, PART, Sending, limit};
-use crate::messages::{Copied, in_time, received};
-
-/// How many messages of a batch go between two looks at the time, and before others have their turn.
-const CHUNK: usize = 1024;
+use crate::handle::{C, ESHMHandle, Handle, limit};
+use crate::messages::no_message;
 
 /// A message of a batch, which was checked.
 #[repr(transparent)]
@@ -33,7 +30,7 @@ impl AsRef<[u8]> for Checked {
 ///
 /// # Safety
 /// If `count` is not 0, `messages` is NULL or to `count` aligned `ESHMBuffer`s, each with `data` as for
-/// [`eshm_send_ex`]; `sent` is NULL or to a `size_t`.
+/// [`eshm_send_ex`](crate::messages::eshm_send_ex); `sent` is NULL or to a `size_t`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_send_batch(
     handle: *mut ESHMHandle,
@@ -43,63 +40,16 @@ pub unsafe extern "C" fn eshm_send_batch(
     timeout_ms: u32,
 ) -> c_int {
     call(|| {
-        let mut done = 0;
-        // SAFETY: as promised.
+        // SAFETY: the caller promises that `messages` is to `count` buffers, which it leaves alone during the call.
         let batch = unsafe { batch(messages, count) };
-        let outcome = batch.and_then(|batch| send_batch(handle, batch, &mut done, timeout_ms));
-        // SAFETY: as promised.
+        let (done, outcome) = match batch.and_then(|batch| Ok((batch, Handle::find(handle)?))) {
+            Ok((batch, handle)) => handle.sender().send_many(&mut C, batch, limit(timeout_ms)),
+            Err(failure) => (0, Err(failure)),
+        };
+        // SAFETY: the caller promises that `sent` is NULL or to a `size_t`.
         unsafe { boundary::put(sent, done) };
         outcome
     })
-}
-
-/// Sends a batch within one time for all of it; `done` counts the messages that were sent.
-fn send_batch(handle: *mut ESHMHandle, batch: &[Checked], done: &mut usize, timeout_ms: u32) -> Result<()> {
-    let handle = Handle::find(handle)?;
-    let deadline = limit(timeout_ms).map(|limit| Instant::now() + limit);
-    in_time(&handle, timeout_ms, |sending, wait| match wait {
-        None if timeout_ms == 0 => sending.send_some(batch, done).map(|()| Some(())),
-        None => sending.send_chunk(batch, done),
-        Some(_) if deadline.is_some_and(|deadline| Instant::now() >= deadline) => {
-            sending.send_last(batch, done).map(|()| Some(()))
-        }
-        Some(wait) => sending.send_more(batch, done, wait),
-    })
-}
-
-impl Sending {
-    /// Sends what there is room for of the rest of a batch, and says why that is not all.
-    fn send_some(&mut self, batch: &[Checked], done: &mut usize) -> eshm::Result<()> {
-        let outcome = self.sender.try_send_many(&batch[*done..]);
-        *done = outcome.as_ref().map_or_else(|error| *done + error.sent, |()| batch.len());
-        outcome.map_err(|error| error.source)
-    }
-
-    /// As [`Sending::send_some`], of as many messages as go between two looks at the time. `Ok(None)`: some are left.
-    fn send_chunk(&mut self, batch: &[Checked], done: &mut usize) -> eshm::Result<Option<()>> {
-        self.send_some(&batch[..batch.len().min(*done + CHUNK)], done)?;
-        Ok((*done == batch.len()).then_some(()))
-    }
-
-    /// Waits a part of the time for room for the next message of a batch, and sends it and what fits behind it.
-    /// `Ok(None)`: some are left.
-    fn send_more(&mut self, batch: &[Checked], done: &mut usize, wait: &Wait) -> eshm::Result<Option<()>> {
-        if *done < batch.len() && !self.sender.send_part(batch[*done].as_ref(), wait, PART)? {
-            return Ok(None);
-        }
-        *done = batch.len().min(*done + 1);
-        match self.send_chunk(batch, done) {
-            Err(error) if error.is_transient() => Ok(None),
-            sent => sent,
-        }
-    }
-
-    /// Sends the rest of a batch whose time is over, if that takes no time: room that keeps coming does not prolong it.
-    fn send_last(&mut self, batch: &[Checked], done: &mut usize) -> eshm::Result<()> {
-        let outcome = self.sender.send_many_timeout(&batch[*done..], Duration::ZERO);
-        *done = outcome.as_ref().map_or_else(|error| *done + error.sent, |()| batch.len());
-        outcome.map_err(|error| error.source)
-    }
 }
 
 /// The messages of a batch, checked.
@@ -144,31 +94,35 @@ pub unsafe extern "C" fn eshm_recv_batch(
     call(|| {
         let handle = Handle::find(handle)?;
         boundary::not_null(count, "count")?;
-        // SAFETY: as promised.
+        // SAFETY: the caller promises that `count` is to a `size_t`.
         unsafe { boundary::put(count, 0) };
         if most == 0 {
             return Ok(());
         }
         boundary::not_null(sizes, "sizes")?;
-        // SAFETY: as promised.
-        let room = unsafe { Room::new(buffer, capacity, "buffer") }?;
-        // SAFETY: `index` is less than `most`, wherever this is called.
-        let put_size = |index: usize, size| unsafe { boundary::put(sizes.wrapping_add(index), size) };
-
-        let first = received(&handle, timeout_ms, |receiving, wait| receiving.copy_next(room, wait))?;
-        put_size(0, first.size());
-        let mut used = first.fits(room)?;
-        let mut copied = 1;
-        let mut receiving = handle.receiving()?;
-        // A failure here concerns a message of a later call, which will tell.
-        while copied < most
-            && let Ok(Some(Copied::Whole(size))) = receiving.copy_next(room.rest(used), None)
-        {
-            put_size(copied, size);
-            used += size;
-            copied += 1;
+        // SAFETY: the caller promises that `buffer` is to `capacity` bytes, its own during the call.
+        let mut room = unsafe { Room::new(buffer, capacity, "buffer") }?;
+        let mut index = 0;
+        let copied = handle.receiver().recv_many(&mut C, limit(timeout_ms), most, |_, message| {
+            let taken = room.take(message);
+            if taken.is_ok() || index == 0 {
+                // SAFETY: the caller promises that `sizes` is to `most` numbers; no more messages than that come here.
+                unsafe { boundary::put(sizes.wrapping_add(index), message.len()) };
+            }
+            match taken {
+                Ok(()) => {
+                    room = room.rest(message.len());
+                    index += 1;
+                    ControlFlow::Continue(())
+                }
+                Err(failure) if index == 0 => ControlFlow::Break(Stop::Undo(failure)),
+                Err(_) => ControlFlow::Break(Stop::Before),
+            }
+        })?;
+        if copied == 0 {
+            return Err(no_message());
         }
-        // SAFETY: as promised.
+        // SAFETY: as above.
         unsafe { boundary::put(count, copied) };
         Ok(())
     })

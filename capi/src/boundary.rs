@@ -6,7 +6,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use eshm::Domain;
 
-use crate::error::{Failure, INTERNAL, Result, SUCCESS};
+use crate::error::{BUFFER_TOO_SMALL, Failure, INTERNAL, Result, SUCCESS};
 
 /// The longest name, in bytes, and how far a pointer to a name is followed.
 /// What the prefix does not leave of it, the core refuses.
@@ -108,18 +108,22 @@ impl Room {
         Ok(Room { start, size })
     }
 
-    /// Copies `bytes` to its start.
-    ///
-    /// # Panics
-    /// If they do not fit: the caller has checked.
-    pub(crate) fn fill(self, bytes: &[u8]) {
-        assert!(bytes.len() <= self.size);
-        if bytes.is_empty() {
-            return;
+    /// Copies `bytes` to its start, or says that they do not fit.
+    pub(crate) fn take(self, bytes: &[u8]) -> Result<()> {
+        if bytes.len() > self.size {
+            let text = format!(
+                "{} bytes do not fit a buffer of {}; call again with a greater one",
+                bytes.len(),
+                self.size
+            );
+            return Err(Failure::Own(BUFFER_TOO_SMALL, text.into()));
         }
-        // SAFETY: there is room for `size` bytes, whoever made `self` has promised, and `bytes` are no more; they lie in
-        // the segment or in a buffer of this library, so not in C's buffer.
-        unsafe { self.start.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        if !bytes.is_empty() {
+            // SAFETY: `start` is to `size` bytes, as the maker of `self` promised, and `bytes` are no more, as was checked;
+            // they lie in the segment or in a buffer of this library, so not in C's buffer.
+            unsafe { self.start.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
+        }
+        Ok(())
     }
 
     /// What is left of it behind the first `used` bytes.
@@ -196,10 +200,11 @@ mod tests {
         let mut buffer = [0_u8; 8];
         // SAFETY: eight bytes that are borrowed for it alone.
         let room = unsafe { Room::new(buffer.as_mut_ptr().cast(), buffer.len(), "buffer") }.unwrap();
-        room.fill(b"abc");
-        room.rest(3).fill(b"");
-        room.rest(3).fill(b"defgh");
+        room.take(b"abc").unwrap();
+        room.rest(3).take(b"").unwrap();
+        room.rest(3).take(b"defgh").unwrap();
         assert_eq!(room.rest(8).size, 0);
+        assert_eq!(room.rest(6).take(b"ijk").unwrap_err().code(), BUFFER_TOO_SMALL);
         assert_eq!(&buffer, b"abcdefgh");
     }
 }

@@ -1,7 +1,6 @@
 //! The extended configuration, errors in words, and what is known of the peer: what ESHM 1.x has not.
 
 use std::ffi::{c_char, c_int};
-use std::time::Duration;
 
 use eshm::{MonitorPolicy, MonitorSettings, PeerState};
 
@@ -9,7 +8,7 @@ use crate::abi::{ConfigEx, Info};
 use crate::boundary::{self, call};
 use crate::config;
 use crate::error::{self, Failure};
-use crate::handle::{ESHMHandle, Handle, limit};
+use crate::handle::{ESHMHandle, Handle, longest};
 
 /// `eshm_init_ex`.
 ///
@@ -88,7 +87,7 @@ pub unsafe extern "C" fn eshm_configure_monitor(
 pub extern "C" fn eshm_wait_for_peer(handle: *mut ESHMHandle, timeout_ms: u32) -> c_int {
     call(|| {
         let handle = Handle::find(handle)?;
-        Ok(handle.inspector.wait_for_peer(limit(timeout_ms).unwrap_or(Duration::MAX))?)
+        Ok(handle.inspector().wait_for_peer(longest(timeout_ms))?)
     })
 }
 
@@ -103,32 +102,19 @@ pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info)
         // SAFETY: every version of the structure begins with its size.
         let size = unsafe { boundary::get(info.cast_const().cast::<usize>(), "info") }?;
         config::check_version("ESHMInfo", size, size_of::<Info>())?;
-        let inspector = &handle.inspector;
+        let inspector = handle.inspector();
         let stats = inspector.stats()?;
-        let found = Info {
+        let found = same_fields!(stats => Info: skipped reconnects wakeups timeouts stalls messages_sent messages_received
+            bytes_sent bytes_received m2s_queue_depth s2m_queue_depth m2s_queue_high_water s2m_queue_high_water room_waits
+            unreceived;
             struct_size: size,
             peer_state: inspector.peer_state() as u32,
             peer_is_legacy: inspector.peer_is_legacy(),
             generation: inspector.generation(),
             data_size: inspector.data_size(),
             max_message: inspector.max_message(),
-            skipped: stats.skipped,
-            reconnects: stats.reconnects,
-            wakeups: stats.wakeups,
-            timeouts: stats.timeouts,
-            stalls: stats.stalls,
-            messages_sent: stats.messages_sent,
-            messages_received: stats.messages_received,
-            bytes_sent: stats.bytes_sent,
-            bytes_received: stats.bytes_received,
-            m2s_queue_depth: stats.m2s_queue_depth,
-            s2m_queue_depth: stats.s2m_queue_depth,
-            m2s_queue_high_water: stats.m2s_queue_high_water,
-            s2m_queue_high_water: stats.s2m_queue_high_water,
-            room_waits: stats.room_waits,
-            room_wait_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX),
-            unreceived: stats.unreceived,
-        };
+            room_wait_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX)
+        );
         // SAFETY: as promised; its size was checked.
         unsafe { boundary::put(info, found) };
         Ok(())
@@ -146,7 +132,7 @@ pub unsafe extern "C" fn eshm_unreceived(handle: *mut ESHMHandle, count: *mut u6
         boundary::not_null(count, "count")?;
         handle.check_process()?;
         // SAFETY: as promised.
-        unsafe { boundary::put(count, handle.inspector.unreceived()) };
+        unsafe { boundary::put(count, handle.inspector().unreceived()) };
         Ok(())
     })
 }
@@ -158,10 +144,11 @@ pub unsafe extern "C" fn eshm_unreceived(handle: *mut ESHMHandle, count: *mut u6
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_close(handle: *mut ESHMHandle, unreceived: *mut u64) -> c_int {
     call(|| {
-        let destroyed = Handle::destroy(handle)?;
-        // SAFETY: as promised.
-        unsafe { boundary::put(unreceived, destroyed.unreceived) };
-        Ok(destroyed.removed?)
+        let (count, removed) =
+            Handle::destroy(handle)?.map_or((0, Ok(())), |closed| (closed.unreceived, closed.removed));
+        // SAFETY: the caller promises that `unreceived` is NULL or to a `uint64_t`.
+        unsafe { boundary::put(unreceived, count) };
+        Ok(removed?)
     })
 }
 

@@ -4,7 +4,7 @@ use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ffi::{CStr, CString, c_char, c_int};
 
-use eshm::Error;
+use eshm::{Error, raw};
 
 /// `enum ESHMError`.
 pub const SUCCESS: c_int = 0;
@@ -49,6 +49,18 @@ impl From<Error> for Failure {
     }
 }
 
+impl From<raw::Error> for Failure {
+    fn from(error: raw::Error) -> Self {
+        match error {
+            raw::Error::Core(error) => Failure::Core(error),
+            raw::Error::Lent { .. } => {
+                Failure::invalid("a loan is open: call eshm_loan_send or eshm_loan_drop first")
+            }
+            other => Failure::invalid(other.to_string()),
+        }
+    }
+}
+
 impl Failure {
     /// What the caller passed is wrong.
     pub(crate) fn invalid(text: impl Into<Cow<'static, str>>) -> Self {
@@ -56,8 +68,35 @@ impl Failure {
     }
 
     pub(crate) fn no_handle() -> Self {
-        let text = "the handle is not one that eshm_init returned, or it was destroyed; open a new one";
+        let text =
+            "the handle is not one that eshm_init or eshm_open returned, or it was destroyed; open a new one";
         Failure::Own(NOT_INITIALIZED, text.into())
+    }
+
+    /// The handle is none.
+    #[cold]
+    pub(crate) fn unknown<H>(handle: *mut H) -> Self {
+        if handle.is_null() {
+            Failure::invalid("handle is NULL, expected one of eshm_init or eshm_open")
+        } else {
+            Failure::no_handle()
+        }
+    }
+
+    /// Why what is lent could not be given back. `nothing` says that there is nothing any more.
+    pub(crate) fn of_token(error: raw::Error, nothing: &'static str) -> Self {
+        match error {
+            raw::Error::Stale { .. } => Failure::invalid(nothing),
+            error => error.into(),
+        }
+    }
+
+    /// ESHM 1.x knows one way in which a slave loses its master.
+    pub(crate) fn into_1x(self) -> Self {
+        match self {
+            Failure::Core(error @ Error::PeerClosed { .. }) => Failure::Renumbered(MASTER_STALE, error),
+            other => other,
+        }
     }
 
     pub(crate) fn code(&self) -> c_int {

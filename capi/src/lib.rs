@@ -6,6 +6,13 @@
 //!
 //! Rust programs use the crate `eshm`.
 
+/// Makes a structure out of the fields that it has in common with another, and some of its own.
+macro_rules! same_fields {
+    ($from:ident => $type:ident: $($field:ident)+; $($own:ident: $value:expr),*) => {
+        $type { $($field: $from.$field,)+ $($own: $value,)* }
+    };
+}
+
 pub mod abi;
 pub mod batch;
 mod boundary;
@@ -15,6 +22,7 @@ pub mod error;
 mod handle;
 pub mod mailbox;
 pub mod messages;
+mod registry;
 pub mod segments;
 pub mod text;
 

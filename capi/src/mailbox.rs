@@ -3,13 +3,14 @@
 use std::ffi::{c_char, c_int, c_void};
 use std::time::Duration;
 
-use eshm::{DEFAULT_DATA_SIZE, Error, Role, Wait};
+use eshm::raw::{Host, Limit};
+use eshm::{DEFAULT_DATA_SIZE, Error, Role};
 
 use crate::abi::{Config, ROLE_MASTER, ROLE_SLAVE, Stats, WAKEUP_POLL, WAKEUP_PUSH};
 use crate::boundary::{self, Room, call, call_for};
 use crate::config::{self, out_of_range};
-use crate::error::{self, BUFFER_TOO_SMALL, Failure, MASTER_STALE, NO_DATA, Result};
-use crate::handle::{ESHMHandle, Handle, PART, Receiving};
+use crate::error::{self, Failure, NO_DATA, Result};
+use crate::handle::{C, ESHMHandle, Handle, longest};
 
 /// How long `eshm_read` waits.
 const DEFAULT_TIMEOUT_MS: u32 = 1000;
@@ -57,7 +58,10 @@ fn nothing(_: c_int) -> *mut ESHMHandle {
 /// `eshm_destroy`. Any pointer is safe here, as for every `handle` below.
 #[unsafe(no_mangle)]
 pub extern "C" fn eshm_destroy(handle: *mut ESHMHandle) -> c_int {
-    call(|| Ok(Handle::destroy(handle)?.removed?))
+    call(|| match Handle::destroy(handle)? {
+        Some(closed) => Ok(closed.removed?),
+        None => Ok(()),
+    })
 }
 
 /// `eshm_write`.
@@ -71,9 +75,7 @@ pub unsafe extern "C" fn eshm_write(handle: *mut ESHMHandle, data: *const c_void
         boundary::not_null(data, "data")?;
         // SAFETY: as promised.
         let bytes = unsafe { boundary::bytes(data, size, "data") }?;
-        let mut sending = handle.sending()?;
-        sending.check_free()?;
-        sending.sender.write(bytes).map_err(as_in_1x)
+        handle.sender().write(&mut C, bytes).map_err(Failure::into_1x)
     })
 }
 
@@ -128,59 +130,32 @@ unsafe fn read(
 ) -> Result<usize> {
     let handle = Handle::find(handle)?;
     boundary::not_null(buffer, "buffer")?;
-    // SAFETY: as promised.
+    // SAFETY: the caller promises that `buffer` is to `buffer_size` bytes, its own during the call.
     let room = unsafe { Room::new(buffer, buffer_size, "buffer") }?;
-    let polls = handle.wakeup_mode() == WAKEUP_POLL;
-    let size = handle.read(timeout_ms, |receiving, wait| receiving.read(room, wait, polls))?;
-    size.ok_or_else(|| Failure::Own(NO_DATA, "there is no value that was not read before".into()))
+    // In ESHM 1.x a wait without limit does not end when the peer leaves.
+    let limit = if timeout_ms == 0 { Limit::Now } else { Limit::For(longest(timeout_ms)) };
+    let read = if handle.wakeup_mode() == WAKEUP_POLL {
+        handle.receiver().read(&mut Polling, limit, |_, value| room.take(value).map(|()| value.len()))
+    } else {
+        handle.receiver().read(&mut C, limit, |_, value| room.take(value).map(|()| value.len()))
+    };
+    let none = || Failure::Own(NO_DATA, "there is no value that was not read before".into());
+    read.map_err(Failure::into_1x)?.ok_or_else(none)
 }
 
-impl Receiving {
-    /// One look at the mailbox, or a part of a wait.
-    fn read(&mut self, room: Room, wait: Option<&Wait>, polls: bool) -> Result<Option<usize>> {
-        self.settle();
-        let found = match wait {
-            None => self.receiver.try_read(),
-            Some(wait) if polls => {
-                std::thread::sleep(POLL);
-                self.receiver.read_part(wait, Duration::ZERO)
-            }
-            Some(wait) => self.receiver.read_part(wait, PART),
-        };
-        match found.map_err(as_in_1x)? {
-            Some(value) if value.len() <= room.size => {
-                room.fill(&value);
-                self.value = None;
-                return Ok(Some(value.len()));
-            }
-            Some(value) => self.value = Some(value.to_vec()),
-            None => {}
-        }
-        match &self.value {
-            Some(value) if value.len() > room.size => Err(too_small(value.len(), room.size)),
-            held => {
-                let size = held.as_ref().map(|value| {
-                    room.fill(value);
-                    value.len()
-                });
-                self.value = None;
-                Ok(size)
-            }
-        }
+/// A reader that is not to be woken.
+struct Polling;
+
+impl Host for Polling {
+    type Error = Failure;
+
+    fn slice(&self) -> Duration {
+        Duration::ZERO
     }
-}
 
-/// The reader's buffer is too small, and what it is too small for stays.
-pub(crate) fn too_small(size: usize, room: usize) -> Failure {
-    let text = format!("{size} bytes do not fit a buffer of {room}; call again with a greater one");
-    Failure::Own(BUFFER_TOO_SMALL, text.into())
-}
-
-/// ESHM 1.x knows one way in which a slave loses its master.
-fn as_in_1x(error: Error) -> Failure {
-    match error {
-        Error::PeerClosed { .. } => Failure::Renumbered(MASTER_STALE, error),
-        error => error.into(),
+    fn between(&mut self) -> Result<()> {
+        std::thread::sleep(POLL);
+        Ok(())
     }
 }
 
@@ -193,7 +168,7 @@ pub unsafe extern "C" fn eshm_check_remote_alive(handle: *mut ESHMHandle, is_ali
     call(|| {
         let handle = Handle::find(handle)?;
         boundary::not_null(is_alive, "is_alive")?;
-        let alive = match handle.inspector.wait_for_peer(Duration::ZERO) {
+        let alive = match handle.inspector().wait_for_peer(Duration::ZERO) {
             Ok(()) => true,
             Err(Error::Timeout { .. }) => false,
             Err(error) => return Err(error.into()),
@@ -213,7 +188,7 @@ pub unsafe extern "C" fn eshm_get_stats(handle: *mut ESHMHandle, stats: *mut Sta
     call(|| {
         let handle = Handle::find(handle)?;
         boundary::not_null(stats, "stats")?;
-        let found = handle.inspector.stats()?.into();
+        let found = handle.inspector().stats()?.into();
         // SAFETY: as promised.
         unsafe { boundary::put(stats, found) };
         Ok(())
@@ -222,21 +197,9 @@ pub unsafe extern "C" fn eshm_get_stats(handle: *mut ESHMHandle, stats: *mut Sta
 
 impl From<eshm::Stats> for Stats {
     fn from(stats: eshm::Stats) -> Self {
-        Stats {
-            master_heartbeat: stats.master_heartbeat,
-            slave_heartbeat: stats.slave_heartbeat,
-            master_pid: stats.master_pid,
-            slave_pid: stats.slave_pid,
-            master_alive: stats.master_alive,
-            slave_alive: stats.slave_alive,
-            stale_threshold: stats.stale_threshold,
-            master_heartbeat_delta: stats.master_heartbeat_delta,
-            slave_heartbeat_delta: stats.slave_heartbeat_delta,
-            m2s_write_count: stats.m2s_write_count,
-            m2s_read_count: stats.m2s_read_count,
-            s2m_write_count: stats.s2m_write_count,
-            s2m_read_count: stats.s2m_read_count,
-        }
+        same_fields!(stats => Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive slave_alive
+            stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count s2m_write_count
+            s2m_read_count;)
     }
 }
 
@@ -249,7 +212,7 @@ pub unsafe extern "C" fn eshm_get_role(handle: *mut ESHMHandle, role: *mut u32) 
     call(|| {
         let handle = Handle::find(handle)?;
         boundary::not_null(role, "role")?;
-        let found = if handle.inspector.role() == Role::Slave { ROLE_SLAVE } else { ROLE_MASTER };
+        let found = if handle.inspector().role() == Role::Slave { ROLE_SLAVE } else { ROLE_MASTER };
         // SAFETY: as promised.
         unsafe { boundary::put(role, found) };
         Ok(())
@@ -259,7 +222,7 @@ pub unsafe extern "C" fn eshm_get_role(handle: *mut ESHMHandle, role: *mut u32) 
 /// `eshm_update_heartbeat`.
 #[unsafe(no_mangle)]
 pub extern "C" fn eshm_update_heartbeat(handle: *mut ESHMHandle) -> c_int {
-    call(|| Ok(Handle::find(handle)?.inspector.update_heartbeat()?))
+    call(|| Ok(Handle::find(handle)?.inspector().update_heartbeat()?))
 }
 
 /// `eshm_set_wakeup_mode`.
