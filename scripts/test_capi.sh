@@ -107,6 +107,8 @@ test_pkg_config() {
     "$work/old-program-static" >/dev/null
     cc -O2 "${strict[@]}" capi/examples/measure.c "${static[@]}" -o "$work/measure"
     LD_LIBRARY_PATH=$moved/lib "$work/measure" 0.05
+    cc -std=c99 "${strict[@]}" capi/examples/segments.c "${flags[@]}" -o "$work/segments"
+    LD_LIBRARY_PATH=$moved/lib "$work/segments" >/dev/null
     # The kit runs it with the demos of the other languages.
     cc -std=c99 "${strict[@]}" capi/examples/hello.c "${flags[@]}" -o "$work/hello"
     ! ldd "$work/old-program-static" | grep libeshm || fail "the static program uses libeshm.so"

@@ -72,15 +72,15 @@ static int parse_role(const char* word, ESHMRole* role) {
 }
 
 int main(int argc, char** argv) {
-    ESHMConfigEx config = eshm_default_config_ex(argc > 2 ? argv[2] : "eshm1");
+    ESHMOptions config = eshm_default_options(argc > 2 ? argv[2] : "eshm1");
     int count = argc > 3 ? atoi(argv[3]) : 10;
     ESHMHandle* robot;
     ESHMRole role;
-    if (argc > 1 && !parse_role(argv[1], &config.base.role)) {
+    if (argc > 1 && !parse_role(argv[1], &config.role)) {
         fprintf(stderr, "unknown role %s; usage: hello [master|slave|auto] [NAME] [COUNT]\n", argv[1]);
         return 2;
     }
-    must(eshm_init_ex(&config, &robot));
+    must(eshm_open(&config, &robot));
     must(eshm_get_role(robot, &role));
     if (role == ESHM_ROLE_SLAVE)
         answer(robot, count);

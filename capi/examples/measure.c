@@ -50,10 +50,10 @@ static void pin(int core) {
 }
 
 static ESHMHandle* open_as(enum ESHMRole role, const char* name) {
-    ESHMConfigEx config = eshm_default_config_ex(name);
+    ESHMOptions config = eshm_default_options(name);
     ESHMHandle* handle;
-    config.base.role = role;
-    check(eshm_init_ex(&config, &handle));
+    config.role = role;
+    check(eshm_open(&config, &handle));
     check(eshm_wait_for_peer(handle, 5000));
     return handle;
 }

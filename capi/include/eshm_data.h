@@ -1,8 +1,9 @@
 /*
- * The bytes of a segment, for programs that look at them. Programs that only talk need eshm.h alone.
+ * The layout of a segment, for programs that inspect its bytes. Other programs need eshm.h alone.
  *
  * This describes segments whose data size is ESHM_MAX_DATA_SIZE. Fields are written by other processes at any
- * time: read them with atomic operations. protocol/PROTOCOL.md says who writes what, and in what order.
+ * time: read them with atomic operations. protocol/PROTOCOL.md says which process writes which field, and
+ * when.
  */
 #ifndef ESHM_DATA_H
 #define ESHM_DATA_H

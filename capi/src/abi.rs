@@ -49,24 +49,73 @@ pub struct Config {
     pub use_threads: u8,
 }
 
-/// `ESHMConfigEx`.
+/// `ESHMOptions`.
 #[repr(C)]
 #[derive(Clone, Copy)]
 #[allow(missing_docs, reason = "the header describes every field")]
-pub struct ConfigEx {
+pub struct Options {
     pub struct_size: usize,
-    pub base: Config,
+    pub name: *const c_char,
+    pub directory: *const c_char,
+    pub prefix: *const c_char,
+    pub role: u32,
+    pub wait: u32,
     pub data_size: usize,
     pub queue_capacity: usize,
     pub connect_timeout_ms: u32,
     pub heartbeat_interval_ms: u32,
-    pub wait_strategy: u32,
+    pub stale_threshold_ms: u32,
+    pub disconnect: u32,
+    pub reconnect_timeout_ms: u32,
+    pub reconnect_interval_ms: u32,
+    pub reconnect_attempts: u32,
     pub mode: u32,
-    pub any_owner: u8,
     pub group: i64,
+    pub mode_by_umask: u8,
+    pub any_owner: u8,
+    pub steady_heartbeat: u8,
     pub give_up: u8,
-    pub directory: *const c_char,
-    pub prefix: *const c_char,
+    pub auto_cleanup: u8,
+    pub background: u8,
+}
+
+/// `ESHMSeatView`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct SeatView {
+    pub state: u32,
+    pub pid: i32,
+    pub heartbeat: u64,
+    pub generation: u32,
+    pub is_legacy: bool,
+}
+
+/// `ESHMDirectionView`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct DirectionView {
+    pub written: u64,
+    pub read: u64,
+    pub waiting: u32,
+    pub high_water: u32,
+    pub slots: u32,
+}
+
+/// `ESHMView`.
+#[repr(C)]
+#[derive(Clone, Copy)]
+#[allow(missing_docs, reason = "the header describes every field")]
+pub struct View {
+    pub struct_size: usize,
+    pub is_current: bool,
+    pub data_size: usize,
+    pub max_message: usize,
+    pub master: SeatView,
+    pub slave: SeatView,
+    pub master_to_slave: DirectionView,
+    pub slave_to_master: DirectionView,
 }
 
 /// `ESHMStats`.
@@ -114,7 +163,7 @@ pub struct Info {
     pub m2s_queue_high_water: u32,
     pub s2m_queue_high_water: u32,
     pub room_waits: u64,
-    pub room_wait_ns: u64,
+    pub room_wait_time_ns: u64,
     pub unreceived: u64,
 }
 

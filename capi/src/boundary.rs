@@ -142,13 +142,13 @@ impl Room {
 ///
 /// # Safety
 /// If not NULL, `pointer` is to bytes up to a NUL, or to 256 bytes.
-pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
-    not_null(pointer, "config.shm_name")?;
+pub(crate) unsafe fn name(pointer: *const c_char, field: &'static str) -> Result<String> {
+    not_null(pointer, field)?;
     let mut name = Vec::new();
     loop {
         if name.len() > LONGEST_NAME {
             return Err(Failure::invalid(format!(
-                "config.shm_name has no NUL within {} bytes, expected a name of 1 to {} bytes and a NUL",
+                "{field} has no NUL within {} bytes, expected a name of 1 to {} bytes and a NUL",
                 LONGEST_NAME + 1,
                 Domain::default().max_name()
             )));
@@ -161,7 +161,7 @@ pub(crate) unsafe fn name(pointer: *const c_char) -> Result<String> {
     }
     String::from_utf8(name).map_err(|error| {
         let at = error.utf8_error().valid_up_to();
-        Failure::invalid(format!("config.shm_name is not UTF-8 at byte {at}, expected UTF-8"))
+        Failure::invalid(format!("{field} is not UTF-8 at byte {at}, expected UTF-8"))
     })
 }
 

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use eshm::{Builder, Disconnect, Domain, Endpoint, Role, WaitStrategy};
 
-use crate::abi::{Config, ConfigEx, NO_QUEUE, ROLE_AUTO, ROLE_MASTER, ROLE_SLAVE};
+use crate::abi::{Config, NO_QUEUE, Options, ROLE_AUTO, ROLE_MASTER, ROLE_SLAVE};
 use crate::boundary;
 use crate::error::{Failure, Result};
 
@@ -19,19 +19,14 @@ const HOUR: Duration = Duration::from_secs(3600);
 ///
 /// # Safety
 /// `config.shm_name` is as for [`boundary::name`].
-pub(crate) unsafe fn builder(config: &Config) -> Result<Builder> {
-    // SAFETY: as promised.
-    let name = unsafe { boundary::name(config.shm_name) }?;
-    // ESHM 1.x does so.
-    named(&name.replace('/', "_"), config)
-}
-
-/// The settings of a 1.x program, for the segment `name`.
-fn named(name: &str, config: &Config) -> Result<Builder> {
-    let role = role(config.role)?;
+pub(crate) unsafe fn of_1x(config: &Config) -> Result<Builder> {
+    // SAFETY: the caller promises that the name is one.
+    let name = unsafe { boundary::name(config.shm_name, "config.shm_name") }?;
+    let role = role(config.role, "config.role")?;
     let use_threads = config.use_threads != 0;
-    let disconnect = disconnect(config.disconnect_behavior)?;
-    let builder = Endpoint::builder(name)
+    let disconnect = disconnect(config.disconnect_behavior, "config.disconnect_behavior")?;
+    // ESHM 1.x replaces the slashes of a name.
+    let builder = Endpoint::builder(&name.replace('/', "_"))
         .role(role)
         .stale_threshold(stale_threshold(config.stale_threshold_ms))
         // The zeros of ESHM 1.x are no limits.
@@ -40,9 +35,9 @@ fn named(name: &str, config: &Config) -> Result<Builder> {
         .reconnect_attempts(Some(config.max_reconnect_attempts).filter(|attempts| *attempts != 0))
         .auto_cleanup(config.auto_cleanup != 0)
         .background(use_threads)
-        // An endpoint without threads does not watch its peer in 1.x, and so never gives it up.
+        // An endpoint of 1.x without threads does not watch its peer, and so never gives it up.
         .disconnect(if use_threads { disconnect } else { Disconnect::Never })
-        // Who could open a segment of 1.x can open this one, and none is refused for its owner.
+        // Every process that could open a segment of 1.x can open this one, and none is refused for its owner.
         .mode_by_umask()
         .any_owner(true)
         // 1.x programs may count on a heartbeat every millisecond.
@@ -52,46 +47,59 @@ fn named(name: &str, config: &Config) -> Result<Builder> {
     Ok(if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder })
 }
 
-/// The settings of a program that knows this version.
+/// The options of `eshm_open` and `eshm_observe`.
 ///
 /// # Safety
-/// If not NULL, `config` is to a `ConfigEx` of its `struct_size`; its name is as for [`boundary::name`], and its `directory`
+/// If not NULL, `options` is to `Options` of its `struct_size`; its name is as for [`boundary::name`], and its `directory`
 /// and `prefix` are NULL or C strings.
-pub(crate) unsafe fn builder_ex(config: *const ConfigEx) -> Result<Builder> {
+pub(crate) unsafe fn of_options(options: *const Options) -> Result<Builder> {
     // SAFETY: every version of the structure begins with its size.
-    let size = unsafe { boundary::get(config.cast::<usize>(), "config") }?;
-    check_version("ESHMConfigEx", size, size_of::<ConfigEx>())?;
+    let size = unsafe { boundary::get(options.cast::<usize>(), "options") }?;
+    check_version("ESHMOptions", size, size_of::<Options>())?;
     // SAFETY: the structure has this size, as was checked.
-    let config = unsafe { boundary::get(config, "config") }?;
-    // SAFETY: as promised.
-    let name = unsafe { boundary::name(config.base.shm_name) }?;
-    let mut builder = named(&name, &config.base)?
-        .connect_timeout(millis(config.connect_timeout_ms))
-        .heartbeat_interval(millis(config.heartbeat_interval_ms))
-        .wait(wait_strategy(config.wait_strategy)?)
-        .mode(config.mode)
-        .any_owner(config.any_owner != 0)
-        .steady_heartbeat(false)
-        .give_up(config.give_up != 0);
-    // SAFETY: as promised.
-    if let Some(domain) = unsafe { domain(config.directory, config.prefix) }? {
+    let options = unsafe { boundary::get(options, "options") }?;
+    // SAFETY: the caller promises that the name is one.
+    let name = unsafe { boundary::name(options.name, "options.name") }?;
+    let mut builder = Endpoint::builder(&name)
+        .role(role(options.role, "options.role")?)
+        .wait(wait(options.wait)?)
+        .connect_timeout(millis(options.connect_timeout_ms))
+        .heartbeat_interval(millis(options.heartbeat_interval_ms))
+        .steady_heartbeat(options.steady_heartbeat != 0)
+        .stale_threshold(millis(options.stale_threshold_ms))
+        .disconnect(disconnect(options.disconnect, "options.disconnect")?)
+        .reconnect_timeout(millis(options.reconnect_timeout_ms))
+        .reconnect_interval(millis(options.reconnect_interval_ms))
+        .reconnect_attempts(options.reconnect_attempts)
+        .give_up(options.give_up != 0)
+        .auto_cleanup(options.auto_cleanup != 0)
+        .background(options.background != 0)
+        .mode(options.mode)
+        .any_owner(options.any_owner != 0);
+    // SAFETY: the caller promises that both are NULL or C strings.
+    if let Some(domain) = unsafe { domain(options.directory, options.prefix) }? {
         builder = builder.domain(domain);
     }
-    if config.group != -1 {
-        let group = u32::try_from(config.group).map_err(|_| {
-            Failure::invalid(format!("group is {}; expected the number of a group, or -1", config.group))
+    if options.mode_by_umask != 0 {
+        builder = builder.mode_by_umask();
+    }
+    if options.group != -1 {
+        let group = u32::try_from(options.group).map_err(|_| {
+            Failure::invalid(format!(
+                "options.group is {}; expected the number of a group, or -1",
+                options.group
+            ))
         })?;
         builder = builder.group(group);
     }
-    if config.data_size != 0 {
-        builder = builder.data_size(config.data_size);
+    if options.data_size != 0 {
+        builder = builder.data_size(options.data_size);
     }
-    builder = match config.queue_capacity {
+    Ok(match options.queue_capacity {
         0 => builder,
         NO_QUEUE => builder.queue_capacity(0),
         bytes => builder.queue_capacity(bytes),
-    };
-    Ok(builder)
+    })
 }
 
 /// The domain that the program chooses, if it does.
@@ -113,9 +121,9 @@ pub(crate) unsafe fn domain(directory: *const c_char, prefix: *const c_char) -> 
     Ok(Some(Domain::from_parts(directory, prefix.map(str::to_owned))?))
 }
 
-/// That a structure is of this version. A later one will be longer, and have fields that must not be ignored.
+/// Checks that a structure is of this version. A later one will be longer, and have fields that must not be ignored.
 pub(crate) fn check_version(structure: &'static str, found: usize, known: usize) -> Result<()> {
-    const { assert!(offset_of!(ConfigEx, struct_size) == 0) };
+    const { assert!(offset_of!(Options, struct_size) == 0) };
     if found == known {
         return Ok(());
     }
@@ -124,35 +132,35 @@ pub(crate) fn check_version(structure: &'static str, found: usize, known: usize)
     Err(Failure::invalid(format!("{structure}.struct_size is {found}, expected {known}; it is {why}")))
 }
 
-fn role(role: u32) -> Result<Role> {
+fn role(role: u32, field: &'static str) -> Result<Role> {
     match role {
         ROLE_MASTER => Ok(Role::Master),
         ROLE_SLAVE => Ok(Role::Slave),
         ROLE_AUTO => Ok(Role::Auto),
-        _ => Err(out_of_range("config.role", role, "ESHM_ROLE_MASTER (0), _SLAVE (1) or _AUTO (2)")),
+        _ => Err(out_of_range(field, role, "ESHM_ROLE_MASTER (0), _SLAVE (1) or _AUTO (2)")),
     }
 }
 
-fn disconnect(behaviour: u32) -> Result<Disconnect> {
+fn disconnect(behaviour: u32, field: &'static str) -> Result<Disconnect> {
     match behaviour {
         0 => Ok(Disconnect::Immediately),
         1 => Ok(Disconnect::OnTimeout),
         2 => Ok(Disconnect::Never),
         _ => {
             let expected = "ESHM_DISCONNECT_IMMEDIATELY (0), _ON_TIMEOUT (1) or _NEVER (2)";
-            Err(out_of_range("config.disconnect_behavior", behaviour, expected))
+            Err(out_of_range(field, behaviour, expected))
         }
     }
 }
 
-fn wait_strategy(strategy: u32) -> Result<WaitStrategy> {
+fn wait(strategy: u32) -> Result<WaitStrategy> {
     match strategy {
         0 => Ok(WaitStrategy::SpinThenPark),
         1 => Ok(WaitStrategy::Spin),
         2 => Ok(WaitStrategy::Park),
         _ => {
             let expected = "ESHM_WAIT_SPIN_THEN_PARK (0), _SPIN (1) or _PARK (2)";
-            Err(out_of_range("config.wait_strategy", strategy, expected))
+            Err(out_of_range("options.wait", strategy, expected))
         }
     }
 }

@@ -1,30 +1,30 @@
-//! The extended configuration, errors in words, and what is known of the peer: what ESHM 1.x has not.
+//! How an endpoint is opened, errors in words, and what is known of the peer.
 
 use std::ffi::{c_char, c_int};
 
 use eshm::{MonitorPolicy, MonitorSettings, PeerState};
 
-use crate::abi::{ConfigEx, Info};
+use crate::abi::{Info, Options};
 use crate::boundary::{self, call};
 use crate::config;
 use crate::error::{self, Failure};
 use crate::handle::{ESHMHandle, Handle, longest};
 
-/// `eshm_init_ex`.
+/// `eshm_open`.
 ///
 /// # Safety
-/// `config` is NULL or to an `ESHMConfigEx` of its `struct_size`, whose name ends with a NUL or has 251 bytes;
-/// `handle` is NULL or to an `ESHMHandle*`.
+/// `options` is NULL or to `ESHMOptions` of their `struct_size`, whose name ends with a NUL or has 256 bytes; `handle` is NULL
+/// or to an `ESHMHandle*`.
 #[unsafe(no_mangle)]
-pub unsafe extern "C" fn eshm_init_ex(config: *const ConfigEx, handle: *mut *mut ESHMHandle) -> c_int {
+pub unsafe extern "C" fn eshm_open(options: *const Options, handle: *mut *mut ESHMHandle) -> c_int {
     call(|| {
         boundary::not_null(handle, "handle")?;
-        // SAFETY: as promised.
+        // SAFETY: the caller promises that `handle` is to a handle.
         unsafe { boundary::put(handle, std::ptr::null_mut()) };
-        // SAFETY: as promised.
-        let builder = unsafe { config::builder_ex(config) }?;
+        // SAFETY: the caller promises the same of `options`.
+        let builder = unsafe { config::of_options(options) }?;
         let registered = Handle::register(builder.open()?)?;
-        // SAFETY: as promised.
+        // SAFETY: as above.
         unsafe { boundary::put(handle, registered) };
         Ok(())
     })
@@ -113,7 +113,7 @@ pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info)
             generation: inspector.generation(),
             data_size: inspector.data_size(),
             max_message: inspector.max_message(),
-            room_wait_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX)
+            room_wait_time_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX)
         );
         // SAFETY: as promised; its size was checked.
         unsafe { boundary::put(info, found) };

@@ -1,8 +1,8 @@
 //! ESHM for C: the functions of `include/eshm.h`.
 //!
-//! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]); the
-//! second is what 1.x has not ([`endpoint`], [`messages`], [`batch`], [`segments`], [`text`]). This crate converts, checks
-//! what C hands over, and shares an endpoint among threads ([`ESHMHandle`]); everything else is the core's.
+//! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]). The second half is
+//! new ([`endpoint`], [`messages`], [`batch`], [`observer`], [`segments`], [`text`]). This crate converts, checks what C hands
+//! over, and gives out handles that cannot dangle. Everything else is the core's: see [`eshm::raw`].
 //!
 //! Rust programs use the crate `eshm`.
 
@@ -22,8 +22,10 @@ pub mod error;
 mod handle;
 pub mod mailbox;
 pub mod messages;
+pub mod observer;
 mod registry;
 pub mod segments;
 pub mod text;
 
 pub use handle::ESHMHandle;
+pub use observer::ESHMObserver;

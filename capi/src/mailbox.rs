@@ -27,7 +27,7 @@ pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
         // SAFETY: as promised.
         let config = unsafe { boundary::get(config, "config") }?;
         // SAFETY: as promised.
-        let mut builder = unsafe { config::builder(&config) }?;
+        let mut builder = unsafe { config::of_1x(&config) }?;
         if config.role == ROLE_MASTER {
             // The size that its header names, also where something with another one was left.
             builder = builder.data_size(DEFAULT_DATA_SIZE);
@@ -46,7 +46,7 @@ pub unsafe extern "C" fn eshm_init_sized(config: *const Config, data_size: usize
         // SAFETY: as promised.
         let config = unsafe { boundary::get(config, "config") }?;
         // SAFETY: as promised.
-        let builder = unsafe { config::builder(&config) }?;
+        let builder = unsafe { config::of_1x(&config) }?;
         Handle::register(builder.data_size(data_size).open()?)
     })
 }

@@ -1,4 +1,5 @@
-/* Prints what a C compiler makes of the headers, one "name value" to a line. See layout.rs. */
+/* Prints the layout and the numbers that a C compiler finds in the headers, one "name value" to a line. See
+ * layout.rs. */
 #include <eshm.h>
 #include <eshm_data.h>
 #include <stdio.h>
@@ -18,20 +19,51 @@ static void arguments(void) {
     FIELD(ESHMConfig, max_reconnect_attempts);
     FIELD(ESHMConfig, auto_cleanup);
     FIELD(ESHMConfig, use_threads);
-    SIZE(ESHMConfigEx);
-    FIELD(ESHMConfigEx, struct_size);
-    FIELD(ESHMConfigEx, base);
-    FIELD(ESHMConfigEx, data_size);
-    FIELD(ESHMConfigEx, queue_capacity);
-    FIELD(ESHMConfigEx, connect_timeout_ms);
-    FIELD(ESHMConfigEx, heartbeat_interval_ms);
-    FIELD(ESHMConfigEx, wait_strategy);
-    FIELD(ESHMConfigEx, mode);
-    FIELD(ESHMConfigEx, any_owner);
-    FIELD(ESHMConfigEx, group);
-    FIELD(ESHMConfigEx, give_up);
-    FIELD(ESHMConfigEx, directory);
-    FIELD(ESHMConfigEx, prefix);
+    SIZE(ESHMOptions);
+    FIELD(ESHMOptions, struct_size);
+    FIELD(ESHMOptions, name);
+    FIELD(ESHMOptions, directory);
+    FIELD(ESHMOptions, prefix);
+    FIELD(ESHMOptions, role);
+    FIELD(ESHMOptions, wait);
+    FIELD(ESHMOptions, data_size);
+    FIELD(ESHMOptions, queue_capacity);
+    FIELD(ESHMOptions, connect_timeout_ms);
+    FIELD(ESHMOptions, heartbeat_interval_ms);
+    FIELD(ESHMOptions, stale_threshold_ms);
+    FIELD(ESHMOptions, disconnect);
+    FIELD(ESHMOptions, reconnect_timeout_ms);
+    FIELD(ESHMOptions, reconnect_interval_ms);
+    FIELD(ESHMOptions, reconnect_attempts);
+    FIELD(ESHMOptions, mode);
+    FIELD(ESHMOptions, group);
+    FIELD(ESHMOptions, mode_by_umask);
+    FIELD(ESHMOptions, any_owner);
+    FIELD(ESHMOptions, steady_heartbeat);
+    FIELD(ESHMOptions, give_up);
+    FIELD(ESHMOptions, auto_cleanup);
+    FIELD(ESHMOptions, background);
+    SIZE(ESHMSeatView);
+    FIELD(ESHMSeatView, state);
+    FIELD(ESHMSeatView, pid);
+    FIELD(ESHMSeatView, heartbeat);
+    FIELD(ESHMSeatView, generation);
+    FIELD(ESHMSeatView, is_legacy);
+    SIZE(ESHMDirectionView);
+    FIELD(ESHMDirectionView, written);
+    FIELD(ESHMDirectionView, read);
+    FIELD(ESHMDirectionView, waiting);
+    FIELD(ESHMDirectionView, high_water);
+    FIELD(ESHMDirectionView, slots);
+    SIZE(ESHMView);
+    FIELD(ESHMView, struct_size);
+    FIELD(ESHMView, is_current);
+    FIELD(ESHMView, data_size);
+    FIELD(ESHMView, max_message);
+    FIELD(ESHMView, master);
+    FIELD(ESHMView, slave);
+    FIELD(ESHMView, master_to_slave);
+    FIELD(ESHMView, slave_to_master);
     SIZE(ESHMStats);
     FIELD(ESHMStats, master_heartbeat);
     FIELD(ESHMStats, slave_heartbeat);
@@ -67,7 +99,7 @@ static void arguments(void) {
     FIELD(ESHMInfo, m2s_queue_high_water);
     FIELD(ESHMInfo, s2m_queue_high_water);
     FIELD(ESHMInfo, room_waits);
-    FIELD(ESHMInfo, room_wait_ns);
+    FIELD(ESHMInfo, room_wait_time_ns);
     FIELD(ESHMInfo, unreceived);
     SIZE(ESHMSegment);
     FIELD(ESHMSegment, name);
@@ -121,6 +153,9 @@ static void numbers(void) {
     NUMBER(ESHM_SEGMENT_UNFINISHED);
     NUMBER(ESHM_SEGMENT_FOREIGN);
     NUMBER(ESHM_SEGMENT_UNREADABLE);
+    NUMBER(ESHM_VERSION_MAJOR);
+    NUMBER(ESHM_VERSION_MINOR);
+    NUMBER(ESHM_VERSION_PATCH);
     NUMBER(ESHM_SUCCESS);
     NUMBER(ESHM_ERROR_INVALID_PARAM);
     NUMBER(ESHM_ERROR_SHM_CREATE);
@@ -132,6 +167,60 @@ static void numbers(void) {
     NUMBER(ESHM_ERROR_PEER_CLOSED);
     NUMBER(ESHM_ERROR_DISPLACED);
     NUMBER(ESHM_ERROR_INTERNAL);
+}
+
+/* The defaults of the options: those of the core's table of settings, see layout.rs. */
+#define DEFAULT(name) printf("default " #name " %lld\n", (long long)options.name)
+
+static void defaults(void) {
+    const ESHMOptions options = eshm_default_options("x");
+    DEFAULT(role);
+    DEFAULT(wait);
+    DEFAULT(data_size);
+    DEFAULT(queue_capacity);
+    DEFAULT(connect_timeout_ms);
+    DEFAULT(heartbeat_interval_ms);
+    DEFAULT(stale_threshold_ms);
+    DEFAULT(disconnect);
+    DEFAULT(reconnect_timeout_ms);
+    DEFAULT(reconnect_interval_ms);
+    DEFAULT(reconnect_attempts);
+    DEFAULT(mode);
+    DEFAULT(group);
+    DEFAULT(mode_by_umask);
+    DEFAULT(any_owner);
+    DEFAULT(steady_heartbeat);
+    DEFAULT(give_up);
+    DEFAULT(auto_cleanup);
+    DEFAULT(background);
+    printf("default directory %d\n", options.directory != NULL);
+    printf("default prefix %d\n", options.prefix != NULL);
+}
+
+/* Every error that a program can be given. */
+#define FAILURE(name) printf("error " #name " %d\n", ESHM_##name)
+
+static void errors(void) {
+    FAILURE(ERROR_INVALID_PARAM);
+    FAILURE(ERROR_SHM_CREATE);
+    FAILURE(ERROR_SHM_ATTACH);
+    FAILURE(ERROR_SHM_DETACH);
+    FAILURE(ERROR_SHM_DELETE);
+    FAILURE(ERROR_MUTEX_INIT);
+    FAILURE(ERROR_MUTEX_LOCK);
+    FAILURE(ERROR_MUTEX_UNLOCK);
+    FAILURE(ERROR_NO_DATA);
+    FAILURE(ERROR_TIMEOUT);
+    FAILURE(ERROR_MASTER_STALE);
+    FAILURE(ERROR_BUFFER_FULL);
+    FAILURE(ERROR_BUFFER_TOO_SMALL);
+    FAILURE(ERROR_NOT_INITIALIZED);
+    FAILURE(ERROR_ROLE_MISMATCH);
+    FAILURE(ERROR_PEER_CLOSED);
+    FAILURE(ERROR_CORRUPT);
+    FAILURE(ERROR_FORKED);
+    FAILURE(ERROR_DISPLACED);
+    FAILURE(ERROR_INTERNAL);
 }
 
 /* Names as in protocol/layout.json. */
@@ -190,6 +279,8 @@ static void segment(void) {
 int main(void) {
     arguments();
     numbers();
+    defaults();
+    errors();
     segment();
     return 0;
 }

@@ -67,13 +67,13 @@ static void null_pointers(void) {
     const void* borrowed;
     ESHMBuffer message = {NULL, 1};
     ESHMHandle* master = open_as(ESHM_ROLE_MASTER);
-    ESHMConfigEx config = eshm_default_config_ex(segment);
+    ESHMOptions config = eshm_default_options(segment);
     CHECK(eshm_init(NULL) == NULL);
     said(ESHM_ERROR_INVALID_PARAM, "config is NULL");
     CHECK(eshm_init_sized(NULL, 64) == NULL);
-    CHECK_IS(eshm_init_ex(NULL, &master), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(NULL, &master), ESHM_ERROR_INVALID_PARAM);
     CHECK(master == NULL);
-    CHECK_IS(eshm_init_ex(&config, NULL), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config, NULL), ESHM_ERROR_INVALID_PARAM);
     /* Its handle was overwritten, above; the process is still the master. */
     CHECK(open_as(ESHM_ROLE_SLAVE) != NULL);
     strcat(segment, "-again");
@@ -171,11 +171,11 @@ static void names(void) {
 
 /* Which eshm_init replaces, as ESHM 1.x did; in all other languages it is refused. */
 static void slash_in_a_name(void) {
-    ESHMConfigEx config = eshm_default_config_ex(segment);
+    ESHMOptions config = eshm_default_options(segment);
     ESHMHandle* handle;
     strcat(segment, "/x");
-    config.base.role = ESHM_ROLE_MASTER;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    config.role = ESHM_ROLE_MASTER;
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
     CHECK(handle == NULL);
     said(ESHM_ERROR_INVALID_PARAM, "contains '/'");
 }
@@ -186,7 +186,7 @@ static void out_of_range(void) {
     ESHMHandle* handle = open_as(ESHM_ROLE_MASTER);
     for (i = 0; i < sizeof wrong / sizeof *wrong; i++) {
         ESHMConfig config = eshm_default_config("capi-never-made");
-        ESHMConfigEx config_ex = eshm_default_config_ex("capi-never-made");
+        ESHMOptions options = eshm_default_options("capi-never-made");
         ESHMHandle* opened = handle;
         /* Through memory: the compiler has a say in what an enum may be. */
         memcpy(&config.role, &wrong[i], sizeof wrong[i]);
@@ -196,10 +196,18 @@ static void out_of_range(void) {
         memcpy(&config.disconnect_behavior, &wrong[i], sizeof wrong[i]);
         CHECK(eshm_init(&config) == NULL);
         said(ESHM_ERROR_INVALID_PARAM, "config.disconnect_behavior");
-        memcpy(&config_ex.wait_strategy, &wrong[i], sizeof wrong[i]);
-        CHECK_IS(eshm_init_ex(&config_ex, &opened), ESHM_ERROR_INVALID_PARAM);
+        memcpy(&options.wait, &wrong[i], sizeof wrong[i]);
+        CHECK_IS(eshm_open(&options, &opened), ESHM_ERROR_INVALID_PARAM);
         CHECK(opened == NULL);
-        said(ESHM_ERROR_INVALID_PARAM, "config.wait_strategy");
+        said(ESHM_ERROR_INVALID_PARAM, "options.wait");
+        options = eshm_default_options("capi-never-made");
+        memcpy(&options.disconnect, &wrong[i], sizeof wrong[i]);
+        CHECK_IS(eshm_open(&options, &opened), ESHM_ERROR_INVALID_PARAM);
+        said(ESHM_ERROR_INVALID_PARAM, "options.disconnect");
+        options = eshm_default_options("capi-never-made");
+        memcpy(&options.role, &wrong[i], sizeof wrong[i]);
+        CHECK_IS(eshm_open(&options, &opened), ESHM_ERROR_INVALID_PARAM);
+        said(ESHM_ERROR_INVALID_PARAM, "options.role");
         bad = wrong[i];
         CHECK_IS(eshm_set_wakeup_mode(handle, (enum ESHMWakeupMode)bad), ESHM_ERROR_INVALID_PARAM);
         said(ESHM_ERROR_INVALID_PARAM, "mode is");
@@ -221,7 +229,7 @@ static void any_byte_is_a_bool(void) {
 
 static void newer_versions(void) {
     struct {
-        ESHMConfigEx known;
+        ESHMOptions known;
         uint64_t later;
     } config;
     struct {
@@ -231,16 +239,16 @@ static void newer_versions(void) {
     ESHMHandle* handle = NULL;
     memset(&config, 0, sizeof config);
     memset(&info, 0, sizeof info);
-    config.known = eshm_default_config_ex(segment);
-    config.known.base.role = ESHM_ROLE_MASTER;
+    config.known = eshm_default_options(segment);
+    config.known.role = ESHM_ROLE_MASTER;
     config.known.struct_size = sizeof config;
-    CHECK_IS(eshm_init_ex(&config.known, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config.known, &handle), ESHM_ERROR_INVALID_PARAM);
     said(ESHM_ERROR_INVALID_PARAM, "later eshm.h");
     config.known.struct_size = 0;
-    CHECK_IS(eshm_init_ex(&config.known, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config.known, &handle), ESHM_ERROR_INVALID_PARAM);
     said(ESHM_ERROR_INVALID_PARAM, "not set");
     config.known.struct_size = sizeof config.known;
-    CHECK_IS(eshm_init_ex(&config.known, &handle), ESHM_SUCCESS);
+    CHECK_IS(eshm_open(&config.known, &handle), ESHM_SUCCESS);
     info.known.struct_size = sizeof info;
     CHECK_IS(eshm_get_info(handle, &info.known), ESHM_ERROR_INVALID_PARAM);
     info.known.struct_size = sizeof info.known;
@@ -250,20 +258,30 @@ static void newer_versions(void) {
 
 static void settings(void) {
     ESHMHandle* handle;
-    ESHMConfigEx config = eshm_default_config_ex(segment);
-    config.base.role = ESHM_ROLE_MASTER;
+    ESHMConfig of_1x = eshm_default_config(segment);
+    ESHMOptions config = eshm_default_options(segment);
+    config.role = ESHM_ROLE_MASTER;
     config.data_size = ((size_t)64 << 20) + 1;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
     said(ESHM_ERROR_INVALID_PARAM, "data_size");
-    config = eshm_default_config_ex(segment);
+    config = eshm_default_options(segment);
     config.queue_capacity = (size_t)1 << 40;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
     said(ESHM_ERROR_INVALID_PARAM, "queue_capacity");
-    config = eshm_default_config_ex(segment);
+    config = eshm_default_options(segment);
+    of_1x.role = ESHM_ROLE_MASTER;
     config.mode = 0444;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
     said(ESHM_ERROR_INVALID_PARAM, "mode");
-    CHECK(eshm_init_sized(&config.base, 0) == NULL);
+    config = eshm_default_options(segment);
+    config.stale_threshold_ms = 0;
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    said(ESHM_ERROR_INVALID_PARAM, "stale_threshold");
+    config = eshm_default_options(segment);
+    config.group = -2;
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    said(ESHM_ERROR_INVALID_PARAM, "group");
+    CHECK(eshm_init_sized(&of_1x, 0) == NULL);
     CHECK_IS(eshm_last_error_code(), ESHM_ERROR_INVALID_PARAM);
     CHECK(!segment_exists());
 }
@@ -335,7 +353,7 @@ int main(void) {
         {"NULL for any other pointer is INVALID_PARAM", null_pointers},
         {"a handle that was destroyed, or is none, is NOT_INITIALIZED", dead_handles},
         {"names: NULL, empty, without an end, '..', not UTF-8; the longest works", names},
-        {"'/' in a name is refused by eshm_init_ex", slash_in_a_name},
+        {"'/' in a name is refused by eshm_open", slash_in_a_name},
         {"enums out of range", out_of_range},
         {"any byte is a bool", any_byte_is_a_bool},
         {"structures of another version", newer_versions},

@@ -1,4 +1,4 @@
-/* The directory and the prefix of ESHMConfigEx, and of the environment. */
+/* The directory and the prefix of ESHMOptions, and of the environment. */
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 #include <sys/stat.h>
@@ -20,21 +20,21 @@ static int exists(const char* file) {
 }
 
 static ESHMHandle* open_in(const char* where, const char* prefix, enum ESHMRole role) {
-    ESHMConfigEx config = eshm_default_config_ex("robot");
+    ESHMOptions config = eshm_default_options("robot");
     ESHMHandle* handle;
-    config.base.role = role;
+    config.role = role;
     config.directory = where;
     config.prefix = prefix;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_SUCCESS);
+    CHECK_IS(eshm_open(&config, &handle), ESHM_SUCCESS);
     return handle;
 }
 
 static void refused(const char* where, const char* prefix, const char* name, const char* what) {
-    ESHMConfigEx config = eshm_default_config_ex(name);
+    ESHMOptions config = eshm_default_options(name);
     ESHMHandle* handle;
     config.directory = where;
     config.prefix = prefix;
-    CHECK_IS(eshm_init_ex(&config, &handle), ESHM_ERROR_INVALID_PARAM);
+    CHECK_IS(eshm_open(&config, &handle), ESHM_ERROR_INVALID_PARAM);
     CHECK(handle == NULL);
     if (strstr(eshm_last_error(), what) == NULL)
         fprintf(stderr, "'%s', expected '... %s ...'\n", eshm_last_error(), what);
@@ -110,14 +110,14 @@ static void segments(void) {
     char path[200], expected[256];
     FILE* text;
     ESHMHandle* living;
-    ESHMConfigEx config = eshm_default_config_ex("closed");
+    ESHMOptions config = eshm_default_options("closed");
     ESHMHandle* closed;
     make_directory();
-    config.base.role = ESHM_ROLE_MASTER;
-    config.base.auto_cleanup = false;
+    config.role = ESHM_ROLE_MASTER;
+    config.auto_cleanup = false;
     config.directory = directory;
     config.prefix = "t_";
-    CHECK_IS(eshm_init_ex(&config, &closed), ESHM_SUCCESS);
+    CHECK_IS(eshm_open(&config, &closed), ESHM_SUCCESS);
     CHECK_IS(eshm_send(closed, "unread", 6), ESHM_SUCCESS);
     CHECK_IS(eshm_destroy(closed), ESHM_SUCCESS);
     living = open_in(directory, "t_", ESHM_ROLE_MASTER);

@@ -223,7 +223,7 @@ static void steady_heartbeat(void) {
     ESHMHandle* master = open_as(ESHM_ROLE_MASTER);
     ESHMStats stats;
     int tries = 0;
-    /* An endpoint of eshm_init_ex has slowed down to a quarter by then. */
+    /* An endpoint of eshm_open has slowed down to a quarter by then. */
     pause_ms(1500);
     do {
         CHECK(tries++ < 100);

@@ -10,11 +10,11 @@
 #include "observe.h"
 
 // Takes one setting over. False if there is none of this name, or its value is none.
-static bool set_option(ESHMConfigEx* config, const char* key, const char* word) {
+static bool set_option(ESHMOptions* config, const char* key, const char* word) {
     if (strcmp(key, "role") == 0) {
         ESHMRole role;
         const bool known = parse_role(word, &role);
-        config->base.role = known ? role : config->base.role;
+        config->role = known ? role : config->role;
         return known;
     }
     uint64_t value = 0;
@@ -26,11 +26,11 @@ static bool set_option(ESHMConfigEx* config, const char* key, const char* word) 
     } else if (strcmp(key, "queue_capacity") == 0) {
         config->queue_capacity = value > 0 ? value : ESHM_NO_QUEUE;
     } else if (strcmp(key, "stale_ms") == 0) {
-        config->base.stale_threshold_ms = (uint32_t)value;
+        config->stale_threshold_ms = (uint32_t)value;
     } else if (strcmp(key, "patience_ms") == 0) {
-        config->base.reconnect_wait_ms = (uint32_t)value;
+        config->reconnect_timeout_ms = (uint32_t)value;
     } else if (strcmp(key, "reconnect_ms") == 0) {
-        config->base.reconnect_retry_interval_ms = (uint32_t)value;
+        config->reconnect_interval_ms = (uint32_t)value;
     } else if (strcmp(key, "connect_ms") == 0) {
         config->connect_timeout_ms = (uint32_t)value;
     } else {
@@ -42,8 +42,8 @@ static bool set_option(ESHMConfigEx* config, const char* key, const char* word) 
 // Opens an endpoint with settings, `key=value` each.
 static void open_with(const Words* words, ESHMHandle** endpoint) {
     Bytes name = {0};
-    ESHMConfigEx config = eshm_default_config_ex("");
-    config.base.max_reconnect_attempts = 0;
+    ESHMOptions config = eshm_default_options("");
+    config.reconnect_attempts = 0;
     for (size_t index = 1; index < words->count; ++index) {
         const char* setting = words->at[index];
         const char* equals = strchr(setting, '=');
@@ -60,9 +60,9 @@ static void open_with(const Words* words, ESHMHandle** endpoint) {
     }
     observe("opening");
     if (is_name(&name)) {
-        config.base.shm_name = name.data;
+        config.name = name.data;
         ESHMHandle* opened = NULL;
-        const int code = eshm_init_ex(&config, &opened);
+        const int code = eshm_open(&config, &opened);
         if (code == ESHM_SUCCESS) {
             ready();
             observe_opened(endpoint, opened);

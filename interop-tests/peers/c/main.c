@@ -125,18 +125,20 @@ bool parse_number(const char* word, uint64_t* number) {
 
 int open_endpoint(const Arguments* arguments, ESHMHandle** endpoint) {
     observe("opening");
-    ESHMConfigEx config = eshm_default_config_ex(arguments->name);
-    config.base.role = arguments->role;
+    ESHMOptions config = eshm_default_options(arguments->name);
+    config.role = arguments->role;
     config.connect_timeout_ms = arguments->timeout;
     config.data_size = arguments->size;
     config.queue_capacity = arguments->queue;
     int code = ESHM_SUCCESS;
     if (arguments->has_size && arguments->size == 0) {
-        // In an ESHMConfigEx that is "what is there": only this call takes it for a size.
-        *endpoint = eshm_init_sized(&config.base, 0);
+        // In ESHMOptions that is "what is there": only this call takes it for a size.
+        ESHMConfig sized = eshm_default_config(arguments->name);
+        sized.role = arguments->role;
+        *endpoint = eshm_init_sized(&sized, 0);
         code = *endpoint ? ESHM_SUCCESS : eshm_last_error_code();
     } else {
-        code = eshm_init_ex(&config, endpoint);
+        code = eshm_open(&config, endpoint);
     }
     if (code == ESHM_SUCCESS) {
         ready();

@@ -1,0 +1,129 @@
+//! Read-only monitoring of a segment.
+
+use std::ffi::c_int;
+use std::process;
+use std::sync::LazyLock;
+use std::time::Duration;
+
+use eshm::{Error, Observer};
+use parking_lot::{Mutex, MutexGuard};
+
+use crate::abi::{DirectionView, Options, SeatView, View};
+use crate::boundary::{self, call};
+use crate::config;
+use crate::error::{Failure, Result};
+use crate::registry::Registry;
+
+/// How long a thread waits for its turn before it asks whether it is in a forked child.
+const TURN: Duration = Duration::from_millis(100);
+
+static REGISTRY: LazyLock<Registry<Watcher>> =
+    LazyLock::new(|| Registry::new(0x4F42_5356_5C3A_691E_u64 as usize));
+
+/// Opaque, as in the header.
+#[repr(C)]
+pub struct ESHMObserver {
+    _opaque: [u8; 0],
+}
+
+/// An observer, as the threads of a C program share it.
+struct Watcher {
+    name: String,
+    /// The process that opened it.
+    owner: u32,
+    observer: Mutex<Observer>,
+}
+
+impl Watcher {
+    /// # Errors
+    /// `Forked` in a child of the process that opened it, which may have no thread that releases the lock.
+    fn lock(&self) -> Result<MutexGuard<'_, Observer>> {
+        loop {
+            if process::id() != self.owner {
+                return Err(Error::Forked { segment: self.name.clone() }.into());
+            }
+            if let Some(observer) = self.observer.try_lock_for(TURN) {
+                return Ok(observer);
+            }
+        }
+    }
+}
+
+/// `eshm_observe`.
+///
+/// # Safety
+/// `options` is as for [`eshm_open`](crate::endpoint::eshm_open); `observer` is NULL or to an `ESHMObserver*`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_observe(options: *const Options, observer: *mut *mut ESHMObserver) -> c_int {
+    call(|| {
+        boundary::not_null(observer, "observer")?;
+        // SAFETY: the caller promises that `observer` is to an observer.
+        unsafe { boundary::put(observer, std::ptr::null_mut()) };
+        // SAFETY: the caller promises the same of `options`.
+        let found = unsafe { config::of_options(options) }?.observe()?;
+        let (name, owner) = (found.name().to_owned(), process::id());
+        let handle = REGISTRY.insert(Watcher { name, owner, observer: Mutex::new(found) })?;
+        // SAFETY: as above.
+        unsafe { boundary::put(observer, handle) };
+        Ok(())
+    })
+}
+
+/// `eshm_observer_look`.
+///
+/// # Safety
+/// `view` is NULL or to an `ESHMView` of its `struct_size`.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_observer_look(observer: *mut ESHMObserver, view: *mut View) -> c_int {
+    call(|| {
+        let watcher = REGISTRY.find(observer).ok_or_else(|| unknown(observer))?;
+        // SAFETY: every version of the structure begins with its size.
+        let size = unsafe { boundary::get(view.cast_const().cast::<usize>(), "view") }?;
+        config::check_version("ESHMView", size, size_of::<View>())?;
+        let mut observer = watcher.lock()?;
+        let seen = observer.look();
+        let found = View {
+            struct_size: size,
+            is_current: observer.is_current(),
+            data_size: observer.data_size(),
+            max_message: observer.max_message(),
+            master: seat(seen.master),
+            slave: seat(seen.slave),
+            master_to_slave: direction(seen.master_to_slave),
+            slave_to_master: direction(seen.slave_to_master),
+        };
+        // SAFETY: the caller promises that `view` is to an `ESHMView`, whose size was checked.
+        unsafe { boundary::put(view, found) };
+        Ok(())
+    })
+}
+
+/// `eshm_observer_close`. Any pointer is safe here.
+#[unsafe(no_mangle)]
+pub extern "C" fn eshm_observer_close(observer: *mut ESHMObserver) -> c_int {
+    call(|| {
+        REGISTRY.find(observer).ok_or_else(|| unknown(observer))?;
+        REGISTRY.remove(observer);
+        Ok(())
+    })
+}
+
+fn seat(seat: eshm::SeatView) -> SeatView {
+    same_fields!(seat => SeatView: pid heartbeat generation is_legacy; state: seat.state as u32)
+}
+
+fn direction(direction: eshm::DirectionView) -> DirectionView {
+    same_fields!(direction => DirectionView: written read waiting high_water slots;)
+}
+
+#[cold]
+fn unknown(observer: *mut ESHMObserver) -> Failure {
+    if observer.is_null() {
+        Failure::invalid("observer is NULL, expected one of eshm_observe")
+    } else {
+        Failure::Own(
+            crate::error::NOT_INITIALIZED,
+            "the observer is not one that eshm_observe returned, or it was closed; open a new one".into(),
+        )
+    }
+}
