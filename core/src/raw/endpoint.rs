@@ -67,10 +67,12 @@ impl SharedEndpoint {
         self.sender.shared().check_process()
     }
 
-    /// Closes the endpoint: calls that wait in other threads end at once, with [`Error::Closed`](crate::Error::Closed). A half
-    /// whose memory is retained stays until nobody retains it, and with it the endpoint's seat.
+    /// Closes the endpoint: calls that wait in other threads end at once, with
+    /// [`Error::Closed`](crate::Error::Closed). A half whose memory is retained stays until nobody retains it, and
+    /// with it the endpoint's seat.
     ///
-    /// Returns `None` if the endpoint was closed before, or belongs to the parent of this process, whose endpoint stays open.
+    /// Returns `None` if the endpoint was closed before, or belongs to the parent of this process, whose endpoint
+    /// stays open.
     pub fn close<H: Host>(&self, host: &mut H) -> Option<Closed> {
         self.inspector().stop();
         let closed = self.sender.close(host);

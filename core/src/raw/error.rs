@@ -16,7 +16,8 @@ pub enum Error {
         /// The segment's name.
         segment: Arc<str>,
     },
-    /// Somebody still uses the memory that was lent: see [`SharedReceiver::retain`](super::SharedReceiver::retain). Code −1.
+    /// Somebody still uses the memory that was lent: see [`SharedReceiver::retain`](super::SharedReceiver::retain).
+    /// Code −1.
     #[error("segment '{segment}': the memory that was lent is still in use")]
     InUse {
         /// The segment's name.

@@ -32,8 +32,8 @@ pub fn send(sender: &mut Sender, bytes: &[u8], limit: Limit) -> Result<()> {
     }
 }
 
-/// Sends messages as [`Sender::try_send_many`], [`Sender::send_many_timeout`] or [`Sender::send_many`] does. Returns how many
-/// were sent, from the first on, and why the next one was not.
+/// Sends messages as [`Sender::try_send_many`], [`Sender::send_many_timeout`] or [`Sender::send_many`] does.
+/// Returns how many were sent, from the first on, and why the next one was not.
 ///
 /// # Errors
 /// Those of the verb, for the first message that was not sent.
@@ -62,8 +62,8 @@ pub fn loan(sender: &mut Sender, len: usize, limit: Limit) -> Result<Loan<'_>> {
     }
 }
 
-/// Receives a message as [`Receiver::try_recv`], [`Receiver::recv_timeout`] or [`Receiver::recv`] does. Returns `None` when
-/// there is none in time.
+/// Receives a message as [`Receiver::try_recv`], [`Receiver::recv_timeout`] or [`Receiver::recv`] does. Returns
+/// `None` when there is none in time.
 ///
 /// # Errors
 /// Those of the verb.
@@ -76,8 +76,8 @@ pub fn recv(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
     }
 }
 
-/// Reads a value as [`Receiver::try_read`], [`Receiver::read_timeout`] or [`Receiver::read`] does. Returns `None` when there
-/// is none in time.
+/// Reads a value as [`Receiver::try_read`], [`Receiver::read_timeout`] or [`Receiver::read`] does. Returns `None`
+/// when there is none in time.
 ///
 /// # Errors
 /// Those of the verb.
@@ -89,12 +89,12 @@ pub fn read(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
     }
 }
 
-/// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits for the first
-/// one as [`recv`] does. Returns how many were released; 0 if `most` is, if there is none in time, or if `each` stopped before
-/// the first.
+/// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits for
+/// the first one as [`recv`] does. Returns how many were released; 0 if `most` is, if there is none in time, or if
+/// `each` stopped before the first.
 ///
-/// `each` ends the batch where it wants: see [`Stop`]. On a segment without queues a message is handed over alone, and is
-/// gone wherever `each` stops.
+/// `each` ends the batch where it wants: see [`Stop`]. On a segment without queues a message is handed over alone,
+/// and is gone wherever `each` stops.
 ///
 /// # Errors
 /// Those of [`recv`]; the error of [`Stop::Undo`].
@@ -102,7 +102,8 @@ pub fn read(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
 /// ```
 /// use std::ops::ControlFlow;
 /// use eshm::raw::{Limit, Stop, exclusive};
-/// let (mut receiver, mut slave) = (eshm::Endpoint::master("doc-undo")?.into_split().1, eshm::Endpoint::slave("doc-undo")?);
+/// let (_sender, mut receiver) = eshm::Endpoint::master("doc-undo")?.into_split();
+/// let mut slave = eshm::Endpoint::slave("doc-undo")?;
 /// slave.send(b"again")?;
 /// let stop = |_: &[u8]| ControlFlow::Break(Stop::Undo("no room for it"));
 /// let outcome = exclusive::recv_many(&mut receiver, Limit::Forever, 10, stop)?;

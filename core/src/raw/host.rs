@@ -16,7 +16,8 @@ use crate::wait::Wait;
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Limit {
-    /// Does not wait. A call that sends fails with [`Error::Full`](crate::Error::Full); one that receives returns `None`.
+    /// Does not wait. A call that sends fails with [`Error::Full`](crate::Error::Full); one that receives returns
+    /// `None`.
     Now,
     /// At most for this time, then fails with [`Error::Timeout`](crate::Error::Timeout). Zero tries once.
     For(Duration),
@@ -48,8 +49,8 @@ pub struct Glance {
     pub time: Duration,
     /// How often it looks between two readings of the clock.
     pub looks: u32,
-    /// How many spin hints go between two looks. A look takes the cache line away from the peer that writes it: a batch looks
-    /// seldom, so that it finds several messages at once.
+    /// How many spin hints go between two looks. A look takes the cache line away from the peer that writes it: a
+    /// batch looks seldom, so that it finds several messages at once.
     pub pauses: u32,
 }
 
@@ -117,14 +118,14 @@ pub trait Host {
         Ok(())
     }
 
-    /// Returns how long a batch goes on, at most, between two calls of [`Host::block`] or [`Host::between`]. By default for a
-    /// slice.
+    /// Returns how long a batch goes on, at most, between two calls of [`Host::block`] or [`Host::between`]. By
+    /// default for a slice.
     fn breath(&self) -> Duration {
         self.slice()
     }
 
-    /// Returns how a call looks for a message or room before its first part, without [`Host::block`]: worth while where
-    /// that is slow. By default it does not.
+    /// Returns how a call looks for a message or room before its first part, without [`Host::block`]: worth while
+    /// where that is slow. By default it does not.
     fn glance(&self) -> Option<Glance> {
         None
     }

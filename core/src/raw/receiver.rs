@@ -16,8 +16,9 @@ use crate::wait::Wait;
 
 /// A [`Receiver`] that threads share: see [the module](super).
 ///
-/// The next call that reads or receives ends a message that is borrowed, unless somebody retains it: [`Error::InUse`]. Every
-/// call fails with [`Error::Closed`](crate::Error::Closed) once the half is closed or the endpoint stopped, and with
+/// The next call that reads or receives ends a message that is borrowed, unless somebody retains it:
+/// [`Error::InUse`]. Every call fails with [`Error::Closed`](crate::Error::Closed) once the half is closed or the
+/// endpoint stopped, and with
 /// [`Error::Forked`](crate::Error::Forked) in a forked child.
 ///
 /// ```
@@ -42,7 +43,8 @@ use crate::wait::Wait;
 pub struct SharedReceiver(Shared<Receiving>);
 
 /// A message that is borrowed: `len` bytes that nobody of this process writes, until the token is given back
-/// ([`SharedReceiver::release`], [`SharedReceiver::abandon`]), the next call reads or receives, or the half is closed.
+/// ([`SharedReceiver::release`], [`SharedReceiver::abandon`]), the next call reads or receives, or the half is
+/// closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Borrowed {
     /// Stands for the message.
@@ -82,14 +84,14 @@ impl SharedReceiver {
         self.0.inspector()
     }
 
-    /// Waits for the latest value that this endpoint has not read, as the limit says, in parts, and has `take` take it. Returns
-    /// what that returns; `None` if there is no value and the limit is [`Limit::Now`].
+    /// Waits for the latest value that this endpoint has not read, as the limit says, in parts, and has `take` take
+    /// it. Returns what that returns; `None` if there is no value and the limit is [`Limit::Now`].
     ///
     /// A value that `take` fails for is read again by the next call, unless a newer one has come.
     ///
     /// # Errors
-    /// Those of [`Receiver::read_timeout`], and [`Error::Timeout`](crate::Error::Timeout); [`Error::InUse`]; those of the host
-    /// and of `take`.
+    /// Those of [`Receiver::read_timeout`], and [`Error::Timeout`](crate::Error::Timeout); [`Error::InUse`]; those
+    /// of the host and of `take`.
     pub fn read<H: Host, T>(
         &self,
         host: &mut H,
@@ -99,15 +101,15 @@ impl SharedReceiver {
         self.take(host, Channel::Values, limit, take)
     }
 
-    /// Waits for the next message as the limit says, in parts, and has `take` take it. The message is released then. Returns
-    /// what `take` returns; `None` if there is no message and the limit is [`Limit::Now`].
+    /// Waits for the next message as the limit says, in parts, and has `take` take it. The message is released
+    /// then. Returns what `take` returns; `None` if there is no message and the limit is [`Limit::Now`].
     ///
-    /// A message that `take` fails or panics for stays the next one. `take` is called while the half is locked, and not
-    /// within [`Host::block`].
+    /// A message that `take` fails or panics for stays the next one. `take` is called while the half is locked, and
+    /// not within [`Host::block`].
     ///
     /// # Errors
-    /// Those of [`Receiver::recv_timeout`], and [`Error::Timeout`](crate::Error::Timeout); [`Error::InUse`]; those of the host
-    /// and of `take`.
+    /// Those of [`Receiver::recv_timeout`], and [`Error::Timeout`](crate::Error::Timeout); [`Error::InUse`]; those
+    /// of the host and of `take`.
     #[inline]
     pub fn recv<H: Host, T>(
         &self,
@@ -161,8 +163,8 @@ impl SharedReceiver {
         Ok(found.map(|(_, taken)| taken))
     }
 
-    /// Borrows the next message where it lies. Waits for it as [`SharedReceiver::recv`] does. A process that is killed before
-    /// it is given back receives it again when it is back.
+    /// Borrows the next message where it lies. Waits for it as [`SharedReceiver::recv`] does. A process that is
+    /// killed before it is given back receives it again when it is back.
     ///
     /// # Errors
     /// As [`SharedReceiver::recv`].
@@ -186,8 +188,8 @@ impl SharedReceiver {
     /// Releases the message that was borrowed.
     ///
     /// # Errors
-    /// [`Error::Stale`]; [`Error::InUse`], and it stays borrowed; [`Error::Forked`](crate::Error::Forked): the message is the
-    /// parent's.
+    /// [`Error::Stale`]; [`Error::InUse`], and it stays borrowed; [`Error::Forked`](crate::Error::Forked): the
+    /// message is the parent's.
     pub fn release<H: Host>(&self, host: &mut H, token: Token) -> Result<(), Error> {
         self.0.finish(host, token, |receiving| {
             receiving.take_back();
@@ -214,14 +216,15 @@ impl SharedReceiver {
         self.0.unretain(host, token);
     }
 
-    /// Returns the token of the message that is borrowed now, for an interface whose users do not hold one. It needs no lock.
+    /// Returns the token of the message that is borrowed now, for an interface whose users do not hold one. It
+    /// needs no lock.
     pub fn lent(&self) -> Option<Token> {
         self.0.lent()
     }
 
-    /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits for the
-    /// first one as [`SharedReceiver::recv`] does. Returns how many were released; 0 if `most` is, if there is none and the limit
-    /// is [`Limit::Now`], or if `each` stopped before the first.
+    /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits
+    /// for the first one as [`SharedReceiver::recv`] does. Returns how many were released; 0 if `most` is, if there
+    /// is none and the limit is [`Limit::Now`], or if `each` stopped before the first.
     ///
     /// `each` ends the batch where it wants: see [`Stop`]. A panic of it leaves the whole batch to be received again.
     ///
@@ -286,8 +289,9 @@ impl SharedReceiver {
         }
     }
 
-    /// Waits for one slice until a [`recv`](SharedReceiver::recv) with [`Limit::Now`] is worth a call. Takes nothing, and leaves
-    /// what is borrowed as it is. Returns whether it is: for an event loop whose helper threads wait.
+    /// Waits for one slice until a [`recv`](SharedReceiver::recv) with [`Limit::Now`] is worth a call. Takes
+    /// nothing, and leaves what is borrowed as it is. Returns whether it is: for an event loop whose helper threads
+    /// wait.
     ///
     /// # Errors
     /// Those of [`Receiver::recv_timeout`], when waiting is in vain.
@@ -320,9 +324,9 @@ impl SharedReceiver {
         Ok(ready)
     }
 
-    /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second half.
-    /// Memory that is retained keeps the half until nobody does. Returns whether this call closed it; a forked child closes
-    /// nothing.
+    /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second
+    /// half. Memory that is retained keeps the half until nobody does. Returns whether this call closed it; a
+    /// forked child closes nothing.
     pub fn close<H: Host>(&self, host: &mut H) -> bool {
         self.0.close(host)
     }

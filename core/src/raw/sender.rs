@@ -24,7 +24,8 @@ const CHUNK: usize = 1024;
 /// ```
 /// use std::time::Duration;
 /// use eshm::raw::{Limit, Plain, SharedEndpoint};
-/// let master = SharedEndpoint::new(eshm::Endpoint::builder("doc-shared").role(eshm::Role::Master).queue_capacity(64).open()?);
+/// let small = eshm::Endpoint::builder("doc-shared").role(eshm::Role::Master).queue_capacity(64);
+/// let master = SharedEndpoint::new(small.open()?);
 /// let batch = vec![[7; 8]; 1000];
 /// let (sent, outcome) = master.sender().send_many(&mut Plain, &batch, Limit::For(Duration::from_millis(1)));
 /// assert!(sent > 0 && sent < 1000);
@@ -44,7 +45,8 @@ impl Half for Sender {
 
 /// A loan: memory for a message of `len` bytes, whose content is arbitrary at first.
 ///
-/// The memory is the holder's until the token is given back ([`SharedSender::send_loan`], [`SharedSender::give_back`],
+/// The memory is the holder's until the token is given back ([`SharedSender::send_loan`],
+/// [`SharedSender::give_back`],
 /// [`SharedSender::abandon`]) or the half is closed.
 #[derive(Clone, Copy, Debug)]
 pub struct Loaned {
@@ -90,8 +92,8 @@ impl SharedSender {
         self.0.usable(&mut slot)?.write(bytes).map_err(failed::<H>)
     }
 
-    /// Sends a message that is delivered once and in order. Waits for room as the limit says, in parts. Nothing else may
-    /// change the bytes meanwhile.
+    /// Sends a message that is delivered once and in order. Waits for room as the limit says, in parts. Nothing
+    /// else may change the bytes meanwhile.
     ///
     /// A call that is ended, by whatever ends it, has not sent the message.
     ///
@@ -113,8 +115,8 @@ impl SharedSender {
         }
     }
 
-    /// Sends messages in order, with at most one wake-up for as many as there is room for. Returns how many were sent, from
-    /// the first on, and why the next one was not. The limit is that of the whole batch.
+    /// Sends messages in order, with at most one wake-up for as many as there is room for. Returns how many were
+    /// sent, from the first on, and why the next one was not. The limit is that of the whole batch.
     ///
     /// # Errors
     /// Those of [`SharedSender::send`], for the first message that was not sent.
@@ -127,8 +129,8 @@ impl SharedSender {
         self.send_many_settled(host, messages, limit, |message| Cow::Borrowed(message.as_ref()))
     }
 
-    /// As [`SharedSender::send_many`], for messages that others may change while the host blocks: `settle` returns bytes that
-    /// stay what they are. It is called for a message that is waited for.
+    /// As [`SharedSender::send_many`], for messages that others may change while the host blocks: `settle` returns
+    /// bytes that stay what they are. It is called for a message that is waited for.
     ///
     /// # Errors
     /// As [`SharedSender::send_many`].
@@ -215,8 +217,8 @@ impl SharedSender {
     ///
     /// # Errors
     /// [`Error::Stale`]; [`Error::InUse`], and the loan stays; those of [`Sender::try_send`] and
-    /// [`Error::Reconnecting`](crate::Error::Reconnecting) when the segment was replaced meanwhile: the loan is over, and the
-    /// message was not sent.
+    /// [`Error::Reconnecting`](crate::Error::Reconnecting) when the segment was replaced meanwhile: the loan is
+    /// over, and the message was not sent.
     pub fn send_loan<H: Host>(&self, host: &mut H, token: Token) -> Result<(), Error> {
         self.0.finish(host, token, Sender::send_loaned)
     }
@@ -237,8 +239,8 @@ impl SharedSender {
         self.0.abandon(host, token)
     }
 
-    /// Counts one user more of the loan's memory. While it has users the loan is neither sent nor given back, and a half that
-    /// is closed is dropped after the last of them.
+    /// Counts one user more of the loan's memory. While it has users the loan is neither sent nor given back, and a
+    /// half that is closed is dropped after the last of them.
     ///
     /// # Errors
     /// [`Error::Stale`]; [`Error::InUse`] of a loan that was abandoned.
@@ -251,13 +253,15 @@ impl SharedSender {
         self.0.unretain(host, token);
     }
 
-    /// Returns the token of the loan that is open now, for an interface whose users do not hold one. It needs no lock.
+    /// Returns the token of the loan that is open now, for an interface whose users do not hold one. It needs no
+    /// lock.
     pub fn lent(&self) -> Option<Token> {
         self.0.lent()
     }
 
-    /// Waits for one slice until a [`send`](SharedSender::send) of `len` bytes with [`Limit::Now`] is worth a call. Sends and
-    /// reserves nothing, and leaves a loan as it is. Returns whether it is: for an event loop whose helper threads wait.
+    /// Waits for one slice until a [`send`](SharedSender::send) of `len` bytes with [`Limit::Now`] is worth a call.
+    /// Sends and reserves nothing, and leaves a loan as it is. Returns whether it is: for an event loop whose
+    /// helper threads wait.
     ///
     /// # Errors
     /// Those of [`Sender::send_timeout`], when waiting is in vain.
@@ -270,9 +274,9 @@ impl SharedSender {
         Ok(ready)
     }
 
-    /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second half.
-    /// Memory that is retained keeps the half until nobody does. Returns whether this call closed it; a forked child closes
-    /// nothing.
+    /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second
+    /// half. Memory that is retained keeps the half until nobody does. Returns whether this call closed it; a
+    /// forked child closes nothing.
     pub fn close<H: Host>(&self, host: &mut H) -> bool {
         self.0.close(host)
     }

@@ -10,8 +10,8 @@ use super::{Error, Host};
 use crate::api::inspector::Inspector;
 use crate::sys::{AtomicU64, Ordering};
 
-/// How long a thread waits for its turn before it looks up: more than a slice, since a thread that gives up just before
-/// its turn queues up again.
+/// How long a thread waits for its turn before it looks up: more than a slice, since a thread that gives up just
+/// before its turn queues up again.
 const TURN: Duration = Duration::from_millis(100);
 
 /// Stands for what a half has lent: a message that is borrowed, or a loan that is being written.
@@ -58,8 +58,8 @@ pub(super) trait Half: Send {
 pub(super) struct Shared<H> {
     inspector: Inspector,
     slot: Mutex<Slot<H>>,
-    /// The number of the token in the slot, or 0. It changes with the slot locked, and is known without the lock, which
-    /// another thread may hold for a slice.
+    /// The number of the token in the slot, or 0. It changes with the slot locked, and is known without the lock,
+    /// which another thread may hold for a slice.
     current: AtomicU64,
 }
 

@@ -364,7 +364,8 @@ fn a_forked_child_is_refused_and_changes_nothing() {
     send(&master, b"lent");
     let borrowed = slave.receiver().borrow(&mut Plain, Limit::Now).unwrap().unwrap();
     let loan = slave.sender().loan(&mut Plain, 4, Limit::Now).unwrap();
-    // SAFETY: the child calls nothing but this module and `_exit`, and no other thread of this test holds a lock of these.
+    // SAFETY: the child calls nothing but this module and `_exit`, and no other thread of this test holds a lock of
+    // these.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {
             let codes = [
