@@ -1,4 +1,4 @@
-# Versions with the same first number are compatible; and whoever asks for ESHM 1.x gets its interface here.
+# Versions with the same first number are compatible. A project that asks for ESHM 1.x gets its interface, too.
 set(PACKAGE_VERSION "@VERSION@")
 if(PACKAGE_FIND_VERSION VERSION_GREATER PACKAGE_VERSION OR NOT PACKAGE_FIND_VERSION_MAJOR MATCHES "^(1|@MAJOR@)$")
   set(PACKAGE_VERSION_COMPATIBLE FALSE)

@@ -1,5 +1,5 @@
 /*
- * The first exchange. Built against an installed ESHM, and run twice:
+ * The first exchange. Build it against an installed ESHM, and run it twice:
  *
  *   cc hello.c $(pkg-config --cflags --libs eshm) -o hello && ./hello master
  *   ./hello slave
@@ -21,10 +21,10 @@ static void must(int code) {
     }
 }
 
-/* Text travels with its NUL. */
+/* Sends a text with its NUL. */
 static void send_text(ESHMHandle* robot, const char* text) { must(eshm_send(robot, text, strlen(text) + 1)); }
 
-/* Receives a text into `room`; returns how many bytes the message had. */
+/* Receives a text into `room`. Returns the size of the message. */
 static size_t receive_text(ESHMHandle* robot, char* room, size_t capacity) {
     size_t size = 0, length = 0;
     must(eshm_recv(robot, room, capacity - 1, &size, ESHM_TIMEOUT_INFINITE));

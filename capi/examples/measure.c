@@ -1,5 +1,5 @@
 /*
- * What ESHM for C does on this machine: two processes, messages of 56 bytes.
+ * Measures ESHM for C on this machine: two processes, messages of 56 bytes.
  *
  *   cc -O2 measure.c $(pkg-config --cflags --libs eshm) -o measure && ./measure [SECONDS]
  *
@@ -67,7 +67,7 @@ static void read_values(ESHMHandle* slave) {
         check(eshm_read_ex(slave, &message, sizeof message, NULL, 20000));
         reads++;
         if (message.number != 0 && message.number <= last)
-            exit(3); /* twice the same value */
+            exit(3); /* the same value twice */
         last = message.number;
     }
     check(eshm_send(slave, &reads, sizeof reads));

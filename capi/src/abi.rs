@@ -1,7 +1,7 @@
 //! The structures of `include/eshm.h`, field by field. `tests/layout.rs` holds them against a C compiler.
 //!
-//! Enums are plain integers here and a `bool` of C is a byte: what a C program put there need not be a value that
-//! Rust's types allow.
+//! An enum is a plain integer here, and a `bool` of C is a byte: a C program can put values there that Rust's types
+//! do not allow.
 
 use std::ffi::{c_char, c_void};
 

@@ -6,7 +6,7 @@ use std::ops::ControlFlow;
 use eshm::raw::Stop;
 
 use crate::abi::Buffer;
-use crate::boundary::{self, Room, call};
+use crate::boundary::{self, Out, Room, call};
 use crate::error::{Failure, Result};
 use crate::handle::{C, ESHMHandle, Handle, limit};
 use crate::messages::no_message;
@@ -47,12 +47,12 @@ pub unsafe extern "C" fn eshm_send_batch(
             Err(failure) => (0, Err(failure)),
         };
         // SAFETY: the caller promises that `sent` is NULL or to a `size_t`.
-        unsafe { boundary::put(sent, done) };
+        unsafe { Out::new(sent) }.set(done);
         outcome
     })
 }
 
-/// The messages of a batch, checked.
+/// Checks the messages of a batch.
 ///
 /// # Safety
 /// As [`eshm_send_batch`], for as long as the result is used.
@@ -93,9 +93,9 @@ pub unsafe extern "C" fn eshm_recv_batch(
 ) -> c_int {
     call(|| {
         let handle = Handle::find(handle)?;
-        boundary::not_null(count, "count")?;
-        // SAFETY: the caller promises that `count` is to a `size_t`.
-        unsafe { boundary::put(count, 0) };
+        // SAFETY: the caller promises that `count` is NULL or to a `size_t`.
+        let count = unsafe { Out::needed(count, "count") }?;
+        count.set(0);
         if most == 0 {
             return Ok(());
         }
@@ -106,8 +106,9 @@ pub unsafe extern "C" fn eshm_recv_batch(
         let copied = handle.receiver().recv_many(&mut C, limit(timeout_ms), most, |_, message| {
             let taken = room.take(message);
             if taken.is_ok() || index == 0 {
-                // SAFETY: the caller promises that `sizes` is to `most` numbers; no more messages than that come here.
-                unsafe { boundary::put(sizes.wrapping_add(index), message.len()) };
+                // SAFETY: the caller promises that `sizes` is to `most` numbers; no more messages than that come
+                // here.
+                unsafe { Out::new(sizes.wrapping_add(index)) }.set(message.len());
             }
             match taken {
                 Ok(()) => {
@@ -122,8 +123,7 @@ pub unsafe extern "C" fn eshm_recv_batch(
         if copied == 0 {
             return Err(no_message());
         }
-        // SAFETY: as above.
-        unsafe { boundary::put(count, copied) };
+        count.set(copied);
         Ok(())
     })
 }

@@ -1,4 +1,4 @@
-//! What comes in from C and goes out to it: pointers that may be anything, and panics that must not leave.
+//! What comes in from C and goes out to it: pointers that may be anything. No panic leaves.
 
 use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
@@ -8,8 +8,8 @@ use eshm::Domain;
 
 use crate::error::{BUFFER_TOO_SMALL, Failure, INTERNAL, Result, SUCCESS};
 
-/// The longest name, in bytes, and how far a pointer to a name is followed.
-/// What the prefix does not leave of it, the core refuses.
+/// The longest name, in bytes, and how far a pointer to a name is followed. The core refuses a name that is too
+/// long for the domain's prefix.
 const LONGEST_NAME: usize = 255;
 
 /// Runs the body of an exported function: no panic leaves, and a failure becomes the thread's last one.
@@ -23,8 +23,8 @@ pub(crate) fn call_for<T>(failed: impl FnOnce(c_int) -> T, body: impl FnOnce() -
 }
 
 fn run<T>(body: impl FnOnce() -> Result<T>) -> Result<T> {
-    // Unwind safety: what a panic can leave half-done is the endpoint's, whose state lies in shared memory and is
-    // made for processes that die anywhere.
+    // Unwind safety: a panic can leave the state of an endpoint half-changed. That state lies in shared memory and
+    // is made for processes that are killed at any instruction.
     catch_unwind(AssertUnwindSafe(body)).unwrap_or_else(|panic| Err(defect(&*panic)))
 }
 
@@ -51,36 +51,89 @@ pub(crate) fn not_null<T>(pointer: *const T, name: &'static str) -> Result<()> {
 /// If not NULL, `pointer` is to a `T`. (It may be unaligned: packed structures are common in C.)
 pub(crate) unsafe fn get<T: Copy>(pointer: *const T, name: &'static str) -> Result<T> {
     not_null(pointer, name)?;
-    // SAFETY: it is to a `T`, the caller promises.
+    // SAFETY: the caller promises that it is to a `T`.
     Ok(unsafe { pointer.read_unaligned() })
 }
 
-/// Stores where C points to, if it does.
-///
-/// # Safety
-/// If not NULL, `pointer` is to room for a `T`.
-pub(crate) unsafe fn put<T>(pointer: *mut T, value: T) {
-    if !pointer.is_null() {
-        // SAFETY: it is to room for a `T`, the caller promises.
-        unsafe { pointer.write_unaligned(value) };
+/// Where C wants a value to be stored.
+pub(crate) struct Out<T>(*mut T);
+
+impl<T> Out<T> {
+    /// NULL is allowed: the value is stored nowhere.
+    ///
+    /// # Safety
+    /// If not NULL, `pointer` is to memory for a `T`, the caller's to write while the result is used. (It may be
+    /// unaligned.)
+    pub(crate) unsafe fn new(pointer: *mut T) -> Self {
+        Out(pointer)
+    }
+
+    /// Refuses NULL.
+    ///
+    /// # Safety
+    /// As [`Out::new`].
+    pub(crate) unsafe fn needed(pointer: *mut T, name: &'static str) -> Result<Self> {
+        not_null(pointer, name)?;
+        Ok(Out(pointer))
+    }
+
+    pub(crate) fn set(&self, value: T) {
+        if !self.0.is_null() {
+            // SAFETY: it is to memory for a `T` that may be written, as the maker of `self` promised.
+            unsafe { self.0.write_unaligned(value) };
+        }
     }
 }
 
-/// The bytes that C points to; NULL is allowed for none.
+/// A structure of C that begins with its size, to be filled.
+pub(crate) struct Structure<T> {
+    pub(crate) size: usize,
+    out: Out<T>,
+}
+
+impl<T> Structure<T> {
+    /// Refuses NULL and a structure of another version.
+    ///
+    /// # Safety
+    /// If not NULL, `pointer` is to a structure that begins with its size in bytes, the caller's to write while the
+    /// result is used.
+    pub(crate) unsafe fn new(pointer: *mut T, name: &'static str, kind: &'static str) -> Result<Self> {
+        // SAFETY: the caller promises that the structure begins with its size.
+        let size = unsafe { get(pointer.cast_const().cast::<usize>(), name) }?;
+        check_version(kind, size, size_of::<T>())?;
+        Ok(Structure { size, out: Out(pointer) })
+    }
+
+    pub(crate) fn set(&self, value: T) {
+        self.out.set(value);
+    }
+}
+
+/// Checks that a structure is of this version. A later one will be longer, and have fields that must not be ignored.
+pub(crate) fn check_version(structure: &'static str, found: usize, known: usize) -> Result<()> {
+    if found == known {
+        return Ok(());
+    }
+    let why =
+        if found > known { "of a later eshm.h: install the libeshm that belongs to it" } else { "not set" };
+    Err(Failure::invalid(format!("{structure}.struct_size is {found}, expected {known}; it is {why}")))
+}
+
+/// Returns the bytes that C points to; NULL is allowed if there are none.
 ///
 /// # Safety
-/// If not NULL, `data` is to `size` bytes, which nobody changes during `'a`.
+/// If not NULL, `data` is to `size` bytes, which do not change during `'a`.
 pub(crate) unsafe fn bytes<'a>(data: *const c_void, size: usize, name: &'static str) -> Result<&'a [u8]> {
     if size == 0 {
         return Ok(&[]);
     }
     not_null(data, name)?;
     check_size(size, name)?;
-    // SAFETY: `size` bytes that stay as they are, the caller promises; `size` was checked.
+    // SAFETY: the caller promises `size` bytes that do not change; `size` was checked.
     Ok(unsafe { std::slice::from_raw_parts(data.cast(), size) })
 }
 
-/// No object is greater than this, so a size that is was computed wrongly, such as from a negative number.
+/// Refuses a size that no object can have: it was computed wrongly, such as from a negative number.
 pub(crate) fn check_size(size: usize, name: &'static str) -> Result<()> {
     if isize::try_from(size).is_err() {
         return Err(Failure::invalid(format!("{name} has {size} bytes, more than an object can have")));
@@ -88,7 +141,7 @@ pub(crate) fn check_size(size: usize, name: &'static str) -> Result<()> {
     Ok(())
 }
 
-/// Where C wants bytes to be put.
+/// A buffer of C's.
 #[derive(Clone, Copy)]
 pub(crate) struct Room {
     start: *mut c_void,
@@ -96,7 +149,7 @@ pub(crate) struct Room {
 }
 
 impl Room {
-    /// NULL is allowed for no room.
+    /// NULL is allowed if there are no bytes.
     ///
     /// # Safety
     /// If not NULL, `start` is to `size` bytes that are the caller's while the result is used.
@@ -108,7 +161,20 @@ impl Room {
         Ok(Room { start, size })
     }
 
-    /// Copies `bytes` to its start, or says that they do not fit.
+    /// Refuses NULL, also if there are no bytes.
+    ///
+    /// # Safety
+    /// As [`Room::new`].
+    pub(crate) unsafe fn needed(start: *mut c_void, size: usize, name: &'static str) -> Result<Self> {
+        not_null(start, name)?;
+        check_size(size, name)?;
+        Ok(Room { start, size })
+    }
+
+    /// Copies `bytes` to its start.
+    ///
+    /// # Errors
+    /// `BUFFER_TOO_SMALL` if they do not fit.
     pub(crate) fn take(self, bytes: &[u8]) -> Result<()> {
         if bytes.len() > self.size {
             let text = format!(
@@ -119,14 +185,14 @@ impl Room {
             return Err(Failure::Own(BUFFER_TOO_SMALL, text.into()));
         }
         if !bytes.is_empty() {
-            // SAFETY: `start` is to `size` bytes, as the maker of `self` promised, and `bytes` are no more, as was checked;
-            // they lie in the segment or in a buffer of this library, so not in C's buffer.
+            // SAFETY: `start` is to `size` bytes, as the maker of `self` promised, and `bytes` are no more, as was
+            // checked; they lie in the segment or in a buffer of this library, so not in C's buffer.
             unsafe { self.start.cast::<u8>().copy_from_nonoverlapping(bytes.as_ptr(), bytes.len()) };
         }
         Ok(())
     }
 
-    /// What is left of it behind the first `used` bytes.
+    /// Returns the rest of it behind the first `used` bytes.
     ///
     /// # Panics
     /// If `used` is more than all of it.
@@ -138,7 +204,7 @@ impl Room {
     }
 }
 
-/// A segment's name. A name without an end is followed only as far as a name can be long.
+/// Returns a segment's name. A name without a NUL is read only as far as a name can be long.
 ///
 /// # Safety
 /// If not NULL, `pointer` is to bytes up to a NUL, or to 256 bytes.
@@ -165,12 +231,12 @@ pub(crate) unsafe fn name(pointer: *const c_char, field: &'static str) -> Result
     })
 }
 
-/// A C string; `None` for NULL.
+/// Returns a C string; `None` for NULL.
 ///
 /// # Safety
-/// If not NULL, `pointer` is to a C string, which nobody changes during `'a`.
+/// If not NULL, `pointer` is to a C string, which does not change during `'a`.
 pub(crate) unsafe fn text<'a>(pointer: *const c_char) -> Option<&'a [u8]> {
-    // SAFETY: a C string, the caller promises.
+    // SAFETY: the caller promises a C string.
     (!pointer.is_null()).then(|| unsafe { CStr::from_ptr(pointer) }.to_bytes())
 }
 
@@ -196,7 +262,7 @@ mod tests {
     }
 
     #[test]
-    fn what_is_filled_and_what_is_left() {
+    fn a_buffer_takes_what_fits() {
         let mut buffer = [0_u8; 8];
         // SAFETY: eight bytes that are borrowed for it alone.
         let room = unsafe { Room::new(buffer.as_mut_ptr().cast(), buffer.len(), "buffer") }.unwrap();

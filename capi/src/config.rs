@@ -1,7 +1,6 @@
 //! From the structures of C to the settings of the core.
 
 use std::ffi::{OsStr, c_char};
-use std::mem::offset_of;
 use std::os::unix::ffi::OsStrExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -15,11 +14,13 @@ use crate::error::{Failure, Result};
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The settings of a 1.x program.
+/// The settings of a 1.x program, and its role.
 ///
 /// # Safety
-/// `config.shm_name` is as for [`boundary::name`].
-pub(crate) unsafe fn of_1x(config: &Config) -> Result<Builder> {
+/// If not NULL, `config` is to a `Config`, whose `shm_name` is as for [`boundary::name`].
+pub(crate) unsafe fn of_1x(config: *const Config) -> Result<(Builder, Role)> {
+    // SAFETY: the caller promises that it is NULL or to a `Config`.
+    let config = unsafe { boundary::get(config, "config") }?;
     // SAFETY: the caller promises that the name is one.
     let name = unsafe { boundary::name(config.shm_name, "config.shm_name") }?;
     let role = role(config.role, "config.role")?;
@@ -44,18 +45,19 @@ pub(crate) unsafe fn of_1x(config: &Config) -> Result<Builder> {
         .steady_heartbeat(true)
         .give_up(true);
     // Masters, and AUTO, wait only for another process that is just making the segment.
-    Ok(if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder })
+    let builder = if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder };
+    Ok((builder, role))
 }
 
 /// The options of `eshm_open` and `eshm_observe`.
 ///
 /// # Safety
-/// If not NULL, `options` is to `Options` of its `struct_size`; its name is as for [`boundary::name`], and its `directory`
-/// and `prefix` are NULL or C strings.
+/// If not NULL, `options` is to `Options` of its `struct_size`; its name is as for [`boundary::name`], and its
+/// `directory` and `prefix` are NULL or C strings.
 pub(crate) unsafe fn of_options(options: *const Options) -> Result<Builder> {
     // SAFETY: every version of the structure begins with its size.
     let size = unsafe { boundary::get(options.cast::<usize>(), "options") }?;
-    check_version("ESHMOptions", size, size_of::<Options>())?;
+    boundary::check_version("ESHMOptions", size, size_of::<Options>())?;
     // SAFETY: the structure has this size, as was checked.
     let options = unsafe { boundary::get(options, "options") }?;
     // SAFETY: the caller promises that the name is one.
@@ -102,7 +104,7 @@ pub(crate) unsafe fn of_options(options: *const Options) -> Result<Builder> {
     })
 }
 
-/// The domain that the program chooses, if it does.
+/// Returns the domain that the program chooses. `None`: it leaves it to the environment.
 ///
 /// # Safety
 /// If not NULL, `directory` and `prefix` are C strings.
@@ -110,26 +112,15 @@ pub(crate) unsafe fn domain(directory: *const c_char, prefix: *const c_char) -> 
     if directory.is_null() && prefix.is_null() {
         return Ok(None);
     }
-    // SAFETY: as promised, also below.
+    // SAFETY: the caller promises that it is NULL or a C string.
     let directory = unsafe { boundary::text(directory) };
     let directory = directory.map(|bytes| PathBuf::from(OsStr::from_bytes(bytes)));
-    // SAFETY: as above.
+    // SAFETY: the caller promises that it is NULL or a C string.
     let prefix = unsafe { boundary::text(prefix) }.map(str::from_utf8).transpose().map_err(|error| {
         let at = error.valid_up_to();
         Failure::invalid(format!("the prefix is not UTF-8 at byte {at}, expected UTF-8"))
     })?;
     Ok(Some(Domain::from_parts(directory, prefix.map(str::to_owned))?))
-}
-
-/// Checks that a structure is of this version. A later one will be longer, and have fields that must not be ignored.
-pub(crate) fn check_version(structure: &'static str, found: usize, known: usize) -> Result<()> {
-    const { assert!(offset_of!(Options, struct_size) == 0) };
-    if found == known {
-        return Ok(());
-    }
-    let why =
-        if found > known { "of a later eshm.h: install the libeshm that belongs to it" } else { "not set" };
-    Err(Failure::invalid(format!("{structure}.struct_size is {found}, expected {known}; it is {why}")))
 }
 
 fn role(role: u32, field: &'static str) -> Result<Role> {
@@ -169,7 +160,7 @@ pub(crate) fn out_of_range(name: &'static str, found: u32, expected: &'static st
     Failure::invalid(format!("{name} is {}, expected {expected}", found as i32))
 }
 
-/// 0 is no limit in ESHM 1.x; the longest that there is comes close.
+/// 0 is no limit in ESHM 1.x: the longest threshold that the core accepts comes close.
 fn stale_threshold(ms: u32) -> Duration {
     if ms == 0 { HOUR } else { millis(ms).min(HOUR) }
 }

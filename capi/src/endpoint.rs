@@ -5,27 +5,25 @@ use std::ffi::{c_char, c_int};
 use eshm::{MonitorPolicy, MonitorSettings, PeerState};
 
 use crate::abi::{Info, Options};
-use crate::boundary::{self, call};
+use crate::boundary::{self, Out, Structure, call};
 use crate::config;
 use crate::error::{self, Failure};
-use crate::handle::{ESHMHandle, Handle, longest};
+use crate::handle::{ESHMHandle, Handle, answer, longest};
 
 /// `eshm_open`.
 ///
 /// # Safety
-/// `options` is NULL or to `ESHMOptions` of their `struct_size`, whose name ends with a NUL or has 256 bytes; `handle` is NULL
-/// or to an `ESHMHandle*`.
+/// `options` is NULL or to `ESHMOptions` of their `struct_size`, whose name ends with a NUL or has 256 bytes;
+/// `handle` is NULL or to an `ESHMHandle*`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_open(options: *const Options, handle: *mut *mut ESHMHandle) -> c_int {
     call(|| {
-        boundary::not_null(handle, "handle")?;
-        // SAFETY: the caller promises that `handle` is to a handle.
-        unsafe { boundary::put(handle, std::ptr::null_mut()) };
+        // SAFETY: the caller promises that `handle` is NULL or to an `ESHMHandle*`.
+        let handle = unsafe { Out::needed(handle, "handle") }?;
+        handle.set(std::ptr::null_mut());
         // SAFETY: the caller promises the same of `options`.
         let builder = unsafe { config::of_options(options) }?;
-        let registered = Handle::register(builder.open()?)?;
-        // SAFETY: as above.
-        unsafe { boundary::put(handle, registered) };
+        handle.set(Handle::register(builder.open()?)?);
         Ok(())
     })
 }
@@ -72,7 +70,8 @@ pub unsafe extern "C" fn eshm_configure_monitor(
                 return Err(Failure::invalid(text));
             }
         };
-        // SAFETY: as promised. No number is longer than the memory that it lies in.
+        // SAFETY: the caller promises that `cpus` is NULL or to `cpu_count` numbers of four bytes, which do not
+        // change.
         let bytes = unsafe { boundary::bytes(cpus.cast(), cpu_count.saturating_mul(4), "cpus") }?;
         let cpus =
             bytes.chunks_exact(4).map(|one| u32::from_ne_bytes([one[0], one[1], one[2], one[3]])).collect();
@@ -99,24 +98,21 @@ pub extern "C" fn eshm_wait_for_peer(handle: *mut ESHMHandle, timeout_ms: u32) -
 pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info) -> c_int {
     call(|| {
         let handle = Handle::find(handle)?;
-        // SAFETY: every version of the structure begins with its size.
-        let size = unsafe { boundary::get(info.cast_const().cast::<usize>(), "info") }?;
-        config::check_version("ESHMInfo", size, size_of::<Info>())?;
+        // SAFETY: the caller promises that `info` is NULL or to an `ESHMInfo`, which begins with its size.
+        let info = unsafe { Structure::new(info, "info", "ESHMInfo") }?;
         let inspector = handle.inspector();
         let stats = inspector.stats()?;
-        let found = same_fields!(stats => Info: skipped reconnects wakeups timeouts stalls messages_sent messages_received
-            bytes_sent bytes_received m2s_queue_depth s2m_queue_depth m2s_queue_high_water s2m_queue_high_water room_waits
-            unreceived;
-            struct_size: size,
+        info.set(same_fields!(stats => Info: skipped reconnects wakeups timeouts stalls messages_sent
+            messages_received bytes_sent bytes_received m2s_queue_depth s2m_queue_depth m2s_queue_high_water
+            s2m_queue_high_water room_waits unreceived;
+            struct_size: info.size,
             peer_state: inspector.peer_state() as u32,
             peer_is_legacy: inspector.peer_is_legacy(),
             generation: inspector.generation(),
             data_size: inspector.data_size(),
             max_message: inspector.max_message(),
             room_wait_time_ns: u64::try_from(stats.room_wait_time.as_nanos()).unwrap_or(u64::MAX)
-        );
-        // SAFETY: as promised; its size was checked.
-        unsafe { boundary::put(info, found) };
+        ));
         Ok(())
     })
 }
@@ -127,13 +123,11 @@ pub unsafe extern "C" fn eshm_get_info(handle: *mut ESHMHandle, info: *mut Info)
 /// `count` is NULL or to a `uint64_t`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_unreceived(handle: *mut ESHMHandle, count: *mut u64) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(count, "count")?;
+    // SAFETY: the caller promises that `count` is NULL or to a `uint64_t`.
+    let count = || unsafe { Out::needed(count, "count") };
+    answer(handle, count, |handle| {
         handle.check_process()?;
-        // SAFETY: as promised.
-        unsafe { boundary::put(count, handle.inspector().unreceived()) };
-        Ok(())
+        Ok(handle.inspector().unreceived())
     })
 }
 
@@ -147,7 +141,7 @@ pub unsafe extern "C" fn eshm_close(handle: *mut ESHMHandle, unreceived: *mut u6
         let (count, removed) =
             Handle::destroy(handle)?.map_or((0, Ok(())), |closed| (closed.unreceived, closed.removed));
         // SAFETY: the caller promises that `unreceived` is NULL or to a `uint64_t`.
-        unsafe { boundary::put(unreceived, count) };
+        unsafe { Out::new(unreceived) }.set(count);
         Ok(removed?)
     })
 }

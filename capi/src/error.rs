@@ -10,19 +10,19 @@ use eshm::{Error, raw};
 pub const SUCCESS: c_int = 0;
 /// See [`SUCCESS`], as for all that follow.
 pub const INVALID_PARAM: c_int = -1;
-/// It could not be made.
+/// The segment could not be created.
 pub const SHM_CREATE: c_int = -2;
 /// Nothing to read, and the call was not to wait.
 pub const NO_DATA: c_int = -9;
-/// The time did not suffice.
+/// The time ran out.
 pub const TIMEOUT: c_int = -10;
 /// A slave has given its master up.
 pub const MASTER_STALE: c_int = -11;
-/// It does not fit.
+/// A message or a value does not fit.
 pub const BUFFER_TOO_SMALL: c_int = -13;
-/// Not a handle, or not any more.
+/// The handle is none, or was destroyed.
 pub const NOT_INITIALIZED: c_int = -14;
-/// The peer left.
+/// The peer closed its endpoint.
 pub const PEER_CLOSED: c_int = -16;
 /// Another segment has the name.
 pub const DISPLACED: c_int = -19;
@@ -32,11 +32,11 @@ pub const INTERNAL: c_int = -99;
 /// Why a call failed.
 #[derive(Debug)]
 pub(crate) enum Failure {
-    /// The core says why.
+    /// The core's error.
     Core(Error),
-    /// The same, under the number that ESHM 1.x has for it.
+    /// The core's error, under the number that ESHM 1.x has for it.
     Renumbered(c_int, Error),
-    /// What this interface finds wrong by itself.
+    /// An error of this interface.
     Own(c_int, Cow<'static, str>),
 }
 
@@ -62,7 +62,7 @@ impl From<raw::Error> for Failure {
 }
 
 impl Failure {
-    /// What the caller passed is wrong.
+    /// An argument is wrong.
     pub(crate) fn invalid(text: impl Into<Cow<'static, str>>) -> Self {
         Failure::Own(INVALID_PARAM, text.into())
     }
@@ -116,7 +116,7 @@ impl Failure {
     /// Makes it the thread's last failure, and returns its number.
     pub(crate) fn keep(self) -> c_int {
         let code = self.code();
-        // Fails only while the thread ends: then nobody is left to ask.
+        // Fails only while the thread ends: then it cannot ask for its last failure any more.
         let _ = LAST.try_with(|last| last.borrow_mut().failure = Some(self));
         code
     }
@@ -125,7 +125,7 @@ impl Failure {
 #[derive(Default)]
 struct Last {
     failure: Option<Failure>,
-    /// What the thread was given last; kept until it asks again.
+    /// The text that the thread was given last; kept until it asks again.
     text: CString,
 }
 
@@ -133,8 +133,8 @@ thread_local! {
     static LAST: RefCell<Last> = RefCell::default();
 }
 
-/// The text of this thread's last failure, valid until it asks again. It is made only now, so that a program that
-/// polls does not pay for texts it never reads.
+/// Returns the text of this thread's last failure, valid until it asks again. The text is made only here, so that a
+/// program that polls does not pay for texts that it never reads.
 pub(crate) fn last_text() -> *const c_char {
     let text = LAST.try_with(|last| {
         let last = &mut *last.borrow_mut();
@@ -146,13 +146,13 @@ pub(crate) fn last_text() -> *const c_char {
     text.unwrap_or(c"".as_ptr())
 }
 
-/// The number of this thread's last failure.
+/// Returns the number of this thread's last failure.
 pub(crate) fn last_code() -> c_int {
     let code = LAST.try_with(|last| last.borrow().failure.as_ref().map_or(SUCCESS, Failure::code));
     code.unwrap_or(SUCCESS)
 }
 
-/// What a number means, in general.
+/// Returns what a number means in general.
 pub(crate) fn describe(code: c_int) -> &'static CStr {
     match code {
         SUCCESS => c"Success",

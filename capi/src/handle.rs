@@ -1,5 +1,6 @@
 //! What an `ESHMHandle*` stands for.
 
+use std::ffi::c_int;
 use std::sync::LazyLock;
 use std::time::Duration;
 
@@ -9,6 +10,7 @@ use parking_lot::Mutex;
 use sharded_slab::Entry;
 
 use crate::abi::{TIMEOUT_INFINITE, WAKEUP_PUSH};
+use crate::boundary::{Out, call};
 use crate::error::{Failure, Result};
 use crate::registry::{Places, Registry};
 
@@ -46,8 +48,8 @@ impl Handle {
         REGISTRY.find(handle).ok_or_else(|| Failure::unknown(handle))
     }
 
-    /// Takes an endpoint out of the registry and closes it. Calls that wait in other threads end. `None`: a forked child, which
-    /// leaves the parent's endpoint alone.
+    /// Takes an endpoint out of the registry and closes it. Calls that wait in other threads end. `None`: a forked
+    /// child, which leaves the parent's endpoint alone.
     pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<Option<Closed>> {
         let found = Handle::find(handle)?;
         REGISTRY.remove(handle);
@@ -88,6 +90,19 @@ impl Handle {
     pub(crate) fn set_wakeup_mode(&self, mode: u32) {
         *self.wakeup_mode.lock() = mode;
     }
+}
+
+/// Runs a function that stores an answer about the endpoint.
+pub(crate) fn answer<T>(
+    handle: *mut ESHMHandle,
+    out: impl FnOnce() -> Result<Out<T>>,
+    body: impl FnOnce(&Handle) -> Result<T>,
+) -> c_int {
+    call(|| {
+        let (handle, out) = (Handle::find(handle)?, out()?);
+        out.set(body(&handle)?);
+        Ok(())
+    })
 }
 
 /// The limit of a timeout of C.

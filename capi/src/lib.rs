@@ -1,8 +1,9 @@
 //! ESHM for C: the functions of `include/eshm.h`.
 //!
-//! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]). The second half is
-//! new ([`endpoint`], [`messages`], [`batch`], [`observer`], [`segments`], [`text`]). This crate converts, checks what C hands
-//! over, and gives out handles that cannot dangle. Everything else is the core's: see [`eshm::raw`].
+//! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]). The
+//! second half is new ([`endpoint`], [`messages`], [`batch`], [`observer`], [`segments`], [`text`]). This crate
+//! converts, checks what C hands over, and gives out handles that cannot dangle. Everything else is the core's: see
+//! [`eshm::raw`].
 //!
 //! Rust programs use the crate `eshm`.
 

@@ -7,31 +7,28 @@ use eshm::raw::{Host, Limit};
 use eshm::{DEFAULT_DATA_SIZE, Error, Role};
 
 use crate::abi::{Config, ROLE_MASTER, ROLE_SLAVE, Stats, WAKEUP_POLL, WAKEUP_PUSH};
-use crate::boundary::{self, Room, call, call_for};
+use crate::boundary::{self, Out, Room, call, call_for};
 use crate::config::{self, out_of_range};
 use crate::error::{self, Failure, NO_DATA, Result};
-use crate::handle::{C, ESHMHandle, Handle, longest};
+use crate::handle::{C, ESHMHandle, Handle, answer, longest};
 
 /// How long `eshm_read` waits.
 const DEFAULT_TIMEOUT_MS: u32 = 1000;
-/// How often a reader looks that is not to be woken.
+/// The interval at which a reader looks that is not to be woken.
 const POLL: Duration = Duration::from_micros(100);
 
 /// `eshm_init`.
 ///
 /// # Safety
-/// `config` is NULL or to an `ESHMConfig`, whose name ends with a NUL or has 251 bytes.
+/// `config` is NULL or to an `ESHMConfig`, whose name ends with a NUL or has 256 bytes.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
     call_for(nothing, || {
-        // SAFETY: as promised.
-        let config = unsafe { boundary::get(config, "config") }?;
-        // SAFETY: as promised.
-        let mut builder = unsafe { config::of_1x(&config) }?;
-        if config.role == ROLE_MASTER {
-            // The size that its header names, also where something with another one was left.
-            builder = builder.data_size(DEFAULT_DATA_SIZE);
-        }
+        // SAFETY: the caller promises that `config` is NULL or to one, with such a name.
+        let (builder, role) = unsafe { config::of_1x(config) }?;
+        // A master gets the size that its header names, also where a segment of another size was left.
+        let is_master = role == Role::Master;
+        let builder = if is_master { builder.data_size(DEFAULT_DATA_SIZE) } else { builder };
         Handle::register(builder.open()?)
     })
 }
@@ -43,10 +40,8 @@ pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_init_sized(config: *const Config, data_size: usize) -> *mut ESHMHandle {
     call_for(nothing, || {
-        // SAFETY: as promised.
-        let config = unsafe { boundary::get(config, "config") }?;
-        // SAFETY: as promised.
-        let builder = unsafe { config::of_1x(&config) }?;
+        // SAFETY: the caller promises that `config` is NULL or to one, with such a name.
+        let (builder, _) = unsafe { config::of_1x(config) }?;
         Handle::register(builder.data_size(data_size).open()?)
     })
 }
@@ -55,7 +50,7 @@ fn nothing(_: c_int) -> *mut ESHMHandle {
     std::ptr::null_mut()
 }
 
-/// `eshm_destroy`. Any pointer is safe here, as for every `handle` below.
+/// `eshm_destroy`. Any pointer is safe here, as every `handle` is.
 #[unsafe(no_mangle)]
 pub extern "C" fn eshm_destroy(handle: *mut ESHMHandle) -> c_int {
     call(|| match Handle::destroy(handle)? {
@@ -73,7 +68,7 @@ pub unsafe extern "C" fn eshm_write(handle: *mut ESHMHandle, data: *const c_void
     call(|| {
         let handle = Handle::find(handle)?;
         boundary::not_null(data, "data")?;
-        // SAFETY: as promised.
+        // SAFETY: the caller promises that `data` is to `size` bytes, which it leaves alone during the call.
         let bytes = unsafe { boundary::bytes(data, size, "data") }?;
         handle.sender().write(&mut C, bytes).map_err(Failure::into_1x)
     })
@@ -90,10 +85,11 @@ pub unsafe extern "C" fn eshm_read(
     buffer_size: usize,
 ) -> c_int {
     call_for(std::convert::identity, || {
-        // SAFETY: as promised.
-        let read = unsafe { read(handle, buffer, buffer_size, DEFAULT_TIMEOUT_MS) }?;
+        // SAFETY: the caller promises that `buffer` is NULL or to `buffer_size` bytes, its own during the call.
+        let size =
+            read(handle, DEFAULT_TIMEOUT_MS, || unsafe { Room::needed(buffer, buffer_size, "buffer") })?;
         // A value has 64 MiB at most.
-        Ok(read as c_int)
+        Ok(size as c_int)
     })
 }
 
@@ -110,28 +106,19 @@ pub unsafe extern "C" fn eshm_read_ex(
     timeout_ms: u32,
 ) -> c_int {
     call(|| {
-        // SAFETY: as promised.
-        let read = unsafe { read(handle, buffer, buffer_size, timeout_ms) };
-        // SAFETY: as promised. Without a value nothing was read.
-        unsafe { boundary::put(bytes_read, *read.as_ref().unwrap_or(&0)) };
+        // SAFETY: the caller promises that `bytes_read` is NULL or to a `size_t`.
+        let bytes_read = unsafe { Out::new(bytes_read) };
+        // SAFETY: the caller promises that `buffer` is NULL or to `buffer_size` bytes, its own during the call.
+        let read = read(handle, timeout_ms, || unsafe { Room::needed(buffer, buffer_size, "buffer") });
+        // Without a value nothing was read.
+        bytes_read.set(*read.as_ref().unwrap_or(&0));
         read.map(drop)
     })
 }
 
 /// Reads the latest value into the buffer, and returns its size.
-///
-/// # Safety
-/// As [`eshm_read`].
-unsafe fn read(
-    handle: *mut ESHMHandle,
-    buffer: *mut c_void,
-    buffer_size: usize,
-    timeout_ms: u32,
-) -> Result<usize> {
-    let handle = Handle::find(handle)?;
-    boundary::not_null(buffer, "buffer")?;
-    // SAFETY: the caller promises that `buffer` is to `buffer_size` bytes, its own during the call.
-    let room = unsafe { Room::new(buffer, buffer_size, "buffer") }?;
+fn read(handle: *mut ESHMHandle, timeout_ms: u32, room: impl FnOnce() -> Result<Room>) -> Result<usize> {
+    let (handle, room) = (Handle::find(handle)?, room()?);
     // In ESHM 1.x a wait without limit does not end when the peer leaves.
     let limit = if timeout_ms == 0 { Limit::Now } else { Limit::For(longest(timeout_ms)) };
     let read = if handle.wakeup_mode() == WAKEUP_POLL {
@@ -165,17 +152,12 @@ impl Host for Polling {
 /// `is_alive` is NULL or to a `bool`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_check_remote_alive(handle: *mut ESHMHandle, is_alive: *mut bool) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(is_alive, "is_alive")?;
-        let alive = match handle.inspector().wait_for_peer(Duration::ZERO) {
-            Ok(()) => true,
-            Err(Error::Timeout { .. }) => false,
-            Err(error) => return Err(error.into()),
-        };
-        // SAFETY: as promised.
-        unsafe { boundary::put(is_alive, alive) };
-        Ok(())
+    // SAFETY: the caller promises that `is_alive` is NULL or to a `bool`.
+    let is_alive = || unsafe { Out::needed(is_alive, "is_alive") };
+    answer(handle, is_alive, |handle| match handle.inspector().wait_for_peer(Duration::ZERO) {
+        Ok(()) => Ok(true),
+        Err(Error::Timeout { .. }) => Ok(false),
+        Err(error) => Err(error.into()),
     })
 }
 
@@ -185,14 +167,9 @@ pub unsafe extern "C" fn eshm_check_remote_alive(handle: *mut ESHMHandle, is_ali
 /// `stats` is NULL or to an `ESHMStats`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_get_stats(handle: *mut ESHMHandle, stats: *mut Stats) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(stats, "stats")?;
-        let found = handle.inspector().stats()?.into();
-        // SAFETY: as promised.
-        unsafe { boundary::put(stats, found) };
-        Ok(())
-    })
+    // SAFETY: the caller promises that `stats` is NULL or to an `ESHMStats`.
+    let stats = || unsafe { Out::needed(stats, "stats") };
+    answer(handle, stats, |handle| Ok(handle.inspector().stats()?.into()))
 }
 
 impl From<eshm::Stats> for Stats {
@@ -209,13 +186,10 @@ impl From<eshm::Stats> for Stats {
 /// `role` is NULL or to an `enum ESHMRole`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_get_role(handle: *mut ESHMHandle, role: *mut u32) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(role, "role")?;
-        let found = if handle.inspector().role() == Role::Slave { ROLE_SLAVE } else { ROLE_MASTER };
-        // SAFETY: as promised.
-        unsafe { boundary::put(role, found) };
-        Ok(())
+    // SAFETY: the caller promises that `role` is NULL or to an `enum ESHMRole`.
+    let role = || unsafe { Out::needed(role, "role") };
+    answer(handle, role, |handle| {
+        Ok(if handle.inspector().role() == Role::Slave { ROLE_SLAVE } else { ROLE_MASTER })
     })
 }
 
@@ -244,13 +218,9 @@ pub extern "C" fn eshm_set_wakeup_mode(handle: *mut ESHMHandle, mode: u32) -> c_
 /// `mode` is NULL or to an `enum ESHMWakeupMode`.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_get_wakeup_mode(handle: *mut ESHMHandle, mode: *mut u32) -> c_int {
-    call(|| {
-        let handle = Handle::find(handle)?;
-        boundary::not_null(mode, "mode")?;
-        // SAFETY: as promised.
-        unsafe { boundary::put(mode, handle.wakeup_mode()) };
-        Ok(())
-    })
+    // SAFETY: the caller promises that `mode` is NULL or to an `enum ESHMWakeupMode`.
+    let mode = || unsafe { Out::needed(mode, "mode") };
+    answer(handle, mode, |handle| Ok(handle.wakeup_mode()))
 }
 
 /// `eshm_error_string`.

@@ -2,8 +2,10 @@
 
 use std::ffi::{c_int, c_void};
 
+use eshm::raw::{self, SharedSender, Token};
+
 use crate::abi::TIMEOUT_INFINITE;
-use crate::boundary::{self, Room, call};
+use crate::boundary::{self, Out, Room, call};
 use crate::error::{Failure, NO_DATA, Result};
 use crate::handle::{C, ESHMHandle, Handle, limit};
 
@@ -52,19 +54,17 @@ pub unsafe extern "C" fn eshm_recv(
     timeout_ms: u32,
 ) -> c_int {
     call(|| {
-        let mut needed = 0;
-        let outcome = Handle::find(handle).and_then(|handle| {
-            // SAFETY: the caller promises that `buffer` is to `capacity` bytes, its own during the call.
-            let room = unsafe { Room::new(buffer, capacity, "buffer") }?;
-            let received = handle.receiver().recv(&mut C, limit(timeout_ms), |_, message| {
-                needed = message.len();
-                room.take(message)
-            })?;
-            received.ok_or_else(no_message)
-        });
         // SAFETY: the caller promises that `size` is NULL or to a `size_t`.
-        unsafe { boundary::put(size, needed) };
-        outcome
+        let size = unsafe { Out::new(size) };
+        size.set(0);
+        let handle = Handle::find(handle)?;
+        // SAFETY: the caller promises that `buffer` is NULL or to `capacity` bytes, its own during the call.
+        let room = unsafe { Room::new(buffer, capacity, "buffer") }?;
+        let received = handle.receiver().recv(&mut C, limit(timeout_ms), |_, message| {
+            size.set(message.len());
+            room.take(message)
+        })?;
+        received.ok_or_else(no_message)
     })
 }
 
@@ -85,13 +85,13 @@ pub unsafe extern "C" fn eshm_recv_borrow(
 ) -> c_int {
     call(|| {
         let handle = Handle::find(handle)?;
-        boundary::not_null(data, "data")?;
-        boundary::not_null(size, "size")?;
+        // SAFETY: the caller promises that `data` is NULL or to a pointer.
+        let data = unsafe { Out::needed(data, "data") }?;
+        // SAFETY: the caller promises that `size` is NULL or to a `size_t`.
+        let size = unsafe { Out::needed(size, "size") }?;
         let borrowed = handle.receiver().borrow(&mut C, limit(timeout_ms))?.ok_or_else(no_message)?;
-        // SAFETY: the caller promises that `data` is to a pointer.
-        unsafe { boundary::put(data, borrowed.start.cast()) };
-        // SAFETY: the caller promises that `size` is to a `size_t`.
-        unsafe { boundary::put(size, borrowed.len) };
+        data.set(borrowed.start.cast());
+        size.set(borrowed.len);
         Ok(())
     })
 }
@@ -120,11 +120,10 @@ pub unsafe extern "C" fn eshm_loan(
 ) -> c_int {
     call(|| {
         let handle = Handle::find(handle)?;
-        boundary::not_null(data, "data")?;
+        // SAFETY: the caller promises that `data` is NULL or to a pointer.
+        let data = unsafe { Out::needed(data, "data") }?;
         boundary::check_size(size, "the loan")?;
-        let loan = handle.sender().loan(&mut C, size, limit(timeout_ms))?;
-        // SAFETY: the caller promises that `data` is to a pointer.
-        unsafe { boundary::put(data, loan.start.cast()) };
+        data.set(handle.sender().loan(&mut C, size, limit(timeout_ms))?.start.cast());
         Ok(())
     })
 }
@@ -141,10 +140,7 @@ pub extern "C" fn eshm_loan_drop(handle: *mut ESHMHandle) -> c_int {
     call(|| end_loan(handle, |sender, token| sender.give_back(&mut C, token)))
 }
 
-fn end_loan(
-    handle: *mut ESHMHandle,
-    end: fn(&eshm::raw::SharedSender, eshm::raw::Token) -> Result<(), eshm::raw::Error>,
-) -> Result<()> {
+fn end_loan(handle: *mut ESHMHandle, end: fn(&SharedSender, Token) -> Result<(), raw::Error>) -> Result<()> {
     let handle = Handle::find(handle)?;
     let sender = handle.sender();
     let token = handle.token(sender.lent(), NO_LOAN)?;

@@ -9,12 +9,12 @@ use eshm::{Error, Observer};
 use parking_lot::{Mutex, MutexGuard};
 
 use crate::abi::{DirectionView, Options, SeatView, View};
-use crate::boundary::{self, call};
+use crate::boundary::{Out, Structure, call};
 use crate::config;
-use crate::error::{Failure, Result};
+use crate::error::{Failure, NOT_INITIALIZED, Result};
 use crate::registry::Registry;
 
-/// How long a thread waits for its turn before it asks whether it is in a forked child.
+/// How long a thread waits for its turn before it checks that it is not in a forked child.
 const TURN: Duration = Duration::from_millis(100);
 
 static REGISTRY: LazyLock<Registry<Watcher>> =
@@ -56,15 +56,13 @@ impl Watcher {
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn eshm_observe(options: *const Options, observer: *mut *mut ESHMObserver) -> c_int {
     call(|| {
-        boundary::not_null(observer, "observer")?;
-        // SAFETY: the caller promises that `observer` is to an observer.
-        unsafe { boundary::put(observer, std::ptr::null_mut()) };
+        // SAFETY: the caller promises that `observer` is NULL or to an `ESHMObserver*`.
+        let observer = unsafe { Out::needed(observer, "observer") }?;
+        observer.set(std::ptr::null_mut());
         // SAFETY: the caller promises the same of `options`.
         let found = unsafe { config::of_options(options) }?.observe()?;
         let (name, owner) = (found.name().to_owned(), process::id());
-        let handle = REGISTRY.insert(Watcher { name, owner, observer: Mutex::new(found) })?;
-        // SAFETY: as above.
-        unsafe { boundary::put(observer, handle) };
+        observer.set(REGISTRY.insert(Watcher { name, owner, observer: Mutex::new(found) })?);
         Ok(())
     })
 }
@@ -77,13 +75,12 @@ pub unsafe extern "C" fn eshm_observe(options: *const Options, observer: *mut *m
 pub unsafe extern "C" fn eshm_observer_look(observer: *mut ESHMObserver, view: *mut View) -> c_int {
     call(|| {
         let watcher = REGISTRY.find(observer).ok_or_else(|| unknown(observer))?;
-        // SAFETY: every version of the structure begins with its size.
-        let size = unsafe { boundary::get(view.cast_const().cast::<usize>(), "view") }?;
-        config::check_version("ESHMView", size, size_of::<View>())?;
+        // SAFETY: the caller promises that `view` is NULL or to an `ESHMView`, which begins with its size.
+        let view = unsafe { Structure::new(view, "view", "ESHMView") }?;
         let mut observer = watcher.lock()?;
         let seen = observer.look();
-        let found = View {
-            struct_size: size,
+        view.set(View {
+            struct_size: view.size,
             is_current: observer.is_current(),
             data_size: observer.data_size(),
             max_message: observer.max_message(),
@@ -91,9 +88,7 @@ pub unsafe extern "C" fn eshm_observer_look(observer: *mut ESHMObserver, view: *
             slave: seat(seen.slave),
             master_to_slave: direction(seen.master_to_slave),
             slave_to_master: direction(seen.slave_to_master),
-        };
-        // SAFETY: the caller promises that `view` is to an `ESHMView`, whose size was checked.
-        unsafe { boundary::put(view, found) };
+        });
         Ok(())
     })
 }
@@ -122,7 +117,7 @@ fn unknown(observer: *mut ESHMObserver) -> Failure {
         Failure::invalid("observer is NULL, expected one of eshm_observe")
     } else {
         Failure::Own(
-            crate::error::NOT_INITIALIZED,
+            NOT_INITIALIZED,
             "the observer is not one that eshm_observe returned, or it was closed; open a new one".into(),
         )
     }

@@ -1,9 +1,9 @@
 //! Handles for C that cannot dangle.
 //!
-//! A handle is no address. It is a number that a registry gave out, mixed with a mask. Each number says which place in the
-//! registry and which generation of it, and the generation of a place changes when it is used again. So a handle that was
-//! destroyed, or that never was one, is recognised without a look at memory that it points to, and a thread that is inside a
-//! call keeps what it uses while another destroys it.
+//! A handle is no address. It is a number that a registry gave out, mixed with a mask. Each number says which place
+//! in the registry and which generation of it, and the generation of a place changes when it is used again. So a
+//! handle that was destroyed, or that never was one, is recognised without a look at memory that it points to, and
+//! a thread that is inside a call keeps what it uses while another destroys it.
 
 use sharded_slab::{Config, Entry, Slab};
 
@@ -24,7 +24,8 @@ pub(crate) struct Registry<T> {
 }
 
 impl<T> Registry<T> {
-    /// The mask makes small integers, pointers into the heap or the stack, and handles of other kinds no handles of this one.
+    /// The mask makes small integers, pointers into the heap or the stack, and handles of other kinds no handles of
+    /// this one.
     pub(crate) fn new(mask: usize) -> Self {
         Registry { slab: Slab::new_with_config(), mask }
     }

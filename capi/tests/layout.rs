@@ -51,13 +51,15 @@ fn assumed() -> Numbers {
     let mut numbers = Numbers::new();
     structure!(numbers, "ESHMConfig", Config: shm_name role disconnect_behavior stale_threshold_ms
         reconnect_wait_ms reconnect_retry_interval_ms max_reconnect_attempts auto_cleanup use_threads);
-    structure!(numbers, "ESHMOptions", Options: struct_size name directory prefix role wait data_size queue_capacity connect_timeout_ms
+    structure!(numbers, "ESHMOptions", Options: struct_size name directory prefix role wait data_size
+        queue_capacity connect_timeout_ms
         heartbeat_interval_ms stale_threshold_ms disconnect reconnect_timeout_ms reconnect_interval_ms
         reconnect_attempts mode group mode_by_umask any_owner steady_heartbeat give_up auto_cleanup
         background);
     structure!(numbers, "ESHMSeatView", SeatView: state pid heartbeat generation is_legacy);
     structure!(numbers, "ESHMDirectionView", DirectionView: written read waiting high_water slots);
-    structure!(numbers, "ESHMView", View: struct_size is_current data_size max_message master slave master_to_slave slave_to_master);
+    structure!(numbers, "ESHMView", View: struct_size is_current data_size max_message master slave
+        master_to_slave slave_to_master);
     structure!(numbers, "ESHMStats", Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive
         slave_alive stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count
         s2m_write_count s2m_read_count);
@@ -66,7 +68,8 @@ fn assumed() -> Numbers {
         m2s_queue_depth s2m_queue_depth m2s_queue_high_water s2m_queue_high_water room_waits
         room_wait_time_ns unreceived);
     structure!(numbers, "ESHMSegment", Segment: name path kind reason size owner owner_name mode since_ns has_seats
-        master_state slave_state master_pid slave_pid m2s_waiting m2s_slots s2m_waiting s2m_slots removed left_because);
+        master_state slave_state master_pid slave_pid m2s_waiting m2s_slots s2m_waiting s2m_slots removed
+        left_because);
     structure!(numbers, "ESHMBuffer", Buffer: data size);
     for name in [
         "Role",

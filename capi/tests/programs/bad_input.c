@@ -1,4 +1,4 @@
-/* What bad input gets: an error code and a text, never a crash, nothing made and nothing lost. */
+/* Bad input gets an error code and a text. Nothing crashes, and nothing is created or lost. */
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 
@@ -13,7 +13,7 @@ static ESHMHandle* open_as(enum ESHMRole role) {
     return handle;
 }
 
-/* That the last failure has this code and says all this. */
+/* Checks that the last failure has this code, and that its text contains this. */
 static void said(int code, const char* what) {
     if (eshm_last_error_code() != code || strstr(eshm_last_error(), what) == NULL)
         fprintf(stderr, "%d '%s', expected %d '... %s ...'\n", eshm_last_error_code(), eshm_last_error(),
@@ -74,7 +74,7 @@ static void null_pointers(void) {
     CHECK_IS(eshm_open(NULL, &master), ESHM_ERROR_INVALID_PARAM);
     CHECK(master == NULL);
     CHECK_IS(eshm_open(&config, NULL), ESHM_ERROR_INVALID_PARAM);
-    /* Its handle was overwritten, above; the process is still the master. */
+    /* The handle was overwritten above; the process is still the master. */
     CHECK(open_as(ESHM_ROLE_SLAVE) != NULL);
     strcat(segment, "-again");
     master = open_as(ESHM_ROLE_MASTER);
@@ -118,7 +118,7 @@ static void dead_handles(void) {
     ESHMHandle *handle = open_as(ESHM_ROLE_MASTER), *others[200];
     CHECK_IS(eshm_destroy(handle), ESHM_SUCCESS);
     no_handle(handle);
-    /* Its place is used again, many times, and it stays dead. */
+    /* Its place in the registry is used again many times, and the old handle stays invalid. */
     for (i = 0; i < 200; i++) {
         others[i] = open_as(ESHM_ROLE_MASTER);
         CHECK(others[i] != handle);
@@ -169,7 +169,7 @@ static void names(void) {
     CHECK_IS(eshm_destroy(handle), ESHM_SUCCESS);
 }
 
-/* Which eshm_init replaces, as ESHM 1.x did; in all other languages it is refused. */
+/* eshm_init replaces it, as in ESHM 1.x. All other interfaces refuse it. */
 static void slash_in_a_name(void) {
     ESHMOptions config = eshm_default_options(segment);
     ESHMHandle* handle;
@@ -188,7 +188,7 @@ static void out_of_range(void) {
         ESHMConfig config = eshm_default_config("capi-never-made");
         ESHMOptions options = eshm_default_options("capi-never-made");
         ESHMHandle* opened = handle;
-        /* Through memory: the compiler has a say in what an enum may be. */
+        /* Through memory: the compiler may assume that an enum has one of its values. */
         memcpy(&config.role, &wrong[i], sizeof wrong[i]);
         CHECK(eshm_init(&config) == NULL);
         said(ESHM_ERROR_INVALID_PARAM, "config.role");
@@ -342,7 +342,7 @@ static void bad_segments(void) {
 static void each_thread_its_error(void) {
     CHECK(eshm_init(NULL) == NULL);
     CHECK_IS(eshm_last_error_code(), ESHM_ERROR_INVALID_PARAM);
-    /* A success changes nothing. */
+    /* A success does not change the last failure. */
     CHECK_IS(eshm_destroy(open_as(ESHM_ROLE_MASTER)), ESHM_SUCCESS);
     said(ESHM_ERROR_INVALID_PARAM, "config is NULL");
 }

@@ -1,5 +1,4 @@
-/* A small harness: named cases, each of which says what it checks; the first that does not hold ends the
- * program. */
+/* A small harness: named cases. The first check that fails ends the program. */
 #ifndef CHECK_H
 #define CHECK_H
 
@@ -16,7 +15,7 @@ typedef struct Case {
     void (*run)(void);
 } Case;
 
-/* The segment name of the running case: nobody else's. */
+/* The segment name of the running case, which no other case uses. */
 static char segment[128];
 static int case_number;
 
@@ -97,7 +96,7 @@ static inline void kill_process(pid_t child) {
 
 static inline int run_cases(const char* program, const Case* cases, size_t count) {
     size_t i;
-    /* Generous: it ends a case that hangs. */
+    /* Ends a case that hangs. */
     alarm(240);
     for (i = 0; i < count; i++) {
         snprintf(segment, sizeof segment, "%s-%ld-%d", program, (long)getpid(), ++case_number);

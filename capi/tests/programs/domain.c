@@ -5,7 +5,7 @@
 
 #include "check.h"
 
-/* A directory of the running case's own. */
+/* The directory of the running case. */
 static char directory[160];
 
 static void make_directory(void) {
@@ -94,7 +94,7 @@ static void bad_domains(void) {
     CHECK_IS(rmdir(directory), 0);
 }
 
-/* What was seen of a domain: one line for each segment. */
+/* The segments of a domain, one line for each. */
 static char seen[1024];
 
 static void note(const ESHMSegment* found, void* context) {
@@ -146,9 +146,9 @@ static void segments(void) {
 int main(void) {
     static const Case cases[] = {
         {"one name in two domains is two segments", two_domains},
-        {"what is NULL, the environment says", environment},
-        {"what is no domain is refused", bad_domains},
-        {"segments are shown, and the dead are removed", segments},
+        {"NULL stands for the domain of the environment", environment},
+        {"an invalid domain is refused", bad_domains},
+        {"segments are listed, and dead ones are removed", segments},
     };
     return RUN_CASES("domain", cases);
 }

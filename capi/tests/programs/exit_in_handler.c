@@ -1,5 +1,4 @@
-/* A signal handler that calls exit, as many programs have it, while the thread below it is inside the
- * library. */
+/* A signal handler calls exit, as in many programs, while it interrupts a call of the library. */
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 
@@ -32,7 +31,7 @@ static void work(void) {
     }
 }
 
-/* The handler may interrupt the allocator, too, whose lock this thread then holds. */
+/* The handler may also interrupt the allocator, whose lock this thread then holds. */
 static void allocate(void) {
     ESHMConfig config = eshm_default_config(segment);
     struct sigaction action;
@@ -43,13 +42,13 @@ static void allocate(void) {
     CHECK_IS(sigaction(SIGTERM, &action, NULL), 0);
     CHECK_IS(write(ready[1], "", 1), 1);
     for (;;) {
-        /* Too long for a thread's own store of free blocks. */
+        /* Too long for the thread's cache of free blocks. */
         void* volatile room = malloc(100000);
         free(room);
     }
 }
 
-/* Whether the process ends by itself, with 0. */
+/* Returns whether the process ends by itself, with 0. */
 static int ends(pid_t child) {
     const double until = now_ms() + 5000;
     int status = 1;
@@ -68,7 +67,7 @@ static void ends_each_time(void (*body)(void)) {
     CHECK_IS(pipe(ready), 0);
     for (i = 0; i < PROCESSES; i++) {
         char byte;
-        /* Each takes over what the one before may have left. */
+        /* Each process takes over the segment that the one before may have left. */
         pid_t child = start_process(body);
         CHECK_IS(read(ready[0], &byte, 1), 1);
         CHECK_IS(kill(child, SIGTERM), 0);
@@ -79,7 +78,7 @@ static void ends_each_time(void (*body)(void)) {
 static void in_calls(void) { ends_each_time(work); }
 static void in_the_allocator(void) {
 #ifdef __SANITIZE_ADDRESS__
-    /* Its own work at exit allocates. */
+    /* The program's own exit handler allocates. */
     CHECK(allocate != NULL);
     puts("  SKIPPED under AddressSanitizer");
 #else

@@ -82,7 +82,7 @@ static void small_buffer(void) {
     CHECK_IS(eshm_send(master, "next", 4), ESHM_SUCCESS);
     CHECK_IS(eshm_recv(slave, in, 11, &size, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
     CHECK_IS(size, 12);
-    /* What happens in the mailbox meanwhile does not matter. */
+    /* The mailbox is independent of the message that stays. */
     CHECK_IS(eshm_write(master, "value", 5), ESHM_SUCCESS);
     CHECK_IS(eshm_read(slave, in, sizeof in), 5);
     CHECK_IS(eshm_recv(slave, in, 0, &size, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
@@ -104,7 +104,7 @@ static void receive_in_child(void) {
     CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 0), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 0), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_recv_batch(slave, in, sizeof in, &size, 1, &count, 0), ESHM_ERROR_FORKED);
-    /* Nothing of the parent's is to be looked for here, such as leaks. */
+    /* Without exit handlers: they would look for leaks of the parent's memory. */
     fflush(stdout);
     _exit(0);
 }
@@ -127,7 +127,7 @@ static void give_back_in_child(void) {
     CHECK_IS(eshm_release(slave), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_loan_drop(slave), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_loan_send(slave), ESHM_ERROR_FORKED);
-    /* Nothing is lent here; that is the parent's business, too. */
+    /* Nothing is lent by this handle; the child is refused all the same. */
     CHECK_IS(eshm_release(master), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_loan_drop(master), ESHM_ERROR_FORKED);
     CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 0), ESHM_ERROR_FORKED);
@@ -137,7 +137,7 @@ static void give_back_in_child(void) {
     _exit(0);
 }
 
-/* What is lent to the parent is not a forked child's to give back. */
+/* A forked child cannot give back what was lent to its parent. */
 static void lent_to_the_parent(void) {
     const void* borrowed = NULL;
     void* room = NULL;
@@ -180,7 +180,7 @@ static void borrow(void) {
     CHECK(memcmp(borrowed, big, sizeof big) == 0);
     CHECK_IS(eshm_release(slave), ESHM_SUCCESS);
     CHECK_IS(eshm_release(slave), ESHM_ERROR_INVALID_PARAM);
-    /* The next call that receives gives it back too. */
+    /* The next call that receives releases it too. */
     CHECK_IS(eshm_recv_borrow(slave, &borrowed, &size, 1000), ESHM_SUCCESS);
     CHECK(size == 3 && memcmp(borrowed, "two", 3) == 0);
     CHECK_IS(eshm_recv(slave, in, sizeof in, &size, 1000), ESHM_SUCCESS);
@@ -251,7 +251,7 @@ static void batches(void) {
     CHECK_IS(sent, COUNT);
     while (received < COUNT) {
         size_t used = 0;
-        /* Room for some of them only. */
+        /* There is room for some of them only. */
         CHECK_IS(eshm_recv_batch(slave, in, 100, sizes, 50, &count, 1000), ESHM_SUCCESS);
         CHECK(count >= 1 && count <= 50);
         for (i = 0; i < count; i++) {
@@ -271,7 +271,7 @@ static void batches(void) {
     CHECK_IS(count, 0);
     CHECK_IS(eshm_recv_batch(slave, in, 8, sizes, COUNT, &count, 0), ESHM_SUCCESS);
     CHECK_IS(count, 1);
-    /* One that cannot be sent: those before it were. */
+    /* One message cannot be sent; those before it were sent. */
     out[2].size = (size_t)512 << 10;
     CHECK_IS(eshm_send_batch(master, out, 4, &sent, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
     CHECK_IS(sent, 2);
@@ -307,7 +307,7 @@ static void batch_in_time(void) {
     for (i = 0; i < sent; i++)
         CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_SUCCESS);
     CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_ERROR_NO_DATA);
-    /* Room for each message comes within the timeout, room for all of them after two seconds. */
+    /* There is room for each message within the timeout, and for all of them after two seconds. */
     CHECK_IS(pthread_create(&receiver, NULL, receive_slowly, &received), 0);
     CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 300), ESHM_ERROR_TIMEOUT);
     CHECK_IS(pthread_join(receiver, NULL), 0);
@@ -317,7 +317,7 @@ static void batch_in_time(void) {
 }
 
 static void batch_with_room(void) {
-    /* All of them fit, so there is room at each look; to put them there takes far longer than the time. */
+    /* All of them fit, so there is always room. Copying them takes far longer than the timeout. */
     enum { COUNT = 65536, SIZE = 200 };
     static char bytes[SIZE], in[SIZE];
     ESHMBuffer* out = malloc(COUNT * sizeof *out);
@@ -432,7 +432,7 @@ static void close_counts(void) {
     CHECK(!segment_exists());
 }
 
-/* What a slave says that waits for its closed master, without a limit and with one. */
+/* A slave waits for its closed master, without a limit and with one. */
 static void patience(bool give_up, uint32_t timeout_ms, int with_timeout) {
     char in[8];
     ESHMOptions config = eshm_default_options(segment);
@@ -465,7 +465,7 @@ static void search(void) {
     CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
 }
 
-/* Another segment takes the name of the master's. */
+/* Another segment takes the name of the master's segment. */
 static void displaced(void) {
     char other[140], from[160], to[160];
     ESHMOptions config;
@@ -474,7 +474,7 @@ static void displaced(void) {
     snprintf(other, sizeof other, "%s-other", segment);
     config = eshm_default_options(other);
     config.role = ESHM_ROLE_MASTER;
-    /* Nobody guards its name, so that the file can be moved. */
+    /* Without a background thread the name is not restored, so that the file can be moved. */
     config.background = false;
     CHECK_IS(eshm_open(&config, &second), ESHM_SUCCESS);
     snprintf(from, sizeof from, "/dev/shm/eshm_%s", other);
@@ -489,7 +489,7 @@ static void displaced(void) {
     CHECK_IS(eshm_destroy(second), ESHM_SUCCESS);
 }
 
-static void goodbye(void) {
+static void closed_peer(void) {
     char in[8];
     open_pair(0, 0);
     CHECK_IS(eshm_send(slave, "last", 4), ESHM_SUCCESS);
@@ -514,7 +514,7 @@ static void receive_one(void) {
         pause();
 }
 
-/* A message that was borrowed and not released is received again by the process that comes next. */
+/* The next process receives a message again that was borrowed and not released. */
 static void killed_borrower(void) {
     char in[8];
     ESHMConfig config = eshm_default_config(segment);
@@ -555,7 +555,7 @@ static void version(void) {
     CHECK(major >= 2);
 }
 
-/* What was set cannot be asked for here: that the thread obeys, the tests of the core show. */
+/* C cannot ask for the scheduling of the thread. The tests of the core check it. */
 static void monitor(void) {
     const uint32_t first = 0, none = 1024;
     CHECK_IS(eshm_configure_monitor(ESHM_MONITOR_NORMAL, 0, &first, 1), ESHM_SUCCESS);
@@ -572,7 +572,7 @@ int main(void) {
         {"messages arrive in order, none lost, in both directions", send_and_recv},
         {"a full queue refuses, and loses nothing", full},
         {"a message that does not fit the buffer stays", small_buffer},
-        {"a message that did not fit is not a forked child's", kept_from_a_child},
+        {"a forked child does not receive a message that did not fit", kept_from_a_child},
         {"a forked child gives back nothing that its parent was lent", lent_to_the_parent},
         {"messages are borrowed in place and released", borrow},
         {"messages are built in place, with and without a queue", loan},
@@ -581,13 +581,13 @@ int main(void) {
         {"a batch has one time, and says how many of its messages were sent", batch_in_time},
         {"room for all of a batch does not prolong its time", batch_with_room},
         {"sizes that were configured", sizes},
-        {"what is known of peer and segment", information},
+        {"the state of peer and segment", information},
         {"messages, bytes, depths and waits are counted", counts},
         {"a close says how many messages were not received", close_counts},
-        {"the search for a master ends with the patience only where that is asked for", search},
+        {"the search for a master ends with the reconnection limits only with give_up", search},
         {"a master whose name leads to another segment is told", displaced},
-        {"a goodbye comes after all that was sent", goodbye},
-        {"what a killed borrower had not released is received again", killed_borrower},
+        {"a close is received after all that was sent before it", closed_peer},
+        {"a message that a killed process had borrowed is received again", killed_borrower},
         {"a message is text, or is not", text},
         {"the version", version},
         {"the background thread can be scheduled", monitor},

@@ -12,7 +12,7 @@ static ESHMHandle* open_as(enum ESHMRole role) {
     ESHMConfig config = eshm_default_config(segment);
     ESHMHandle* handle;
     config.role = role;
-    /* The master may be a moment later. */
+    /* The master may start a moment later. */
     AWAIT((handle = eshm_init(&config)) != NULL);
     return handle;
 }
@@ -30,7 +30,7 @@ static void echo_slave(void) {
     CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
 }
 
-/* The last question that was answered. */
+/* The number of the last question that was answered. */
 static int answered = -1;
 
 static void ask(ESHMHandle* master, int number) {
@@ -78,7 +78,7 @@ static void killed_slave(void) {
     CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
 }
 
-/* Asks for ever. */
+/* Asks without end. */
 static void asking_master(void) {
     ESHMHandle* master = open_as(ESHM_ROLE_MASTER);
     int number;
@@ -95,7 +95,7 @@ static void killed_master(void) {
         for (i = 0; i < 100; i++)
             CHECK_IS(eshm_read(slave, &value, sizeof value), sizeof value);
         kill_process(child);
-        /* While the master is gone, what is written would be lost: the slave is told. */
+        /* While the master is gone, a value would be lost: the slave gets an error. */
         AWAIT(eshm_write(slave, "x", 1) == ESHM_ERROR_TIMEOUT);
         while (eshm_read_ex(slave, &value, sizeof value, NULL, 0) == ESHM_SUCCESS)
             continue;
@@ -179,7 +179,7 @@ static void returning_slave(void) {
     pid_t child = start_process(echo_slave);
     ask(master, 0);
     await_success(child);
-    /* The next slave is shown the latest value, and is not to leave at once. */
+    /* The next slave reads the latest value, which must not make it leave at once. */
     answered = 7;
     CHECK_IS(eshm_write(master, &answered, sizeof answered), ESHM_SUCCESS);
     child = start_process(echo_slave);
@@ -190,7 +190,7 @@ static void returning_slave(void) {
     CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
 }
 
-/* Nobody in particular. */
+/* The user "nobody". */
 enum { ONE_USER = 61001, ANOTHER_USER = 61002 };
 
 static void become(uid_t user) {
@@ -264,7 +264,7 @@ int main(void) {
         {"a slave that has given up says MASTER_STALE", given_up},
         {"0 is without limit", unlimited},
         {"IMMEDIATELY gives up at once", immediately},
-        {"a slave leaves, and another comes", returning_slave},
+        {"a slave that left is replaced", returning_slave},
         {"two users share a segment, where the umask lets them", two_users},
         {"a forked child is told that the handle is its parent's", forked},
     };

@@ -1,4 +1,4 @@
-/* A C99 program as somebody wrote it for ESHM 1.x: nothing but its interface, included as it was. */
+/* A C99 program that was written for ESHM 1.x. It uses only that interface, with its include lines. */
 #define _POSIX_C_SOURCE 200809L
 #include "eshm.h"
 #include "eshm_config.h"
@@ -138,7 +138,7 @@ static void errors(void) {
     before = now_ms();
     CHECK_IS(eshm_read(slave, buffer, sizeof buffer), ESHM_ERROR_TIMEOUT);
     CHECK(now_ms() - before >= 999.9);
-    /* A buffer that is too small costs nothing but another call. */
+    /* A buffer that is too small costs one more call; the value stays. */
     CHECK_IS(eshm_write(master, "four", 4), ESHM_SUCCESS);
     CHECK_IS(eshm_read_ex(slave, buffer, 3, &bytes, 1000), ESHM_ERROR_BUFFER_TOO_SMALL);
     CHECK_IS(bytes, 0);
@@ -146,7 +146,7 @@ static void errors(void) {
     CHECK_IS(eshm_read_ex(slave, buffer, 4, &bytes, 0), ESHM_SUCCESS);
     CHECK_IS(bytes, 4);
     CHECK_IS(eshm_read_ex(slave, buffer, 4, &bytes, 0), ESHM_ERROR_NO_DATA);
-    /* A newer value takes the place of one that was held back. */
+    /* A newer value replaces one that did not fit. */
     CHECK_IS(eshm_write(master, "four", 4), ESHM_SUCCESS);
     CHECK_IS(eshm_read(slave, buffer, 3), ESHM_ERROR_BUFFER_TOO_SMALL);
     CHECK_IS(eshm_write(master, "new", 3), ESHM_SUCCESS);
@@ -311,7 +311,7 @@ static void without_threads(void) {
     CHECK_IS(after.master_heartbeat, before.master_heartbeat + 1);
     CHECK_IS(after.slave_heartbeat, before.slave_heartbeat);
     CHECK(is_alive(slave));
-    /* Stale, and still served. */
+    /* The master is stale, and the slave can still read. */
     AWAIT(!is_alive(slave) && !is_alive(master));
     CHECK_IS(eshm_write(slave, "still", 5), ESHM_SUCCESS);
     CHECK_IS(eshm_read(master, in, sizeof in), 5);

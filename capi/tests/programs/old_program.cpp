@@ -1,4 +1,4 @@
-// A C++17 program as somebody wrote it for ESHM 1.x.
+// A C++17 program that was written for ESHM 1.x.
 #include <eshm.h>
 #include <eshm_config.h>
 #include <eshm_data.h>
@@ -88,7 +88,7 @@ void telemetry() {
         std::size_t read = 0;
         CHECK_IS(eshm_read_ex(slave.get(), &pose, sizeof pose, &read, 10000), ESHM_SUCCESS);
         CHECK_IS(read, sizeof pose);
-        // Newer each time, and whole.
+        // Each value is newer than the one before, and whole.
         CHECK(pose.number > before);
         const auto part = static_cast<double>(pose.number);
         CHECK(pose.x == part && pose.y == 2 * part && pose.z == 3 * part);

@@ -32,7 +32,7 @@ static pthread_t start_thread(void* (*body)(void*), void* argument) {
     return thread;
 }
 
-/* Whether the reader of a channel is parked in the kernel, as the segment says it. */
+/* Returns whether the reader of a channel is parked in the kernel, by the segment's count. */
 static int is_parked(ESHMHandle* writer, char* value) {
     ESHMInfo before, after;
     before.struct_size = after.struct_size = sizeof before;
@@ -56,7 +56,7 @@ static void full_duplex(void) {
     open_pair();
     reader = start_thread(read_until_q, slave);
     AWAIT(is_parked(master, "a"));
-    /* The slave's handle is in a blocking read, and writes and answers all the same. */
+    /* The slave's handle is in a blocking read. It writes and answers questions meanwhile. */
     for (i = 0; i < 1000; i++) {
         bool alive;
         ESHMStats stats;
@@ -188,9 +188,9 @@ static void errors_of_threads(void) {
 int main(void) {
     static const Case cases[] = {
         {"one thread writes while another is blocked in a read", full_duplex},
-        {"a destroy ends what waits in other threads", destroyed_in_use},
+        {"a destroy ends the calls that wait in other threads", destroyed_in_use},
         {"many threads send and receive on one handle", many_threads},
-        {"of two that destroy one handle, one succeeds", destroyed_by_two},
+        {"of two threads that destroy one handle, one succeeds", destroyed_by_two},
         {"each thread has its own last error", errors_of_threads},
     };
     return RUN_CASES("threads", cases);

@@ -1,11 +1,10 @@
-/* A program of ESHM 1.x that was relinked, and at the other end one that was not: the stand-ins of 1.0
- * and 1.2. */
+/* A program of ESHM 1.x that was relinked talks to one that was not: the stand-ins of 1.0 and 1.2. */
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 
 #include "check.h"
 
-/* A stand-in. It takes commands, one a line, and answers each with a line. */
+/* A stand-in. It reads commands, one per line, and answers each with a line. */
 typedef struct Old {
     pid_t process;
     FILE *commands, *answers;
@@ -66,13 +65,13 @@ static const char* in_hex(const char* bytes, size_t size) {
     return hex;
 }
 
-/* That the stand-in, which takes the first value that it is shown for an old one, has read one. */
+/* Makes the stand-in read a value: it takes the first value that it sees for an old one. */
 static bool has_read(ESHMHandle* ours) {
     return eshm_write(ours, "first", 5) == ESHM_SUCCESS && strstr(tell("read", "20"), "message") != NULL;
 }
 
-/* Again, if need be: when the machine leaves our heartbeat no time, a slave of 1.x detaches, and takes the
- * first value that it is shown afterwards for an old one. */
+/* Tries again if necessary: when the machine delays our heartbeat, a slave of 1.x detaches, and takes the
+ * first value that it sees afterwards for an old one. */
 static bool arrives(ESHMHandle* ours, const char* bytes, size_t size, const char* expected) {
     return eshm_write(ours, bytes, size) == ESHM_SUCCESS && strstr(tell("read", "1000"), expected) != NULL;
 }
@@ -100,8 +99,8 @@ static bool is_alive(ESHMHandle* ours) {
     return alive;
 }
 
-/* A conversation, then two more: with a peer that comes after one that was killed, and after one that left.
- */
+/* Three conversations: with a peer, with one that replaces a killed peer, and with one that replaces a peer
+ * that left. */
 static void converse(const char* program, enum ESHMRole role) {
     const char* other = role == ESHM_ROLE_MASTER ? "slave" : "master";
     ESHMConfig config = eshm_default_config(segment);
