@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import os
+import signal
 import subprocess
 import sys
 import textwrap
@@ -205,13 +206,68 @@ def test_a_forked_child_logs_the_events_of_its_own_endpoints(name: str, events: 
     noise = threading.Thread(target=_open_and_close, args=(name + "-noise", stop.is_set))
     with eshm.Endpoint(name + "-first", role="master"):
         noise.start()
-        for _ in range(10):
-            pid = os.fork()
-            if pid == 0:
-                os._exit(0 if child_logs() else 1)
-            assert os.waitpid(pid, 0)[1] == 0
-    stop.set()
-    noise.join()
+        try:
+            for _ in range(10):
+                assert fork(child_logs) == 0
+        finally:
+            stop.set()
+            noise.join()
+
+
+def test_a_fork_waits_for_a_handler_that_is_at_work(name: str, events: Collector) -> None:
+    class Slow(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "segment", None) == name:
+                with lock:
+                    at_work.set()
+                    time.sleep(0.2)
+
+    lock, at_work, slow = threading.Lock(), threading.Event(), Slow()
+    logging.getLogger("eshm").addHandler(slow)
+    try:
+        with eshm.Endpoint(name, role="master"):
+            assert at_work.wait(PATIENCE)
+            # The child has no thread that would release the lock.
+            assert fork(lambda: lock.acquire(timeout=1)) == 0
+            events.wait_for(name, "attached")
+    finally:
+        logging.getLogger("eshm").removeHandler(slow)
+
+
+def test_a_fork_does_not_wait_for_ever_for_a_handler(name: str, events: Collector) -> None:
+    class Waiting(logging.Handler):
+        def emit(self, record: logging.LogRecord) -> None:
+            if getattr(record, "segment", None) == name:
+                at_work.set()
+                with lock:
+                    pass
+
+    lock, at_work, waiting = threading.Lock(), threading.Event(), Waiting()
+    logging.getLogger("eshm").addHandler(waiting)
+    try:
+        with lock, eshm.Endpoint(name, role="master"):
+            assert at_work.wait(PATIENCE)
+            assert fork(lambda: True) == 0
+        events.wait_for(name, "closed")
+    finally:
+        logging.getLogger("eshm").removeHandler(waiting)
+
+
+def fork(succeeds: Callable[[], bool]) -> int:
+    """Returns the wait status of a child: 0 if what it does succeeds; that of a signal if it does not end."""
+    pid = os.fork()
+    if pid == 0:
+        code = 1
+        try:
+            code = 0 if succeeds() else 1
+        finally:
+            os._exit(code)
+    watchdog = threading.Timer(PATIENCE, os.kill, (pid, signal.SIGKILL))
+    watchdog.start()
+    try:
+        return os.waitpid(pid, 0)[1]
+    finally:
+        watchdog.cancel()
 
 
 def _open_and_close(name: str, is_over: Callable[[], bool]) -> None:

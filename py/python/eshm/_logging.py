@@ -8,16 +8,23 @@ from __future__ import annotations
 
 import atexit
 import logging
+import os
 import threading
 import traceback
 
 from eshm._eshm import _start_events, _stop_events, _take_events
+
+#: How long a fork waits for a handler that is at work, in seconds.
+_PATIENCE = 1.0
 
 _logger = logging.getLogger("eshm")
 # A program that does not configure logging prints nothing.
 _logger.addHandler(logging.NullHandler())
 
 _thread: threading.Thread | None = None
+#: Held while an event is logged, and during a fork.
+_logs = threading.RLock()
+_fork = threading.local()
 
 
 def start() -> None:
@@ -36,10 +43,11 @@ def start() -> None:
 def _forward() -> None:
     while (events := _take_events()) is not None:
         for level, segment, text in events:
-            try:
-                _logger.log(level, "segment '%s': %s", segment, text.strip(), extra={"segment": segment})
-            except Exception:  # of a filter of the program's: the next event may pass it
-                traceback.print_exc()
+            with _logs:
+                try:
+                    _logger.log(level, "segment '%s': %s", segment, text.strip(), extra={"segment": segment})
+                except Exception:  # of a filter of the program's: the next event may pass it
+                    traceback.print_exc()
 
 
 @atexit.register
@@ -48,3 +56,17 @@ def _stop() -> None:
     _stop_events()
     if _thread is not None:
         _thread.join()
+
+
+def _before_fork() -> None:
+    """Wait until no event is being logged. In the child, a handler's locks would stay held for ever."""
+    # There is a limit, since the forking thread may hold a lock that the handler waits for.
+    _fork.waited = _logs.acquire(timeout=_PATIENCE)
+
+
+def _after_fork() -> None:
+    if _fork.waited:
+        _logs.release()
+
+
+os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
