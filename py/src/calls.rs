@@ -11,7 +11,7 @@ use crate::convert;
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, Result};
 use crate::interpreter::{Interpreter, Polling};
-use crate::lease::{Borrowed, Lease, Loan};
+use crate::lent::{Borrowed, Lent, Loan};
 use crate::message::{self, Origin};
 
 /// How long an event loop may have to wait for a half that a helper thread waits in.
@@ -39,7 +39,7 @@ pub fn loan<'py>(owner: &Bound<'py, Endpoint>, size: i64, limit: Limit) -> Resul
     let (py, endpoint) = (owner.py(), owner.get());
     let size = convert::whole::<usize>(endpoint.name(), "size", size)?;
     let loan = endpoint.shared.sender().loan(&mut endpoint.host(py, Polling::Eager), size, limit)?;
-    Ok(Bound::new(py, Loan(Lease::new(owner, loan.token, loan.start, loan.len)))?)
+    Ok(Bound::new(py, Loan(Lent::new(owner, loan.token, loan.start, loan.len)))?)
 }
 
 /// Returns the next value; `None` if there is none and the limit is `Now`.
@@ -64,8 +64,8 @@ pub fn borrow<'py>(owner: &Bound<'py, Endpoint>, limit: Limit) -> Result<Option<
         .borrow(&mut endpoint.host(py, Polling::Eager), limit)
         .map_err(Failure::of_receiver)?;
     let object = borrowed.map(|message| {
-        let lease = Lease::new(owner, message.token, message.start.cast_mut(), message.len);
-        Bound::new(py, Borrowed(lease))
+        let lent = Lent::new(owner, message.token, message.start.cast_mut(), message.len);
+        Bound::new(py, Borrowed(lent))
     });
     Ok(object.transpose()?)
 }

@@ -17,7 +17,7 @@ use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
 use crate::events;
 use crate::interpreter::{Deadline, Interpreter, Polling};
-use crate::lease::{Borrowed, Loan};
+use crate::lent::{Borrowed, Loan};
 
 /// An endpoint of a segment: a master, which creates the segment, or a slave, which attaches to it.
 ///

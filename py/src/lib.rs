@@ -12,7 +12,7 @@ mod endpoint;
 mod error;
 mod events;
 mod interpreter;
-mod lease;
+mod lent;
 mod message;
 mod observer;
 mod schedule;
@@ -29,7 +29,7 @@ mod _eshm {
 
     use crate::domain::{Domain, remove_dead, segments};
     use crate::endpoint::Endpoint;
-    use crate::lease::{Borrowed, Loan};
+    use crate::lent::{Borrowed, Loan};
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};

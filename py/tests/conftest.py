@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     Spawn = Callable[..., subprocess.Popen[str]]
 
-#: A watchdog: nothing here takes as long, unless it is broken.
+#: The limit of every wait, in seconds. A test that works takes less.
 PATIENCE = 30.0
 
 _numbers = itertools.count()
@@ -30,7 +30,7 @@ def segment_file(name: str) -> Path:
 
 @pytest.fixture
 def name() -> Iterator[str]:
-    """A segment name of this test's own; the test must leave no segment behind."""
+    """Returns a segment name of this test's own. The test must leave no segment behind."""
     name = f"pytest-{os.getpid()}-{next(_numbers)}"
     yield name
     left = segment_file(name).exists()
@@ -47,7 +47,7 @@ def pair(name: str) -> Iterator[tuple[eshm.Endpoint, eshm.Endpoint]]:
 
 @pytest.fixture
 def spawn() -> Iterator[Spawn]:
-    """Starts Python with a script and arguments; ends what is still running after the test."""
+    """Starts Python with a script and arguments. Kills processes that still run after the test."""
     children: list[subprocess.Popen[str]] = []
 
     def start(script: str | Path, *args: str) -> subprocess.Popen[str]:
@@ -69,7 +69,7 @@ def spawn() -> Iterator[Spawn]:
 
 
 def fill(sender: eshm.Endpoint, message: bytes = b"in the way") -> int:
-    """Sends until there is no room for more, and returns how many messages that took."""
+    """Sends until the queue is full, and returns the number of messages sent."""
     for count in itertools.count():
         try:
             sender.try_send(message)
@@ -88,7 +88,7 @@ def expect_line(child: subprocess.Popen[str], line: str) -> None:
 
 
 class Waiter(threading.Thread):
-    """Runs a call in a thread, and hands over what it returned or raised."""
+    """Runs a call in a thread. `result` returns or raises what the call did."""
 
     def __init__(self, call: Callable[[], object]) -> None:
         super().__init__(daemon=True)

@@ -35,7 +35,7 @@ def helpers() -> list[str]:
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("eshm-aio")]
 
 
-def test_asyncio_is_imported_by_those_who_use_it() -> None:
+def test_asyncio_is_imported_only_on_use() -> None:
     script = """
 import sys, eshm
 assert "asyncio" not in sys.modules
@@ -44,7 +44,7 @@ assert eshm.AsyncEndpoint and "asyncio" in sys.modules
     subprocess.run([sys.executable, "-c", script], check=True, timeout=PATIENCE)
 
 
-def test_an_exchange_in_one_loop(name: str) -> None:
+def test_two_endpoints_exchange_messages_in_one_loop(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -76,7 +76,7 @@ def test_a_cancelled_receive_loses_nothing(name: str) -> None:
     run(scenario())
 
 
-def test_each_of_many_receivers_gets_a_message_of_its_own(name: str) -> None:
+def test_each_of_many_receivers_gets_one_message(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -89,7 +89,7 @@ def test_each_of_many_receivers_gets_a_message_of_its_own(name: str) -> None:
     run(scenario())
 
 
-def test_a_full_queue_is_awaited_and_the_order_kept(name: str) -> None:
+def test_send_awaits_room_and_keeps_the_order(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -102,7 +102,7 @@ def test_a_full_queue_is_awaited_and_the_order_kept(name: str) -> None:
     run(scenario())
 
 
-def test_the_latest_value(name: str) -> None:
+def test_read_returns_the_latest_value(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -126,7 +126,7 @@ def test_iteration_ends_when_the_peer_closes(name: str) -> None:
     run(scenario())
 
 
-def test_a_close_ends_what_is_awaited(name: str) -> None:
+def test_close_ends_an_awaited_call(name: str) -> None:
     async def scenario() -> None:
         master = await eshm.AsyncEndpoint.open(name, role="master")
         waiting = asyncio.create_task(master.recv())
@@ -146,7 +146,7 @@ def test_a_message_that_comes_after_a_time_out_is_there_after_a_close(name: str)
                 with pytest.raises(asyncio.TimeoutError):
                     await asyncio.wait_for(slave.recv(), 0.05)
                 await master.send(b"late")
-                # Whoever waits in a helper thread has had the time to take it.
+                # A helper thread that still waits would have taken it by now.
                 await asyncio.sleep(0.1)
             async with await eshm.AsyncEndpoint.open(name, role="slave") as successor:
                 assert await successor.recv() == b"late"
@@ -154,7 +154,7 @@ def test_a_message_that_comes_after_a_time_out_is_there_after_a_close(name: str)
     run(scenario())
 
 
-def test_a_value_that_comes_after_a_time_out_is_not_read(name: str) -> None:
+def test_a_value_that_arrives_after_a_timeout_stays_unread(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -193,7 +193,7 @@ def test_a_message_that_comes_with_the_cancellation_is_the_next_receivers(name: 
                 receiving = asyncio.create_task(slave.recv())
                 await asyncio.sleep(0)
                 master.endpoint.try_send(b"%d" % number)
-                # The helper finds it while the loop comes to the cancellation, now sooner, now later.
+                # The helper finds it before, during or after the cancellation.
                 await asyncio.sleep(number % 10 * 0.00002)
                 receiving.cancel()
                 await asyncio.wait([receiving])
@@ -239,7 +239,7 @@ def test_a_send_that_was_cancelled_was_not_sent(name: str) -> None:
     run(scenario())
 
 
-def test_a_short_message_does_not_wait_for_the_room_of_one_that_was_cancelled(name: str) -> None:
+def test_a_short_message_does_not_wait_for_the_room_of_a_cancelled_one(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -253,7 +253,7 @@ def test_a_short_message_does_not_wait_for_the_room_of_one_that_was_cancelled(na
     run(scenario())
 
 
-def test_what_is_awaited_leaves_lent_memory_alone(name: str) -> None:
+def test_awaiting_keeps_lent_memory(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with master, slave:
@@ -261,7 +261,7 @@ def test_what_is_awaited_leaves_lent_memory_alone(name: str) -> None:
             await asyncio.sleep(0.01)
             await master.send(b"lent")
             with slave.endpoint.borrow(PATIENCE) as borrowed, memoryview(borrowed) as view:
-                # Longer than the helper's slice: it looks again while the message is lent.
+                # Longer than the helper's slice: it polls again while the message is lent.
                 await asyncio.sleep(0.1)
                 assert not reading.done()
                 assert view.tobytes() == b"lent"
@@ -272,7 +272,7 @@ def test_what_is_awaited_leaves_lent_memory_alone(name: str) -> None:
 
 
 @pytest.mark.parametrize("verb", ["recv", "read", "send", "wait_for_peer"])
-def test_a_close_ends_each_task_that_awaits(name: str, verb: str) -> None:
+def test_close_ends_every_waiting_task(name: str, verb: str) -> None:
     async def scenario() -> None:
         master = await eshm.AsyncEndpoint.open(name, role="master")
         fill(master.endpoint)
@@ -287,7 +287,7 @@ def test_a_close_ends_each_task_that_awaits(name: str, verb: str) -> None:
     run(scenario())
 
 
-def test_a_peer_that_closes_ends_what_is_awaited(name: str) -> None:
+def test_a_closing_peer_ends_an_awaited_call(name: str) -> None:
     async def scenario() -> None:
         master, slave = await opened(name)
         async with slave:
@@ -300,7 +300,7 @@ def test_a_peer_that_closes_ends_what_is_awaited(name: str) -> None:
     run(scenario())
 
 
-def test_an_endpoint_that_is_dropped_with_a_wait_given_up_is_closed(name: str) -> None:
+def test_a_dropped_endpoint_with_a_cancelled_wait_is_closed(name: str) -> None:
     async def scenario() -> None:
         master = await eshm.AsyncEndpoint.open(name, role="master")
         with pytest.raises(asyncio.TimeoutError):
@@ -312,7 +312,7 @@ def test_an_endpoint_that_is_dropped_with_a_wait_given_up_is_closed(name: str) -
     run(scenario())
 
 
-def test_a_loop_that_is_closed_leaves_nothing_waiting(name: str) -> None:
+def test_a_closed_loop_leaves_no_waiting_thread(name: str) -> None:
     with eshm.Endpoint(name, role="master") as master, eshm.Endpoint(name, role="slave") as slave:
         loop = asyncio.new_event_loop()
         aio = eshm.AsyncEndpoint(slave)
@@ -328,7 +328,7 @@ def test_a_loop_that_is_closed_leaves_nothing_waiting(name: str) -> None:
         assert not helpers()
 
 
-#: What a program may do with a wait when it leaves, and how it ends then.
+#: What a program may do with a wait before it exits, and its exit code.
 EXITS = {
     "after a time-out": ("await asyncio.wait([asyncio.ensure_future(robot.recv())], timeout=0.05)", 0),
     "with a wait given up": ("await give_up(robot.recv(), 0.05)", 0),

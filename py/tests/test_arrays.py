@@ -74,7 +74,7 @@ def test_an_array_that_is_not_sent_is_released(pair: Pair) -> None:
         (1 << 70, "u1", OverflowError),
     ],
 )
-def test_arrays_that_cannot_be_are_refused(
+def test_invalid_shapes_and_dtypes_are_refused(
     pair: Pair, shape: Any, dtype: Any, error: type[Exception]
 ) -> None:
     master, slave = pair

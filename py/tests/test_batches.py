@@ -59,7 +59,7 @@ def test_any_iterable_of_buffers_can_be_sent(pair: Pair) -> None:
     assert slave.recv_many(timeout=PATIENCE) == [b"a", b"b", b"c", b"d", b"e"]
 
 
-def test_no_more_are_received_than_asked_for(pair: Pair) -> None:
+def test_recv_many_returns_at_most_max_messages(pair: Pair) -> None:
     master, slave = pair
     master.send_many([b"%d" % number for number in range(5)])
     assert slave.recv_many(max=0) == []
@@ -109,7 +109,7 @@ def test_a_batch_that_fails_tells_how_many_were_sent(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("verb", ["send_many", "send_records"])
-def test_with_a_timeout_of_0_what_fits_is_sent(pair: Pair, verb: str) -> None:
+def test_a_timeout_of_0_sends_what_fits(pair: Pair, verb: str) -> None:
     master, slave = pair
     room = fill(master)
     slave.recv_many()
@@ -152,7 +152,7 @@ def test_a_batch_has_one_deadline(name: str, spawn: Spawn, verb: str) -> None:
         expect_line(draining, "ready")
         numbers = np.arange(1, 8_000_001, dtype=np.uint64)
         batch = numbers if verb == "send_records" else [b"a record"] * len(numbers)
-        # There is always room again, but not for all of them in that time.
+        # Room keeps coming, but not for all of them within the timeout.
         with pytest.raises(eshm.TimeoutError) as raised:
             getattr(master, verb)(batch, timeout=0.1)
         master.send(bytes(8), PATIENCE)
@@ -220,7 +220,7 @@ def test_records_that_are_not_sent_are_counted(pair: Pair) -> None:
     assert raised.value.sent == room
 
 
-def test_a_message_that_is_no_record_stays_the_next_one(pair: Pair) -> None:
+def test_a_message_of_another_size_stays_the_next_one(pair: Pair) -> None:
     master, slave = pair
     records = np.zeros(10, np.uint64)
     master.send_many([bytes(8), bytes(8), b"no record", bytes(8)])
@@ -232,7 +232,7 @@ def test_a_message_that_is_no_record_stays_the_next_one(pair: Pair) -> None:
     assert slave.recv_into(records) == 1
 
 
-def test_without_a_queue_a_message_that_is_no_record_stays_the_next_one(small_pair: Pair) -> None:
+def test_without_a_queue_a_message_of_another_size_stays_the_next_one(small_pair: Pair) -> None:
     master, slave = small_pair
     records = np.zeros(10, np.uint64)
     master.send(b"no record")

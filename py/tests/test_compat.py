@@ -51,7 +51,7 @@ def test_read_waits_a_second_by_default(pair: Pair) -> None:
     assert time.monotonic() - started >= 1.0
 
 
-def test_read_times_out_or_says_that_there_is_nothing(pair: Pair) -> None:
+def test_read_times_out_or_reports_no_data(pair: Pair) -> None:
     started = time.monotonic()
     with pytest.raises(TimeoutError):
         pair[1].read(timeout_ms=50)
@@ -91,7 +91,7 @@ def test_a_master_has_the_size_of_1x_whatever_was_left_behind(name: str) -> None
         master.write(bytes(4096))
 
 
-def test_what_cannot_start_is_a_runtime_error(name: str) -> None:
+def test_an_endpoint_that_cannot_open_raises_runtime_error(name: str) -> None:
     started = time.monotonic()
     with pytest.raises(RuntimeError):
         ESHM(name, ESHMRole.SLAVE)
@@ -114,7 +114,7 @@ def test_the_numbers_of_1x_start_an_endpoint(name: str, number: int) -> None:
 
 
 @pytest.mark.parametrize("wrong", [-1, 3])
-def test_numbers_that_are_none_of_the_enums_are_runtime_errors(name: str, wrong: int) -> None:
+def test_unknown_enum_numbers_raise_runtime_error(name: str, wrong: int) -> None:
     with pytest.raises(RuntimeError, match=rf"ESHMRole is {wrong}, expected one of MASTER \(0\), "):
         ESHM(name, wrong)  # type: ignore[arg-type]
     with pytest.raises(RuntimeError, match=f"ESHMDisconnectBehavior is {wrong}"):
@@ -144,13 +144,13 @@ def test_the_umask_decides_who_may_open_the_segment(name: str, spawn: Spawn) -> 
     )
     for mode in ("0o644", "0o666", "0o600"):
         expect_line(child, mode)
-    # Its last close comes after its last line.
+    # It closes after it has printed its last line.
     assert child.wait(PATIENCE) == 0
 
 
 def test_the_heartbeat_does_not_slow_down(name: str) -> None:
     with ESHM(name, ESHMRole.MASTER) as master:
-        # Others have slowed down to a quarter by then.
+        # Other endpoints have slowed down to a quarter by then.
         time.sleep(1.5)
         for _ in range(100):
             master.get_stats()
@@ -160,7 +160,7 @@ def test_the_heartbeat_does_not_slow_down(name: str) -> None:
         pytest.fail("it beats less than 400 times a second")
 
 
-def test_what_is_closed_says_so(name: str) -> None:
+def test_a_closed_endpoint_raises_closed_error(name: str) -> None:
     master = ESHM(name, ESHMRole.MASTER)
     master.close()
     master.close()
@@ -200,7 +200,7 @@ def test_a_killed_peer_is_not_alive(name: str, spawn: Spawn) -> None:
         assert master.get_stats()["master_alive"]
 
 
-def test_it_can_be_asked_about_itself(name: str) -> None:
+def test_role_state_and_statistics_are_reported(name: str) -> None:
     with ESHM(name) as master:
         assert master.get_role() is ESHMRole.MASTER
         assert not master.is_remote_alive()
@@ -232,7 +232,7 @@ def test_without_threads_reads_and_writes_work(name: str) -> None:
             assert slave.read(timeout_ms=MS) == b"by hand"
 
 
-def test_without_threads_nobody_is_given_up(name: str) -> None:
+def test_without_threads_a_stale_peer_is_never_given_up(name: str) -> None:
     immediately = ESHMDisconnectBehavior.IMMEDIATELY
     with ESHM(name, ESHMRole.MASTER, use_threads=False) as master:
         with ESHM(name, ESHMRole.SLAVE, immediately, stale_threshold_ms=1, use_threads=False) as slave:

@@ -1,4 +1,4 @@
-"""Domains choose the directory and the prefix. What they are for is shown in core/tests/domain.rs."""
+"""A domain is a directory and a prefix. core/tests/domain.rs has the cases."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def test_one_name_in_two_domains_is_two_segments(tmp_path: Path) -> None:
     assert names(tmp_path) == ["a_robot", "b_robot", "robot"]
 
 
-def test_a_domain_is_a_value(tmp_path: Path) -> None:
+def test_domains_compare_and_hash_by_value(tmp_path: Path) -> None:
     domain = eshm.Domain(tmp_path, "a_")
     assert (domain.directory, domain.prefix) == (str(tmp_path), "a_")
     assert domain == eshm.Domain(str(tmp_path), "a_")
@@ -39,7 +39,7 @@ def test_a_domain_is_a_value(tmp_path: Path) -> None:
     assert repr(domain) == f'Domain("{tmp_path}", "a_")'
 
 
-def test_what_is_not_given_the_environment_says(
+def test_the_environment_fills_in_missing_parts(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("ESHM_DIRECTORY", raising=False)
@@ -61,7 +61,7 @@ def test_what_is_not_given_the_environment_says(
         eshm.Observer("robot")
 
 
-def test_an_async_endpoint_takes_one(tmp_path: Path) -> None:
+def test_an_async_endpoint_takes_a_domain(tmp_path: Path) -> None:
     async def main() -> None:
         domain = eshm.Domain(tmp_path, "a_")
         async with await eshm.AsyncEndpoint.open("robot", role="master", domain=domain):
@@ -70,7 +70,7 @@ def test_an_async_endpoint_takes_one(tmp_path: Path) -> None:
     asyncio.run(main())
 
 
-def test_what_is_no_domain_is_refused(tmp_path: Path) -> None:
+def test_invalid_domains_are_refused(tmp_path: Path) -> None:
     with pytest.raises(eshm.InvalidError, match='the directory is "relative"; expected an absolute path'):
         eshm.Domain("relative")
     for prefix in ["a/b", "..", "a\0", "p" * 65]:

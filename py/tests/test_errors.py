@@ -1,4 +1,4 @@
-"""Each failure has its type and its number, and bad input creates nothing."""
+"""Each failure has its exception and its code, and bad input creates no file."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ def exceptions(base: type[eshm.Error] = eshm.Error) -> Iterator[type[eshm.Error]
 
 
 @pytest.mark.parametrize("kind", list(exceptions()), ids=lambda kind: kind.__name__)
-def test_every_exception_is_a_standard_one_too(kind: type[eshm.Error]) -> None:
+def test_every_exception_is_also_a_standard_one(kind: type[eshm.Error]) -> None:
     assert issubclass(kind, RuntimeError) or kind is eshm.TimeoutError
     assert getattr(eshm, kind.__name__) is kind
     error = kind("what happened")
@@ -33,7 +33,7 @@ def test_every_exception_is_a_standard_one_too(kind: type[eshm.Error]) -> None:
     assert (type(copy), str(copy), copy.code) == (kind, str(error), error.code)
 
 
-def test_a_timeout_is_pythons_own() -> None:
+def test_a_timeout_error_is_pythons_own() -> None:
     assert issubclass(eshm.TimeoutError, TimeoutError)
     assert not issubclass(eshm.TimeoutError, RuntimeError)
     assert issubclass(eshm.InvalidError, ValueError)
@@ -104,7 +104,7 @@ def test_a_taken_seat_is_refused(name: str, role: str) -> None:
         assert raised.value.code == -15
 
 
-def test_a_closed_endpoint_says_so(name: str) -> None:
+def test_calls_of_a_closed_endpoint_raise_closed_error(name: str) -> None:
     robot = eshm.Endpoint(name, role="master")
     robot.close()
     robot.close()
@@ -136,7 +136,7 @@ def test_a_close_says_how_many_messages_were_not_received(pair: tuple[eshm.Endpo
 def test_a_master_whose_name_leads_to_another_segment_is_displaced(name: str) -> None:
     other = f"{name}-other"
     with eshm.Endpoint(name, role="master") as first:
-        # Nobody guards its name, so that the file can be moved.
+        # Without a background thread no stand-in takes the name, so the file can be moved.
         with eshm.Endpoint(other, role="master", background=False):
             segment_file(other).rename(segment_file(name))
             with pytest.raises(eshm.DisplacedError, match="another segment has its name") as raised:
@@ -153,7 +153,7 @@ def write_until_refused(endpoint: eshm.Endpoint) -> None:
         endpoint.write(b"")
 
 
-def test_words_are_enums_and_strings(name: str) -> None:
+def test_enums_are_strings(name: str) -> None:
     with eshm.Endpoint(name, role=eshm.Role.MASTER, disconnect=eshm.Disconnect.NEVER) as robot:
         assert robot.role is eshm.Role.MASTER
         assert f"{robot.role} {robot.role!s}" == "master master"
@@ -166,7 +166,7 @@ def test_auto_settles_the_role(name: str) -> None:
         assert (first.role, second.role) == ("master", "slave")
 
 
-def test_a_heartbeat_can_be_kept_by_hand(name: str) -> None:
+def test_a_program_can_update_the_heartbeat_itself(name: str) -> None:
     with eshm.Endpoint(name, role="master", background=False) as robot:
         before = robot.stats().master_heartbeat
         robot.update_heartbeat()

@@ -52,7 +52,7 @@ def test_a_slave_answers_the_guides_master(name: str, spawn: Spawn) -> None:
 
 
 def test_a_master_goes_on_with_the_next_slave(name: str, spawn: Spawn) -> None:
-    # Without an end: one with a count leaves if the next slave takes long to start.
+    # Without a count: with one, it exits if the next slave takes long to start.
     master = spawn(EXAMPLES / "simple_master.py", name, "--interval", "0")
     for _ in range(2):
         slave = spawn(EXAMPLES / "simple_slave.py", name, "--count", "1")

@@ -1,4 +1,4 @@
-"""No argument, however odd, panics, hangs or leaves a file: each call works, or raises what is documented."""
+"""No argument causes a panic, a hang or a file that stays. Calls work, or raise documented exceptions."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from conftest import segment_file
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# What may be raised. A panic of the library would be a BaseException, and a defect.
+# The documented exceptions. A panic of the library would be another BaseException.
 DOCUMENTED = (eshm.Error, TypeError, ValueError, OverflowError, MemoryError, BufferError)
 
 INTEGERS = [0, 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 10**400, -(2**63), -(10**400)]
@@ -45,7 +45,7 @@ SETTINGS = [
     "give_up",
 ]
 
-# Sizes that the library would rightly reserve, at the cost of this machine's memory.
+# Valid sizes that would take too much of this machine's memory.
 TOO_COSTLY = range(1 << 26, (64 << 30) + 1)
 
 
@@ -76,7 +76,7 @@ def test_a_name_of_any_kind_opens_or_is_refused(name: str, value: Any) -> None:
 
 
 def pause(call: Callable[[], Any]) -> None:
-    """Makes the call, and gives back what it lent."""
+    """Makes the call, and releases what it lent."""
     with contextlib.suppress(*DOCUMENTED):
         result = call()
         if isinstance(result, (eshm.Loan, eshm.Borrowed)):
@@ -117,7 +117,7 @@ def test_an_argument_of_any_kind_works_or_is_refused(
         while slave.try_recv() is not None:
             pass
     for call in taking:
-        # Something is there, so that no time-out has to pass.
+        # A message is there, so that no timeout has to pass.
         master.send(b"x")
         master.write(b"x")
         pause(call)

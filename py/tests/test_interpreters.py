@@ -1,4 +1,4 @@
-"""Interpreters that the package does not work in say so; the one that it works in is not harmed."""
+"""An import in an interpreter that is not supported fails with a reason, and changes nothing elsewhere."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class _Slot(ctypes.Structure):
 
 
 class _ModuleDef(ctypes.Structure):
-    """`PyModuleDef` of a Python with a lock."""
+    """`PyModuleDef` of a Python with the interpreter lock."""
 
     _fields_ = [
         ("object", ctypes.c_void_p * 2),
@@ -78,7 +78,7 @@ class _ModuleDef(ctypes.Structure):
 
 
 def test_the_module_does_not_claim_to_work_without_the_lock() -> None:
-    """A free-threaded Python switches its lock on for a module that does not have this slot, or has it so."""
+    """A free-threaded Python enables its lock for a module without this slot, or with this value."""
     library = ctypes.PyDLL(eshm._eshm.__file__)
     library.PyInit__eshm.restype = ctypes.POINTER(_ModuleDef)
     definition = library.PyInit__eshm().contents

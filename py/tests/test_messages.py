@@ -1,4 +1,4 @@
-"""What is sent arrives: every byte, every message, once."""
+"""Every byte and every message arrives once."""
 
 from __future__ import annotations
 
@@ -132,7 +132,7 @@ def test_any_contiguous_buffer_can_be_sent(pair: Pair, buffer: bytes) -> None:
         assert message == memoryview(buffer).tobytes()
 
 
-def test_a_buffer_is_given_back(pair: Pair) -> None:
+def test_a_sent_buffer_is_released(pair: Pair) -> None:
     master, slave = pair
     data = bytearray(b"first")
     count = fill(master)
@@ -156,7 +156,7 @@ def test_a_message_can_be_sent_on(pair: Pair) -> None:
 @pytest.mark.parametrize(
     "buffer", [memoryview(b"abcdef")[::2], np.arange(4)[::2], np.ones((2, 3), order="F")]
 )
-def test_memory_with_gaps_is_refused(pair: Pair, buffer: memoryview) -> None:
+def test_memory_that_is_not_contiguous_is_refused(pair: Pair, buffer: memoryview) -> None:
     with pytest.raises(BufferError, match="contiguous copy"):
         pair[0].send(buffer)
 
@@ -180,7 +180,7 @@ def test_wrong_arguments_raise_type_errors(pair: Pair) -> None:
     assert slave.try_recv() is None
 
 
-def test_what_has_no_bytes_is_refused(pair: Pair) -> None:
+def test_objects_without_bytes_are_refused(pair: Pair) -> None:
     with pytest.raises(TypeError, match=r"found str: eshm\.encode_text"):
         pair[0].send("text")  # type: ignore[arg-type]
     with pytest.raises(TypeError, match="found int"):

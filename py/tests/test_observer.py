@@ -1,4 +1,4 @@
-"""Who looks sees both ends and takes no part. That it cannot write is shown in core/tests/observer.rs."""
+"""An observer sees both endpoints. core/tests/observer.rs shows that it cannot write."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import eshm
 from conftest import segment_file
 
 
-def test_it_sees_both_ends_and_how_full_the_queues_are(name: str) -> None:
+def test_an_observer_sees_both_endpoints_and_queue_depths(name: str) -> None:
     with eshm.Endpoint(name, role="master", queue_capacity=4096) as master:
         observer = eshm.Observer(name)
         assert (observer.name, observer.data_size, observer.max_message) == (name, 4096, 4096)
@@ -19,7 +19,7 @@ def test_it_sees_both_ends_and_how_full_the_queues_are(name: str) -> None:
         master.write(b"value")
         view = observer.look()
         assert (view.master_to_slave.waiting, view.master_to_slave.slots) == (2, 64)
-        master.stats()  # looks how deep the queue is, as a heartbeat does
+        master.stats()  # samples the queue depth, as a heartbeat does
         assert observer.look().master_to_slave.high_water == 2
         assert (view.master_to_slave.written, view.slave_to_master.waiting) == (1, 0)
         assert view.master.generation == 1
@@ -29,7 +29,7 @@ def test_it_sees_both_ends_and_how_full_the_queues_are(name: str) -> None:
     assert not observer.is_current
 
 
-def test_looking_changes_no_byte(name: str) -> None:
+def test_observing_changes_no_byte(name: str) -> None:
     with eshm.Endpoint(name, role="master", auto_cleanup=False) as master:
         master.send(b"unread")
     before = segment_file(name).read_bytes()
@@ -40,7 +40,7 @@ def test_looking_changes_no_byte(name: str) -> None:
     segment_file(name).unlink()
 
 
-def test_without_a_segment_it_does_not_wait(name: str) -> None:
+def test_an_observer_does_not_wait_for_a_segment(name: str) -> None:
     with pytest.raises(eshm.NotFoundError):
         eshm.Observer(name)
     with pytest.raises(eshm.InvalidError):

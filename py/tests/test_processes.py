@@ -1,4 +1,4 @@
-"""Who owns an endpoint, and what is left when a process goes."""
+"""Ownership of endpoints, and what stays when a process exits."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def test_a_killed_master_is_found_again_as_a_new_generation(name: str, spawn: Sp
     assert second.wait(PATIENCE) == 0
 
 
-def test_patience_with_a_dead_peer_ends(name: str, spawn: Spawn) -> None:
+def test_a_dead_peer_is_reported_at_once_if_disconnect_is_immediately(name: str, spawn: Spawn) -> None:
     child = spawn(RESTARTED, name)
     expect_line(child, "READY")
     with eshm.Endpoint(name, role="slave", disconnect="immediately") as slave:
@@ -120,5 +120,5 @@ def test_patience_with_a_dead_peer_ends(name: str, spawn: Spawn) -> None:
             slave.recv()
         assert raised.value.code == -11
         assert slave.peer_state is eshm.PeerState.DEAD
-    # The next master takes what the killed one left, and removes it.
+    # The next master takes over the segment of the killed one, and removes it.
     eshm.Endpoint(name, role="master").close()

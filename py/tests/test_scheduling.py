@@ -1,4 +1,4 @@
-"""How the background thread is scheduled: in a process of its own, since it is one per process."""
+"""The scheduling of the background thread, in a process per test: there is one such thread per process."""
 
 from __future__ import annotations
 
@@ -48,7 +48,7 @@ def test_the_background_thread_is_scheduled_as_was_set() -> None:
         ("normal", 0, [1024]),
     ],
 )
-def test_what_is_out_of_range_is_refused(policy: str, priority: int, cpus: list[int] | None) -> None:
+def test_values_out_of_range_are_refused(policy: str, priority: int, cpus: list[int] | None) -> None:
     with pytest.raises(ValueError, match="expected"):
         eshm.configure_monitor(policy, priority, cpus)  # type: ignore[arg-type]
 

@@ -1,4 +1,4 @@
-"""What there is in a domain, and what is removed. The cases are in core/tests/segments.rs."""
+"""Listing and removing segments. The cases are in core/tests/segments.rs."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def test_segments_are_listed_and_the_dead_are_removed(tmp_path: Path, spawn: Spa
     assert [path.name for path in tmp_path.iterdir()] == ["t_text"]
 
 
-def test_the_environment_says_which(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_environment_chooses_the_domain(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("ESHM_DIRECTORY", str(tmp_path))
     eshm.Endpoint("left", role="master", auto_cleanup=False).close()
     assert [segment.name for segment in eshm.segments()] == ["left"]

@@ -1,4 +1,4 @@
-"""Waiting: for how long, with whom, and what ends it."""
+"""Waiting: time limits, threads, signals, and what ends a wait."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ def test_a_timeout_of_zero_takes_what_is_there(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])
-def test_a_timeout_that_is_no_duration_is_refused(pair: Pair, timeout: float) -> None:
+def test_invalid_timeouts_are_refused(pair: Pair, timeout: float) -> None:
     master, slave = pair
     calls: list[Callable[[float], object]] = [*waits(slave), slave.wait_for_peer, partial(master.send, b"")]
     for wait in calls:
@@ -55,7 +55,7 @@ def test_a_timeout_that_is_no_duration_is_refused(pair: Pair, timeout: float) ->
 
 def test_the_interpreter_is_released_while_waiting(pair: Pair) -> None:
     master, slave = pair
-    # Each side needs the other one's thread to run while it waits.
+    # Each thread needs the other one to run while it waits.
     received = Waiter(lambda: slave.recv(PATIENCE))
     master.send(b"now")
     assert received.result() == b"now"
@@ -68,7 +68,7 @@ def test_the_interpreter_is_released_while_waiting(pair: Pair) -> None:
 
 
 @pytest.mark.parametrize("wait", list(eshm.Wait))
-def test_every_way_of_waiting_delivers(name: str, wait: eshm.Wait) -> None:
+def test_every_wait_strategy_delivers(name: str, wait: eshm.Wait) -> None:
     numbers = [b"%d" % number for number in range(2000)]
     with eshm.Endpoint(name, role="master", wait=wait) as master:
         with eshm.Endpoint(name, role="slave", wait=wait) as slave:
@@ -86,13 +86,13 @@ def test_every_way_of_waiting_delivers(name: str, wait: eshm.Wait) -> None:
                 slave.recv(0.01)
 
 
-def test_a_thread_that_spins_leaves_the_interpreter_to_the_others(name: str) -> None:
+def test_a_spinning_thread_releases_the_interpreter(name: str) -> None:
     with eshm.Endpoint(name, role="master", wait="spin") as master:
         with eshm.Endpoint(name, role="slave", wait="spin") as slave:
             fill(master)
             spinning = [Waiter(master.recv), Waiter(lambda: master.send(b"last"))]
-            # Two other threads take turns, and wait for the interpreter each time: if a spinner held it as
-            # long as it may wait (20 ms at a time), they would take minutes.
+            # Two other threads take turns, and wait for the interpreter each time. If a spinning thread
+            # held it for a whole slice (20 ms), they would take minutes.
             here, there = threading.Semaphore(0), threading.Semaphore(0)
             turns = 5000
 
@@ -113,7 +113,7 @@ def test_a_thread_that_spins_leaves_the_interpreter_to_the_others(name: str) -> 
                 spinner.result()
 
 
-def test_threads_that_receive_give_way_to_each_other(pair: Pair) -> None:
+def test_receiving_threads_take_turns(pair: Pair) -> None:
     master, slave = pair
     waiting = Waiter(slave.recv)
     with pytest.raises(eshm.TimeoutError):
@@ -123,7 +123,7 @@ def test_threads_that_receive_give_way_to_each_other(pair: Pair) -> None:
     assert waiting.result() == b"end"
 
 
-def test_an_endpoint_can_be_asked_while_it_waits(pair: Pair) -> None:
+def test_properties_are_available_during_a_wait(pair: Pair) -> None:
     master, slave = pair
     count = fill(master)
     waiting = [Waiter(master.recv), Waiter(lambda: master.send(b"next"))]
@@ -195,7 +195,7 @@ def test_a_slave_waits_for_its_master(name: str) -> None:
 
 INTERRUPTED = """
 import signal, sys, eshm
-# What a shell starts in the background ignores it.
+# A process that a shell starts in the background ignores it.
 signal.signal(signal.SIGINT, signal.default_int_handler)
 name, wait = sys.argv[1:]
 robot = None if wait == "open" else eshm.Endpoint(name, role="slave")
@@ -296,7 +296,7 @@ def test_many_threads_may_share_an_endpoint(pair: Pair) -> None:
     assert sorted(map(int, received)) == list(range(300))
 
 
-def test_the_search_for_a_master_goes_on_when_the_patience_is_over(name: str) -> None:
+def test_the_search_for_a_master_goes_on_after_the_reconnect_limits(name: str) -> None:
     first = eshm.Endpoint(name, role="master")
     with eshm.Endpoint(name, role="slave", reconnect_timeout=0.03, reconnect_interval=0.005) as slave:
         first.close()
@@ -310,7 +310,7 @@ def test_the_search_for_a_master_goes_on_when_the_patience_is_over(name: str) ->
             assert slave.recv(PATIENCE) == b"late"
 
 
-def test_the_search_for_a_master_ends_with_the_patience_where_that_is_asked_for(name: str) -> None:
+def test_give_up_ends_the_search_for_a_master(name: str) -> None:
     first = eshm.Endpoint(name, role="master")
     with eshm.Endpoint(name, role="slave", reconnect_timeout=0.03, give_up=True) as slave:
         first.close()

@@ -1,4 +1,4 @@
-"""Messages in place: what is lent is never lost, shared by accident, or gone while somebody looks at it."""
+"""Messages in place: lent memory is never lost, never shared by mistake, and valid while it has views."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def any_pair(name: str, request: pytest.FixtureRequest) -> Iterator[Pair]:
 
 
 @pytest.mark.parametrize("size", [0, 1, 56, 57, 4096])
-def test_what_is_built_in_place_is_read_in_place(any_pair: Pair, size: int) -> None:
+def test_a_message_built_in_place_is_read_in_place(any_pair: Pair, size: int) -> None:
     content = bytes(number % 251 for number in range(size))
     for sender, receiver in (any_pair, any_pair[::-1]):
         with sender.loan(size) as loan:
@@ -66,7 +66,7 @@ def test_a_borrowed_message_is_read_only(pair: Pair) -> None:
             memoryview(message)[0] = 0
 
 
-def test_a_loan_that_is_not_sent_is_given_back(any_pair: Pair) -> None:
+def test_an_unsent_loan_is_released(any_pair: Pair) -> None:
     master, slave = any_pair
     master.loan(8)
     with master.loan(8):
@@ -99,7 +99,7 @@ def test_nothing_else_is_sent_while_a_loan_is_open(any_pair: Pair) -> None:
     assert slave.try_recv() is None
 
 
-def test_a_loan_is_not_sent_while_somebody_could_still_write(any_pair: Pair) -> None:
+def test_a_loan_with_views_is_not_sent(any_pair: Pair) -> None:
     master, slave = any_pair
     loan = master.loan(8)
     array = np.frombuffer(loan, np.uint64)
@@ -113,7 +113,7 @@ def test_a_loan_is_not_sent_while_somebody_could_still_write(any_pair: Pair) -> 
     assert slave.recv(PATIENCE) == (7).to_bytes(8, "little")
 
 
-def test_what_was_sent_or_released_is_no_longer_lent(any_pair: Pair) -> None:
+def test_a_sent_or_released_message_is_no_longer_lent(any_pair: Pair) -> None:
     master, slave = any_pair
     loan = master.loan(1)
     loan.send()
@@ -125,7 +125,7 @@ def test_what_was_sent_or_released_is_no_longer_lent(any_pair: Pair) -> None:
     for lent in (loan, message):
         with pytest.raises(eshm.InUseError, match="is over"):
             memoryview(lent)
-    # Neither is an end that comes twice an error, nor does it end the lease that follows.
+    # A second end is no error, and does not end the next loan or borrowed message.
     with loan, message:
         open_loan = master.loan(2)
     loan = open_loan
@@ -133,7 +133,7 @@ def test_what_was_sent_or_released_is_no_longer_lent(any_pair: Pair) -> None:
     assert len(slave.recv(PATIENCE)) == 2
 
 
-def test_views_put_the_end_of_a_block_off(any_pair: Pair) -> None:
+def test_views_delay_the_end_of_lent_memory(any_pair: Pair) -> None:
     master, slave = any_pair
     with pytest.raises(BufferError, match="views of the loan"), master.loan(4) as loan:
         view = memoryview(loan)
@@ -153,7 +153,7 @@ def test_views_put_the_end_of_a_block_off(any_pair: Pair) -> None:
     assert slave.try_recv() is None
 
 
-def test_an_exception_is_not_replaced_by_a_complaint_about_views(pair: Pair) -> None:
+def test_an_exception_is_not_replaced_by_an_error_about_views(pair: Pair) -> None:
     master, slave = pair
     loan = master.loan(4)
     view = memoryview(loan)
@@ -164,7 +164,7 @@ def test_an_exception_is_not_replaced_by_a_complaint_about_views(pair: Pair) -> 
     assert slave.recv(PATIENCE) == b"next"
 
 
-def test_a_borrowed_message_keeps_its_room_until_it_is_released(pair: Pair) -> None:
+def test_a_borrowed_message_keeps_its_memory_until_it_is_released(pair: Pair) -> None:
     master, slave = pair
     fill(master)
     message = slave.borrow()
@@ -221,7 +221,7 @@ def test_memory_outlives_a_close(any_pair: Pair, name: str) -> None:
         slave.recv()
 
 
-def test_a_close_ends_what_nobody_looks_at(any_pair: Pair, name: str) -> None:
+def test_close_ends_lent_memory_without_views(any_pair: Pair, name: str) -> None:
     master, slave = any_pair
     slave.send(b"last")
     loan, message = master.loan(8), master.borrow(PATIENCE)
@@ -268,7 +268,7 @@ def test_a_wait_for_room_ends_when_the_peer_closes(pair: Pair) -> None:
         waiting.result()
 
 
-def test_a_loan_of_a_size_that_cannot_be_is_refused(pair: Pair) -> None:
+def test_a_loan_of_an_impossible_size_is_refused(pair: Pair) -> None:
     master, _ = pair
     with pytest.raises(eshm.TooLargeError, match=f"{master.max_message + 1} bytes"):
         master.loan(master.max_message + 1)
@@ -285,7 +285,7 @@ def test_loans_and_messages_cannot_be_created_directly() -> None:
             kind()
 
 
-def test_a_lease_that_is_over_does_not_wait_for_the_thread_that_receives(pair: Pair) -> None:
+def test_a_released_message_does_not_wait_for_the_receiving_thread(pair: Pair) -> None:
     master, slave = pair
     master.send(b"first")
     first = slave.borrow()
@@ -297,7 +297,7 @@ def test_a_lease_that_is_over_does_not_wait_for_the_thread_that_receives(pair: P
 
     waiting = Waiter(receive)
     assert started.wait(PATIENCE)
-    while True:  # until that thread has ended the lease
+    while True:  # until that thread has ended the borrow
         try:
             memoryview(first).release()
         except eshm.InUseError:
@@ -335,7 +335,7 @@ robot.close()
 """
 
 
-def test_a_forked_child_ends_nothing_of_its_parents(name: str, spawn: Spawn) -> None:
+def test_a_forked_child_changes_nothing_of_its_parent(name: str, spawn: Spawn) -> None:
     with eshm.Endpoint(name, role="master") as master:
         master.send(b"parent's")
         master.send(eshm.encode_text("next"))
@@ -357,7 +357,7 @@ sys.stdin.read()
 """
 
 
-def test_what_a_killed_process_had_borrowed_is_received_again(name: str, spawn: Spawn) -> None:
+def test_a_message_that_a_killed_process_had_borrowed_is_received_again(name: str, spawn: Spawn) -> None:
     with eshm.Endpoint(name, role="master") as master:
         master.send_many([b"received", b"borrowed", b"unread"])
         child = spawn(KILLED, name)

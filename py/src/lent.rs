@@ -12,7 +12,7 @@ use crate::error::{Failure, Result};
 use crate::interpreter::{Interpreter, Polling};
 
 /// Memory that an endpoint has lent to Python.
-pub struct Lease {
+pub struct Lent {
     endpoint: Py<Endpoint>,
     token: Token,
     start: *mut u8,
@@ -20,14 +20,14 @@ pub struct Lease {
 }
 
 // SAFETY: the pointer is used only through buffers, which the half counts; any thread may use the memory.
-unsafe impl Send for Lease {}
+unsafe impl Send for Lent {}
 // SAFETY: as above; all other fields are `Sync`.
-unsafe impl Sync for Lease {}
+unsafe impl Sync for Lent {}
 
-impl Lease {
+impl Lent {
     /// `len` bytes at `start`, which `endpoint` has lent under `token`.
     pub fn new(endpoint: &Bound<'_, Endpoint>, token: Token, start: *mut u8, len: usize) -> Self {
-        Lease { endpoint: endpoint.clone().unbind(), token, start, len }
+        Lent { endpoint: endpoint.clone().unbind(), token, start, len }
     }
 
     fn sender(&self) -> &SharedSender {
@@ -51,7 +51,7 @@ impl Lease {
     /// Fills in `view`, a view of `owner`, which has been counted.
     ///
     /// # Safety
-    /// The caller may write to `view`, and keeps the lease's memory in place until the view is released. If it is not
+    /// The caller may write to `view`, and keeps the memory in place until the view is released. If it is not
     /// `readonly`, no one else uses that memory.
     unsafe fn fill_view(
         &self,
@@ -80,7 +80,7 @@ fn host(py: Python<'_>) -> Interpreter<'_> {
 /// ...     np.frombuffer(loan, frame.dtype).reshape(frame.shape)[:] = frame
 /// ...     loan.send()
 #[pyclass(module = "eshm", frozen)]
-pub struct Loan(pub Lease);
+pub struct Loan(pub Lent);
 
 #[pymethods]
 impl Loan {
@@ -121,14 +121,14 @@ impl Loan {
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        let (lease, py) = (&slf.get().0, slf.py());
+        let (lent, py) = (&slf.get().0, slf.py());
         // An error must leave the view without an owner.
         // SAFETY: the interpreter calls this slot with a structure to be filled in.
         unsafe { (*view).obj = ptr::null_mut() };
-        lease.sender().retain(&mut host(py), lease.token)?;
+        lent.sender().retain(&mut host(py), lent.token)?;
         // SAFETY: as above; the memory of a loan that is retained stays, and is its holder's.
-        let filled = unsafe { lease.fill_view(slf, view, false, flags) };
-        Ok(filled.inspect_err(|_| lease.sender().unretain(&mut host(py), lease.token))?)
+        let filled = unsafe { lent.fill_view(slf, view, false, flags) };
+        Ok(filled.inspect_err(|_| lent.sender().unretain(&mut host(py), lent.token))?)
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
@@ -149,7 +149,7 @@ impl Drop for Loan {
 /// >>> with robot.borrow() as message:
 /// ...     total = np.frombuffer(message, np.float32).sum()
 #[pyclass(module = "eshm", frozen)]
-pub struct Borrowed(pub Lease);
+pub struct Borrowed(pub Lent);
 
 #[pymethods]
 impl Borrowed {
@@ -184,15 +184,15 @@ impl Borrowed {
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        let (lease, py) = (&slf.get().0, slf.py());
+        let (lent, py) = (&slf.get().0, slf.py());
         // An error must leave the view without an owner.
         // SAFETY: the interpreter calls this slot with a structure to be filled in.
         unsafe { (*view).obj = ptr::null_mut() };
-        let retained = lease.receiver().retain(&mut host(py), lease.token);
+        let retained = lent.receiver().retain(&mut host(py), lent.token);
         retained.map_err(|error| Failure::from(error).of_receiver())?;
         // SAFETY: as above; the memory of a message that is retained stays.
-        let filled = unsafe { lease.fill_view(slf, view, true, flags) };
-        Ok(filled.inspect_err(|_| lease.receiver().unretain(&mut host(py), lease.token))?)
+        let filled = unsafe { lent.fill_view(slf, view, true, flags) };
+        Ok(filled.inspect_err(|_| lent.receiver().unretain(&mut host(py), lent.token))?)
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
