@@ -42,6 +42,7 @@ about=(
 prose="lint:spelling lint:whitespace lint:links guide"
 touches=(
     "README.md" "$prose cpp"
+    "docs/options.md" "$prose core"
     "*.md" "$prose"
     "core/*" "format lint core interop:rust"
     "protocol/*" "lint:whitespace core go"
