@@ -6,7 +6,7 @@ use std::alloc::{Layout, alloc_zeroed, dealloc, handle_alloc_error};
 use std::ptr::NonNull;
 use std::sync::Arc;
 
-use crate::channel::mailbox::{Cursor, First, MailboxMemory};
+use crate::channel::mailbox::{Cursor, FirstRead, MailboxMemory};
 use crate::channel::queue::{Lent, QueueMemory, QueueReceiver, QueueSender};
 use crate::segment::layout::{Direction, Geometry, QueueGeometry};
 use crate::segment::segment_layout::SegmentLayout;
@@ -61,9 +61,9 @@ pub fn attach(bytes: &[u8]) {
     let image = Image::new(bytes.len());
     image.poke(0, bytes);
     for configured in [None, Some(1), Some(4096)] {
-        let Ok(Some(plan)) = validate_memory(&*image, configured) else { continue };
+        let Ok(Some(layout)) = validate_memory(&*image, configured) else { continue };
         for direction in DIRECTIONS {
-            let mut ends = Ends::new(plan, &image, direction);
+            let mut ends = Ends::new(layout, &image, direction);
             for step in [Step::Read, Step::Receive, Step::Resume, Step::Send(57), Step::Write(1), Step::Read]
             {
                 ends.take(step);
@@ -74,30 +74,30 @@ pub fn attach(bytes: &[u8]) {
 
 /// Runs a script on a mailbox: writes, reads, and stores of arbitrary bytes by a peer.
 pub fn mailbox(script: &[u8]) {
-    let plan = small_plan();
-    let channel = plan.geometry.channel(Direction::MasterToSlave);
-    play(plan, script, channel, plan.geometry.channel_size());
+    let layout = small_layout();
+    let channel = layout.geometry.channel(Direction::MasterToSlave);
+    play(layout, script, channel, layout.geometry.channel_size());
 }
 
 /// Runs a script on a queue: a peer stores arbitrary bytes in its counts and slots.
 pub fn queue(script: &[u8]) {
-    let plan = small_plan();
-    let queues = plan.queues.expect("the small plan has queues");
+    let layout = small_layout();
+    let queues = layout.queues.expect("the small layout has queues");
     let start = queues.control(Direction::MasterToSlave);
-    play(plan, script, start, queues.arena(Direction::MasterToSlave) - start);
+    play(layout, script, start, queues.arena(Direction::MasterToSlave) - start);
 }
 
 /// Runs a script of long messages: a peer stores arbitrary bytes in the slots, which hold the places of messages, and
 /// in the arena.
 pub fn arena(script: &[u8]) {
-    let plan = small_plan();
-    let queues = plan.queues.expect("the small plan has queues");
+    let layout = small_layout();
+    let queues = layout.queues.expect("the small layout has queues");
     let start = queues.slots(Direction::MasterToSlave);
-    play(plan, script, start, queues.size() - (start - queues.offset));
+    play(layout, script, start, queues.size() - (start - queues.offset));
 }
 
 /// Returns the smallest layout in which everything can wrap around.
-fn small_plan() -> SegmentLayout {
+fn small_layout() -> SegmentLayout {
     let geometry = Geometry { data_size: 20 };
     let queues = QueueGeometry { offset: geometry.total().next_multiple_of(128), capacity: 250, slots: 4 };
     SegmentLayout { geometry, queues: Some(queues), legacy: false }
@@ -105,9 +105,9 @@ fn small_plan() -> SegmentLayout {
 
 /// Runs a script. Each step is a byte for the kind and a byte for its size. Stores of the peer go to `len` bytes from
 /// `start` on.
-fn play(plan: SegmentLayout, script: &[u8], start: usize, len: usize) {
-    let image = Image::new(plan.queues.map_or(plan.geometry.total(), QueueGeometry::end));
-    let mut ends = Ends::new(plan, &image, Direction::MasterToSlave);
+fn play(layout: SegmentLayout, script: &[u8], start: usize, len: usize) {
+    let image = Image::new(layout.queues.map_or(layout.geometry.total(), QueueGeometry::end));
+    let mut ends = Ends::new(layout, &image, Direction::MasterToSlave);
     let mut rest = script;
     while let [kind, size, following @ ..] = rest {
         rest = following;
@@ -148,7 +148,7 @@ enum Step {
 struct Ends {
     image: Arc<Image>,
     mailbox: MailboxMemory,
-    cursors: [(Cursor, First); 2],
+    cursors: [(Cursor, FirstRead); 2],
     buffer: Vec<u8>,
     queue: Option<QueueMemory>,
     sender: Option<QueueSender>,
@@ -156,12 +156,12 @@ struct Ends {
 }
 
 impl Ends {
-    fn new(plan: SegmentLayout, image: &Arc<Image>, direction: Direction) -> Ends {
-        let queue = plan.queue(image, direction);
+    fn new(layout: SegmentLayout, image: &Arc<Image>, direction: Direction) -> Ends {
+        let queue = layout.queue(image, direction);
         let mut ends = Ends {
             image: Arc::clone(image),
-            mailbox: plan.mailbox(image, direction),
-            cursors: [First::Current, First::Untaken].map(|first| (Cursor::default(), first)),
+            mailbox: layout.mailbox(image, direction),
+            cursors: [FirstRead::Current, FirstRead::Untaken].map(|first| (Cursor::default(), first)),
             buffer: Vec::new(),
             queue,
             sender: None,
@@ -214,7 +214,7 @@ impl Ends {
     fn read(&mut self) {
         let channel = self.mailbox.channel();
         for (cursor, first) in &mut self.cursors {
-            let _ = channel.may_have_news(cursor);
+            let _ = channel.may_have_new_value(cursor);
             if let Ok(Some(value)) = channel.read(cursor, *first, &mut self.buffer) {
                 assert!(value.len <= channel.capacity && value.len <= self.buffer.len());
                 cursor.recent = !cursor.recent;

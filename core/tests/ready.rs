@@ -37,7 +37,7 @@ fn has_value(receiver: &mut Receiver) -> bool {
     receiver.wait_value_part(&endless(), SHORT).unwrap()
 }
 
-fn has_room(sender: &mut Sender, len: usize) -> bool {
+fn has_space(sender: &mut Sender, len: usize) -> bool {
     sender.wait_room_part(len, &endless(), SHORT).unwrap()
 }
 
@@ -110,11 +110,11 @@ fn without_queues_there_is_room_once_the_message_was_taken() {
     let name = Name::new("ready-taken");
     let (master, mut slave) = pair_without_queues(&name);
     let (mut sender, _receiver) = master.into_split();
-    assert!(has_room(&mut sender, 1));
+    assert!(has_space(&mut sender, 1));
     sender.send(b"a").unwrap();
-    assert!(!has_room(&mut sender, 1));
+    assert!(!has_space(&mut sender, 1));
     assert_eq!(&*slave.recv().unwrap(), b"a");
-    assert!(has_room(&mut sender, 1));
+    assert!(has_space(&mut sender, 1));
 }
 
 #[test]
@@ -170,7 +170,7 @@ fn a_wait_for_room_leaves_a_loan_as_it_is() {
         let mut loan = sender.loan(len).unwrap();
         loan.fill(7);
         loan.into_raw();
-        assert!(has_room(&mut sender, 3) && has_room(&mut sender, 3000));
+        assert!(has_space(&mut sender, 3) && has_space(&mut sender, 3000));
         sender.send_loaned().unwrap();
         assert_eq!(&*slave.recv().unwrap(), &vec![7; len]);
     }
@@ -183,10 +183,10 @@ fn there_is_room_for_a_long_message_only_in_the_arena() {
     let (mut sender, _receiver) = master.into_split();
     let most = sender.max_message();
     sender.send(&vec![1; most]).unwrap();
-    assert!(!has_room(&mut sender, most));
-    assert!(has_room(&mut sender, 1));
+    assert!(!has_space(&mut sender, most));
+    assert!(has_space(&mut sender, 1));
     assert_eq!(slave.recv().unwrap().len(), most);
-    assert!(has_room(&mut sender, most));
+    assert!(has_space(&mut sender, most));
 }
 
 #[test]
@@ -196,7 +196,7 @@ fn a_message_that_never_fits_is_worth_a_call() {
     let (mut sender, _receiver) = master.into_split();
     let most = sender.max_message();
     fill(&mut sender);
-    assert!(has_room(&mut sender, most + 1));
+    assert!(has_space(&mut sender, most + 1));
     assert!(matches!(sender.try_send(&vec![0; most + 1]), Err(Error::TooLarge { .. })));
 }
 

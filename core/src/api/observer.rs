@@ -9,12 +9,12 @@ use crate::peer::liveness::Watch;
 use crate::peer::settings::Settings;
 use crate::peer_state::PeerState;
 use crate::role::Role;
-use crate::segment::file::{Opened, Region};
+use crate::segment::file::{MappedSegment, Opened};
 use crate::segment::layout::Direction;
 use crate::segment::name::SegmentName;
 use crate::segment::seat::Pulse;
 use crate::segment::segment_layout::SegmentLayout;
-use crate::segment::validate::{Misfit, validate_memory};
+use crate::segment::validate::{Mismatch, validate_memory};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
@@ -36,8 +36,8 @@ use crate::sys::Ordering;
 #[derive(Debug)]
 pub struct Observer {
     name: SegmentName,
-    region: Arc<Region>,
-    plan: SegmentLayout,
+    mapped: Arc<MappedSegment>,
+    layout: SegmentLayout,
     master: Watch,
     slave: Watch,
 }
@@ -102,21 +102,21 @@ impl Observer {
         let (segment, path) = (|| name.shared(), || name.shown_path());
         let missing =
             |found| Err(Error::NotFound { segment: segment(), path: path(), found, waited: Duration::ZERO });
-        let region = match Region::observe(&name, settings.any_owner)? {
+        let mapped = match MappedSegment::observe(&name, settings.any_owner)? {
             Opened::Missing => return missing("there is no such segment"),
             Opened::Empty => return missing("its file is empty, as if somebody had begun to make it"),
-            Opened::Mapped(region) => Arc::new(region),
+            Opened::Mapped(mapped) => Arc::new(mapped),
         };
-        let plan = match validate_memory(&*region, settings.data_size) {
-            Ok(Some(plan)) => plan,
+        let layout = match validate_memory(&*mapped, settings.data_size) {
+            Ok(Some(layout)) => layout,
             Ok(None) => return missing("its header is empty, as if somebody had begun to make it"),
-            Err(Misfit { what, found, expected }) => {
+            Err(Mismatch { what, found, expected }) => {
                 return Err(Error::Foreign { segment: segment(), path: path(), what, found, expected });
             }
         };
-        let watch = |role| Watch::new(region.header().seat(role).pulse(), Instant::now());
+        let watch = |role| Watch::new(mapped.header().seat(role).pulse(), Instant::now());
         let (master, slave) = (watch(Role::Master), watch(Role::Slave));
-        Ok(Observer { name, region, plan, master, slave })
+        Ok(Observer { name, mapped, layout, master, slave })
     }
 
     /// The segment's name.
@@ -127,17 +127,17 @@ impl Observer {
     /// Whether the name still leads to this segment: if not, it was removed or replaced, and a new observer sees what
     /// came after it.
     pub fn is_current(&self) -> bool {
-        self.region.is_named(&self.name)
+        self.mapped.owns_name(&self.name)
     }
 
     /// The greatest value of `write`, in bytes.
     pub fn data_size(&self) -> usize {
-        self.plan.geometry.data_size
+        self.layout.geometry.data_size
     }
 
     /// The greatest message of `send`, in bytes: as [`Endpoint::max_message`](crate::Endpoint::max_message).
     pub fn max_message(&self) -> usize {
-        self.plan.queues.map_or(self.data_size(), |queues| queues.capacity)
+        self.layout.queues.map_or(self.data_size(), |queues| queues.capacity)
     }
 
     /// What there is to be seen now. Nothing is locked meanwhile, so the numbers are each true, and may be of different
@@ -145,16 +145,16 @@ impl Observer {
     pub fn look(&mut self) -> View {
         let now = Instant::now();
         View {
-            master: look_at(&self.region, Role::Master, &mut self.master, now),
-            slave: look_at(&self.region, Role::Slave, &mut self.slave, now),
+            master: look_at(&self.mapped, Role::Master, &mut self.master, now),
+            slave: look_at(&self.mapped, Role::Slave, &mut self.slave, now),
             master_to_slave: self.direction(Direction::MasterToSlave),
             slave_to_master: self.direction(Direction::SlaveToMaster),
         }
     }
 
     fn direction(&self, direction: Direction) -> DirectionView {
-        let tail = self.plan.channel(&*self.region, direction).tail;
-        let queue = self.plan.queue(&self.region, direction);
+        let tail = self.layout.channel(&*self.mapped, direction).tail;
+        let queue = self.layout.queue(&self.mapped, direction);
         DirectionView {
             written: tail.write_count.load(Ordering::Relaxed),
             read: tail.read_count.load(Ordering::Relaxed),
@@ -177,15 +177,15 @@ impl Builder {
     }
 }
 
-fn look_at(region: &Region, role: Role, watch: &mut Watch, now: Instant) -> SeatView {
-    let seat = region.header().seat(role);
+fn look_at(mapped: &MappedSegment, role: Role, watch: &mut Watch, now: Instant) -> SeatView {
+    let seat = mapped.header().seat(role);
     let pulse = seat.pulse();
     let Pulse { heartbeat, pid, alive } = pulse;
     let is_ours = seat.is_ours();
-    let threshold = region.header().stale_threshold.load(Ordering::Relaxed).max(1);
+    let threshold = mapped.header().stale_threshold.load(Ordering::Relaxed).max(1);
     let judged = watch.judge(pulse, now, Duration::from_millis(threshold.into()), |_| false);
     // The lock tells of ours at once; nobody waits for a verdict here, so none has to settle.
-    let state = if alive && is_ours && !region.is_locked(role) { PeerState::Dead } else { judged };
+    let state = if alive && is_ours && !mapped.is_locked(role) { PeerState::Dead } else { judged };
     let generation = seat.generation.load(Ordering::Relaxed);
     SeatView { state, pid, heartbeat, generation, is_legacy: pid != 0 && !is_ours }
 }

@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::peer::counters::Counter;
 use crate::peer::settings::Settings;
 use crate::role::Role;
-use crate::segment::file::{NameLeads, Region, Unpublished};
+use crate::segment::file::{MappedSegment, NameTarget, Unpublished};
 use crate::segment::layout::{Direction, Header};
 use crate::segment::name::SegmentName;
 use crate::segment::seat::{Pulse, Threshold};
@@ -29,8 +29,8 @@ pub(crate) enum Content {
 /// The attachment of one endpoint to one segment. Its seat is locked, and its header fields are filled in.
 #[derive(Debug)]
 pub(crate) struct Attachment {
-    region: Arc<Region>,
-    plan: SegmentLayout,
+    mapped: Arc<MappedSegment>,
+    layout: SegmentLayout,
     role: Role,
     /// The number of values read from the incoming channel. `publish_reads` copies it to `read_count`.
     reads: Counter,
@@ -42,10 +42,10 @@ pub(crate) struct Attachment {
 
 impl Attachment {
     /// Creates the attachment to a segment whose layout was checked. `occupy` makes it visible to others.
-    pub(crate) fn new(region: Arc<Region>, plan: SegmentLayout, role: Role) -> Self {
+    pub(crate) fn new(mapped: Arc<MappedSegment>, layout: SegmentLayout, role: Role) -> Self {
         let (reads, generation_offset) = (Counter::default(), Counter::default());
-        let holds_message = AtomicBool::new(plan.queues.is_none());
-        let attachment = Attachment { region, plan, role, reads, generation_offset, holds_message };
+        let holds_message = AtomicBool::new(layout.queues.is_none());
+        let attachment = Attachment { mapped, layout, role, reads, generation_offset, holds_message };
         attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
         attachment
     }
@@ -71,30 +71,30 @@ impl Attachment {
 
     /// Returns the size of the longest message of a queue in bytes, or `None` without queues.
     pub(crate) fn queue_capacity(&self) -> Option<usize> {
-        self.plan.queues.map(|queues| queues.capacity)
+        self.layout.queues.map(|queues| queues.capacity)
     }
 
     pub(crate) fn data_size(&self) -> usize {
-        self.plan.geometry.data_size
+        self.layout.geometry.data_size
     }
 
     pub(crate) fn header(&self) -> &Header {
-        self.region.header()
+        self.mapped.header()
     }
 
     /// Returns the channel of a direction.
     pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
-        self.plan.channel(&*self.region, direction)
+        self.layout.channel(&*self.mapped, direction)
     }
 
     /// Returns the mailbox that this endpoint writes.
     pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
-        self.plan.mailbox(&self.region, written_by(self.role))
+        self.layout.mailbox(&self.mapped, written_by(self.role))
     }
 
     /// Returns the mailbox that this endpoint reads.
     pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
-        self.plan.mailbox(&self.region, written_by(self.role.peer()))
+        self.layout.mailbox(&self.mapped, written_by(self.role.peer()))
     }
 
     /// Returns the channel that this endpoint writes.
@@ -109,12 +109,12 @@ impl Attachment {
 
     /// Returns the queue into which this endpoint sends.
     pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
-        self.plan.queue(&self.region, written_by(self.role))
+        self.layout.queue(&self.mapped, written_by(self.role))
     }
 
     /// Returns the queue from which this endpoint receives.
     pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
-        self.plan.queue(&self.region, written_by(self.role.peer()))
+        self.layout.queue(&self.mapped, written_by(self.role.peer()))
     }
 
     /// Records what the outgoing mailbox is about to hold.
@@ -159,30 +159,30 @@ impl Attachment {
     /// Locks the seat of the peer, so that no other endpoint reads or writes this segment any more. Returns `false`
     /// if a 2.0 peer is alive. An ESHM 1.x peer holds no lock; its heartbeat shows whether it is alive.
     pub(crate) fn take_peer_seat(&self) -> bool {
-        self.region.lock(self.role.peer()) == Ok(true)
+        self.mapped.lock(self.role.peer()) == Ok(true)
     }
 
     /// Returns the queue of a direction, for statistics.
     pub(crate) fn queue(&self, direction: Direction) -> Option<QueueMemory> {
-        self.plan.queue(&self.region, direction)
+        self.layout.queue(&self.mapped, direction)
     }
 
     /// Returns the layout of this segment.
-    pub(crate) fn plan(&self) -> SegmentLayout {
-        self.plan
+    pub(crate) fn layout(&self) -> SegmentLayout {
+        self.layout
     }
 
     /// Called on a stand-in for `old`. Locks the seat of the peer and copies the identity of the present peer into
     /// it.
     pub(crate) fn reserve_peer_seat(&self, old: &Attachment) -> bool {
         let peer = self.role.peer();
-        self.header().seat(peer).name(&old.header().seat(peer));
+        self.header().seat(peer).copy_identity_from(&old.header().seat(peer));
         self.take_peer_seat()
     }
 
     /// Unlocks the seat of the peer.
     pub(crate) fn free_peer_seat(&self) {
-        self.region.unlock(self.role.peer());
+        self.mapped.unlock(self.role.peer());
     }
 
     /// Gives a new segment its name. Returns `Ok(false)` if the name exists already.
@@ -190,17 +190,17 @@ impl Attachment {
     /// # Errors
     /// Returns [`Error::Create`](crate::Error::Create) if the system refuses.
     pub(crate) fn publish(&self, name: &SegmentName, unpublished: Unpublished) -> Result<bool> {
-        self.region.publish(name, unpublished)
+        self.mapped.publish(name, unpublished)
     }
 
     /// Returns whether the name still refers to this segment.
-    pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
-        self.region.is_named(name)
+    pub(crate) fn owns_name(&self, name: &SegmentName) -> bool {
+        self.mapped.owns_name(name)
     }
 
     /// Returns where the name leads.
-    pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
-        self.region.trace_name(name)
+    pub(crate) fn name_target(&self, name: &SegmentName) -> NameTarget {
+        self.mapped.name_target(name)
     }
 
     /// Returns the heartbeats of master and slave.
@@ -216,12 +216,12 @@ impl Attachment {
 
     /// Returns the stale threshold that the peer has published.
     pub(crate) fn peer_threshold(&self) -> Threshold {
-        self.header().seat(self.role.peer()).says()
+        self.header().seat(self.role.peer()).threshold()
     }
 
     /// Publishes the stale threshold of this endpoint to the peer.
-    pub(crate) fn say_threshold(&self, threshold: Duration) {
-        self.header().seat(self.role).say(threshold);
+    pub(crate) fn publish_threshold(&self, threshold: Duration) {
+        self.header().seat(self.role).publish_threshold(threshold);
     }
 
     /// Returns how often the seat of the peer was taken in this segment.
@@ -252,7 +252,7 @@ impl Attachment {
 
     /// Returns whether the peer holds the lock of its seat. It is then a 2.0 endpoint and alive.
     pub(crate) fn peer_is_seated(&self) -> bool {
-        self.region.is_locked(self.role.peer())
+        self.mapped.is_locked(self.role.peer())
     }
 
     /// Returns whether the process of the peer has ended, if the system can tell. The pulse has stood still for
@@ -278,11 +278,11 @@ impl Attachment {
     /// of its seat excludes a successor during this, whose counts must not be cleared.
     pub(crate) fn clear_dead_peer(&self) {
         let seat = self.role.peer();
-        if self.region.lock(seat) == Ok(true) {
+        if self.mapped.lock(seat) == Ok(true) {
             crash_point!("clear.locked");
             self.forget_waiters(seat);
             crash_point!("clear.cleared");
-            self.region.unlock(seat);
+            self.mapped.unlock(seat);
             crash_point!("clear.unlocked");
         }
     }
@@ -292,18 +292,18 @@ impl Attachment {
         let (reads, writes) = (written_by(seat.peer()), written_by(seat));
         self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
         self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
-        if let Some(queue) = self.plan.queue(&self.region, reads) {
+        if let Some(queue) = self.layout.queue(&self.mapped, reads) {
             queue.forget_parked_receiver();
         }
-        if let Some(queue) = self.plan.queue(&self.region, writes) {
+        if let Some(queue) = self.layout.queue(&self.mapped, writes) {
             queue.forget_parked_sender();
         }
     }
 
-    /// Marks this endpoint as closed, as [`Attachment::say_closed`] does, and unlocks its seat.
+    /// Marks this endpoint as closed, as [`Attachment::mark_closed`] does, and unlocks its seat.
     pub(crate) fn leave(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
-        let unlinked = self.say_closed(name, cleanup);
-        self.region.unlock(self.role);
+        let unlinked = self.mark_closed(name, cleanup);
+        self.mapped.unlock(self.role);
         crash_point!("leave.unlocked");
         unlinked
     }
@@ -311,10 +311,10 @@ impl Attachment {
     /// Marks this endpoint as closed in the header and keeps its seat, because other threads of this process may be
     /// in calls. A master with `cleanup` first removes the name, so that no slave attaches in between. Returns an
     /// error if the name could not be removed.
-    pub(crate) fn say_closed(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
+    pub(crate) fn mark_closed(&self, name: &SegmentName, cleanup: bool) -> std::io::Result<()> {
         self.publish_reads();
         crash_point!("leave.counted");
-        let unlinked = if self.role == Role::Master && cleanup { self.region.unlink(name) } else { Ok(()) };
+        let unlinked = if self.role == Role::Master && cleanup { self.mapped.unlink(name) } else { Ok(()) };
         crash_point!("leave.unlinked");
         self.header().seat(self.role).leave();
         crash_point!("leave.absent");
@@ -331,7 +331,7 @@ impl Attachment {
     /// Fills in the header fields that describe the segment. A take-over turns every version into the present one.
     pub(crate) fn describe(&self, config: &Settings) {
         let threshold = u32::try_from(config.stale_threshold.as_millis()).unwrap_or(u32::MAX);
-        self.plan.announce(self.header(), threshold);
+        self.layout.announce(self.header(), threshold);
     }
 }
 

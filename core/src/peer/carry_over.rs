@@ -3,25 +3,25 @@
 //!
 //! The sender runs without a lock, so it can still publish a message in the old segment while its endpoint switches.
 //! The carry-over therefore ends only when the sending thread asks for its end and nothing is left. The thread then
-//! takes the [`Outlet`] of the new segment from here. Until then the monitor continues the carry-over at each
+//! takes the [`OutgoingChannel`] of the new segment from here. Until then the monitor continues the carry-over at each
 //! heartbeat.
 
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::time::Instant;
 
-use crate::channel::mailbox::{Cursor, First, MailboxMemory};
+use crate::channel::mailbox::{Cursor, FirstRead, MailboxMemory};
 use crate::channel::queue::{Broken, QueueReceiver};
 use crate::peer::attachment::{Attachment, Content};
-use crate::peer::outlet::{LEGACY_PATIENCE, Outlet};
+use crate::peer::outgoing::{LEGACY_ACK_TIMEOUT, OutgoingChannel};
 use crate::segment::layout::MAX_QUEUE_SLOTS;
 use crate::sys::Ordering;
 use crate::wait::Fences;
 
 /// The limits of one visit of the monitor, because the heartbeats wait during it.
-pub(crate) const VISIT: Budget = Budget { bytes: 1 << 20, messages: 1024 };
+pub(crate) const PER_HEARTBEAT: Budget = Budget { bytes: 1 << 20, messages: 1024 };
 /// Everything that a queue can hold, and no more: a hostile peer may continue to publish in the old segment.
-pub(crate) const WHOLE: Budget = Budget { bytes: usize::MAX, messages: MAX_QUEUE_SLOTS as usize };
+pub(crate) const WHOLE_QUEUE: Budget = Budget { bytes: usize::MAX, messages: MAX_QUEUE_SLOTS as usize };
 
 /// The limits of one step of the carry-over.
 #[derive(Clone, Copy)]
@@ -34,9 +34,9 @@ pub(crate) struct Budget {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Progress {
     /// Nothing is left now.
-    Nothing,
+    Done,
     /// Something is left: there is no space, or the budget is used up.
-    More,
+    Pending,
 }
 
 /// The carry-over. See the module. Empty, unless the endpoint has switched and its sender has not switched yet.
@@ -44,8 +44,8 @@ pub(crate) enum Progress {
 pub(crate) struct CarryOver {
     /// The old segments. The messages of the first one go first. The sender is still at the last one.
     sources: VecDeque<Source>,
-    /// The outlet and the epoch of the segment that has the name now. Set if and only if there are sources.
-    outlet: Option<(Outlet, u32)>,
+    /// The outgoing channel and the epoch of the segment that has the name now. Set if and only if there are sources.
+    outgoing: Option<(OutgoingChannel, u32)>,
     /// The number of values put before an ESHM 1.x reader so far, and the time of the last change.
     shown: Option<(u64, Instant)>,
     losses: Losses,
@@ -55,7 +55,7 @@ pub(crate) struct CarryOver {
 #[derive(Debug, Default)]
 struct Losses {
     /// The total number of messages that the new segment cannot hold, or that cannot be found any more.
-    misfits: u64,
+    undeliverable: u64,
     /// Why the queue of an old segment is broken. `take_broken` takes it.
     broken: Option<Broken>,
 }
@@ -72,52 +72,53 @@ struct Source {
 }
 
 impl CarryOver {
-    /// Starts or continues the carry-over, after the endpoint has switched from `old` to the segment of `outlet`.
-    pub(crate) fn begin(&mut self, old: Arc<Attachment>, outlet: Outlet, epoch: u32) {
+    /// Starts or continues the carry-over, after the endpoint has switched from `old` to the segment of `outgoing`.
+    pub(crate) fn begin(&mut self, old: Arc<Attachment>, outgoing: OutgoingChannel, epoch: u32) {
         self.sources.push_front(Source::new(old));
-        self.outlet = Some((outlet, epoch));
+        self.outgoing = Some((outgoing, epoch));
     }
 
     /// Carries over as much as space and budget allow.
     ///
     /// # Errors
     /// Returns [`Broken`] if the peer of the new segment broke its queue.
-    pub(crate) fn pump(&mut self, budget: Budget) -> Result<Progress, Broken> {
-        let progress = self.pump_sources(budget)?;
-        if progress == Progress::More {
-            self.forget_swallowed();
+    pub(crate) fn advance(&mut self, budget: Budget) -> Result<Progress, Broken> {
+        let progress = self.advance_sources(budget)?;
+        if progress == Progress::Pending {
+            self.expire_acknowledgement();
         }
         Ok(progress)
     }
 
-    fn pump_sources(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
-        let Some((outlet, _)) = &mut self.outlet else { return Ok(Progress::Nothing) };
+    fn advance_sources(&mut self, mut budget: Budget) -> Result<Progress, Broken> {
+        let Some((outgoing, _)) = &mut self.outgoing else { return Ok(Progress::Done) };
         while let Some(source) = self.sources.front_mut() {
-            if source.pump_queue(outlet, &mut budget, &mut self.losses)? == Progress::More
-                || source.pump_mailbox(outlet, &mut self.losses)? == Progress::More
+            if source.carry_queue(outgoing, &mut budget, &mut self.losses)? == Progress::Pending
+                || source.carry_mailbox(outgoing, &mut self.losses)? == Progress::Pending
             {
-                return Ok(Progress::More);
+                return Ok(Progress::Pending);
             }
             if self.sources.len() == 1 {
                 break;
             }
             self.sources.pop_front();
         }
-        Ok(Progress::Nothing)
+        Ok(Progress::Done)
     }
 
     /// Stops waiting for an ESHM 1.x reader that never acknowledges the first message that it is shown, after some
     /// time.
-    fn forget_swallowed(&mut self) {
-        let Some((outlet, _)) = self.outlet.as_mut().filter(|(outlet, _)| !outlet.peer_has_queue()) else {
+    fn expire_acknowledgement(&mut self) {
+        let Some((outgoing, _)) = self.outgoing.as_mut().filter(|(outgoing, _)| !outgoing.peer_has_queue())
+        else {
             return;
         };
         let now = Instant::now();
-        let shown = outlet.attachment.outgoing().tail.write_count.load(Ordering::Relaxed);
+        let shown = outgoing.attachment.outgoing().tail.write_count.load(Ordering::Relaxed);
         match self.shown {
             Some((before, since)) if before == shown => {
-                if now - since >= LEGACY_PATIENCE {
-                    outlet.forget_unacknowledged();
+                if now - since >= LEGACY_ACK_TIMEOUT {
+                    outgoing.forget_unacknowledged();
                 }
             }
             _ => self.shown = Some((shown, now)),
@@ -125,29 +126,29 @@ impl CarryOver {
     }
 
     /// Ends the carry-over if nothing is left. Only the sending thread calls this, and then sends into the new
-    /// segment. Returns the outlet and the epoch of that segment.
+    /// segment. Returns the outgoing channel and the epoch of that segment.
     ///
     /// # Errors
-    /// Returns the errors of [`CarryOver::pump`].
-    pub(crate) fn finish(&mut self) -> Result<Option<(Outlet, u32)>, Broken> {
-        if self.pump(WHOLE)? == Progress::More {
+    /// Returns the errors of [`CarryOver::advance`].
+    pub(crate) fn finish(&mut self) -> Result<Option<(OutgoingChannel, u32)>, Broken> {
+        if self.advance(WHOLE_QUEUE)? == Progress::Pending {
             return Ok(None);
         }
         self.sources.clear();
-        Ok(self.outlet.take())
+        Ok(self.outgoing.take())
     }
 
     /// Writes a value into the new segment, after the value of the old one and everything that is left to carry over.
     /// Returns `None` if no carry-over is in progress, and the limit of the new segment as an error if the value is
     /// longer. Otherwise returns whether a system call was made.
     pub(crate) fn write(&mut self, bytes: &[u8]) -> Option<Result<bool, usize>> {
-        let (outlet, _) = self.outlet.as_mut()?;
-        let limit = outlet.attachment.data_size();
+        let (outgoing, _) = self.outgoing.as_mut()?;
+        let limit = outgoing.attachment.data_size();
         if bytes.len() > limit {
             return Some(Err(limit));
         }
         self.sources.iter_mut().for_each(Source::skip_value);
-        Some(Ok(outlet.put(bytes, Content::Value, Fences::Symmetric)))
+        Some(Ok(outgoing.put(bytes, Content::Value, Fences::Symmetric)))
     }
 
     /// Returns, once, why the queue of an old segment is broken.
@@ -157,7 +158,7 @@ impl CarryOver {
 
     /// Returns the number of messages that are left or did not fit.
     pub(crate) fn unreceived(&self) -> u64 {
-        self.sources.iter().map(Source::left).sum::<u64>() + self.losses.misfits
+        self.sources.iter().map(Source::left).sum::<u64>() + self.losses.undeliverable
     }
 }
 
@@ -173,37 +174,37 @@ impl Source {
     }
 
     /// Carries over the queue.
-    fn pump_queue(
+    fn carry_queue(
         &mut self,
-        outlet: &mut Outlet,
+        outgoing: &mut OutgoingChannel,
         budget: &mut Budget,
         losses: &mut Losses,
     ) -> Result<Progress, Broken> {
-        let Some(queue) = &mut self.queue else { return Ok(Progress::Nothing) };
+        let Some(queue) = &mut self.queue else { return Ok(Progress::Done) };
         loop {
             let lent = match queue.peek() {
                 Ok(Some(lent)) => lent,
-                Ok(None) => return Ok(Progress::Nothing),
+                Ok(None) => return Ok(Progress::Done),
                 Err(broken) => {
                     // The old peer overwrote sent messages. The messages after that point cannot be found.
                     losses.broken = Some(broken);
-                    losses.misfits += u64::from(queue.depth());
+                    losses.undeliverable += u64::from(queue.depth());
                     self.queue = None;
-                    return Ok(Progress::Nothing);
+                    return Ok(Progress::Done);
                 }
             };
-            if budget.bytes < lent.len.min(VISIT.bytes) || budget.messages == 0 {
-                return Ok(Progress::More);
+            if budget.bytes < lent.len.min(PER_HEARTBEAT.bytes) || budget.messages == 0 {
+                return Ok(Progress::Pending);
             }
             budget.bytes = budget.bytes.saturating_sub(lent.len);
             budget.messages -= 1;
-            if lent.len > outlet.limit() {
-                losses.misfits += 1;
+            if lent.len > outgoing.limit() {
+                losses.undeliverable += 1;
             } else {
                 // SAFETY: the message is released only below, and this is the only receiver of the queue.
                 let bytes = unsafe { lent.bytes() };
-                if outlet.attempt(bytes, Fences::Symmetric)?.is_none() {
-                    return Ok(Progress::More);
+                if outgoing.try_send(bytes, Fences::Symmetric)?.is_none() {
+                    return Ok(Progress::Pending);
                 }
             }
             crash_point!("carry.copied");
@@ -213,32 +214,36 @@ impl Source {
     }
 
     /// Carries over the content of the mailbox: a message that was not taken, or the latest value.
-    fn pump_mailbox(&mut self, outlet: &mut Outlet, losses: &mut Losses) -> Result<Progress, Broken> {
+    fn carry_mailbox(
+        &mut self,
+        outgoing: &mut OutgoingChannel,
+        losses: &mut Losses,
+    ) -> Result<Progress, Broken> {
         self.look_into_mailbox();
-        let Some((bytes, content)) = self.pending.take() else { return Ok(Progress::Nothing) };
+        let Some((bytes, content)) = self.pending.take() else { return Ok(Progress::Done) };
         let fits = match content {
-            Content::Message => bytes.len() <= outlet.limit(),
-            Content::Value => bytes.len() <= outlet.attachment.data_size(),
+            Content::Message => bytes.len() <= outgoing.limit(),
+            Content::Value => bytes.len() <= outgoing.attachment.data_size(),
         };
         if !fits {
-            losses.misfits += u64::from(content == Content::Message);
-            return Ok(Progress::Nothing);
+            losses.undeliverable += u64::from(content == Content::Message);
+            return Ok(Progress::Done);
         }
         let sent = match content {
-            Content::Message => outlet.attempt(&bytes, Fences::Symmetric)?.is_some(),
+            Content::Message => outgoing.try_send(&bytes, Fences::Symmetric)?.is_some(),
             // Without queues the mailbox also holds messages, and no message is overwritten.
-            Content::Value if outlet.queue_in_use().is_none() && !outlet.is_free() => false,
+            Content::Value if outgoing.queue_in_use().is_none() && !outgoing.is_free() => false,
             Content::Value => {
-                outlet.put(&bytes, Content::Value, Fences::Symmetric);
+                outgoing.put(&bytes, Content::Value, Fences::Symmetric);
                 true
             }
         };
         crash_point!("carry.put");
         if sent {
-            return Ok(Progress::Nothing);
+            return Ok(Progress::Done);
         }
         self.pending = Some((bytes, content));
-        Ok(Progress::More)
+        Ok(Progress::Pending)
     }
 
     /// Takes new content of the mailbox. A message waits until the previous one is carried over.
@@ -249,8 +254,8 @@ impl Source {
         }
         let content = self.attachment.content();
         let first = match content {
-            Content::Message => First::Untaken,
-            Content::Value => First::Current,
+            Content::Message => FirstRead::Untaken,
+            Content::Value => FirstRead::Current,
         };
         let mut buffer = Vec::new();
         // An excessive size, written by a hostile peer, counts as no value.
@@ -264,7 +269,7 @@ impl Source {
     fn skip_value(&mut self) {
         if self.attachment.content() == Content::Value {
             // A value that cannot be read counts as skipped: see `look_into_mailbox`.
-            let _ = self.mailbox.channel().read(&mut self.cursor, First::Current, &mut Vec::new());
+            let _ = self.mailbox.channel().read(&mut self.cursor, FirstRead::Current, &mut Vec::new());
         }
         self.pending.take_if(|(_, content)| *content == Content::Value);
     }

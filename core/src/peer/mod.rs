@@ -8,6 +8,6 @@ pub(crate) mod liveness;
 pub(crate) mod monitor;
 pub(crate) mod notice;
 pub(crate) mod open;
-pub(crate) mod outlet;
+pub(crate) mod outgoing;
 pub(crate) mod settings;
 pub(crate) mod stats;

@@ -9,7 +9,7 @@ use libc::pthread_t;
 use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::peer::notice::Notices;
-use crate::sys::fork::{self, HeldAcrossFork};
+use crate::sys::fork::{self, GuardAcrossFork};
 use crate::sys::schedule::MonitorSettings;
 
 static MONITOR: Mutex<Monitor> =
@@ -134,8 +134,8 @@ pub(crate) fn publish_reads() {
 /// The part of the monitor in the forks and the exit of this process.
 struct AtForkAndExit;
 
-static PAUSED: HeldAcrossFork<MutexGuard<'static, ()>> = HeldAcrossFork::new();
-static LOCKED: HeldAcrossFork<MutexGuard<'static, Monitor>> = HeldAcrossFork::new();
+static PAUSED: GuardAcrossFork<MutexGuard<'static, ()>> = GuardAcrossFork::new();
+static LOCKED: GuardAcrossFork<MutexGuard<'static, Monitor>> = GuardAcrossFork::new();
 
 impl fork::Participant for AtForkAndExit {
     /// Waits for the end of the present round and prevents the next one. `ROUND` comes before all other locks.

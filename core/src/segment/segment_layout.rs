@@ -13,7 +13,7 @@ pub(crate) struct SegmentLayout {
 }
 
 impl SegmentLayout {
-    /// Writes the fields that [`inspect`](crate::segment::validate::inspect) reads, except for the magic. A reader at
+    /// Writes the fields that [`validate`](crate::segment::validate::validate) reads, except for the magic. A reader at
     /// any time, also after a kill in between, finds either the version and extension from before, or everything that
     /// belongs to the new ones.
     pub(crate) fn announce(self, header: &Header, stale_threshold: u32) {
@@ -28,7 +28,7 @@ impl SegmentLayout {
         }
         header.queue_slots.store(self.queues.map_or(0, |queues| queues.slots as u32), Ordering::Relaxed);
         crash_point!("describe.queues");
-        // Release, both: pair with the Acquire loads in `inspect`.
+        // Release, both: pair with the Acquire loads in `validate`.
         header.extension.store(layout::EXTENSION, Ordering::Release);
         crash_point!("describe.extended");
         header.version.store(layout::VERSION, Ordering::Release);

@@ -18,7 +18,7 @@ macro_rules! crash_point {
 #[cfg(feature = "crash-points")]
 pub use enabled::POINTS;
 #[cfg(feature = "crash-points")]
-pub(crate) use enabled::{index, is_ordered, pass};
+pub(crate) use enabled::{index, is_requested, pass};
 
 #[cfg(feature = "crash-points")]
 mod enabled {
@@ -94,44 +94,44 @@ mod enabled {
     }
 
     /// The crash point at which this process kills itself.
-    struct Order {
+    struct CrashRequest {
         point: usize,
         /// Passes that remain until the kill, including the pass that kills.
         left: AtomicU32,
         when: Option<PathBuf>,
     }
 
-    impl Order {
-        fn from_environment() -> Option<Order> {
-            let order = std::env::var("ESHM_CRASH").ok()?;
-            let (name, count) = order.split_once(':').unwrap_or((&order, "1"));
+    impl CrashRequest {
+        fn from_environment() -> Option<CrashRequest> {
+            let request = std::env::var("ESHM_CRASH").ok()?;
+            let (name, count) = request.split_once(':').unwrap_or((&request, "1"));
             let point = POINTS.iter().position(|point| *point == name);
             let point = point.unwrap_or_else(|| panic!("ESHM_CRASH: there is no crash point {name:?}"));
             let left = count.parse().unwrap_or_else(|_| panic!("ESHM_CRASH: {count:?} is no number"));
             let when = std::env::var_os("ESHM_CRASH_WHEN").map(PathBuf::from);
-            Some(Order { point, left: AtomicU32::new(left), when })
+            Some(CrashRequest { point, left: AtomicU32::new(left), when })
         }
     }
 
-    fn order() -> Option<&'static Order> {
-        static ORDER: OnceLock<Option<Order>> = OnceLock::new();
-        ORDER.get_or_init(Order::from_environment).as_ref()
+    fn request() -> Option<&'static CrashRequest> {
+        static REQUEST: OnceLock<Option<CrashRequest>> = OnceLock::new();
+        REQUEST.get_or_init(CrashRequest::from_environment).as_ref()
     }
 
     /// Returns whether this process dies at one of these points. They lie on a code path that is taken only on
     /// request.
-    pub(crate) fn is_ordered(points: &[&str]) -> bool {
-        order().is_some_and(|order| points.contains(&POINTS[order.point]))
+    pub(crate) fn is_requested(points: &[&str]) -> bool {
+        request().is_some_and(|request| points.contains(&POINTS[request.point]))
     }
 
     /// Kills the process if `point` is its crash point and the count is reached.
     pub(crate) fn pass(point: usize) {
-        let Some(order) = order() else { return };
-        if order.point != point || order.when.as_ref().is_some_and(|file| !file.exists()) {
+        let Some(request) = request() else { return };
+        if request.point != point || request.when.as_ref().is_some_and(|file| !file.exists()) {
             return;
         }
         // Relaxed: the counter orders nothing.
-        if order.left.fetch_sub(1, Ordering::Relaxed) == 1 {
+        if request.left.fetch_sub(1, Ordering::Relaxed) == 1 {
             kill(Pid::this(), Signal::SIGKILL).expect("a process may kill itself");
         }
     }

@@ -21,7 +21,7 @@ static HOOKS: Once = Once::new();
 /// Set when the exit hook starts. From then on no lock is waited for without a limit.
 static EXITING: AtomicBool = AtomicBool::new(false);
 /// How long the exit hook waits for a lock. Other threads hold one for the duration of a few system calls.
-const EXIT_PATIENCE: Duration = Duration::from_millis(50);
+const EXIT_LOCK_TIMEOUT: Duration = Duration::from_millis(50);
 
 /// Returns a stamp of this process. A forked child has a different one.
 #[inline]
@@ -32,33 +32,33 @@ pub(crate) fn stamp() -> u32 {
 
 /// The file of a segment. Forked children do not share a file that can hold locks.
 #[derive(Debug)]
-pub(crate) struct SegmentFile {
+pub(crate) struct TrackedFile {
     // Dropped before `file`, so that the list never contains the number of a closed descriptor, which may refer to
     // another file by then. `None`: the file is not in the list.
-    _listed: Option<Listed>,
+    _registration: Option<Registration>,
     file: File,
 }
 
 #[derive(Debug)]
-struct Listed(RawFd);
+struct Registration(RawFd);
 
-impl SegmentFile {
+impl TrackedFile {
     /// Opens a file. No fork happens between the open and the registration of the descriptor.
     pub(crate) fn open<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         install_hooks();
         let mut fds = lock_fds();
         let file = File::from(open()?);
         fds.push(file.as_raw_fd());
-        Ok(SegmentFile { _listed: Some(Listed(file.as_raw_fd())), file })
+        Ok(TrackedFile { _registration: Some(Registration(file.as_raw_fd())), file })
     }
 
     /// Opens a file that never holds locks. Forked children can continue to use it.
     pub(crate) fn open_shared<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
-        Ok(SegmentFile { _listed: None, file: File::from(open()?) })
+        Ok(TrackedFile { _registration: None, file: File::from(open()?) })
     }
 }
 
-impl Deref for SegmentFile {
+impl Deref for TrackedFile {
     type Target = File;
 
     fn deref(&self) -> &File {
@@ -66,7 +66,7 @@ impl Deref for SegmentFile {
     }
 }
 
-impl Drop for Listed {
+impl Drop for Registration {
     fn drop(&mut self) {
         // Relaxed: the flag only matters to the thread that runs the exit hook, which has set it.
         let exiting = EXITING.load(Ordering::Relaxed);
@@ -96,7 +96,7 @@ fn install_hooks() {
 
 // The locks are held across the fork, so that the data they guard is consistent in the child. POSIX allows the
 // forking thread to unlock them in the child. std offers no unlock without the guard, so this cell keeps the guard.
-static HELD: HeldAcrossFork<MutexGuard<'static, Vec<RawFd>>> = HeldAcrossFork::new();
+static LOCK_FDS_GUARD: GuardAcrossFork<MutexGuard<'static, Vec<RawFd>>> = GuardAcrossFork::new();
 
 /// Takes part in the forks and the exit of this process. The background thread implements it.
 pub(crate) trait Participant: Sync {
@@ -123,15 +123,15 @@ pub(crate) fn register(participant: &'static dyn Participant) {
 }
 
 /// Keeps a guard from before a fork until after it.
-pub(crate) struct HeldAcrossFork<T>(UnsafeCell<Option<T>>);
+pub(crate) struct GuardAcrossFork<T>(UnsafeCell<Option<T>>);
 
 // SAFETY: only the fork handlers access the cell. Between the first handler and the last, the forking thread holds
 // `LOCK_FDS`, or the lock whose guard is in the cell. So no other thread can access the cell.
-unsafe impl<T> Sync for HeldAcrossFork<T> {}
+unsafe impl<T> Sync for GuardAcrossFork<T> {}
 
-impl<T> HeldAcrossFork<T> {
+impl<T> GuardAcrossFork<T> {
     pub(crate) const fn new() -> Self {
-        HeldAcrossFork(UnsafeCell::new(None))
+        GuardAcrossFork(UnsafeCell::new(None))
     }
 
     /// Stores the guard.
@@ -164,14 +164,14 @@ extern "C" fn before_fork() {
         }
     };
     // SAFETY: this is the handler before a fork, and `LOCK_FDS` is held.
-    unsafe { HELD.put(fds) };
+    unsafe { LOCK_FDS_GUARD.put(fds) };
     PARTICIPANT.get().inspect(|participant| participant.lock());
 }
 
 extern "C" fn after_fork_in_parent() {
     PARTICIPANT.get().inspect(|participant| participant.resume());
     // SAFETY: this is a handler that runs after a fork.
-    drop(unsafe { HELD.take() });
+    drop(unsafe { LOCK_FDS_GUARD.take() });
 }
 
 extern "C" fn after_fork_in_child() {
@@ -179,7 +179,7 @@ extern "C" fn after_fork_in_child() {
     crate::sys::unregister_fences();
     PARTICIPANT.get().inspect(|participant| participant.forget());
     // SAFETY: this is a handler that runs after a fork.
-    let Some(mut fds) = (unsafe { HELD.take() }) else { return };
+    let Some(mut fds) = (unsafe { LOCK_FDS_GUARD.take() }) else { return };
     // SAFETY: open, dup3 and close are async-signal-safe, and the path is a C string.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
     for fd in fds.drain(..) {
@@ -201,7 +201,7 @@ extern "C" fn at_exit() {
 /// lock itself, if a signal handler that interrupted it called `exit`. The peer then learns of the exit when the kernel
 /// releases the seat lock.
 pub(crate) fn lock_at_exit<T>(mutex: &Mutex<T>) -> Option<MutexGuard<'_, T>> {
-    let until = Instant::now() + EXIT_PATIENCE;
+    let until = Instant::now() + EXIT_LOCK_TIMEOUT;
     loop {
         match mutex.try_lock() {
             Ok(guard) => return Some(guard),

@@ -42,28 +42,28 @@ impl Backoff {
     }
 
     /// Returns the number of polls before a park.
-    pub(crate) fn looks(&self) -> u32 {
+    pub(crate) fn polls(&self) -> u32 {
         if self.strategy == WaitStrategy::Park { 1 } else { self.spins }
     }
 
     /// Returns the number of polls at the start, which have no pause in between.
     #[inline(always)]
-    pub(crate) fn eager_looks(&self) -> u32 {
-        self.looks().min(EAGER_SPINS)
+    pub(crate) fn eager_polls(&self) -> u32 {
+        self.polls().min(EAGER_SPINS)
     }
 
     /// Records that the polls found what they waited for.
-    pub(crate) fn was_worth_it(&mut self) {
+    pub(crate) fn spin_succeeded(&mut self) {
         self.spins = (self.spins * 2).min(MOST_SPINS);
     }
 
     /// Records that the polls found nothing.
-    pub(crate) fn was_in_vain(&mut self) {
+    pub(crate) fn spin_failed(&mut self) {
         self.spins = (self.spins / 2).max(FEWEST_SPINS);
     }
 
     /// Waits until the doorbell rings, for at most a slice. If the peer is silent, sleeps for a short time instead.
-    pub(crate) fn leave_core(&self, bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
+    pub(crate) fn wait(&self, bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
         if self.strategy == WaitStrategy::Spin {
             spin_hint();
         } else if silent {
@@ -74,11 +74,11 @@ impl Backoff {
     }
 }
 
-/// Pauses between two polls. `look` is the number of polls so far.
+/// Pauses between two polls. `poll` is the number of polls so far.
 #[inline(always)]
-pub(crate) fn pause(look: u32) {
+pub(crate) fn pause(poll: u32) {
     // A peer that answers at once does so within the first polls. A hint would only delay the next poll.
-    if look >= EAGER_SPINS {
+    if poll >= EAGER_SPINS {
         spin_hint();
     }
 }

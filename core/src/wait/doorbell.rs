@@ -31,7 +31,7 @@ impl Doorbell<'_> {
     /// Wakes the parked threads, after the word was changed. Returns whether that took a system call.
     #[inline(always)]
     pub(crate) fn ring(self) -> bool {
-        let parked = self.is_waited_at();
+        let parked = self.has_waiters();
         if parked {
             crash_point!("wake.seen");
             futex_wake(self.word);
@@ -42,7 +42,7 @@ impl Doorbell<'_> {
 
     /// Returns whether a thread is parked. A thread that this misses will see the changed word.
     #[inline(always)]
-    pub(crate) fn is_waited_at(self) -> bool {
+    pub(crate) fn has_waiters(self) -> bool {
         // Pairs with the fence in `park`: either the load below sees the waiter, or the comparison of the kernel in
         // the futex call of the waiter sees the changed word. (Store, fence, load on both sides.)
         match self.fences {
@@ -62,7 +62,7 @@ impl Doorbell<'_> {
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
         crash_point!("park.counted");
-        // Pairs with either fence in `is_waited_at`.
+        // Pairs with either fence in `has_waiters`.
         let ordered = heavy_fence();
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         crash_point!("park.woken");

@@ -17,11 +17,11 @@ use crate::sys::ticks;
 
 /// Replies slower than this are not worth delaying the first poll for: one to two microseconds. In ticks, as all
 /// times below.
-const LONGEST: u64 = 4096;
+const SLOWEST_REPLY: u64 = 4096;
 /// The number of consecutive messages found by the first poll that make a stream.
 const STREAM: u32 = 8;
 /// The time that a sender gets to write ahead: some tens of short messages.
-const BREATH: u64 = 512;
+const STREAM_PAUSE: u64 = 512;
 /// The number of exchanges before the first contest, and between two contests at first and in the end. A contest
 /// takes some 3000 exchanges, about a hundredth of the time of a long exchange.
 const FIRST_TERM: u32 = 256;
@@ -32,9 +32,9 @@ const LONGEST_TERM: u32 = 1 << 17;
 #[derive(Debug)]
 pub(crate) struct PollTiming {
     /// Set at the end that delays its polls.
-    rests: bool,
+    delays: bool,
     /// The delay. 0: polls at once and reads no clock.
-    rest: u64,
+    delay: u64,
     /// The number of exchanges that remain with this delay.
     left: u32,
     /// The number of exchanges until the next contest.
@@ -54,8 +54,8 @@ pub(crate) struct PollTiming {
 impl PollTiming {
     pub(crate) fn new(role: Role) -> Self {
         PollTiming {
-            rests: role == Role::Master,
-            rest: 0,
+            delays: role == Role::Master,
+            delay: 0,
             left: FIRST_TERM,
             term: SHORTEST_TERM,
             contest: None,
@@ -69,17 +69,17 @@ impl PollTiming {
     /// Waits until it is time to poll, without an access to shared memory. `sent` returns how many messages this
     /// endpoint has sent.
     #[inline(always)]
-    pub(crate) fn hold(&mut self, sent: impl FnOnce() -> u64) {
+    pub(crate) fn wait_to_poll(&mut self, sent: impl FnOnce() -> u64) {
         // In a stream the count is not loaded, because another thread may change it continuously.
-        self.exchange = self.rests && self.streak < STREAM && self.has_sent(sent());
+        self.exchange = self.delays && self.streak < STREAM && self.has_sent(sent());
         if self.exchange {
             if self.left == 0 {
                 self.decide();
             }
             self.left -= 1;
-            if self.rest > 0 || self.contest.is_some() {
+            if self.delay > 0 || self.contest.is_some() {
                 self.begun = ticks();
-                wait_until(self.begun, self.rest);
+                wait_until(self.begun, self.delay);
             }
         }
     }
@@ -91,9 +91,9 @@ impl PollTiming {
 
     /// Records that the first poll found the message.
     #[inline(always)]
-    pub(crate) fn was_there(&mut self) {
+    pub(crate) fn found_at_once(&mut self) {
         // A message that arrived during the delay may have had to wait.
-        if self.exchange && (self.rest > 0 || self.contest.is_some()) {
+        if self.exchange && (self.delay > 0 || self.contest.is_some()) {
             self.note();
         } else {
             self.streak = self.streak.saturating_add(1);
@@ -101,15 +101,15 @@ impl PollTiming {
     }
 
     /// Records that the first poll found nothing.
-    pub(crate) fn was_early(&mut self) {
+    pub(crate) fn found_nothing(&mut self) {
         if !self.exchange && self.streak >= STREAM {
-            wait_until(ticks(), BREATH);
+            wait_until(ticks(), STREAM_PAUSE);
         }
         self.streak = 0;
     }
 
     /// Records that a later poll found the message, or that none arrived in the time of an answer.
-    pub(crate) fn is_over(&mut self) {
+    pub(crate) fn end_exchange(&mut self) {
         self.note();
     }
 
@@ -118,7 +118,7 @@ impl PollTiming {
         if self.exchange
             && let Some(contest) = &mut self.contest
         {
-            contest.note(ticks().wrapping_sub(self.begun).min(LONGEST));
+            contest.note(ticks().wrapping_sub(self.begun).min(SLOWEST_REPLY));
         }
     }
 
@@ -127,12 +127,12 @@ impl PollTiming {
     fn decide(&mut self) {
         let contest = self.contest.get_or_insert_with(Contest::new);
         if contest.is_begun() && contest.next_candidate() {
-            self.rest = contest.winner();
+            self.delay = contest.winner();
             self.left = self.term;
             self.term = (self.term * 2).min(LONGEST_TERM);
             self.contest = None;
         } else {
-            self.rest = contest.candidate();
+            self.delay = contest.candidate();
             self.left = contest.length;
         }
     }
@@ -151,7 +151,7 @@ struct Contest {
 
 #[derive(Clone, Copy, Debug, Default)]
 struct Entrant {
-    rest: u64,
+    delay: u64,
     /// The total time of its exchanges in this round.
     cost: Option<u64>,
 }
@@ -167,8 +167,8 @@ impl Contest {
 
     fn new() -> Self {
         let mut entrants = [Entrant::default(); Self::ENTRANTS];
-        let rests = std::iter::successors(Some(Self::SHORTEST), |rest| Some(rest * Self::STEP / 100));
-        entrants[1..].iter_mut().zip(rests).for_each(|(entrant, rest)| entrant.rest = rest);
+        let delays = std::iter::successors(Some(Self::SHORTEST), |delay| Some(delay * Self::STEP / 100));
+        entrants[1..].iter_mut().zip(delays).for_each(|(entrant, delay)| entrant.delay = delay);
         Contest { entrants, count: Self::ENTRANTS, current: 0, length: Self::FIRST_LENGTH }
     }
 
@@ -177,7 +177,7 @@ impl Contest {
     }
 
     fn candidate(&self) -> u64 {
-        self.entrants[self.current].rest
+        self.entrants[self.current].delay
     }
 
     /// Records the time of an exchange with the current candidate.
@@ -203,13 +203,13 @@ impl Contest {
     }
 
     fn winner(&self) -> u64 {
-        self.entrants[0].rest
+        self.entrants[0].delay
     }
 }
 
 /// Spins until `rest` ticks after `start`. Does not wait if the clock stands still.
-fn wait_until(start: u64, rest: u64) {
-    while start != 0 && ticks().wrapping_sub(start) < rest {}
+fn wait_until(start: u64, delay: u64) {
+    while start != 0 && ticks().wrapping_sub(start) < delay {}
 }
 
 #[cfg(test)]
@@ -231,18 +231,18 @@ mod tests {
     }
 
     #[test]
-    fn the_rest_that_costs_least_wins() {
+    fn the_delay_that_costs_least_wins() {
         // Distant cores: an early poll costs a transfer, a late one its delay.
-        let far = winner(|rest| if rest < 500 { 1200 } else { 830 + (rest - 500) });
+        let far = winner(|delay| if delay < 500 { 1200 } else { 830 + (delay - 500) });
         assert!((500..=550).contains(&far), "{far}");
-        let near = winner(|rest| if rest < 140 { 330 } else { 210 + (rest - 140) });
+        let near = winner(|delay| if delay < 140 { 330 } else { 210 + (delay - 140) });
         assert!((140..=154).contains(&near), "{near}");
     }
 
     #[test]
-    fn nobody_rests_where_it_does_not_pay() {
-        assert_eq!(winner(|rest| 300 + rest), 0);
-        assert_eq!(winner(|_| LONGEST), 0, "a peer that takes its time");
+    fn no_delay_wins_where_delays_do_not_pay() {
+        assert_eq!(winner(|delay| 300 + delay), 0);
+        assert_eq!(winner(|_| SLOWEST_REPLY), 0, "a peer that takes its time");
     }
 
     #[test]
@@ -251,9 +251,9 @@ mod tests {
         let mut contests = Vec::new();
         for exchange in 1..1_000_000_u64 {
             let before = timing.contest.is_some();
-            timing.hold(|| exchange);
-            timing.was_early();
-            timing.is_over();
+            timing.wait_to_poll(|| exchange);
+            timing.found_nothing();
+            timing.end_exchange();
             if timing.contest.is_some() && !before {
                 contests.push(exchange);
             }
@@ -265,15 +265,15 @@ mod tests {
     }
 
     #[test]
-    fn only_one_end_rests_and_only_after_it_sent() {
+    fn only_one_end_delays_and_only_after_it_sent() {
         let mut sent = 0;
-        let mut master = PollTiming { rest: u64::MAX, ..PollTiming::new(Role::Master) };
-        master.hold(|| sent);
+        let mut master = PollTiming { delay: u64::MAX, ..PollTiming::new(Role::Master) };
+        master.wait_to_poll(|| sent);
         assert_eq!(master.begun, 0, "nothing was sent");
-        let mut slave = PollTiming { rest: u64::MAX, ..PollTiming::new(Role::Slave) };
+        let mut slave = PollTiming { delay: u64::MAX, ..PollTiming::new(Role::Slave) };
         sent += 1;
-        slave.hold(|| sent);
-        assert_eq!(slave.begun, 0, "the other end rests");
+        slave.wait_to_poll(|| sent);
+        assert_eq!(slave.begun, 0, "the other end delays");
     }
 
     #[test]
@@ -282,15 +282,15 @@ mod tests {
         let mut timing = PollTiming::new(Role::Master);
         for _ in 0..STREAM {
             sent += 1;
-            timing.hold(|| sent);
+            timing.wait_to_poll(|| sent);
             assert!(timing.exchange);
-            timing.was_there();
+            timing.found_at_once();
         }
         sent += 1;
-        timing.hold(|| sent);
+        timing.wait_to_poll(|| sent);
         assert!(!timing.exchange);
-        timing.was_early();
-        timing.hold(|| sent);
+        timing.found_nothing();
+        timing.wait_to_poll(|| sent);
         assert!(timing.exchange, "the stream has ended");
     }
 }

@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::Receiver;
-use crate::channel::mailbox::{Cursor, First, MailboxMemory, Oversize, Value};
+use crate::channel::mailbox::{Cursor, FirstRead, MailboxMemory, Oversize, Value};
 use crate::channel::queue::{Lent, QueueReceiver};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
@@ -70,16 +70,14 @@ impl Receiver {
         if self.side.is_settled()
             && let Some(queue) = &self.queue
         {
-            self.message_timing.hold(|| self.side.link.counters.sent.events());
+            self.message_timing.wait_to_poll(|| self.side.link.counters.sent.events());
             let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
             if lent.is_some() {
-                self.message_timing.was_there();
+                self.message_timing.found_at_once();
             } else {
-                self.message_timing.was_early();
-                lent = queue
-                    .peek_often(self.backoff.eager_looks())
-                    .map_err(|broken| self.side.broken(broken))?;
-                self.message_timing.is_over();
+                self.message_timing.found_nothing();
+                lent = queue.poll(self.backoff.eager_polls()).map_err(|broken| self.side.broken(broken))?;
+                self.message_timing.end_exchange();
             }
             return Ok(lent.map(Found::Lent));
         }
@@ -144,8 +142,8 @@ impl Receiver {
 
     fn poll_mailbox(&mut self, what: What) -> Result<Option<Value>> {
         let first = match what {
-            What::Value => First::Current,
-            What::Message => First::Untaken,
+            What::Value => FirstRead::Current,
+            What::Message => FirstRead::Untaken,
         };
         let Values { attachment, settled, mailbox, cursor, read_at, .. } = &mut self.values;
         let now = coarse_now();
@@ -204,14 +202,14 @@ impl Receiver {
         if !self.side.link.is_settled(self.values.settled) {
             return Ok(None);
         }
-        self.value_timing.hold(|| self.side.link.counters.sent.events());
+        self.value_timing.wait_to_poll(|| self.side.link.counters.sent.events());
         let channel = self.values.mailbox.channel();
-        let looks = self.backoff.eager_looks();
-        let came = (0..looks).position(|_| channel.may_have_news(&self.values.cursor));
+        let polls = self.backoff.eager_polls();
+        let came = (0..polls).position(|_| channel.may_have_new_value(&self.values.cursor));
         if came == Some(0) {
-            self.value_timing.was_there();
+            self.value_timing.found_at_once();
         } else {
-            self.value_timing.is_over();
+            self.value_timing.end_exchange();
         }
         if came.is_none() {
             return Ok(None);

@@ -6,7 +6,7 @@
 use std::time::Duration;
 
 use super::{Message, Receiver, What};
-use crate::channel::mailbox::First;
+use crate::channel::mailbox::FirstRead;
 use crate::error::Result;
 use crate::wait::{Deadline, Fences, Wait};
 
@@ -67,8 +67,8 @@ impl Receiver {
             return Ok(true);
         }
         let first = match what {
-            What::Value => First::Current,
-            What::Message => First::Untaken,
+            What::Value => FirstRead::Current,
+            What::Message => FirstRead::Untaken,
         };
         if what == What::Message
             && let Some(queue) = &self.queue
@@ -83,12 +83,12 @@ impl Receiver {
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
         match self.arrivals(what) {
             Some(queue) => {
-                self.backoff.leave_core(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
+                self.backoff.wait(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
             }
             None => {
                 let silent = self.side.link.peer_is_silent(&self.values.attachment);
                 let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                self.backoff.leave_core(bell, sample, silent, left);
+                self.backoff.wait(bell, sample, silent, left);
             }
         }
     }

@@ -41,16 +41,16 @@ impl Receiver {
 
     /// Looks as often as patience has it, without leaving the core.
     fn spin(&mut self, what: What) -> Result<Option<Found>> {
-        for look in 0..self.backoff.looks() {
+        for look in 0..self.backoff.polls() {
             if self.may_be_there(what)
                 && let Some(found) = self.poll_once(what)?
             {
-                self.backoff.was_worth_it();
+                self.backoff.spin_succeeded();
                 return Ok(Some(found));
             }
             pause(look);
         }
-        self.backoff.was_in_vain();
+        self.backoff.spin_failed();
         Ok(None)
     }
 
@@ -58,10 +58,10 @@ impl Receiver {
     #[inline(always)]
     fn may_be_there(&self, what: What) -> bool {
         match &self.queue {
-            Some(queue) if what == What::Message => !self.side.is_settled() || queue.has_come(),
+            Some(queue) if what == What::Message => !self.side.is_settled() || queue.has_next(),
             _ => {
                 !self.side.link.is_settled(self.values.settled)
-                    || self.values.mailbox.channel().may_have_news(&self.values.cursor)
+                    || self.values.mailbox.channel().may_have_new_value(&self.values.cursor)
             }
         }
     }
@@ -87,11 +87,11 @@ impl Receiver {
             let Some(part_left) = part.left() else { return Ok(None) };
             let left = left.min(part_left);
             match self.arrivals(what) {
-                Some(queue) => self.backoff.leave_core(queue.message_bell(), sample, false, left),
+                Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.values.attachment);
                     let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                    self.backoff.leave_core(bell, sample, silent, left);
+                    self.backoff.wait(bell, sample, silent, left);
                 }
             }
             if let Some(found) = self.spin(what)? {

@@ -21,7 +21,7 @@ use crate::segment::layout::{ChannelTail, Direction, Header, QueueControl, Queue
 use crate::segment::name::SegmentName;
 use crate::segment::seat::Pulse;
 use crate::segment::segment_layout::SegmentLayout;
-use crate::segment::validate::{Misfit, inspect};
+use crate::segment::validate::{Mismatch, validate};
 use crate::segment::view::{HeaderCopy, Memory};
 use crate::sys::Ordering;
 
@@ -137,11 +137,11 @@ fn read_segment(entry: &Entry, segment: &mut Segment) -> Option<HeaderCopy> {
     }
     let header = entry.read(0).ok().map(|bytes| HeaderCopy::new(&bytes));
     let len = usize::try_from(segment.size).unwrap_or(usize::MAX);
-    match inspect(header.as_ref().map(Memory::header), len, None) {
-        Ok(Some(plan)) => {
-            segment.kind = if plan.legacy { SegmentKind::Legacy } else { SegmentKind::Current };
+    match validate(header.as_ref().map(Memory::header), len, None) {
+        Ok(Some(layout)) => {
+            segment.kind = if layout.legacy { SegmentKind::Legacy } else { SegmentKind::Current };
             let header = header?;
-            segment.view = Some(view(entry, header.header(), plan));
+            segment.view = Some(view(entry, header.header(), layout));
             Some(header)
         }
         Ok(None) => {
@@ -149,19 +149,19 @@ fn read_segment(entry: &Entry, segment: &mut Segment) -> Option<HeaderCopy> {
             segment.reason = "its header is empty, as if somebody had begun to make it".to_owned();
             None
         }
-        Err(Misfit { what, found, expected }) => {
+        Err(Mismatch { what, found, expected }) => {
             segment.reason = format!("{what} is {found}, expected {expected}");
             None
         }
     }
 }
 
-fn view(entry: &Entry, header: &Header, plan: SegmentLayout) -> View {
+fn view(entry: &Entry, header: &Header, layout: SegmentLayout) -> View {
     View {
         master: seat(entry, header, Role::Master),
         slave: seat(entry, header, Role::Slave),
-        master_to_slave: direction(entry, plan, Direction::MasterToSlave),
-        slave_to_master: direction(entry, plan, Direction::SlaveToMaster),
+        master_to_slave: direction(entry, layout, Direction::MasterToSlave),
+        slave_to_master: direction(entry, layout, Direction::SlaveToMaster),
     }
 }
 
@@ -179,10 +179,10 @@ fn seat(entry: &Entry, header: &Header, role: Role) -> SeatView {
     SeatView { state, pid, heartbeat, generation, is_legacy: pid != 0 && !seat.is_ours() }
 }
 
-fn direction(entry: &Entry, plan: SegmentLayout, direction: Direction) -> DirectionView {
-    let tail = plan.geometry.channel(direction) + plan.geometry.tail();
+fn direction(entry: &Entry, layout: SegmentLayout, direction: Direction) -> DirectionView {
+    let tail = layout.geometry.channel(direction) + layout.geometry.tail();
     let count = |field| entry.read(tail + field).map_or(0, u64::from_ne_bytes);
-    let (waiting, high_water, slots) = plan.queues.map_or((0, 0, 0), |queues| {
+    let (waiting, high_water, slots) = layout.queues.map_or((0, 0, 0), |queues| {
         let at = queues.control(direction) + offset_of!(QueueControl, sender) + 4;
         let slots = queues.slots as u32;
         (depth(entry, queues, direction), word(entry, at).unwrap_or(0).min(slots), slots)

@@ -103,7 +103,7 @@ impl Sender {
     /// An error is that of the first message: nothing was sent.
     fn send_some<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
         if self.side.is_settled()
-            && let Some(queue) = &mut self.outlet.queue
+            && let Some(queue) = &mut self.outgoing.queue
         {
             let capacity = queue.capacity();
             let fitting = messages.iter().map(AsRef::as_ref).take_while(|bytes| bytes.len() <= capacity);

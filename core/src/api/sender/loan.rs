@@ -105,7 +105,7 @@ impl Sender {
             self.draft = draft;
             return Ok(());
         }
-        match self.outlet.queue.as_mut().and_then(QueueSender::send_loan) {
+        match self.outgoing.queue.as_mut().and_then(QueueSender::send_loan) {
             Some((len, woke)) => {
                 self.count_sent(1, len, woke);
                 Ok(())
@@ -127,7 +127,7 @@ impl Sender {
     #[doc(hidden)]
     pub fn forget_loan(&mut self) {
         self.drafted = None;
-        if let Some(queue) = &mut self.outlet.queue {
+        if let Some(queue) = &mut self.outgoing.queue {
             queue.forget_loan();
         }
     }
@@ -136,7 +136,7 @@ impl Sender {
     #[inline(always)]
     fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
         if self.side.is_settled()
-            && let Some(queue) = &mut self.outlet.queue
+            && let Some(queue) = &mut self.outgoing.queue
             && len <= queue.capacity()
         {
             self.drafted = None;
@@ -152,10 +152,10 @@ impl Sender {
 
     /// Finds room for a loan.
     fn attempt_loan(&mut self, len: usize) -> Result<Option<*mut u8>> {
-        if let Some(queue) = self.outlet.queue_in_use() {
+        if let Some(queue) = self.outgoing.queue_in_use() {
             return queue.loan(len).map_err(|broken| self.side.broken(broken));
         }
-        if !self.outlet.is_free() {
+        if !self.outgoing.is_free() {
             return Ok(None);
         }
         if self.draft.len() < len {

@@ -10,7 +10,7 @@ use std::time::Duration;
 use crate::api::side::Side;
 use crate::error::{Error, Result};
 use crate::peer::attachment::Content;
-use crate::peer::outlet::Outlet;
+use crate::peer::outgoing::OutgoingChannel;
 use crate::wait::{Backoff, Deadline, Fences, Wait};
 
 pub use batch::BatchError;
@@ -20,7 +20,7 @@ pub use loan::Loan;
 #[derive(Debug)]
 pub struct Sender {
     pub(crate) side: Side,
-    outlet: Outlet,
+    outgoing: OutgoingChannel,
     backoff: Backoff,
     /// Whether a wait for room was begun and is not over: one that is done in parts counts once.
     waiting: bool,
@@ -31,9 +31,10 @@ pub struct Sender {
 
 impl Sender {
     pub(crate) fn new(side: Side) -> Result<Self> {
-        let outlet = Outlet::open(side.attachment.clone()).map_err(|broken| side.broken(broken))?;
+        let outgoing =
+            OutgoingChannel::open(side.attachment.clone()).map_err(|broken| side.broken(broken))?;
         let backoff = Backoff::new(side.link.config().wait);
-        Ok(Sender { side, outlet, backoff, waiting: false, draft: Vec::new(), drafted: None })
+        Ok(Sender { side, outgoing, backoff, waiting: false, draft: Vec::new(), drafted: None })
     }
 
     /// Replaces the latest value, whether it was read or not. Never waits.
@@ -50,7 +51,7 @@ impl Sender {
                 return written;
             }
         }
-        self.check_size(bytes.len(), self.outlet.attachment.data_size())?;
+        self.check_size(bytes.len(), self.outgoing.attachment.data_size())?;
         self.put(bytes, Content::Value);
         Ok(())
     }
@@ -119,7 +120,7 @@ impl Sender {
         let followed = self.prepare()?;
         self.side.link.check_writable()?;
         if followed {
-            self.check_size(len, self.outlet.limit())?;
+            self.check_size(len, self.outgoing.limit())?;
         }
         Ok(followed)
     }
@@ -128,7 +129,7 @@ impl Sender {
     #[inline(always)]
     fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_settled()
-            && let Some(queue) = &mut self.outlet.queue
+            && let Some(queue) = &mut self.outgoing.queue
             && bytes.len() <= queue.capacity()
         {
             match queue.send(bytes) {
@@ -156,11 +157,11 @@ impl Sender {
             return Ok(true);
         }
         let ended = self.side.link.end_carry().map_err(|broken| self.side.broken(broken))?;
-        let Some((outlet, epoch)) = ended else { return Ok(false) };
+        let Some((outgoing, epoch)) = ended else { return Ok(false) };
         crash_point!("follow.sender");
         self.drafted = None;
-        self.side.switch(outlet.attachment.clone(), epoch);
-        self.outlet = outlet;
+        self.side.switch(outgoing.attachment.clone(), epoch);
+        self.outgoing = outgoing;
         Ok(!self.side.is_left_behind())
     }
 
@@ -176,7 +177,7 @@ impl Sender {
     fn attempt(&mut self, bytes: &[u8]) -> Result<bool> {
         self.drafted = None;
         let fences = self.fences();
-        let sent = self.outlet.attempt(bytes, fences).map_err(|broken| self.side.broken(broken))?;
+        let sent = self.outgoing.try_send(bytes, fences).map_err(|broken| self.side.broken(broken))?;
         if let Some(woke) = sent {
             self.count_sent(1, bytes.len(), woke);
         }
@@ -185,7 +186,7 @@ impl Sender {
 
     fn put(&mut self, bytes: &[u8], content: Content) {
         let fences = self.fences();
-        let woke = self.outlet.put(bytes, content, fences);
+        let woke = self.outgoing.put(bytes, content, fences);
         match content {
             Content::Message => self.count_sent(1, bytes.len(), woke),
             Content::Value => self.side.link.counters.count_written(woke),

@@ -19,11 +19,11 @@ impl Sender {
     pub fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
         let (deadline, part) = (wait.0, Deadline::after(Some(part)));
         loop {
-            let sample = self.outlet.room().0.sample();
+            let sample = self.outgoing.space_bell().0.sample();
             let ready = match self.may_put(len, deadline) {
                 // What `try_send` says at once.
                 Err(Error::TooLarge { .. }) => true,
-                may_put => may_put? && self.has_room(len)?,
+                may_put => may_put? && self.has_space(len)?,
             };
             if ready {
                 return Ok(true);
@@ -40,10 +40,10 @@ impl Sender {
     }
 
     /// Whether there is room for a message of `len` bytes.
-    fn has_room(&mut self, len: usize) -> Result<bool> {
-        match self.outlet.queue_in_use() {
-            Some(queue) => queue.has_room(len).map_err(|broken| self.side.broken(broken)),
-            None => Ok(self.outlet.is_free()),
+    fn has_space(&mut self, len: usize) -> Result<bool> {
+        match self.outgoing.queue_in_use() {
+            Some(queue) => queue.has_space(len).map_err(|broken| self.side.broken(broken)),
+            None => Ok(self.outgoing.is_free()),
         }
     }
 }

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::Sender;
 use crate::error::{Error, Result};
-use crate::peer::outlet::LEGACY_PATIENCE;
+use crate::peer::outgoing::LEGACY_ACK_TIMEOUT;
 use crate::sys::spin_hint;
 use crate::wait::Deadline;
 
@@ -17,7 +17,7 @@ impl Sender {
     /// Returns how long a wait of this time lasts at most.
     pub(crate) fn longest_wait(&self, timeout: Option<Duration>) -> Option<Duration> {
         // An ESHM 1.x reader may never acknowledge: it swallows the first message that it is shown.
-        timeout.or_else(|| (!self.outlet.peer_has_queue()).then_some(LEGACY_PATIENCE))
+        timeout.or_else(|| (!self.outgoing.peer_has_queue()).then_some(LEGACY_ACK_TIMEOUT))
     }
 
     /// Waits until `attempt` succeeds.
@@ -62,7 +62,7 @@ impl Sender {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         loop {
-            let sample = self.outlet.room().0.sample();
+            let sample = self.outgoing.space_bell().0.sample();
             if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
@@ -72,7 +72,7 @@ impl Sender {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
-                self.outlet.forget_unacknowledged();
+                self.outgoing.forget_unacknowledged();
                 return Err(self
                     .side
                     .timeout("room for a message, or the reading of the one before,", deadline));
@@ -92,11 +92,11 @@ impl Sender {
         deadline: Deadline,
         attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        for _ in 0..self.backoff.looks() {
+        for _ in 0..self.backoff.polls() {
             if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
-                self.backoff.was_worth_it();
+                self.backoff.spin_succeeded();
                 return Ok(Some(done));
             }
             // Not at once: every look takes the cache line away from the receiver that is to make room, and should find
@@ -105,7 +105,7 @@ impl Sender {
                 spin_hint();
             }
         }
-        self.backoff.was_in_vain();
+        self.backoff.spin_failed();
         Ok(None)
     }
 
@@ -113,8 +113,8 @@ impl Sender {
         if self.side.is_left_behind() {
             return std::thread::sleep(left.min(CARRY_POLL));
         }
-        let (room, silent) = self.outlet.room();
-        self.backoff.leave_core(room, sample, silent, left);
+        let (room, silent) = self.outgoing.space_bell();
+        self.backoff.wait(room, sample, silent, left);
     }
 
     /// Whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in

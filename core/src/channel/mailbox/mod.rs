@@ -78,7 +78,7 @@ pub(crate) struct Oversize(pub(crate) u32);
 
 /// The values that a first read may return.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum First {
+pub(crate) enum FirstRead {
     /// The current value, even if an earlier reader has taken it. For a new reader of a mailbox.
     Current,
     /// Only a value that no reader has taken. For a lossless receiver that resumes.
@@ -145,14 +145,14 @@ impl<'a> Channel<'a> {
 
     /// Returns whether a read may find a new value. For frequent polls: it loads one cache line.
     #[inline(always)]
-    pub(crate) fn may_have_news(self, cursor: &Cursor) -> bool {
+    pub(crate) fn may_have_new_value(self, cursor: &Cursor) -> bool {
         // Relaxed: `read` loads the value.
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         sequence & 1 == 0 && cursor.last.is_none_or(|last| last.sequence != sequence)
     }
 
     /// Returns whether [`Channel::read`] would find a value. Takes nothing.
-    pub(crate) fn has_new_value(self, cursor: &Cursor, first: First) -> bool {
+    pub(crate) fn has_new_value(self, cursor: &Cursor, first: FirstRead) -> bool {
         // Relaxed: `read` loads the value.
         let sequence = self.head.sequence.load(Ordering::Relaxed);
         let cursor = Cursor { recent: false, ..*cursor };
@@ -170,7 +170,7 @@ impl<'a> Channel<'a> {
     pub(crate) fn read(
         self,
         cursor: &mut Cursor,
-        first: First,
+        first: FirstRead,
         buffer: &mut Vec<u8>,
     ) -> Result<Option<Value>, Oversize> {
         for _ in 0..ATTEMPTS {
@@ -218,14 +218,17 @@ impl<'a> Channel<'a> {
     /// Returns the number of values between the last one of the reader and this one, and the count of this one.
     /// Returns `None` if this value is not new.
     #[inline(always)]
-    fn unseen(self, cursor: &Cursor, first: First, sequence: u32) -> Option<(u64, u64)> {
+    fn unseen(self, cursor: &Cursor, first: FirstRead, sequence: u32) -> Option<(u64, u64)> {
         if let Some(last) = cursor.last {
             let by_sequence = u64::from(sequence.wrapping_sub(last.sequence) / 2);
             if cursor.recent {
                 return Some((by_sequence.checked_sub(1)?, last.count.wrapping_add(by_sequence)));
             }
             let count = self.tail.write_count.load(Ordering::Relaxed);
-            return Some((grown(by_sequence, count.wrapping_sub(last.count)).checked_sub(1)?, count));
+            return Some((
+                values_written(by_sequence, count.wrapping_sub(last.count)).checked_sub(1)?,
+                count,
+            ));
         }
         let count = self.tail.write_count.load(Ordering::Relaxed);
         if sequence == 0 && count == 0 {
@@ -236,7 +239,7 @@ impl<'a> Channel<'a> {
         let untaken =
             if taken == 0 { count.max(1) } else { u64::from((sequence | 1).wrapping_sub(taken) / 2) };
         match (untaken, first) {
-            (0, First::Untaken) => None,
+            (0, FirstRead::Untaken) => None,
             (untaken, _) => Some((untaken.saturating_sub(1), count)),
         }
     }
@@ -245,7 +248,7 @@ impl<'a> Channel<'a> {
 /// Returns how many values were written. The growth of the sequence is exact modulo 2³¹. The growth of the count can
 /// be off by one at either end (see the module). The result is the number nearest to the second that agrees with the
 /// first.
-fn grown(by_sequence: u64, by_count: u64) -> u64 {
+fn values_written(by_sequence: u64, by_count: u64) -> u64 {
     const PERIOD: i64 = 1 << 31;
     let off = (by_count as i64).wrapping_sub(by_sequence as i64);
     let periods = off.wrapping_add(PERIOD / 2).div_euclid(PERIOD).clamp(0, i64::MAX / PERIOD - 1);

@@ -7,7 +7,7 @@ use std::thread;
 use std::time::Duration;
 
 use super::*;
-use crate::channel::mailbox::{Cursor, First};
+use crate::channel::mailbox::{Cursor, FirstRead};
 use crate::channel::queue::{QueueReceiver, QueueSender};
 use crate::role::Role;
 use crate::segment::layout::{self, QueueGeometry};
@@ -60,11 +60,11 @@ impl Drop for Heap {
 fn segment() -> (Arc<Heap>, SegmentLayout) {
     let geometry = Geometry { data_size: DATA_SIZE };
     let queues = QueueGeometry::new(geometry.total(), CAPACITY);
-    let plan = SegmentLayout { geometry, queues: Some(queues), legacy: false };
+    let layout = SegmentLayout { geometry, queues: Some(queues), legacy: false };
     let heap = Heap::new(queues.end());
-    plan.announce(heap.header(), 100);
+    layout.announce(heap.header(), 100);
     heap.header().magic.store(layout::MAGIC, Ordering::Release);
-    (heap, plan)
+    (heap, layout)
 }
 
 fn message(number: usize, lengths: &[usize]) -> Vec<u8> {
@@ -73,9 +73,9 @@ fn message(number: usize, lengths: &[usize]) -> Vec<u8> {
 
 #[test]
 fn a_segment_is_understood_as_it_was_described() {
-    let (heap, plan) = segment();
+    let (heap, layout) = segment();
     let found = validate_memory(&*heap, None).ok().flatten().unwrap();
-    assert_eq!(found.geometry.data_size, plan.geometry.data_size);
+    assert_eq!(found.geometry.data_size, layout.geometry.data_size);
     assert_eq!(found.queues.map(|queues| queues.capacity), Some(CAPACITY));
 }
 
@@ -89,22 +89,22 @@ fn who_sits_down_is_seen_whole() {
             thread::yield_now();
         }
         assert!(seat.is_ours() && !seat.is_legacy());
-        while seat.says() != Threshold::Known(Duration::from_millis(7)) {
+        while seat.threshold() != Threshold::Known(Duration::from_millis(7)) {
             thread::yield_now();
         }
     });
     let seat = heap.header().seat(Role::Slave);
-    assert_eq!(seat.says(), Threshold::Nobody);
+    assert_eq!(seat.threshold(), Threshold::Nobody);
     seat.occupy(4711);
-    seat.say(Duration::from_millis(7));
+    seat.publish_threshold(Duration::from_millis(7));
     seat.beat();
     watcher.join().unwrap();
 }
 
 #[test]
 fn every_message_arrives_as_it_was_sent() {
-    let (heap, plan) = segment();
-    let receiving = plan.queue(&heap, Direction::MasterToSlave).unwrap();
+    let (heap, layout) = segment();
+    let receiving = layout.queue(&heap, Direction::MasterToSlave).unwrap();
     let receiver = thread::spawn(move || {
         let mut receiver = QueueReceiver::resume(receiving);
         for number in 0..COUNT {
@@ -119,7 +119,7 @@ fn every_message_arrives_as_it_was_sent() {
             receiver.release(1);
         }
     });
-    let mut sender = QueueSender::resume(plan.queue(&heap, Direction::MasterToSlave).unwrap()).unwrap();
+    let mut sender = QueueSender::resume(layout.queue(&heap, Direction::MasterToSlave).unwrap()).unwrap();
     for number in 0..COUNT {
         let bytes = message(number, &LENGTHS);
         if number % 2 == 0 {
@@ -143,13 +143,13 @@ fn every_message_arrives_as_it_was_sent() {
 
 #[test]
 fn a_value_is_read_whole() {
-    let (heap, plan) = segment();
-    let reading = plan.mailbox(&heap, Direction::SlaveToMaster);
+    let (heap, layout) = segment();
+    let reading = layout.mailbox(&heap, Direction::SlaveToMaster);
     let reader = thread::spawn(move || {
         let (mut cursor, mut buffer, mut last) = (Cursor::default(), Vec::new(), 0);
         // No writer overwrites the last value.
         while last < COUNT {
-            let Some(value) = reading.channel().read(&mut cursor, First::Current, &mut buffer).unwrap()
+            let Some(value) = reading.channel().read(&mut cursor, FirstRead::Current, &mut buffer).unwrap()
             else {
                 thread::yield_now();
                 continue;
@@ -158,7 +158,7 @@ fn a_value_is_read_whole() {
             last = if value.len == DATA_SIZE { COUNT } else { last };
         }
     });
-    let writing = plan.mailbox(&heap, Direction::SlaveToMaster);
+    let writing = layout.mailbox(&heap, Direction::SlaveToMaster);
     for number in 0..COUNT {
         let len = number % DATA_SIZE;
         writing.channel().write(&vec![len as u8; len], Fences::Symmetric);

@@ -98,7 +98,7 @@ impl QueueMemory {
 
     /// Returns the doorbell on which a sender waits for space.
     #[inline]
-    pub(crate) fn room(&self) -> Doorbell<'_> {
+    pub(crate) fn space_bell(&self) -> Doorbell<'_> {
         Doorbell {
             word: &self.control().consumed.0,
             waiters: &self.control().sender.parked,
@@ -110,7 +110,7 @@ impl QueueMemory {
     #[inline(always)]
     fn ring_receiver(&self) -> bool {
         // The word of this doorbell does not matter: the receiver publishes the slot on which it is parked.
-        let parked = self.message_bell(0).is_waited_at();
+        let parked = self.message_bell(0).has_waiters();
         if parked {
             self.wake_receiver();
         }
@@ -122,7 +122,7 @@ impl QueueMemory {
     #[cold]
     pub(crate) fn wake_receiver(&self) {
         // Relaxed: the number is stored before the count. Both come before the fence in `Doorbell::park`, which comes
-        // before the fence in `Doorbell::is_waited_at`.
+        // before the fence in `Doorbell::has_waiters`.
         let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
         futex_wake(&self.slot(number).mark);
         crash_point!("wake.receiver");

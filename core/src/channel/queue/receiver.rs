@@ -22,11 +22,11 @@ impl QueueReceiver {
         QueueReceiver { memory, next }
     }
 
-    /// Polls up to `looks` times for the next message. A poll loads only the cache line of that message.
+    /// Polls up to `polls` times for the next message. A poll loads only the cache line of that message.
     #[inline(always)]
-    pub(crate) fn peek_often(&self, looks: u32) -> Result<Option<Lent>, Broken> {
-        for _ in 0..looks {
-            if self.has_come() {
+    pub(crate) fn poll(&self, polls: u32) -> Result<Option<Lent>, Broken> {
+        for _ in 0..polls {
+            if self.has_next() {
                 return self.peek();
             }
         }
@@ -35,7 +35,7 @@ impl QueueReceiver {
 
     /// Returns whether the next message is published. For frequent polls: it loads one cache line.
     #[inline(always)]
-    pub(crate) fn has_come(&self) -> bool {
+    pub(crate) fn has_next(&self) -> bool {
         // Relaxed: `peek` loads the message.
         self.memory.slot(self.next).mark.load(Ordering::Relaxed) == self.next.wrapping_add(1)
     }
@@ -86,11 +86,11 @@ impl QueueReceiver {
     pub(crate) fn release(&mut self, count: u32) -> bool {
         crash_point!("release.begun");
         self.next = self.next.wrapping_add(count);
-        // Release: pairs with the Acquire load in `look_at_consumed`. The reads of this receiver are complete before
+        // Release: pairs with the Acquire load in `load_consumed`. The reads of this receiver are complete before
         // the sender overwrites.
         self.memory.control().consumed.0.store(self.next, Ordering::Release);
         crash_point!("release.stored");
-        let woke = self.memory.room().ring();
+        let woke = self.memory.space_bell().ring();
         crash_point!("release.rung");
         woke
     }

@@ -10,10 +10,10 @@ use crate::wait::Doorbell;
 
 /// A sender without messages in flight continues at the start of the arena once it is this far into it, because
 /// memory that was used recently is in a cache. (The limit is low in tests, so that they reach it.)
-const WARM: u64 = if cfg!(test) { 128 } else { 32 << 10 };
+const RESTART_AFTER: u64 = if cfg!(test) { 128 } else { 32 << 10 };
 /// For a message of at least this size, the sender first checks whether messages are in flight. That costs one cache
 /// line, of the many that the message takes.
-const LONG: usize = if cfg!(test) { 100 } else { 4 << 10 };
+const LONG_MESSAGE: usize = if cfg!(test) { 100 } else { 4 << 10 };
 
 /// The place of a message that is being built. Arena positions count from the creation of the queue.
 #[derive(Clone, Copy, Debug)]
@@ -24,7 +24,7 @@ enum Place {
 
 /// A message in the arena that is not known to be released.
 #[derive(Clone, Copy, Debug)]
-struct Flight {
+struct InFlight {
     number: u32,
     start: u64,
 }
@@ -39,7 +39,7 @@ pub(crate) struct QueueSender {
     consumed: u32,
     /// The position at which the free part of the arena starts.
     arena_head: u64,
-    in_flight: VecDeque<Flight>,
+    in_flight: VecDeque<InFlight>,
     /// The place and the length of a message that is being built.
     loan: Option<(Place, usize)>,
 }
@@ -52,7 +52,7 @@ impl QueueSender {
     pub(crate) fn resume(memory: QueueMemory) -> Result<Self, Broken> {
         let consumed = memory.control().consumed.0.load(Ordering::Acquire);
         let (mut head, mut arena_head) = (consumed, 0);
-        let mut in_flight: VecDeque<Flight> = VecDeque::new();
+        let mut in_flight: VecDeque<InFlight> = VecDeque::new();
         let size = memory.arena_size();
         for _ in 0..memory.slots.len() {
             let slot = memory.slot(head);
@@ -74,7 +74,7 @@ impl QueueSender {
                         most: size,
                     });
                 }
-                in_flight.push_back(Flight { number: head, start });
+                in_flight.push_back(InFlight { number: head, start });
                 arena_head = end;
             }
             head = head.wrapping_add(1);
@@ -96,7 +96,7 @@ impl QueueSender {
             self.push_short(bytes);
             let woke = self.memory.ring_receiver();
             crash_point!("send.rung");
-            self.own_next_line();
+            self.prefetch_next_slot();
             return Ok(Some(woke));
         }
         Ok(self.push(bytes)?.then(|| self.memory.ring_receiver()))
@@ -105,7 +105,7 @@ impl QueueSender {
     /// Makes the processor fetch the cache line of the next message for writing while there is time. The receiver
     /// still has a copy of it from its last use, and would otherwise have to give it up when the message is written.
     #[inline(always)]
-    fn own_next_line(&self) {
+    fn prefetch_next_slot(&self) {
         if self.has_known_slot() {
             // The stored value does not matter: the slot is free, and its length is valid only with its next mark.
             self.memory.slot(self.head).len.store(0, Ordering::Relaxed);
@@ -211,12 +211,12 @@ impl QueueSender {
         self.loan = None;
     }
 
-    pub(crate) fn room(&self) -> Doorbell<'_> {
-        self.memory.room()
+    pub(crate) fn space_bell(&self) -> Doorbell<'_> {
+        self.memory.space_bell()
     }
 
     /// Returns whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
-    pub(crate) fn has_room(&mut self, len: usize) -> Result<bool, Broken> {
+    pub(crate) fn has_space(&mut self, len: usize) -> Result<bool, Broken> {
         Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.reserve_arena(len)?.is_some()))
     }
 
@@ -230,7 +230,7 @@ impl QueueSender {
         if self.has_known_slot() {
             return Ok(true);
         }
-        self.look_at_consumed()?;
+        self.load_consumed()?;
         if self.has_known_slot() {
             return Ok(true);
         }
@@ -239,7 +239,7 @@ impl QueueSender {
     }
 
     /// Loads the count of the receiver, once, and checks that it is possible.
-    fn look_at_consumed(&mut self) -> Result<(), Broken> {
+    fn load_consumed(&mut self) -> Result<(), Broken> {
         // Acquire: pairs with the Release store in `release`. The receiver no longer reads the messages that it
         // released.
         let consumed = self.memory.control().consumed.0.load(Ordering::Acquire);
@@ -260,13 +260,13 @@ impl QueueSender {
 
     /// Finds contiguous space in the arena, for `len` ≤ capacity.
     fn reserve_arena(&mut self, len: usize) -> Result<Option<Place>, Broken> {
-        if len < LONG || self.in_flight.is_empty() {
+        if len < LONG_MESSAGE || self.in_flight.is_empty() {
             let place = self.find_in_arena(len);
             if place.is_some() {
                 return Ok(place);
             }
         }
-        self.look_at_consumed()?;
+        self.load_consumed()?;
         Ok(self.find_in_arena(len))
     }
 
@@ -275,7 +275,7 @@ impl QueueSender {
         let len = (len as u64).next_multiple_of(LINE);
         let offset = self.arena_head % size;
         // A message that does not fit before the end of the arena starts at its beginning.
-        let over = offset + len > size || (self.in_flight.is_empty() && offset >= WARM);
+        let over = offset + len > size || (self.in_flight.is_empty() && offset >= RESTART_AFTER);
         let start = if over { self.arena_head + (size - offset) } else { self.arena_head };
         let end = start + len;
         let oldest = self.in_flight.front().map_or(start, |flight| flight.start);
@@ -291,7 +291,7 @@ impl QueueSender {
                 fill_slot(slot, &descriptor.to_bytes());
                 crash_point!("publish.described");
                 slot.len.store(IN_ARENA, Ordering::Relaxed);
-                self.in_flight.push_back(Flight { number: self.head, start });
+                self.in_flight.push_back(InFlight { number: self.head, start });
                 self.arena_head = end;
             }
         }

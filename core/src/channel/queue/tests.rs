@@ -277,11 +277,11 @@ mod models {
 
     fn send_waiting(sender: &mut QueueSender, message: &[u8]) {
         loop {
-            let sample = sender.room().sample();
+            let sample = sender.space_bell().sample();
             if sender.send(message).unwrap().is_some() {
                 return;
             }
-            sender.room().park(sample, Duration::MAX);
+            sender.space_bell().park(sample, Duration::MAX);
         }
     }
 

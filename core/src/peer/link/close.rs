@@ -4,7 +4,7 @@ use super::status::{CLOSED, STOPPED};
 use super::{Link, State};
 use crate::error::Result;
 use crate::peer::attachment::Attachment;
-use crate::peer::carry_over::{CarryOver, WHOLE};
+use crate::peer::carry_over::{CarryOver, WHOLE_QUEUE};
 use crate::peer::monitor;
 use crate::segment::file;
 use crate::segment::name::SegmentName;
@@ -70,7 +70,7 @@ impl Link {
         let Some(mut state) = fork::lock_at_exit(&self.state) else { return };
         if let Some(mut carry) = fork::lock_at_exit(&self.carry) {
             // Nobody is left to receive an error of the removal.
-            let _ = self.leave(&mut state, &mut carry, Attachment::say_closed);
+            let _ = self.leave(&mut state, &mut carry, Attachment::mark_closed);
         }
     }
 
@@ -84,7 +84,7 @@ impl Link {
         if self.is_closed() {
             return None;
         }
-        self.pump(&mut state.notices, carry, WHOLE);
+        self.advance_carry(&mut state.notices, carry, WHOLE_QUEUE);
         let unreceived = state.attachment.outgoing_depth() + carry.unreceived();
         self.unreceived_at_close.store(unreceived, Ordering::Relaxed);
         self.status.set(CLOSED);

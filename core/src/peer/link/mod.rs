@@ -19,7 +19,7 @@ use crate::peer::liveness::Watch;
 use crate::peer::monitor::{self, Watched};
 use crate::peer::notice::Notices;
 use crate::peer::open::{self, Started};
-use crate::peer::outlet::Outlet;
+use crate::peer::outgoing::OutgoingChannel;
 use crate::peer::settings::Settings;
 use crate::peer_state::PeerState;
 use crate::role::Role;
@@ -28,8 +28,8 @@ use crate::sys::fork;
 use crate::sys::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use status::{CLOSED, DISPLACED, STOPPED, StatusWord};
+use switch::OldSegments;
 pub(crate) use switch::Reading;
-use switch::Trail;
 
 /// The shared state of an endpoint. See the module.
 #[derive(Debug)]
@@ -75,18 +75,18 @@ pub(crate) struct Origin {
 #[derive(Debug)]
 struct State {
     attachment: Arc<Attachment>,
-    trail: Trail,
+    old_segments: OldSegments,
     /// The second segment of a master whose name was removed.
     stand_in: Option<Attachment>,
     next_name_check: Instant,
     watch: Watch,
     /// The pid of the peer and its generation in the segment, at the last check.
-    identity: (i32, u32),
+    peer_identity: (i32, u32),
     next_beat: Instant,
     /// The number of messages and values at the last check, and the time of the last change.
     traffic: (u64, Instant),
     /// Set while the peer is frozen, dead or closed.
-    missed: Option<Missed>,
+    outage: Option<Outage>,
     /// The heartbeats (of master and slave) at the last call of `stats`.
     last_stats: (u64, u64),
     /// The events to emit after the release of the lock.
@@ -94,9 +94,9 @@ struct State {
 }
 
 #[derive(Debug)]
-struct Missed {
-    /// The identity of that peer: [`State::identity`].
-    identity: (i32, u32),
+struct Outage {
+    /// The identity of that peer: [`State::peer_identity`].
+    peer_identity: (i32, u32),
     since: Instant,
     next_search: Instant,
     searches: u32,
@@ -109,7 +109,7 @@ impl Link {
     pub(crate) fn open(name: SegmentName, config: Settings) -> Result<(Arc<Link>, Origin)> {
         sys::register_fences();
         let Started { attachment, replaced } = open::start(&name, &config)?;
-        let replaced = replaced.map(Arc::new).filter(|old| match Outlet::open(Arc::clone(old)) {
+        let replaced = replaced.map(Arc::new).filter(|old| match OutgoingChannel::open(Arc::clone(old)) {
             Ok(_) => true,
             Err(broken) => {
                 tracing::warn!(
@@ -120,7 +120,7 @@ impl Link {
                 false
             }
         });
-        attachment.say_threshold(config.stale_threshold);
+        attachment.publish_threshold(config.stale_threshold);
         let attachment = Arc::new(attachment);
         let first = replaced.as_ref().unwrap_or(&attachment);
         let origin = Origin { attachment: Arc::clone(first), epoch: 0 };
@@ -156,13 +156,13 @@ impl Link {
         let pulse = attachment.peer_pulse();
         let state = State {
             watch: Watch::new(pulse, now),
-            identity: (pulse.pid, attachment.peer_generation()),
+            peer_identity: (pulse.pid, attachment.peer_generation()),
             next_beat: now,
             traffic: (0, now),
-            missed: None,
+            outage: None,
             last_stats: (0, 0),
             notices: Notices::default(),
-            trail: Trail::default(),
+            old_segments: OldSegments::default(),
             stand_in: None,
             next_name_check: now + name_guard::INTERVAL,
             attachment: Arc::clone(attachment),

@@ -11,7 +11,7 @@ use super::{Link, State};
 use crate::peer::notice::Notice;
 use crate::peer::open;
 use crate::role::Role;
-use crate::segment::file::NameLeads;
+use crate::segment::file::NameTarget;
 
 /// The interval at which a master checks that its name leads to its segment.
 pub(super) const INTERVAL: Duration = Duration::from_millis(100);
@@ -34,15 +34,15 @@ impl Link {
     fn check_name(&self, state: &mut State) {
         let named = state.stand_in.as_ref().unwrap_or(&state.attachment);
         let segment = self.name.as_str();
-        match named.trace_name(&self.name) {
-            NameLeads::Here => {}
-            NameLeads::Elsewhere => {
+        match named.name_target(&self.name) {
+            NameTarget::ThisFile => {}
+            NameTarget::OtherFile => {
                 state.notices.push(segment, Notice::Displaced);
                 state.stand_in = None;
                 self.status.set(DISPLACED);
                 self.wake_own_threads(&state.attachment);
             }
-            NameLeads::Nowhere => match open::stand_in(&self.name, &self.config, &state.attachment) {
+            NameTarget::Missing => match open::stand_in(&self.name, &self.config, &state.attachment) {
                 Ok(made) => {
                     crash_point!("guard.made");
                     state.notices.push(segment, Notice::StandIn);

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::status::{ADRIFT, LEGACY};
-use super::{Link, Missed, State};
+use super::status::{LEGACY, NO_MASTER};
+use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
 use crate::peer::liveness;
@@ -158,19 +158,19 @@ impl Link {
             self.note_verdict(state, verdict, now);
         }
 
-        let lost = state.missed.as_ref().is_some_and(|missed| self.is_patience_over(missed, now));
+        let lost = state.outage.as_ref().is_some_and(|outage| self.is_patience_over(outage, now));
         let mut flags = if attachment.peer_is_legacy() { LEGACY } else { 0 };
         if self.role == Role::Slave && (verdict.is_gone() || lost) {
-            flags |= ADRIFT;
+            flags |= NO_MASTER;
         }
         let news = verdict != before
             || lost != self.lost.load(Ordering::Relaxed)
-            || flags != self.status.flags(ADRIFT | LEGACY);
+            || flags != self.status.flags(NO_MASTER | LEGACY);
         // Stored only when they change, because the fast path reads this cache line. The state is stored last, so
         // that a thread that has seen it is not on the fast path any more.
         if news {
             self.lost.store(lost, Ordering::Release);
-            self.status.replace(ADRIFT | LEGACY, flags);
+            self.status.replace(NO_MASTER | LEGACY, flags);
             self.peer.store(verdict as u32, Ordering::Release);
             self.wake_own_threads(&attachment);
         }
@@ -186,45 +186,50 @@ impl Link {
     fn note_verdict(&self, state: &mut State, verdict: PeerState, now: Instant) {
         match verdict {
             PeerState::Alive | PeerState::Absent => {
-                if state.missed.take().is_some_and(|missed| missed.identity == state.identity) {
+                if state.outage.take().is_some_and(|outage| outage.peer_identity == state.peer_identity) {
                     self.counters.stalls.add(1);
                 }
             }
             PeerState::Frozen | PeerState::Dead | PeerState::Closed => {
-                let identity = state.identity;
-                state.missed.get_or_insert(Missed { identity, since: now, next_search: now, searches: 0 });
+                let peer_identity = state.peer_identity;
+                state.outage.get_or_insert(Outage {
+                    peer_identity,
+                    since: now,
+                    next_search: now,
+                    searches: 0,
+                });
             }
         }
     }
 
     /// Records that another process owns the seat of the peer.
     fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
-        let identity = (pid, attachment.peer_generation());
-        if identity == state.identity {
+        let peer_identity = (pid, attachment.peer_generation());
+        if peer_identity == state.peer_identity {
             return;
         }
-        if identity.1 == state.identity.1 {
+        if peer_identity.1 == state.peer_identity.1 {
             // An ESHM 1.x slave does not increment the generation, so this endpoint counts it.
             attachment.raise_generation(attachment.generation() + 1);
         }
-        if state.identity.0 != 0 {
+        if state.peer_identity.0 != 0 {
             self.counters.reconnects.add(1);
         }
-        state.identity = identity;
+        state.peer_identity = peer_identity;
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
     }
 
-    fn is_patience_over(&self, missed: &Missed, now: Instant) -> bool {
+    fn is_patience_over(&self, outage: &Outage, now: Instant) -> bool {
         match self.config.disconnect {
             Disconnect::Immediately => true,
             Disconnect::Never => false,
             Disconnect::OnTimeout => {
                 let (timeout, attempts) = (self.config.reconnect_timeout, self.config.reconnect_attempts);
-                let waited = now.saturating_duration_since(missed.since);
+                let waited = now.saturating_duration_since(outage.since);
                 let in_time = timeout.is_none_or(|timeout| waited < timeout);
                 let tries_left =
-                    self.role == Role::Master || attempts.is_none_or(|attempts| missed.searches < attempts);
+                    self.role == Role::Master || attempts.is_none_or(|attempts| outage.searches < attempts);
                 !(in_time && tries_left)
             }
         }
@@ -239,7 +244,7 @@ impl Link {
             queue.wake_receiver();
         }
         if let Some(queue) = attachment.outgoing_queue() {
-            futex_wake(queue.room().word);
+            futex_wake(queue.space_bell().word);
         }
     }
 }

@@ -5,7 +5,7 @@ use crate::sys::{AtomicU32, Ordering};
 /// The endpoint is closed.
 pub(super) const CLOSED: u32 = 1;
 /// The endpoint is a slave whose master is gone, or frozen for longer than the reconnect timeout.
-pub(super) const ADRIFT: u32 = 2;
+pub(super) const NO_MASTER: u32 = 2;
 /// The peer is an ESHM 1.x process.
 pub(super) const LEGACY: u32 = 4;
 /// Another segment has the name of this one.

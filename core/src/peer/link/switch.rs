@@ -9,11 +9,11 @@ use super::{Link, State};
 use crate::channel::queue::Broken;
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
-use crate::peer::carry_over::{Budget, CarryOver, VISIT};
+use crate::peer::carry_over::{Budget, CarryOver, PER_HEARTBEAT};
 use crate::peer::liveness::Watch;
 use crate::peer::notice::{Notice, Notices};
 use crate::peer::open;
-use crate::peer::outlet::Outlet;
+use crate::peer::outgoing::OutgoingChannel;
 use crate::peer_state::PeerState;
 use crate::role::Role;
 use crate::sys::Ordering;
@@ -27,14 +27,14 @@ pub(crate) enum Reading {
 
 /// The old segments with something unread, with their epochs, oldest first.
 #[derive(Debug, Default)]
-pub(super) struct Trail {
+pub(super) struct OldSegments {
     segments: VecDeque<(u32, Arc<Attachment>)>,
     /// The epochs of the segments where messages, and values, are read.
     messages: u32,
     values: u32,
 }
 
-impl Trail {
+impl OldSegments {
     /// Records that the endpoint leaves `attachment` of `epoch`, and drops the segments that have been read out
     /// since. A value replaces those before it, so that an endpoint that never reads values does not keep all
     /// segments.
@@ -69,14 +69,14 @@ impl Trail {
 impl Link {
     /// Searches for another segment of the name, for a slave whose master is not alive.
     pub(super) fn search(&self, state: &mut State, now: Instant) {
-        let Some(missed) = state.missed.as_mut().filter(|missed| now >= missed.next_search) else { return };
+        let Some(outage) = state.outage.as_mut().filter(|outage| now >= outage.next_search) else { return };
         if self.role == Role::Master {
             return;
         }
-        missed.searches = missed.searches.saturating_add(1);
-        missed.next_search = now + self.config.reconnect_interval;
+        outage.searches = outage.searches.saturating_add(1);
+        outage.next_search = now + self.config.reconnect_interval;
         let old = Arc::clone(&state.attachment);
-        if old.is_named(&self.name) || !old.take_peer_seat() {
+        if old.owns_name(&self.name) || !old.take_peer_seat() {
             return;
         }
         match open::attach_again(&self.name, &self.config) {
@@ -96,22 +96,22 @@ impl Link {
     /// Switches to `new`. Its seat and the seat of the peer in the old segment are locked. Returns whether it
     /// switched: it does not switch to a segment whose queue is broken.
     pub(super) fn move_to(&self, state: &mut State, new: Arc<Attachment>, now: Instant) -> bool {
-        let outlet = match Outlet::open(Arc::clone(&new)) {
-            Ok(outlet) => outlet,
+        let outgoing = match OutgoingChannel::open(Arc::clone(&new)) {
+            Ok(outgoing) => outgoing,
             Err(broken) => {
                 state.notices.push(self.name.as_str(), Notice::CannotMoveInto(broken));
                 let _ = new.leave(&self.name, false);
                 return false;
             }
         };
-        new.say_threshold(self.config.stale_threshold);
+        new.publish_threshold(self.config.stale_threshold);
         let old = std::mem::replace(&mut state.attachment, Arc::clone(&new));
         // The call removes no name, so it cannot fail.
         let _ = old.leave(&self.name, false);
         crash_point!("reconnect.left");
         let epoch = self.epoch();
-        state.trail.push(epoch, &old);
-        self.carry().begin(Arc::clone(&old), outlet, epoch.wrapping_add(1));
+        state.old_segments.push(epoch, &old);
+        self.carry().begin(Arc::clone(&old), outgoing, epoch.wrapping_add(1));
         self.note_move(state, &old, &new, now);
         crash_point!("reconnect.moved");
         self.wake_own_threads(&old);
@@ -122,8 +122,8 @@ impl Link {
     fn note_move(&self, state: &mut State, old: &Attachment, new: &Attachment, now: Instant) {
         let pulse = new.peer_pulse();
         state.watch = Watch::new(pulse, now);
-        state.identity = (pulse.pid, new.peer_generation());
-        state.missed = None;
+        state.peer_identity = (pulse.pid, new.peer_generation());
+        state.outage = None;
         state.last_stats = new.heartbeats();
         let verdict = match self.role {
             Role::Slave => {
@@ -149,7 +149,7 @@ impl Link {
     pub(crate) fn next_segment(&self, reading: Reading, epoch: u32) -> (Arc<Attachment>, u32) {
         let mut state = self.state();
         let last = Arc::clone(&state.attachment);
-        state.trail.after(reading, epoch, (self.epoch(), &last))
+        state.old_segments.after(reading, epoch, (self.epoch(), &last))
     }
 
     pub(super) fn carry(&self) -> MutexGuard<'_, CarryOver> {
@@ -159,13 +159,13 @@ impl Link {
     /// Continues the carry-over, unless the sender is doing so at the moment.
     pub(super) fn continue_carry(&self, notices: &mut Notices) {
         if let Ok(mut carry) = self.carry.try_lock() {
-            self.pump(notices, &mut carry, VISIT);
+            self.advance_carry(notices, &mut carry, PER_HEARTBEAT);
         }
     }
 
-    pub(super) fn pump(&self, notices: &mut Notices, carry: &mut CarryOver, budget: Budget) {
+    pub(super) fn advance_carry(&self, notices: &mut Notices, carry: &mut CarryOver, budget: Budget) {
         let segment = self.name.as_str();
-        if let Err(broken) = carry.pump(budget) {
+        if let Err(broken) = carry.advance(budget) {
             notices.push(segment, Notice::NewQueueBroken(broken));
         }
         if let Some(broken) = carry.take_broken() {
@@ -173,12 +173,12 @@ impl Link {
         }
     }
 
-    /// Carries everything over. Returns the outlet of the present segment to the sending thread, with the epoch of
+    /// Carries everything over. Returns the outgoing channel of the present segment to the sending thread, with the epoch of
     /// that segment, or `Ok(None)` if something is left.
     ///
     /// # Errors
     /// Returns [`Broken`] if the peer broke the queue of the new segment.
-    pub(crate) fn end_carry(&self) -> std::result::Result<Option<(Outlet, u32)>, Broken> {
+    pub(crate) fn end_carry(&self) -> std::result::Result<Option<(OutgoingChannel, u32)>, Broken> {
         let mut notices = Notices::default();
         let end = {
             let mut carry = self.carry();

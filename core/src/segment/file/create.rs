@@ -15,11 +15,11 @@ use nix::sys::stat::Mode;
 use nix::unistd::linkat;
 
 use super::failure::{self, Unreserved};
-use super::{create_error, leads_to, lock};
+use super::{create_error, lock, refers_to};
 use crate::error::Result;
 use crate::role::Role;
 use crate::segment::name::{SegmentName, TEMPORARY};
-use crate::sys::fork::SegmentFile;
+use crate::sys::fork::TrackedFile;
 use crate::sys::memory_limits;
 
 /// The number of temporary names to try. A name exists already with a probability of 2⁻⁶⁴. A clean-up that runs at
@@ -29,11 +29,11 @@ const TRIES: usize = 16;
 /// A new file without its name. Dropping it leaves nothing behind.
 #[derive(Debug)]
 #[must_use = "the file is to be published"]
-pub(crate) struct Unpublished(Way);
+pub(crate) struct Unpublished(LinkMethod);
 
 /// How the file gets its name.
 #[derive(Debug)]
-enum Way {
+enum LinkMethod {
     /// By its entry in /proc/self/fd.
     Proc,
     /// By its descriptor: for root, and from Linux 6.10 on for the process that created the file.
@@ -58,20 +58,20 @@ impl Drop for Temporary {
 ///
 /// # Errors
 /// Returns the error of the system.
-pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(SegmentFile, Unpublished)> {
+pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(TrackedFile, Unpublished)> {
     // The other permissions are set after the group.
     let mode = Mode::from_bits_truncate(mode.map_or(0o666, |_| 0o600));
     #[cfg(feature = "crash-points")]
-    if crate::sys::crash::is_ordered(&["create.temporary", "create.doubled"]) {
+    if crate::sys::crash::is_requested(&["create.temporary", "create.doubled"]) {
         return make_temporary(name, mode);
     }
     let directory = name.domain().directory();
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    match SegmentFile::open(|| nix::fcntl::open(directory, flags, mode)) {
+    match TrackedFile::open(|| nix::fcntl::open(directory, flags, mode)) {
         Ok(file) => {
-            let mut ways = [Way::Proc, Way::Descriptor].into_iter();
-            if let Some(way) = ways.find(|way| way.is_open(&file, directory)) {
-                return Ok((file, Unpublished(way)));
+            let mut methods = [LinkMethod::Proc, LinkMethod::Descriptor].into_iter();
+            if let Some(method) = methods.find(|method| method.is_supported(&file, directory)) {
+                return Ok((file, Unpublished(method)));
             }
         }
         // The file system, the kernel or a sandbox does not support such files. Some sandboxes allow only certain
@@ -91,14 +91,14 @@ pub(super) fn make_file(name: &SegmentName, mode: Option<u32>) -> nix::Result<(S
 
 /// Creates a file with a temporary name and locks the seat of the master in it, so that a clean-up does not remove
 /// it.
-fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(SegmentFile, Unpublished)> {
+fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(TrackedFile, Unpublished)> {
     let flags = OFlag::O_CREAT | OFlag::O_EXCL | OFlag::O_NOFOLLOW | OFlag::O_RDWR | OFlag::O_CLOEXEC;
     for _ in 0..TRIES {
         let pid = std::process::id();
         let random = RandomState::new().hash_one(pid);
         let file_name = format!("{}{TEMPORARY}-{pid}-{random:016x}", name.domain().prefix());
         let path = name.domain().directory().join(file_name);
-        let file = match SegmentFile::open(|| nix::fcntl::open(&path, flags, mode)) {
+        let file = match TrackedFile::open(|| nix::fcntl::open(&path, flags, mode)) {
             Ok(file) => file,
             Err(nix::Error::EEXIST) => continue,
             Err(error) => return Err(error),
@@ -106,28 +106,30 @@ fn make_temporary(name: &SegmentName, mode: Mode) -> nix::Result<(SegmentFile, U
         let temporary = Temporary(path);
         crash_point!("create.temporary");
         // Until now the file looked like one that a dead process has left behind.
-        if lock(&file, Role::Master)? && leads_to(&temporary.0, &file) {
-            return Ok((file, Unpublished(Way::Name(temporary))));
+        if lock(&file, Role::Master)? && refers_to(&temporary.0, &file) {
+            return Ok((file, Unpublished(LinkMethod::Name(temporary))));
         }
     }
     Err(nix::Error::EEXIST)
 }
 
-impl Way {
+impl LinkMethod {
     /// Returns whether the system supports this way. Uses the directory as the new name, so that the expected error
     /// is EEXIST.
-    fn is_open(&self, file: &File, directory: &Path) -> bool {
+    fn is_supported(&self, file: &File, directory: &Path) -> bool {
         self.link(file, directory) == Err(nix::Error::EEXIST)
     }
 
     fn link(&self, file: &File, path: &Path) -> nix::Result<()> {
         match self {
-            Way::Proc => {
+            LinkMethod::Proc => {
                 let entry = format!("/proc/self/fd/{}", file.as_raw_fd());
                 linkat(AT_FDCWD, entry.as_str(), AT_FDCWD, path, AtFlags::AT_SYMLINK_FOLLOW)
             }
-            Way::Descriptor => linkat(file, "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH),
-            Way::Name(Temporary(temporary)) => linkat(AT_FDCWD, temporary, AT_FDCWD, path, AtFlags::empty()),
+            LinkMethod::Descriptor => linkat(file, "", AT_FDCWD, path, AtFlags::AT_EMPTY_PATH),
+            LinkMethod::Name(Temporary(temporary)) => {
+                linkat(AT_FDCWD, temporary, AT_FDCWD, path, AtFlags::empty())
+            }
         }
     }
 }
@@ -139,13 +141,13 @@ impl Unpublished {
     /// Returns [`Error::Create`](crate::Error::Create) if the system refuses.
     pub(super) fn publish(self, file: &File, name: &SegmentName) -> Result<bool> {
         let linked = self.0.link(file, name.path());
-        if matches!(self.0, Way::Name(_)) {
+        if matches!(self.0, LinkMethod::Name(_)) {
             crash_point!("create.doubled");
         }
         match (linked, &self.0) {
             (Ok(()), _) => Ok(true),
             (Err(nix::Error::EEXIST), _) => Ok(false),
-            (Err(nix::Error::EPERM | nix::Error::EOPNOTSUPP), Way::Name(_)) => {
+            (Err(nix::Error::EPERM | nix::Error::EOPNOTSUPP), LinkMethod::Name(_)) => {
                 Err(failure::without_links(name))
             }
             (Err(error), _) => Err(create_error(name, "giving it its name", error)),

@@ -9,15 +9,15 @@ use std::path::{Path, PathBuf};
 use nix::fcntl::{FcntlArg, OFlag};
 use nix::sys::stat::Mode;
 
-use super::{leads_to, lock, seat_lock};
+use super::{lock, refers_to, seat_lock};
 use crate::role::Role;
-use crate::sys::fork::SegmentFile;
+use crate::sys::fork::TrackedFile;
 
 /// An open file of a domain. See the module.
 #[derive(Debug)]
 pub(crate) struct Entry {
     path: PathBuf,
-    file: SegmentFile,
+    file: TrackedFile,
 }
 
 impl Entry {
@@ -27,7 +27,7 @@ impl Entry {
     pub(crate) fn open(path: &Path, for_removal: bool) -> nix::Result<Entry> {
         let access = if for_removal { OFlag::O_RDWR } else { OFlag::O_RDONLY };
         let flags = access | OFlag::O_NOFOLLOW | OFlag::O_CLOEXEC | OFlag::O_NONBLOCK | OFlag::O_NOCTTY;
-        let file = SegmentFile::open(|| nix::fcntl::open(path, flags, Mode::empty()))?;
+        let file = TrackedFile::open(|| nix::fcntl::open(path, flags, Mode::empty()))?;
         Ok(Entry { path: path.to_owned(), file })
     }
 
@@ -57,7 +57,7 @@ impl Entry {
 
     /// Removes the name if it still refers to this file. Returns `Ok(false)` if it does not.
     pub(crate) fn unlink(&self) -> nix::Result<bool> {
-        if !leads_to(&self.path, &self.file) {
+        if !refers_to(&self.path, &self.file) {
             return Ok(false);
         }
         nix::unistd::unlink(&self.path)?;

@@ -29,7 +29,7 @@ use crate::role::Role;
 use crate::segment::layout::Header;
 use crate::segment::name::SegmentName;
 use crate::segment::view::Memory;
-use crate::sys::fork::SegmentFile;
+use crate::sys::fork::TrackedFile;
 
 pub(crate) use create::Unpublished;
 pub(crate) use entry::Entry;
@@ -39,20 +39,20 @@ pub(crate) use failure::{
 
 /// A mapped segment.
 #[derive(Debug)]
-pub(crate) struct Region {
+pub(crate) struct MappedSegment {
     map: MmapRaw,
-    file: SegmentFile,
+    file: TrackedFile,
 }
 
 /// Where a name leads, for a segment that had it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum NameLeads {
+pub(crate) enum NameTarget {
     /// To this segment, as far as the system reports.
-    Here,
+    ThisFile,
     /// To another file.
-    Elsewhere,
+    OtherFile,
     /// The name does not exist.
-    Nowhere,
+    Missing,
 }
 
 /// The result of opening a name.
@@ -62,10 +62,10 @@ pub(crate) enum Opened {
     /// The file is empty: an ESHM 1.x process is creating it.
     Empty,
     /// A mapped file with content. The content is not checked yet.
-    Mapped(Region),
+    Mapped(MappedSegment),
 }
 
-impl Region {
+impl MappedSegment {
     /// Creates a segment of `len` zero bytes without a name. It has exactly these permissions. For `None` it has
     /// those that the umask leaves of 0666. If a group is given, the file belongs to it.
     ///
@@ -76,7 +76,7 @@ impl Region {
         len: usize,
         mode: Option<u32>,
         group: Option<u32>,
-    ) -> Result<(Region, Unpublished)> {
+    ) -> Result<(MappedSegment, Unpublished)> {
         let failed = |action| move |error: nix::Error| create_error(name, action, error);
         let (file, unpublished) = create::make_file(name, mode).map_err(failed("making its file"))?;
         if let Some(group) = group {
@@ -96,7 +96,7 @@ impl Region {
         create::reserve(name, &file, len).map_err(|error| error.create_error(name))?;
         let map = MmapOptions::new().len(len).map_raw(&*file);
         let map = map.map_err(|error| failure::mapping_error(name, len, true, errno(&error)))?;
-        Ok((Region { map, file }, unpublished))
+        Ok((MappedSegment { map, file }, unpublished))
     }
 
     /// Gives a new segment its name. Returns `Ok(false)` if the name exists already.
@@ -112,16 +112,16 @@ impl Region {
     /// # Errors
     /// Returns [`Error::Attach`] if the system refuses, [`Error::Foreign`] for another kind of file or another owner.
     pub(crate) fn open(name: &SegmentName, any_owner: bool) -> Result<Opened> {
-        Region::open_for(name, any_owner, OFlag::O_RDWR)
+        MappedSegment::open_for(name, any_owner, OFlag::O_RDWR)
     }
 
-    /// Opens a segment as [`Region::open`] does, for reading only. The caller must not write to the mapping and must
+    /// Opens a segment as [`MappedSegment::open`] does, for reading only. The caller must not write to the mapping and must
     /// not lock a seat: the system would answer with a signal or an error.
     ///
     /// # Errors
-    /// Returns the errors of [`Region::open`].
+    /// Returns the errors of [`MappedSegment::open`].
     pub(crate) fn observe(name: &SegmentName, any_owner: bool) -> Result<Opened> {
-        Region::open_for(name, any_owner, OFlag::O_RDONLY)
+        MappedSegment::open_for(name, any_owner, OFlag::O_RDONLY)
     }
 
     fn open_for(name: &SegmentName, any_owner: bool, access: OFlag) -> Result<Opened> {
@@ -138,7 +138,7 @@ impl Region {
         let path = name.path();
         let open = || nix::fcntl::open(path, flags, Mode::empty());
         let opened =
-            if access == OFlag::O_RDONLY { SegmentFile::open_shared(open) } else { SegmentFile::open(open) };
+            if access == OFlag::O_RDONLY { TrackedFile::open_shared(open) } else { TrackedFile::open(open) };
         let file = match opened {
             Ok(file) => file,
             Err(nix::Error::ENOENT) => return Ok(Opened::Missing),
@@ -176,7 +176,7 @@ impl Region {
         };
         let map =
             map.map_err(|error| failure::mapping_error(name, meta.len() as usize, false, errno(&error)))?;
-        Ok(Opened::Mapped(Region { map, file }))
+        Ok(Opened::Mapped(MappedSegment { map, file }))
     }
 
     /// Locks a seat. The lock lasts as long as this open file. The kernel releases it when the process dies, no
@@ -200,24 +200,24 @@ impl Region {
     }
 
     /// Returns whether the name still refers to this file.
-    pub(crate) fn is_named(&self, name: &SegmentName) -> bool {
-        leads_to(name.path(), &self.file)
+    pub(crate) fn owns_name(&self, name: &SegmentName) -> bool {
+        refers_to(name.path(), &self.file)
     }
 
-    /// Returns where the name leads. If the system does not report it, returns [`NameLeads::Here`], which has no
+    /// Returns where the name leads. If the system does not report it, returns [`NameTarget::ThisFile`], which has no
     /// consequences.
-    pub(crate) fn trace_name(&self, name: &SegmentName) -> NameLeads {
+    pub(crate) fn name_target(&self, name: &SegmentName) -> NameTarget {
         let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
         match (std::fs::symlink_metadata(name.path()), self.file.metadata()) {
-            (Ok(named), Ok(mine)) if id(&named) != id(&mine) => NameLeads::Elsewhere,
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => NameLeads::Nowhere,
-            _ => NameLeads::Here,
+            (Ok(named), Ok(mine)) if id(&named) != id(&mine) => NameTarget::OtherFile,
+            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => NameTarget::Missing,
+            _ => NameTarget::ThisFile,
         }
     }
 
     /// Removes the name if it still refers to this file.
     pub(crate) fn unlink(&self, name: &SegmentName) -> io::Result<()> {
-        if !self.is_named(name) {
+        if !self.owns_name(name) {
             return Ok(());
         }
         Ok(nix::unistd::unlink(name.path())?)
@@ -246,7 +246,7 @@ impl Region {
 
 // SAFETY: the mapping never moves, starts on a page and is readable in full. It is writable, unless it is that of an
 // observer. An observer only loads, at most 8 bytes at a time, and such loads need no writable memory.
-unsafe impl Memory for Region {
+unsafe impl Memory for MappedSegment {
     fn bytes(&self) -> NonNull<[u8]> {
         let start = NonNull::new(self.map.as_mut_ptr()).expect("nothing is mapped at 0");
         NonNull::slice_from_raw_parts(start, self.map.len())
@@ -268,7 +268,7 @@ fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
     }
 }
 
-/// Locks a seat in a file. See [`Region::lock`].
+/// Locks a seat in a file. See [`MappedSegment::lock`].
 fn lock(file: &File, seat: Role) -> nix::Result<bool> {
     match nix::fcntl::fcntl(file, FcntlArg::F_OFD_SETLK(&seat_lock(seat, libc::F_WRLCK))) {
         Ok(_) => Ok(true),
@@ -278,7 +278,7 @@ fn lock(file: &File, seat: Role) -> nix::Result<bool> {
 }
 
 /// Returns whether a path refers to this file.
-fn leads_to(path: &Path, file: &File) -> bool {
+fn refers_to(path: &Path, file: &File) -> bool {
     let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     match (file.metadata(), std::fs::symlink_metadata(path)) {
         (Ok(file), Ok(named)) => id(file) == id(named),

@@ -96,7 +96,7 @@ impl Seat<'_> {
     }
 
     /// Returns the stale threshold that the owner of this seat has published.
-    pub(crate) fn says(&self) -> Threshold {
+    pub(crate) fn threshold(&self) -> Threshold {
         if self.pid.load(Ordering::Relaxed) == 0 {
             return Threshold::Nobody;
         }
@@ -110,9 +110,9 @@ impl Seat<'_> {
     }
 
     /// Publishes the stale threshold of this endpoint.
-    pub(crate) fn say(&self, threshold: Duration) {
+    pub(crate) fn publish_threshold(&self, threshold: Duration) {
         let milliseconds = u32::try_from(threshold.as_millis()).unwrap_or(u32::MAX);
-        // Relaxed: see `says`.
+        // Relaxed: see `threshold`.
         self.threshold.store(milliseconds, Ordering::Relaxed);
     }
 
@@ -145,7 +145,7 @@ impl Seat<'_> {
 
     /// Copies the identity of the owner of `other`, so that it appears as the last owner of this seat. No other
     /// thread reads the seat yet.
-    pub(crate) fn name(&self, other: &Seat<'_>) {
+    pub(crate) fn copy_identity_from(&self, other: &Seat<'_>) {
         self.capabilities.store(other.capabilities.load(Ordering::Relaxed), Ordering::Relaxed);
         self.signature.store(other.signature.load(Ordering::Relaxed), Ordering::Relaxed);
         self.pid.store(other.pid.load(Ordering::Relaxed), Ordering::Relaxed);

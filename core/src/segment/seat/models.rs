@@ -9,18 +9,18 @@ use loom::thread;
 use super::*;
 use crate::segment::layout::Geometry;
 use crate::segment::segment_layout::SegmentLayout;
-use crate::segment::validate::inspect;
+use crate::segment::validate::validate;
 
 const DATA_SIZE: usize = 64;
-const PLAN: SegmentLayout =
+const LAYOUT: SegmentLayout =
     SegmentLayout { geometry: Geometry { data_size: DATA_SIZE }, queues: None, legacy: false };
 /// A process that was killed.
 const DEAD: i32 = 7;
 /// Its successor.
-const HEIR: i32 = 8;
+const SUCCESSOR: i32 = 8;
 
 /// Runs `others` and `this` on the state that `before` creates, in every order.
-fn meet(
+fn explore(
     before: impl Fn(&Header) + Sync + Send + 'static,
     others: impl Fn(&Header) + Copy + Sync + Send + 'static,
     this: impl Fn(&Header) + Sync + Send + 'static,
@@ -50,18 +50,18 @@ fn master(header: &Header) -> Seat<'_> {
 /// In the seat of a killed process, `alive` is still set while the successor fills in the other fields.
 #[test]
 fn a_successor_is_never_taken_for_an_old_process() {
-    meet(
+    explore(
         |header| master(header).occupy(DEAD),
-        |header| master(header).occupy(HEIR),
+        |header| master(header).occupy(SUCCESSOR),
         |header| assert!(!master(header).is_legacy()),
     );
 }
 
 #[test]
 fn who_sees_a_seat_taken_sees_who_sits_there() {
-    meet(
+    explore(
         |_| {},
-        |header| master(header).occupy(HEIR),
+        |header| master(header).occupy(SUCCESSOR),
         |header| {
             let seat = master(header);
             if seat.alive.load(Ordering::Acquire) == 1 {
@@ -75,8 +75,8 @@ fn who_sees_a_seat_taken_sees_who_sits_there() {
 /// `features` stands for the last field that is written before the close.
 #[test]
 fn who_sees_the_goodbye_sees_all_that_was_written() {
-    meet(
-        |header| master(header).occupy(HEIR),
+    explore(
+        |header| master(header).occupy(SUCCESSOR),
         |header| {
             header.features.store(1, Ordering::Relaxed);
             master(header).leave();
@@ -92,17 +92,17 @@ fn who_sees_the_goodbye_sees_all_that_was_written() {
 /// An ESHM 1.0 segment becomes a 2.0 segment while another thread reads it.
 #[test]
 fn a_segment_that_is_taken_over_is_whole_at_every_moment() {
-    let total = PLAN.geometry.total();
-    meet(
+    let total = LAYOUT.geometry.total();
+    explore(
         |header| {
             header.version.store(layout::VERSION_POLLING, Ordering::Relaxed);
             header.magic.store(layout::MAGIC, Ordering::Relaxed);
         },
-        |header| PLAN.announce(header, 100),
+        |header| LAYOUT.announce(header, 100),
         move |header| {
-            let plan =
-                inspect(Some(header), total, Some(DATA_SIZE)).expect("it fits").expect("it is finished");
-            assert_eq!(plan.geometry, PLAN.geometry);
+            let layout =
+                validate(Some(header), total, Some(DATA_SIZE)).expect("it fits").expect("it is finished");
+            assert_eq!(layout.geometry, LAYOUT.geometry);
         },
     );
 }
@@ -134,7 +134,7 @@ impl Segment {
 fn create(name: &Name, pid: i32) -> bool {
     let segment = Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(false) };
     assert!(segment.lock(Role::Master));
-    PLAN.announce(&segment.header, 100);
+    LAYOUT.announce(&segment.header, 100);
     master(&segment.header).occupy(pid);
     segment.header.magic.store(layout::MAGIC, Ordering::Release);
     let mut name = name.lock().unwrap();
@@ -148,8 +148,8 @@ fn create(name: &Name, pid: i32) -> bool {
 /// Models `Start::join_as_slave`. Returns whether it attached to a segment.
 fn attach(name: &Name, pid: i32) -> bool {
     let Some(segment) = name.lock().unwrap().clone() else { return false };
-    let plan = inspect(Some(&segment.header), PLAN.geometry.total(), None).expect("it fits");
-    assert!(plan.is_some(), "the name leads to an unfinished segment");
+    let layout = validate(Some(&segment.header), LAYOUT.geometry.total(), None).expect("it fits");
+    assert!(layout.is_some(), "the name leads to an unfinished segment");
     if !segment.lock(Role::Slave) {
         return false;
     }
@@ -189,7 +189,7 @@ fn succeed(segment: &Segment, pid: i32) -> bool {
 }
 
 /// Models `Attachment::clear_dead_peer`.
-fn bury(segment: &Segment) -> bool {
+fn clear_dead_peer(segment: &Segment) -> bool {
     let claimed = segment.lock(Role::Master);
     if claimed {
         segment.header.reserved[0].store(0, Ordering::Relaxed);
@@ -204,14 +204,14 @@ fn of_two_successors_one_takes_over_and_tidying_up_disturbs_neither() {
     loom::model(|| {
         let segment =
             Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(true) };
-        PLAN.announce(&segment.header, 100);
+        LAYOUT.announce(&segment.header, 100);
         master(&segment.header).occupy(DEAD);
         let segment = Arc::new(segment);
         let spawn = |work: fn(&Segment) -> bool| {
             let segment = Arc::clone(&segment);
             thread::spawn(move || work(&segment))
         };
-        let survivor = spawn(bury);
+        let survivor = spawn(clear_dead_peer);
         let one = spawn(|segment| succeed(segment, 1));
         let two = succeed(&segment, 2);
         let winners = [(one.join().unwrap(), 1), (two, 2)];

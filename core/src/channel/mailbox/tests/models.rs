@@ -63,7 +63,7 @@ struct Reader {
 
 impl Reader {
     /// Reads once. Returns whether there was a new value.
-    fn read(&mut self, channel: Channel<'_>, first: First) -> bool {
+    fn read(&mut self, channel: Channel<'_>, first: FirstRead) -> bool {
         step(channel);
         let Some(value) = channel.read(&mut self.cursor, first, &mut self.buffer).unwrap() else {
             return false;
@@ -93,7 +93,7 @@ fn write_two(channel: Channel<'_>) {
     write(channel, 2);
 }
 
-fn read_two(channel: Channel<'_>, first: First) -> Reader {
+fn read_two(channel: Channel<'_>, first: FirstRead) -> Reader {
     let mut reader = Reader::default();
     reader.read(channel, first);
     reader.read(channel, first);
@@ -106,11 +106,11 @@ fn a_mailbox_shows_whole_values_once() {
     explore(
         empty,
         write_two,
-        |channel| read_two(channel, First::Current),
+        |channel| read_two(channel, FirstRead::Current),
         |channel, (), mut reader| {
-            reader.read(channel, First::Current);
+            reader.read(channel, FirstRead::Current);
             assert_eq!(reader.last, 2, "the latest value was not read");
-            assert!(!reader.read(channel, First::Current), "read twice");
+            assert!(!reader.read(channel, FirstRead::Current), "read twice");
         },
     );
 }
@@ -130,9 +130,9 @@ fn a_successor_heals_an_odd_sequence() {
             assert!(is_taken(channel), "a lossless writer must not wait for the dead one's value");
             write_two(channel);
         },
-        |channel| read_two(channel, First::Current),
+        |channel| read_two(channel, FirstRead::Current),
         |channel, (), mut reader| {
-            reader.read(channel, First::Current);
+            reader.read(channel, FirstRead::Current);
             assert_eq!((reader.last, channel.head.sequence.load(Ordering::Relaxed) & 1), (2, 0));
         },
     );
@@ -153,9 +153,9 @@ fn nothing_is_overwritten_before_it_is_taken() {
             }
             sent
         },
-        |channel| read_two(channel, First::Untaken),
+        |channel| read_two(channel, FirstRead::Untaken),
         |channel, sent, mut reader| {
-            reader.read(channel, First::Untaken);
+            reader.read(channel, FirstRead::Untaken);
             assert_eq!((reader.received, reader.last), (sent, sent));
         },
     );
@@ -172,7 +172,7 @@ fn only_what_was_read_counts_as_taken() {
         },
         |channel| {
             let mut reader = Reader::default();
-            reader.read(channel, First::Current);
+            reader.read(channel, FirstRead::Current);
             reader
         },
         |_, taken, reader| assert!(!taken || reader.last == 2, "2 counts as taken after {}", reader.last),
@@ -194,13 +194,13 @@ fn a_successor_receives_what_was_not_taken() {
         },
         |channel| {
             let mut predecessor = Reader::default();
-            predecessor.read(channel, First::Untaken);
+            predecessor.read(channel, FirstRead::Untaken);
             let mut successor = Reader { last: predecessor.last, ..Reader::default() };
-            successor.read(channel, First::Untaken);
+            successor.read(channel, FirstRead::Untaken);
             successor
         },
         |channel, sent, mut successor| {
-            successor.read(channel, First::Untaken);
+            successor.read(channel, FirstRead::Untaken);
             assert_eq!(successor.last, sent);
         },
     );
@@ -216,7 +216,7 @@ fn taking_a_value_hands_the_channel_back() {
     }
     fn read(shared: &Shared) {
         shared.data.with(|_| ());
-        Reader::default().read(shared.heap.channel(), First::Untaken);
+        Reader::default().read(shared.heap.channel(), FirstRead::Untaken);
     }
     fn overwrite(shared: &Shared) {
         if is_taken(shared.heap.channel()) {
@@ -257,7 +257,7 @@ fn whoever_is_parked_is_woken() {
             let mut reader = Reader::default();
             while reader.last < COUNT {
                 let sample = channel.value_bell(Fences::Symmetric).sample();
-                if !reader.read(channel, First::Untaken) {
+                if !reader.read(channel, FirstRead::Untaken) {
                     channel.value_bell(Fences::Symmetric).park(sample, Duration::MAX);
                 }
             }

@@ -21,7 +21,7 @@ enum Operation {
     Write(Vec<u8>),
     /// Writes only if the previous value was taken.
     Send(Vec<u8>),
-    Read(First),
+    Read(FirstRead),
     WriterDies(Vec<u8>, Stage),
     ReaderRestarts,
 }
@@ -33,8 +33,8 @@ fn operation() -> impl Strategy<Value = Operation> {
     prop_oneof![
         3 => bytes().prop_map(Operation::Write),
         3 => bytes().prop_map(Operation::Send),
-        3 => Just(Operation::Read(First::Current)),
-        3 => Just(Operation::Read(First::Untaken)),
+        3 => Just(Operation::Read(FirstRead::Current)),
+        3 => Just(Operation::Read(FirstRead::Untaken)),
         1 => (bytes(), stage).prop_map(|(bytes, stage)| Operation::WriterDies(bytes, stage)),
         1 => Just(Operation::ReaderRestarts),
     ]
@@ -68,13 +68,13 @@ impl Model {
         self.broken || self.taken == self.number
     }
 
-    fn read(&mut self, first: First) -> Option<(Vec<u8>, u64)> {
+    fn read(&mut self, first: FirstRead) -> Option<(Vec<u8>, u64)> {
         if self.broken || self.number == 0 || self.seen == Some(self.number) {
             return None;
         }
         let skipped = match self.seen {
             Some(seen) => self.number - seen - 1,
-            None if self.taken == self.number && first == First::Untaken => return None,
+            None if self.taken == self.number && first == FirstRead::Untaken => return None,
             // The count is the only information if no reader before this one has taken a value.
             None if self.taken == 0 => self.counted - 1,
             None => (self.number - self.taken).saturating_sub(1),
@@ -181,7 +181,7 @@ proptest! {
         for size in (0..=capacity).rev().chain(0..=capacity) {
             let bytes: Vec<u8> = (0..size).map(|at| (at + size) as u8).collect();
             heap.channel().write(&bytes, Fences::Symmetric);
-            let value = heap.channel().read(&mut cursor, First::Current, &mut buffer).unwrap().unwrap();
+            let value = heap.channel().read(&mut cursor, FirstRead::Current, &mut buffer).unwrap().unwrap();
             prop_assert_eq!(&buffer[..value.len], &bytes[..]);
         }
     }
@@ -193,13 +193,13 @@ proptest! {
             (1u64..9).prop_map(|n| n << 31), (1u64..9).prop_map(|n| (n << 31) + 1)],
         off in -1i64..=1,
     ) {
-        prop_assert_eq!(grown(values % (1 << 31), values.wrapping_add_signed(off)), values);
+        prop_assert_eq!(values_written(values % (1 << 31), values.wrapping_add_signed(off)), values);
     }
 
     /// A hostile count changes the growth only by whole periods, and never causes an overflow.
     #[test]
     fn growth_survives_any_count(by_sequence in 0u64..1 << 31, by_count in any::<u64>()) {
-        prop_assert_eq!(grown(by_sequence, by_count) % (1 << 31), by_sequence);
+        prop_assert_eq!(values_written(by_sequence, by_count) % (1 << 31), by_sequence);
     }
 
     /// For any field values that a peer writes, a read returns a value within bounds, nothing, or an error.
@@ -217,7 +217,7 @@ proptest! {
         heap.tail.taken.store(fields.3, Ordering::Relaxed);
         let last = cursor.map(|(sequence, count)| Seen { sequence, count });
         let (mut cursor, mut buffer) = (Cursor { last, recent }, Vec::new());
-        let first = if current { First::Current } else { First::Untaken };
+        let first = if current { FirstRead::Current } else { FirstRead::Untaken };
         match heap.channel().read(&mut cursor, first, &mut buffer) {
             Ok(Some(value)) => prop_assert!(value.len <= CAPACITY && value.len <= buffer.len()),
             Ok(None) => {}
@@ -232,6 +232,6 @@ fn one_byte_more_than_the_channel_is_an_error_and_not_an_overrun() {
     heap.channel().write(&[1; CAPACITY], Fences::Symmetric);
     heap.head.data_size.store(CAPACITY as u32 + 1, Ordering::Relaxed);
     let (mut cursor, mut buffer) = (Cursor::default(), Vec::new());
-    let found = heap.channel().read(&mut cursor, First::Current, &mut buffer);
+    let found = heap.channel().read(&mut cursor, FirstRead::Current, &mut buffer);
     assert_eq!(found, Err(Oversize(CAPACITY as u32 + 1)));
 }

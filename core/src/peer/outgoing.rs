@@ -10,11 +10,11 @@ use crate::sys::Ordering;
 use crate::wait::{Doorbell, Fences};
 
 /// How long a message without a timeout waits for an ESHM 1.x reader: the default timeout of its `read`.
-pub(crate) const LEGACY_PATIENCE: Duration = Duration::from_secs(1);
+pub(crate) const LEGACY_ACK_TIMEOUT: Duration = Duration::from_secs(1);
 
 /// The writing end of one direction. Only one thread at a time uses it.
 #[derive(Debug)]
-pub(crate) struct Outlet {
+pub(crate) struct OutgoingChannel {
     pub(crate) attachment: Arc<Attachment>,
     pub(crate) queue: Option<QueueSender>,
     mailbox: MailboxMemory,
@@ -23,14 +23,19 @@ pub(crate) struct Outlet {
     unacknowledged: Option<u64>,
 }
 
-impl Outlet {
+impl OutgoingChannel {
     /// Continues after the last message of the previous writer of this direction.
     ///
     /// # Errors
     /// Returns [`Broken`] if the slots of the queue contradict each other.
     pub(crate) fn open(attachment: Arc<Attachment>) -> Result<Self, Broken> {
         let queue = attachment.outgoing_queue().map(QueueSender::resume).transpose()?;
-        Ok(Outlet { mailbox: attachment.outgoing_mailbox(), queue, attachment, unacknowledged: None })
+        Ok(OutgoingChannel {
+            mailbox: attachment.outgoing_mailbox(),
+            queue,
+            attachment,
+            unacknowledged: None,
+        })
     }
 
     /// Returns whether messages go through the queue, if there is one. The header decides, which may be newer than
@@ -57,7 +62,7 @@ impl Outlet {
     ///
     /// # Errors
     /// Returns [`Broken`] if the peer broke the queue.
-    pub(crate) fn attempt(&mut self, bytes: &[u8], fences: Fences) -> Result<Option<bool>, Broken> {
+    pub(crate) fn try_send(&mut self, bytes: &[u8], fences: Fences) -> Result<Option<bool>, Broken> {
         if let Some(queue) = self.queue_in_use() {
             return queue.send(bytes);
         }
@@ -92,10 +97,10 @@ impl Outlet {
 
     /// Returns the doorbell on which to wait for space, and whether the reader is an ESHM 1.x process, which never
     /// rings it.
-    pub(crate) fn room(&self) -> (Doorbell<'_>, bool) {
+    pub(crate) fn space_bell(&self) -> (Doorbell<'_>, bool) {
         let has_queue = self.peer_has_queue();
         match &self.queue {
-            Some(queue) if has_queue => (queue.room(), false),
+            Some(queue) if has_queue => (queue.space_bell(), false),
             _ => (self.mailbox.channel().taken(), !has_queue),
         }
     }
