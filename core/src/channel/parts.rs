@@ -29,9 +29,9 @@ impl SegmentLayout {
     pub(crate) fn mailbox(self, memory: &Arc<impl Memory>, direction: Direction) -> MailboxMemory {
         let start = self.geometry.channel(direction);
         MailboxMemory {
-            head: memory.mapped(start, 1),
-            data: memory.mapped(start + Geometry::DATA, self.words()),
-            tail: memory.mapped(start + self.geometry.tail(), 1),
+            head: memory.shared(start),
+            data: memory.shared_slice(start + Geometry::DATA, self.words()),
+            tail: memory.shared(start + self.geometry.tail()),
             capacity: self.geometry.data_size,
         }
     }
@@ -40,9 +40,9 @@ impl SegmentLayout {
     pub(crate) fn queue(self, memory: &Arc<impl Memory>, direction: Direction) -> Option<QueueMemory> {
         let geometry = self.queues?;
         Some(QueueMemory {
-            control: memory.mapped(geometry.control(direction), 1),
-            slots: memory.mapped(geometry.slots(direction), geometry.slots),
-            arena: memory.mapped(geometry.arena(direction), geometry.blocks()),
+            control: memory.shared(geometry.control(direction)),
+            slots: memory.shared_slice(geometry.slots(direction), geometry.slots),
+            arena: memory.shared_slice(geometry.arena(direction), geometry.blocks()),
             capacity: geometry.capacity,
         })
     }

@@ -13,12 +13,12 @@ pub(crate) struct SharedRef<T: ?Sized> {
 }
 
 impl<T: ?Sized> SharedRef<T> {
-    /// Creates a reference to `target`, which lies in memory that `owner` owns.
-    ///
-    /// # Safety
-    /// `target` stays valid as long as `owner` lives, even if the `Arc` moves.
-    pub(crate) unsafe fn new(target: &T, owner: Arc<dyn Any + Send + Sync>) -> Self {
-        SharedRef { pointer: NonNull::from(target), _owner: owner }
+    /// Creates a reference to a part of the memory that `owner` owns.
+    pub(crate) fn new<O: Send + Sync + 'static>(
+        owner: &Arc<O>,
+        part: impl for<'a> FnOnce(&'a O) -> &'a T,
+    ) -> Self {
+        SharedRef { pointer: NonNull::from(part(owner)), _owner: Arc::clone(owner) as Arc<_> }
     }
 }
 
@@ -27,7 +27,8 @@ impl<T: ?Sized> Deref for SharedRef<T> {
 
     #[inline]
     fn deref(&self) -> &T {
-        // SAFETY: the pointer is valid as long as the owner, by the contract of `new`. The owner lives in `self`.
+        // SAFETY: `part` borrowed the target from the owner, for any lifetime of that borrow. The owner lives in `self`,
+        // and nobody can borrow it mutably: it is behind an `Arc`, and this is one of its references.
         unsafe { self.pointer.as_ref() }
     }
 }
@@ -40,7 +41,7 @@ impl<T: ?Sized> Clone for SharedRef<T> {
 
 impl<T: ?Sized> fmt::Debug for SharedRef<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "Mapped({:p})", self.pointer)
+        write!(f, "SharedRef({:p})", self.pointer)
     }
 }
 
@@ -50,11 +51,17 @@ unsafe impl<T: ?Sized + Sync> Send for SharedRef<T> {}
 unsafe impl<T: ?Sized + Sync> Sync for SharedRef<T> {}
 
 #[cfg(test)]
+impl<T: Send + Sync + 'static> SharedRef<T> {
+    /// Creates a value in the memory of this process, for tests and models.
+    pub(crate) fn heap(value: T) -> Self {
+        SharedRef::new(&Arc::new(value), |value| value)
+    }
+}
+
+#[cfg(test)]
 impl<T: Send + Sync + 'static> SharedRef<[T]> {
-    /// Creates memory of this process, for tests and models.
-    pub(crate) fn heap(values: Vec<T>) -> Self {
-        let owner = Arc::new(values);
-        // SAFETY: the vector never changes, so its elements do not move while it lives.
-        unsafe { SharedRef::new(owner.as_slice(), Arc::clone(&owner) as Arc<_>) }
+    /// Creates values in the memory of this process, for tests and models.
+    pub(crate) fn heap_slice(values: Vec<T>) -> Self {
+        SharedRef::new(&Arc::new(values), Vec::as_slice)
     }
 }

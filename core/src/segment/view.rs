@@ -78,13 +78,20 @@ pub(crate) unsafe trait Memory: Send + Sync + Sized + 'static {
         unsafe { std::slice::from_raw_parts(start.cast::<T>().as_ptr(), count) }
     }
 
+    /// Returns the value at `offset`, in a reference that keeps the memory.
+    ///
+    /// # Panics
+    /// Panics as [`Memory::at`] does.
+    fn shared<T: Shared>(self: &Arc<Self>, offset: usize) -> SharedRef<T> {
+        SharedRef::new(self, |memory| memory.at(offset))
+    }
+
     /// Returns `count` values from `offset` on, in a reference that keeps the memory.
     ///
     /// # Panics
     /// Panics as [`Memory::at`] does.
-    fn mapped<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> SharedRef<[T]> {
-        // SAFETY: the values are valid as long as the memory, by the contract of `bytes`.
-        unsafe { SharedRef::new(self.slice_at(offset, count), Arc::clone(self) as Arc<_>) }
+    fn shared_slice<T: Shared>(self: &Arc<Self>, offset: usize, count: usize) -> SharedRef<[T]> {
+        SharedRef::new(self, |memory| memory.slice_at(offset, count))
     }
 }
 

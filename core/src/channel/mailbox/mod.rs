@@ -31,18 +31,16 @@ pub(crate) struct Channel<'a> {
 /// The memory of one direction.
 #[derive(Clone, Debug)]
 pub(crate) struct MailboxMemory {
-    /// A slice of length one.
-    pub(crate) head: SharedRef<[ChannelHead]>,
+    pub(crate) head: SharedRef<ChannelHead>,
     pub(crate) data: SharedRef<[AtomicU64]>,
-    /// A slice of length one.
-    pub(crate) tail: SharedRef<[ChannelTail]>,
+    pub(crate) tail: SharedRef<ChannelTail>,
     pub(crate) capacity: usize,
 }
 
 impl MailboxMemory {
     #[inline]
     pub(crate) fn channel(&self) -> Channel<'_> {
-        Channel { head: &self.head[0], data: &self.data, tail: &self.tail[0], capacity: self.capacity }
+        Channel { head: &self.head, data: &self.data, tail: &self.tail, capacity: self.capacity }
     }
 }
 

@@ -36,8 +36,7 @@ unsafe impl Sync for Block {}
 /// The memory of one queue.
 #[derive(Clone, Debug)]
 pub(crate) struct QueueMemory {
-    /// A slice of length one.
-    pub(crate) control: SharedRef<[QueueControl]>,
+    pub(crate) control: SharedRef<QueueControl>,
     /// The length is a power of two.
     pub(crate) slots: SharedRef<[Slot]>,
     pub(crate) arena: SharedRef<[Block]>,
@@ -75,7 +74,7 @@ impl Lent {
 impl QueueMemory {
     #[inline]
     fn control(&self) -> &QueueControl {
-        &self.control[0]
+        &self.control
     }
 
     #[inline(always)]

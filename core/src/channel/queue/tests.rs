@@ -16,9 +16,9 @@ fn memory(slots: usize, blocks: usize) -> QueueMemory {
         payload: UnsafeCell::new([0; SLOT_PAYLOAD]),
     };
     QueueMemory {
-        control: SharedRef::heap(vec![control]),
-        slots: SharedRef::heap((0..slots).map(slot).collect()),
-        arena: SharedRef::heap((0..blocks).map(|_| Block(UnsafeCell::new([0; 64]))).collect()),
+        control: SharedRef::heap(control),
+        slots: SharedRef::heap_slice((0..slots).map(slot).collect()),
+        arena: SharedRef::heap_slice((0..blocks).map(|_| Block(UnsafeCell::new([0; 64]))).collect()),
         capacity: blocks * 64,
     }
 }

@@ -25,9 +25,9 @@ use crate::peer_state::PeerState;
 use crate::role::Role;
 use crate::segment::name::SegmentName;
 use crate::sys::fork;
-use crate::sys::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::sys::{self, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
-use status::{CLOSED, DISPLACED, STOPPED, StatusWord};
+use status::{CLOSED, DISPLACED, PeerWord, STOPPED, StatusWord};
 use switch::OldSegments;
 pub(crate) use switch::Reading;
 
@@ -48,11 +48,8 @@ pub(crate) struct Link {
     // segment was replaced, finds everything that was written before.
     /// While it has the value that a half of the endpoint knows, the fast path of that half reads nothing else.
     status: StatusWord,
-    /// A [`PeerState`].
-    peer: AtomicU32,
-    /// Set when the reconnect timeout or attempts are used up: calls without a timeout fail, and the search
-    /// continues.
-    lost: AtomicBool,
+    /// The state of the peer at the last check.
+    peer: PeerWord,
     /// The incoming `wake_seq` when an ESHM 1.x peer attached. While it does not change, that peer may be one that
     /// never wakes.
     silent_wake_seq: AtomicU32,
@@ -174,8 +171,7 @@ impl Link {
             state: Mutex::new(state),
             changed: Condvar::new(),
             status: StatusWord::default(),
-            peer: AtomicU32::new(PeerState::Absent as u32),
-            lost: AtomicBool::new(false),
+            peer: PeerWord::new(PeerState::Absent),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),
             carry: Mutex::default(),
             unreceived_at_close: AtomicU64::new(0),

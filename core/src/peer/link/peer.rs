@@ -3,7 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::status::{LEGACY, NO_MASTER};
+use super::status::{LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
@@ -19,8 +19,7 @@ use crate::wait::Fences;
 impl Link {
     /// Returns the state of the peer at the last check.
     pub(super) fn verdict(&self) -> PeerState {
-        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
-        PeerState::from_u32(self.peer.load(Ordering::Acquire))
+        self.peer.load().state
     }
 
     /// Returns the state of the peer. An endpoint without the monitor first updates it.
@@ -52,20 +51,19 @@ impl Link {
         let (segment, peer) = (self.segment(), self.role.peer());
         match state {
             PeerState::Closed => Some(Error::PeerClosed { segment, peer, unreceived: self.unreceived() }),
-            state if self.is_lost() => Some(Error::PeerStale { segment, peer, state }),
+            state if self.reconnect_expired() => Some(Error::PeerStale { segment, peer, state }),
             _ => None,
         }
     }
 
     /// Returns whether the reconnect timeout or attempts are used up.
-    fn is_lost(&self) -> bool {
-        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
-        self.lost.load(Ordering::Acquire)
+    fn reconnect_expired(&self) -> bool {
+        self.peer.load().reconnect_expired
     }
 
     /// Returns whether this slave has ended the search for its master. By default it never does.
     pub(crate) fn search_is_over(&self) -> bool {
-        self.role == Role::Slave && self.is_lost() && self.config.search_ends()
+        self.role == Role::Slave && self.reconnect_expired() && self.config.search_ends()
     }
 
     /// Checks that a peer will receive what is sent now. A slave whose master is gone, or frozen for longer than the
@@ -79,11 +77,11 @@ impl Link {
         if self.role == Role::Master {
             return Ok(());
         }
-        let lost = self.is_lost();
-        if !self.peer_state().is_gone() && !lost {
+        let expired = self.reconnect_expired();
+        if !self.peer_state().is_gone() && !expired {
             return Ok(());
         }
-        let given_up = if lost { self.terminal_error(false) } else { None };
+        let given_up = if expired { self.terminal_error(false) } else { None };
         Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
     }
 
@@ -97,7 +95,7 @@ impl Link {
         self.update_peer_state(&mut state, Instant::now());
         loop {
             self.check_running()?;
-            if self.peer.load(Ordering::Relaxed) == PeerState::Alive as u32 {
+            if self.verdict() == PeerState::Alive {
                 return Ok(true);
             }
             let left = until.map_or(Duration::MAX, |until| until.saturating_duration_since(Instant::now()));
@@ -143,7 +141,8 @@ impl Link {
         let attachment = Arc::clone(&state.attachment);
         let mut pulse = attachment.peer_pulse();
         let threshold = self.config.stale_threshold;
-        let before = PeerState::from_u32(self.peer.load(Ordering::Relaxed));
+        let known = self.peer.load();
+        let before = known.state;
         let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
         if looks_closed && attachment.peer_is_seated() {
             // The peer is taking the seat of a killed one, or is leaving it, or was stopped during either.
@@ -158,26 +157,23 @@ impl Link {
             self.note_verdict(state, verdict, now);
         }
 
-        let lost = state.outage.as_ref().is_some_and(|outage| self.is_patience_over(outage, now));
+        let expired = state.outage.as_ref().is_some_and(|outage| self.has_reconnect_expired(outage, now));
         let mut flags = if attachment.peer_is_legacy() { LEGACY } else { 0 };
-        if self.role == Role::Slave && (verdict.is_gone() || lost) {
+        if self.role == Role::Slave && (verdict.is_gone() || expired) {
             flags |= NO_MASTER;
         }
-        let news = verdict != before
-            || lost != self.lost.load(Ordering::Relaxed)
-            || flags != self.status.flags(NO_MASTER | LEGACY);
-        // Stored only when they change, because the fast path reads this cache line. The state is stored last, so
-        // that a thread that has seen it is not on the fast path any more.
-        if news {
-            self.lost.store(lost, Ordering::Release);
+        let view = PeerView { state: verdict, reconnect_expired: expired };
+        // Stored only when they change, because the fast path reads this cache line. The view is stored last, so that a
+        // thread that has seen it is not on the fast path any more.
+        if view != known || flags != self.status.flags(NO_MASTER | LEGACY) {
             self.status.replace(NO_MASTER | LEGACY, flags);
-            self.peer.store(verdict as u32, Ordering::Release);
+            self.peer.store(view);
             self.wake_own_threads(&attachment);
         }
         if verdict == PeerState::Dead && before != PeerState::Dead {
             attachment.clear_dead_peer();
         }
-        if self.config.background && !(lost && self.config.search_ends()) {
+        if self.config.background && !(expired && self.config.search_ends()) {
             self.search(state, now);
         }
     }
@@ -220,7 +216,7 @@ impl Link {
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
     }
 
-    fn is_patience_over(&self, outage: &Outage, now: Instant) -> bool {
+    fn has_reconnect_expired(&self, outage: &Outage, now: Instant) -> bool {
         match self.config.disconnect {
             Disconnect::Immediately => true,
             Disconnect::Never => false,

@@ -35,8 +35,7 @@ impl Link {
 
     fn describe_seats(&self, state: &mut State, stats: &mut Stats) {
         let header = state.attachment.header();
-        // Acquire: pairs with the Release stores in `update_peer_state` and `note_move`.
-        let dead = self.peer.load(Ordering::Acquire) == PeerState::Dead as u32;
+        let dead = self.verdict() == PeerState::Dead;
         let alive = |role: Role| header.seat(role).pulse().alive && !(dead && role != self.role);
         let heartbeats = state.attachment.heartbeats();
         (stats.master_heartbeat, stats.slave_heartbeat) = heartbeats;

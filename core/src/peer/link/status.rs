@@ -1,5 +1,8 @@
-//! The status word of a link: one load tells a half of the endpoint whether something needs its attention.
+//! The two words of a link that are read without its lock.
+//!
+//! The status word: one load tells a half of the endpoint whether something needs its attention.
 
+use crate::peer_state::PeerState;
 use crate::sys::{AtomicU32, Ordering};
 
 /// The endpoint is closed.
@@ -64,5 +67,40 @@ impl StatusWord {
         // Release: pairs with the Acquire load in `epoch`. A thread that sees it finds the carry-over started and the
         // trail complete.
         self.0.store(StatusWord::settled(self.epoch().wrapping_add(1)) | flags, Ordering::Release);
+    }
+}
+
+/// What an endpoint knows of its peer, from the last check.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct PeerView {
+    pub(super) state: PeerState,
+    /// Set when the reconnect timeout or attempts are used up: calls without a timeout fail, and the search continues.
+    pub(super) reconnect_expired: bool,
+}
+
+/// A [`PeerView`]: the state in the lower bits, [`EXPIRED`] above them.
+///
+/// It is written under the lock of the link and read without it. The store is Release and the load Acquire: a thread that
+/// sees here that the peer has closed finds everything that was written before.
+#[derive(Debug)]
+pub(super) struct PeerWord(AtomicU32);
+
+const EXPIRED: u32 = 1 << 8;
+
+impl PeerWord {
+    pub(super) fn new(state: PeerState) -> Self {
+        PeerWord(AtomicU32::new(state as u32))
+    }
+
+    pub(super) fn load(&self) -> PeerView {
+        // Acquire: pairs with the Release store in `store`.
+        let word = self.0.load(Ordering::Acquire);
+        PeerView { state: PeerState::from_u32(word & !EXPIRED), reconnect_expired: word & EXPIRED != 0 }
+    }
+
+    pub(super) fn store(&self, view: PeerView) {
+        let expired = if view.reconnect_expired { EXPIRED } else { 0 };
+        // Release: pairs with the Acquire load in `load`.
+        self.0.store(view.state as u32 | expired, Ordering::Release);
     }
 }

@@ -4,7 +4,7 @@ use std::collections::VecDeque;
 use std::sync::{Arc, MutexGuard, PoisonError};
 use std::time::Instant;
 
-use super::status::{LEGACY, STOPPED};
+use super::status::{LEGACY, PeerView, STOPPED};
 use super::{Link, State};
 use crate::channel::queue::Broken;
 use crate::error::{Error, Result};
@@ -138,11 +138,9 @@ impl Link {
         };
         let wake_seq = new.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
-        self.lost.store(false, Ordering::Release);
         let legacy = if new.peer_is_legacy() { LEGACY } else { 0 };
         self.status.begin_epoch(self.status.flags(STOPPED) | legacy);
-        // Release: pairs with the Acquire load in `verdict`.
-        self.peer.store(verdict as u32, Ordering::Release);
+        self.peer.store(PeerView { state: verdict, reconnect_expired: false });
     }
 
     /// Returns the segment to read after the one of `epoch`, and its epoch.
