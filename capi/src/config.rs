@@ -14,11 +14,11 @@ use crate::error::{Failure, Result};
 const MS: Duration = Duration::from_millis(1);
 const HOUR: Duration = Duration::from_secs(3600);
 
-/// The settings of a 1.x program, and its role.
+/// Returns the settings of a 1.x program, and the role that it asks for: `None` is auto.
 ///
 /// # Safety
 /// If not NULL, `config` is to a `Config`, whose `shm_name` is as for [`boundary::name`].
-pub(crate) unsafe fn of_1x(config: *const Config) -> Result<(Builder, Role)> {
+pub(crate) unsafe fn of_1x(config: *const Config) -> Result<(Builder, Option<Role>)> {
     // SAFETY: the caller promises that it is NULL or to a `Config`.
     let config = unsafe { boundary::get(config, "config") }?;
     // SAFETY: the caller promises that the name is one.
@@ -45,7 +45,7 @@ pub(crate) unsafe fn of_1x(config: *const Config) -> Result<(Builder, Role)> {
         .steady_heartbeat(true)
         .give_up(true);
     // Masters, and AUTO, wait only for another process that is just making the segment.
-    let builder = if role == Role::Slave { builder.connect_timeout(Duration::ZERO) } else { builder };
+    let builder = if role == Some(Role::Slave) { builder.connect_timeout(Duration::ZERO) } else { builder };
     Ok((builder, role))
 }
 
@@ -123,11 +123,11 @@ pub(crate) unsafe fn domain(directory: *const c_char, prefix: *const c_char) -> 
     Ok(Some(Domain::from_parts(directory, prefix.map(str::to_owned))?))
 }
 
-fn role(role: u32, field: &'static str) -> Result<Role> {
+fn role(role: u32, field: &'static str) -> Result<Option<Role>> {
     match role {
-        ROLE_MASTER => Ok(Role::Master),
-        ROLE_SLAVE => Ok(Role::Slave),
-        ROLE_AUTO => Ok(Role::Auto),
+        ROLE_MASTER => Ok(Some(Role::Master)),
+        ROLE_SLAVE => Ok(Some(Role::Slave)),
+        ROLE_AUTO => Ok(None),
         _ => Err(out_of_range(field, role, "ESHM_ROLE_MASTER (0), _SLAVE (1) or _AUTO (2)")),
     }
 }

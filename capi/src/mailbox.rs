@@ -27,7 +27,7 @@ pub unsafe extern "C" fn eshm_init(config: *const Config) -> *mut ESHMHandle {
         // SAFETY: the caller promises that `config` is NULL or to one, with such a name.
         let (builder, role) = unsafe { config::of_1x(config) }?;
         // A master gets the size that its header names, also where a segment of another size was left.
-        let is_master = role == Role::Master;
+        let is_master = role == Some(Role::Master);
         let builder = if is_master { builder.data_size(DEFAULT_DATA_SIZE) } else { builder };
         Handle::register(builder.open()?)
     })

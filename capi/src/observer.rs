@@ -2,7 +2,7 @@
 
 use std::ffi::c_int;
 use std::process;
-use std::sync::LazyLock;
+use std::sync::{Arc, LazyLock};
 use std::time::Duration;
 
 use eshm::{Error, Observer};
@@ -28,7 +28,7 @@ pub struct ESHMObserver {
 
 /// An observer, as the threads of a C program share it.
 struct Watcher {
-    name: String,
+    name: Arc<str>,
     /// The process that opened it.
     owner: u32,
     observer: Mutex<Observer>,
@@ -40,7 +40,7 @@ impl Watcher {
     fn lock(&self) -> Result<MutexGuard<'_, Observer>> {
         loop {
             if process::id() != self.owner {
-                return Err(Error::Forked { segment: self.name.clone() }.into());
+                return Err(Error::Forked { segment: Arc::clone(&self.name) }.into());
             }
             if let Some(observer) = self.observer.try_lock_for(TURN) {
                 return Ok(observer);
@@ -61,7 +61,7 @@ pub unsafe extern "C" fn eshm_observe(options: *const Options, observer: *mut *m
         observer.set(std::ptr::null_mut());
         // SAFETY: the caller promises the same of `options`.
         let found = unsafe { config::of_options(options) }?.observe()?;
-        let (name, owner) = (found.name().to_owned(), process::id());
+        let (name, owner) = (Arc::from(found.name()), process::id());
         observer.set(REGISTRY.insert(Watcher { name, owner, observer: Mutex::new(found) })?);
         Ok(())
     })

@@ -8,9 +8,9 @@ use eshm::{Endpoint, Role, text};
 fn main() -> eshm::Result<()> {
     let mut args = std::env::args().skip(1);
     let role = match args.next().as_deref() {
-        Some("master") => Role::Master,
-        Some("slave") => Role::Slave,
-        None | Some("auto") => Role::Auto,
+        Some("master") => Some(Role::Master),
+        Some("slave") => Some(Role::Slave),
+        None | Some("auto") => None,
         Some(other) => {
             eprintln!("unknown role {other:?}; usage: hello [master|slave|auto] [NAME] [COUNT]");
             std::process::exit(2);
@@ -22,7 +22,7 @@ fn main() -> eshm::Result<()> {
     let endpoint = Endpoint::builder(&name).role(role).open()?;
     match endpoint.role() {
         Role::Slave => answer(endpoint, count),
-        Role::Master | Role::Auto => greet(endpoint, count),
+        Role::Master => greet(endpoint, count),
     }
 }
 

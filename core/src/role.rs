@@ -3,26 +3,29 @@
 use std::fmt;
 
 /// Which end of a segment an endpoint is.
+///
+/// [`Builder::role`](crate::Builder::role) asks for one, or leaves the choice to what is there.
+///
+/// ```
+/// let master = eshm::Endpoint::auto("doc-role")?;
+/// assert_eq!(master.role(), eshm::Role::Master);
+/// assert_eq!(eshm::Endpoint::auto("doc-role")?.role(), master.role().peer());
+/// # Ok::<(), eshm::Error>(())
+/// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Role {
     /// Creates the segment, or takes it over from a dead master.
     Master,
     /// Attaches to the segment.
     Slave,
-    /// Slave where a live master is, master otherwise. An open endpoint's role is never `Auto`.
-    Auto,
 }
 
 impl Role {
-    /// The other end.
-    ///
-    /// # Panics
-    /// For [`Role::Auto`], which has no other end.
+    /// Returns the role of the other end.
     pub fn peer(self) -> Role {
         match self {
             Role::Master => Role::Slave,
             Role::Slave => Role::Master,
-            Role::Auto => panic!("Role::Auto has no peer: ask an open endpoint for its role"),
         }
     }
 }
@@ -32,7 +35,6 @@ impl fmt::Display for Role {
         f.write_str(match self {
             Role::Master => "master",
             Role::Slave => "slave",
-            Role::Auto => "auto",
         })
     }
 }

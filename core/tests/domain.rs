@@ -164,24 +164,24 @@ fn what_is_unread_in_another_directory_survives_its_master() {
 fn errors_name_the_real_path() {
     let (directory, domain) = own_directory("mine_");
     let path = directory.path().join("mine_robot").display().to_string();
-    let open = |domain: &Domain, role| {
+    let open = |domain: &Domain, role: Option<Role>| {
         builder("robot", domain).role(role).connect_timeout(Duration::ZERO).open().unwrap_err().to_string()
     };
     let says = |text: String, parts: &[&str]| {
         assert!(parts.iter().all(|part| text.contains(part)), "{parts:?} not in {text:?}");
         assert!(!text.contains("/dev/shm"), "{text}");
     };
-    says(open(&domain, Role::Slave), &["there is no such segment", &path]);
+    says(open(&domain, Some(Role::Slave)), &["there is no such segment", &path]);
     says(builder("robot", &domain).observe().unwrap_err().to_string(), &[&path]);
     fs::write(&path, "nonsense").unwrap();
-    says(open(&domain, Role::Auto), &["the size is 8 bytes", &format!("needs {path}, remove it")]);
+    says(open(&domain, None), &["the size is 8 bytes", &format!("needs {path}, remove it")]);
     fs::remove_file(&path).unwrap();
 
     let missing = Domain::new(directory.path().join("missing"), "mine_").unwrap();
     let shown = missing.directory().display().to_string();
-    says(open(&missing, Role::Master), &["cannot create", &format!("{shown} is missing")]);
+    says(open(&missing, Some(Role::Master)), &["cannot create", &format!("{shown} is missing")]);
     fs::write(missing.directory(), "a file").unwrap();
-    says(open(&missing, Role::Master), &["cannot attach", &format!("{shown} is no directory")]);
+    says(open(&missing, Some(Role::Master)), &["cannot attach", &format!("{shown} is no directory")]);
 }
 
 /// What is taken from a process.

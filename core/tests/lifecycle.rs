@@ -19,7 +19,7 @@ fn slave(name: &str) -> Builder {
 }
 
 /// Opens two endpoints at the same instant.
-fn at_once(name: &str, role: Role) -> [eshm::Result<Endpoint>; 2] {
+fn at_once(name: &str, role: Option<Role>) -> [eshm::Result<Endpoint>; 2] {
     let barrier = Barrier::new(2);
     let open = || {
         barrier.wait();
@@ -130,7 +130,7 @@ fn a_slave_waits_no_longer_than_it_shall() {
 fn two_autos_at_once_are_one_master_and_one_slave() {
     for _ in 0..50 {
         let name = Name::new("autos");
-        let [one, other] = at_once(&name, Role::Auto).map(Result::unwrap);
+        let [one, other] = at_once(&name, None).map(Result::unwrap);
         let (mut master, mut slave) = if one.role() == Role::Master { (one, other) } else { (other, one) };
         assert_eq!((master.role(), slave.role()), (Role::Master, Role::Slave));
         assert_talk(&mut master, &mut slave);
@@ -147,7 +147,7 @@ fn two_autos_at_once_take_over_what_a_master_left() {
         let mut old = master(&name).auto_cleanup(false).open().unwrap();
         old.send(b"left").unwrap();
         old.close().unwrap();
-        let [one, other] = at_once(&name, Role::Auto).map(Result::unwrap);
+        let [one, other] = at_once(&name, None).map(Result::unwrap);
         let (mut master, mut slave) = if one.role() == Role::Master { (one, other) } else { (other, one) };
         assert_eq!((master.role(), slave.role()), (Role::Master, Role::Slave));
         assert_eq!(&*slave.recv_timeout(WATCHDOG).unwrap().unwrap(), b"left");
@@ -159,7 +159,7 @@ fn two_autos_at_once_take_over_what_a_master_left() {
 fn two_masters_at_once_are_one_master_and_one_refusal() {
     for _ in 0..50 {
         let name = Name::new("masters");
-        let results = at_once(&name, Role::Master);
+        let results = at_once(&name, Some(Role::Master));
         let refused: Vec<i32> =
             results.iter().filter_map(|result| result.as_ref().err().map(Error::code)).collect();
         assert_eq!(refused, [-15]);

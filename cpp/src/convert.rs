@@ -91,7 +91,7 @@ pub(crate) fn builder(name: &[u8], settings: &Settings<'_>) -> Result<Builder> {
         .role(check.choice(
             "role",
             settings.role.repr,
-            [Role::Master, Role::Slave, Role::Auto],
+            [Some(Role::Master), Some(Role::Slave), None],
             "master, slave or automatic",
         )?)
         .wait(check.choice(

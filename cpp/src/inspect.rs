@@ -18,7 +18,6 @@ impl Inspector {
         match self.0.role() {
             eshm::Role::Master => ffi::Role::master,
             eshm::Role::Slave => ffi::Role::slave,
-            eshm::Role::Auto => ffi::Role::automatic,
         }
     }
 

@@ -37,12 +37,12 @@ pub fn limit<T: Default + PartialEq>(
     Ok(value)
 }
 
-/// Converts the name of a role. `eshm.Role` is a `str`, too.
-pub fn role(segment: &str, word: &str) -> Result<Role> {
+/// Converts the name of a role; `None` is auto. `eshm.Role` is a `str`, too.
+pub fn role(segment: &str, word: &str) -> Result<Option<Role>> {
     match word {
-        "master" => Ok(Role::Master),
-        "slave" => Ok(Role::Slave),
-        "auto" => Ok(Role::Auto),
+        "master" => Ok(Some(Role::Master)),
+        "slave" => Ok(Some(Role::Slave)),
+        "auto" => Ok(None),
         _ => Err(invalid(segment, "role", format!("{word:?}"), "\"master\", \"slave\" or \"auto\"")),
     }
 }

@@ -42,9 +42,9 @@ impl Builder {
         self
     }
 
-    /// Master, slave, or auto (the default).
-    pub fn role(mut self, role: Role) -> Self {
-        self.settings.role = role;
+    /// Master or slave. `None`, the default: slave where a live master is, master otherwise.
+    pub fn role(mut self, role: impl Into<Option<Role>>) -> Self {
+        self.settings.role = role.into();
         self
     }
 

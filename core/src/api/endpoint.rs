@@ -56,7 +56,7 @@ impl Endpoint {
     /// # Errors
     /// As [`Builder::open`].
     pub fn auto(name: &str) -> Result<Self> {
-        Self::builder(name).role(Role::Auto).open()
+        Self::builder(name).role(None).open()
     }
 
     /// The settings of an endpoint of this segment, to be changed and opened.

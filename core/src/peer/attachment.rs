@@ -339,6 +339,6 @@ impl Attachment {
 fn written_by(role: Role) -> Direction {
     match role {
         Role::Slave => Direction::SlaveToMaster,
-        Role::Master | Role::Auto => Direction::MasterToSlave,
+        Role::Master => Direction::MasterToSlave,
     }
 }

@@ -60,7 +60,7 @@ pub(crate) fn start(name: &SegmentName, config: &Settings) -> Result<Started> {
     let start = Start { name, config, since: Instant::now(), can_wait: true };
     loop {
         let found = match MappedSegment::open(name, config.any_owner)? {
-            Opened::Missing if config.role == Role::Slave => start.wait("there is no such segment")?,
+            Opened::Missing if config.role == Some(Role::Slave) => start.wait("there is no such segment")?,
             Opened::Missing => start.create(1, None)?.map(Started::from),
             Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
             Opened::Mapped(mapped) => match start.validate(&mapped)? {
@@ -116,7 +116,7 @@ impl Start<'_> {
     fn wait(&self, found: &'static str) -> Result<Option<Started>> {
         let waited = self.since.elapsed();
         if waited >= self.config.connect_timeout {
-            if self.config.role != Role::Slave {
+            if self.config.role != Some(Role::Slave) {
                 // No process finishes this file, and this endpoint must not remove it.
                 return Err(self.foreign("its state", found.to_owned(), "a finished segment".to_owned()));
             }
@@ -182,12 +182,12 @@ impl Start<'_> {
     /// again.
     fn join(&self, mapped: MappedSegment, layout: SegmentLayout) -> Result<Option<Started>> {
         let joined = match self.config.role {
-            Role::Slave => return Ok(self.join_as_slave(mapped, layout)?.map(Started::from)),
-            Role::Master => return self.join_as_master(mapped, layout),
-            Role::Auto if self.master_lives(&mapped) => {
+            Some(Role::Slave) => return Ok(self.join_as_slave(mapped, layout)?.map(Started::from)),
+            Some(Role::Master) => return self.join_as_master(mapped, layout),
+            None if self.master_lives(&mapped) => {
                 self.join_as_slave(mapped, layout).map(|joined| joined.map(Started::from))
             }
-            Role::Auto => self.join_as_master(mapped, layout),
+            None => self.join_as_master(mapped, layout),
         };
         match joined {
             // Another process was faster. The next attempt finds it alive.

@@ -401,7 +401,7 @@ fn the_builder_has_the_defaults_of_the_table() {
         let found = match setting.name {
             "name" => None,
             "domain" => builder.domain.is_none().then_some(Value::None),
-            "role" => (builder.settings.role == Role::Auto).then_some(Value::Choice("auto")),
+            "role" => builder.settings.role.is_none().then_some(Value::Choice("auto")),
             "data_size" => builder.settings.data_size.is_none().then_some(Value::None),
             "queue_capacity" => builder.settings.queue_capacity.is_none().then_some(Value::None),
             "wait" => (builder.settings.wait == WaitStrategy::SpinThenPark)

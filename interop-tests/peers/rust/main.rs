@@ -18,11 +18,14 @@ use eshm::{Endpoint, Role};
 
 use observe::{Observation, observe, ready};
 
+/// The role that is asked for, `None` for auto: as its own name, since an `Option` is no argument that must be given.
+type Wanted = Option<Role>;
+
 /// The command line that every peer has.
 #[derive(Parser)]
 struct Arguments {
     #[arg(value_parser = role)]
-    role: Role,
+    role: Wanted,
     name: String,
     scenario: Scenario,
     /// How many numbered messages this side sends.
@@ -82,17 +85,17 @@ impl From<String> for Failure {
     }
 }
 
-fn role(word: &str) -> Result<Role, String> {
+fn role(word: &str) -> Result<Wanted, String> {
     match word {
-        "master" => Ok(Role::Master),
-        "slave" => Ok(Role::Slave),
-        "auto" => Ok(Role::Auto),
+        "master" => Ok(Some(Role::Master)),
+        "slave" => Ok(Some(Role::Slave)),
+        "auto" => Ok(None),
         _ => Err(format!("the role is {word:?}, expected master, slave or auto")),
     }
 }
 
 /// Opens an endpoint, and says so.
-fn open(role: Role, name: &str, size: Option<usize>, timeout: Duration) -> Result<Endpoint, Failure> {
+fn open(role: Wanted, name: &str, size: Option<usize>, timeout: Duration) -> Result<Endpoint, Failure> {
     observe(&Observation::Opening);
     let mut builder = Endpoint::builder(name).role(role).connect_timeout(timeout);
     if let Some(size) = size {

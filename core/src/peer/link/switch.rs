@@ -131,7 +131,7 @@ impl Link {
                 new.raise_generation(old.generation() + 1);
                 PeerState::Alive
             }
-            Role::Master | Role::Auto => {
+            Role::Master => {
                 new.raise_generation(old.generation());
                 PeerState::Absent
             }

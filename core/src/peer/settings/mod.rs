@@ -34,7 +34,8 @@ pub enum Disconnect {
 /// The settings of an endpoint: see the methods of [`Builder`](crate::Builder).
 #[derive(Clone, Debug)]
 pub(crate) struct Settings {
-    pub(crate) role: Role,
+    /// `None`: slave where a live master is, master otherwise.
+    pub(crate) role: Option<Role>,
     pub(crate) data_size: Option<usize>,
     pub(crate) queue_capacity: Option<usize>,
     pub(crate) wait: WaitStrategy,
@@ -60,7 +61,7 @@ pub(crate) struct Settings {
 impl Default for Settings {
     fn default() -> Self {
         Settings {
-            role: Role::Auto,
+            role: None,
             data_size: None,
             queue_capacity: None,
             wait: WaitStrategy::SpinThenPark,

@@ -257,7 +257,7 @@ unsafe impl Memory for MappedSegment {
 fn seat_lock(seat: Role, kind: libc::c_int) -> libc::flock {
     let start = match seat {
         Role::Slave => std::mem::offset_of!(Header, slave_pid),
-        Role::Master | Role::Auto => std::mem::offset_of!(Header, master_pid),
+        Role::Master => std::mem::offset_of!(Header, master_pid),
     };
     libc::flock {
         l_type: kind as libc::c_short,

@@ -48,7 +48,7 @@ impl Header {
                 generation: &self.slave_generation,
                 threshold: &self.slave_stale_threshold,
             },
-            Role::Master | Role::Auto => Seat {
+            Role::Master => Seat {
                 heartbeat: &self.master_heartbeat,
                 pid: &self.master_pid,
                 alive: &self.master_alive,
