@@ -29,6 +29,7 @@ use crate::segment::name::SegmentName;
 /// # Ok::<(), eshm::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "an endpoint that is dropped is closed"]
 pub struct Endpoint {
     pub(super) sender: Sender,
     receiver: Receiver,
@@ -119,9 +120,27 @@ impl Endpoint {
         self.sender.send_many_timeout(messages, timeout)
     }
 
+    /// As [`Sender::try_send_many`].
+    pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
+        self.sender.try_send_many(messages)
+    }
+
     /// As [`Sender::loan`].
+    #[inline]
     pub fn loan(&mut self, len: usize) -> Result<Loan<'_>> {
         self.sender.loan(len)
+    }
+
+    /// As [`Sender::try_loan`].
+    #[inline]
+    pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        self.sender.try_loan(len)
+    }
+
+    /// As [`Sender::loan_timeout`].
+    #[inline]
+    pub fn loan_timeout(&mut self, len: usize, timeout: Duration) -> Result<Loan<'_>> {
+        self.sender.loan_timeout(len, timeout)
     }
 
     /// As [`Receiver::read`].
@@ -162,6 +181,23 @@ impl Endpoint {
     #[inline]
     pub fn recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
         self.receiver.recv_many(most, each)
+    }
+
+    /// As [`Receiver::try_recv_many`].
+    #[inline]
+    pub fn try_recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+        self.receiver.try_recv_many(most, each)
+    }
+
+    /// As [`Receiver::recv_many_timeout`].
+    #[inline]
+    pub fn recv_many_timeout(
+        &mut self,
+        most: usize,
+        timeout: Duration,
+        each: impl FnMut(&[u8]),
+    ) -> Result<usize> {
+        self.receiver.recv_many_timeout(most, timeout, each)
     }
 
     /// A handle for questions from other threads.

@@ -44,11 +44,23 @@ impl Receiver {
         self.recv_many_until(most, Some(timeout), each)
     }
 
+    /// As [`Receiver::recv_many`], without waiting: 0 when there is no message.
+    ///
+    /// # Errors
+    /// As [`Receiver::try_recv`].
+    pub fn try_recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+        if most == 0 {
+            return Ok(0);
+        }
+        let found = self.poll_once(What::Message)?;
+        Ok(self.hand_over(found, most, each))
+    }
+
     fn recv_many_until(
         &mut self,
         most: usize,
         timeout: Option<Duration>,
-        mut each: impl FnMut(&[u8]),
+        each: impl FnMut(&[u8]),
     ) -> Result<usize> {
         if most == 0 {
             return Ok(0);
@@ -57,15 +69,21 @@ impl Receiver {
             Some(found) => Some(found),
             None => in_time(self.wait(What::Message, timeout))?,
         };
+        Ok(self.hand_over(found, most, each))
+    }
+
+    /// Hands over what was found, and the messages of the queue that follow it, up to `most`.
+    #[inline(always)]
+    fn hand_over(&mut self, found: Option<Found>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
         let Some(Found::Lent(first)) = found else {
-            let Some(found) = found else { return Ok(0) };
+            let Some(found) = found else { return 0 };
             each(&self.message(found));
-            return Ok(1);
+            return 1;
         };
-        Ok(self.drain(first, most, |bytes| {
+        self.drain(first, most, |bytes| {
             each(bytes);
             ControlFlow::Continue(())
-        }))
+        })
     }
 
     /// Hands the messages of the queue from `first` on to `each`, up to `most`, and releases those that it was done with at

@@ -85,6 +85,30 @@ impl AsRef<[u8]> for Message<'_> {
     }
 }
 
+impl PartialEq<[u8]> for Message<'_> {
+    fn eq(&self, bytes: &[u8]) -> bool {
+        **self == *bytes
+    }
+}
+
+impl PartialEq<&[u8]> for Message<'_> {
+    fn eq(&self, bytes: &&[u8]) -> bool {
+        **self == **bytes
+    }
+}
+
+impl<const N: usize> PartialEq<[u8; N]> for Message<'_> {
+    fn eq(&self, bytes: &[u8; N]) -> bool {
+        **self == *bytes
+    }
+}
+
+impl<const N: usize> PartialEq<&[u8; N]> for Message<'_> {
+    fn eq(&self, bytes: &&[u8; N]) -> bool {
+        **self == **bytes
+    }
+}
+
 impl fmt::Debug for Message<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "Message({} bytes, skipped {})", self.len, self.skipped)

@@ -25,6 +25,7 @@ pub use message::Message;
 
 /// The half that reads and receives. One thread at a time uses it.
 #[derive(Debug)]
+#[must_use = "the endpoint closes when both of its halves are dropped"]
 pub struct Receiver {
     /// Where messages are received.
     pub(crate) side: Side,

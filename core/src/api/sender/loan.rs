@@ -21,6 +21,7 @@ use crate::wait::{Deadline, Wait};
 /// # Ok::<(), eshm::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "a loan that is dropped is given back, and nothing is sent"]
 pub struct Loan<'a> {
     sender: &'a mut Sender,
     start: *mut u8,

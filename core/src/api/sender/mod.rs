@@ -18,6 +18,7 @@ pub use loan::Loan;
 
 /// The half that writes and sends. One thread at a time uses it.
 #[derive(Debug)]
+#[must_use = "the endpoint closes when both of its halves are dropped"]
 pub struct Sender {
     pub(crate) side: Side,
     outgoing: OutgoingChannel,
