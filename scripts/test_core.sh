@@ -6,7 +6,8 @@ usage() {
     cat <<'TEXT'
 Usage: test_core.sh [--no-loom] [--no-miri]
 
-Runs the tests of the core crate: units, properties, processes, documentation. Then runs the loom models, which try
+Runs the tests of the core crate: units, properties, processes, documentation. Then checks that it compiles without
+warnings with each of its features and with none (in target/features). Then runs the loom models, which try
 every interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and
 which are built in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is
 installed or rustup can install one, and reports it if not.
@@ -36,6 +37,12 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 echo "== 1/3 tests of the core"
 cargo test -p eshm
 cargo test -p eshm --features crash-points --test segments
+for features in "" tracing serde; do
+    RUSTFLAGS="${RUSTFLAGS:-} -D warnings" CARGO_TARGET_DIR=target/features \
+        cargo check -p eshm --no-default-features --features "$features"
+done
+RUSTFLAGS="${RUSTFLAGS:-} -D warnings" CARGO_TARGET_DIR=target/features cargo check -p eshm --all-features --all-targets
+cargo test -p eshm --features serde --test serialize
 
 if [ "$loom" = no ]; then
     echo "== 2/3 loom models: skipped (--no-loom)"

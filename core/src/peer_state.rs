@@ -4,6 +4,7 @@ use std::fmt;
 
 /// What an endpoint knows of its peer.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u32)]
 pub enum PeerState {
     /// Nobody has taken the peer's seat yet.

@@ -13,6 +13,7 @@ use std::fmt;
 /// # Ok::<(), eshm::Error>(())
 /// ```
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Role {
     /// Creates the segment, or takes it over from a dead master.
     Master,

@@ -34,6 +34,7 @@ use crate::sys::Ordering;
 /// # Ok::<(), eshm::Error>(())
 /// ```
 #[derive(Debug)]
+#[must_use = "an observer does nothing until it looks"]
 pub struct Observer {
     name: SegmentName,
     mapped: Arc<MappedSegment>,
@@ -44,6 +45,7 @@ pub struct Observer {
 
 /// What an [`Observer`] sees.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct View {
     /// The master.
@@ -58,6 +60,7 @@ pub struct View {
 
 /// What is to be seen of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SeatView {
     /// Frozen only if this observer has looked before, and long enough ago.
@@ -74,6 +77,7 @@ pub struct SeatView {
 
 /// What is to be seen of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct DirectionView {
     /// Values written.

@@ -59,25 +59,25 @@ impl Notices {
 impl Notice {
     fn emit(self, segment: &str) {
         match self {
-            Notice::Peer { peer, from, to } => tracing::debug!(segment, %peer, %from, %to),
+            Notice::Peer { peer, from, to } => event!(debug, segment, %peer, %from, %to),
             Notice::Displaced => {
-                tracing::error!(segment, "another segment has the name: this endpoint is displaced");
+                event!(error, segment, "another segment has the name: this endpoint is displaced");
             }
             Notice::StandIn => {
-                tracing::warn!(segment, "the segment's file was removed: another one takes its name");
+                event!(warn, segment, "the segment's file was removed: another one takes its name");
             }
             Notice::NoStandIn(error) => {
-                tracing::warn!(segment, %error, "the segment's file was removed, and cannot be replaced");
+                event!(warn, segment, %error, "the segment's file was removed, and cannot be replaced");
             }
-            Notice::Moved => tracing::debug!(segment, "attached to the new segment of that name"),
-            Notice::CannotMove(error) => tracing::debug!(segment, %error, "cannot reconnect yet"),
+            Notice::Moved => event!(debug, segment, "attached to the new segment of that name"),
+            Notice::CannotMove(error) => event!(debug, segment, %error, "cannot reconnect yet"),
             Notice::CannotMoveInto(broken) => {
-                tracing::warn!(segment, ?broken, "the new segment is broken");
+                event!(warn, segment, ?broken, "the new segment is broken");
             }
             // The sender also finds this at its next call, and reports it.
-            Notice::NewQueueBroken(broken) => tracing::debug!(segment, ?broken, "the new segment is broken"),
+            Notice::NewQueueBroken(broken) => event!(debug, segment, ?broken, "the new segment is broken"),
             Notice::OldQueueBroken(broken) => {
-                tracing::warn!(segment, ?broken, "the queue of the segment that was left is broken");
+                event!(warn, segment, ?broken, "the queue of the segment that was left is broken");
             }
         }
     }

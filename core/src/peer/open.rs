@@ -255,7 +255,7 @@ impl Start<'_> {
         }
         self.reserve(&mapped, layout)?;
         if let Err(error) = mapped.set_access(self.config.mode, self.config.group) {
-            tracing::warn!(segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
+            event!(warn, segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
         }
         crash_point!("takeover.verified");
         let attachment = Attachment::new(Arc::new(mapped), layout, Role::Master);

@@ -13,6 +13,7 @@ macro_rules! statistics {
         /// the endpoint (`skipped` and on) since it was opened. *Values* are those of `write` and `read`, *messages* those of `send`
         /// and `recv`.
         #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+        #[cfg_attr(feature = "serde", derive(serde::Serialize))]
         #[non_exhaustive]
         pub struct Stats {
             $($(#[doc = $doc])+ pub $name: $type,)+

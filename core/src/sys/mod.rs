@@ -7,6 +7,9 @@ mod atomic;
 #[macro_use]
 pub(crate) mod crash;
 #[cfg(not(loom))]
+#[macro_use]
+mod event;
+#[cfg(not(loom))]
 pub(crate) mod fork;
 mod futex;
 mod membarrier;

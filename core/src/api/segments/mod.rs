@@ -17,6 +17,7 @@ pub use removal::{Left, Removal};
 
 /// A file of a domain, as [`Domain::segments`] finds it.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Segment {
     /// The name with which an endpoint opens it.
@@ -48,6 +49,7 @@ pub struct Segment {
 
 /// What a file of a domain is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SegmentKind {
     /// A segment that an endpoint of this library, in whatever language, has made or taken over.

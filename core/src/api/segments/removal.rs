@@ -22,6 +22,7 @@ const THRESHOLDS: [u64; 2] = [100, 1000];
 
 /// What [`Domain::remove_dead`] has done.
 #[derive(Clone, Debug, Default)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Removal {
     /// What was removed, as it was found before; in a dry run, what would be.
@@ -32,6 +33,7 @@ pub struct Removal {
 
 /// A segment that was not removed.
 #[derive(Clone, Debug)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Left {
     /// The segment, as it was found.

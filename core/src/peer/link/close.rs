@@ -39,13 +39,13 @@ impl Link {
         let Some(unlinked) = unlinked else { return };
         monitor::forget(self);
         let unreceived = self.unreceived();
-        tracing::debug!(segment = self.name.as_str(), role = %self.role, unreceived, "closed");
+        event!(debug, segment = self.name.as_str(), role = %self.role, unreceived, "closed");
         if let Err(error) = unlinked {
             let error = file::errno(&error);
             // Relaxed: only a caller that has waited for this close reads it.
             self.not_removed.store(error as i32, Ordering::Relaxed);
             let error = file::remove_error(&self.name, error);
-            tracing::warn!(segment = self.name.as_str(), %error, "the segment's name could not be removed");
+            event!(warn, segment = self.name.as_str(), %error, "the segment's name could not be removed");
         }
     }
 

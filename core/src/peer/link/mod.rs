@@ -109,7 +109,8 @@ impl Link {
         let replaced = replaced.map(Arc::new).filter(|old| match OutgoingChannel::open(Arc::clone(old)) {
             Ok(_) => true,
             Err(broken) => {
-                tracing::warn!(
+                event!(
+                    warn,
                     segment = name.as_str(),
                     ?broken,
                     "what the replaced segment holds cannot be found"
@@ -123,7 +124,7 @@ impl Link {
         let origin = Origin { attachment: Arc::clone(first), epoch: 0 };
         let now = Instant::now();
         let link = Arc::new(Link::new(name, config, first, now));
-        tracing::debug!(segment = link.name.as_str(), role = %link.role, "attached");
+        event!(debug, segment = link.name.as_str(), role = %link.role, "attached");
         {
             let mut state = link.state();
             if replaced.is_some() {
