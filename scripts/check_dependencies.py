@@ -17,7 +17,7 @@ from typing import Any
 ROOT = Path(__file__).resolve().parent.parent
 MAIN = "Cargo.toml"
 WORKSPACES = (MAIN, "bench/Cargo.toml", "fuzz/Cargo.toml", "services/Cargo.toml")
-REGISTRY = "registry+https://github.com/rust-lang/crates.io-index"
+REGISTRY = "rust-lang/crates.io-index"
 
 Package = dict[str, Any]
 
@@ -56,11 +56,10 @@ def licence_problems(packages: list[Package], rules: dict[str, Any]) -> list[str
 
 def source_problems(packages: list[Package]) -> list[str]:
     """Name the packages that come from neither the public registry nor this repository."""
-    known = (None, REGISTRY)
     return [
         f"{package['name']} comes from {package['source']}"
         for package in packages
-        if package["source"] not in known
+        if package["source"] is not None and not package["source"].endswith(REGISTRY)
     ]
 
 
