@@ -2,13 +2,12 @@
 //!
 //! Two processes join a *segment* by its name, one as master, one as slave. Each direction carries
 //!
-//! - a mailbox, [`Endpoint::write`] and [`Endpoint::read`]: the latest value wins, and the reader is told how many
-//!   it missed;
-//! - messages, [`Endpoint::send`] and [`Endpoint::recv`]: each one, once, in order.
+//! - values, [`Endpoint::write`] and [`Endpoint::read`]: the latest value replaces the one before, and the reader learns how
+//!   many values it missed;
+//! - messages, [`Endpoint::send`] and [`Endpoint::recv`]: each message is delivered once, in order.
 //!
-//! Either process may be killed and started again: the other notices, and nothing that was sent is lost. The bytes
-//! in the segment are those of ESHM 1.x, whose C++ and Python processes can be on the other end, and are written
-//! down in `protocol/PROTOCOL.md`.
+//! Either process may be killed and started again: the other notices, and no message is lost. The bytes in the segment are
+//! those of ESHM 1.x, whose C++ and Python processes can be the peer. `protocol/PROTOCOL.md` specifies them.
 //!
 //! ```
 //! use std::time::Duration;
@@ -23,10 +22,16 @@
 //!
 //! # Events
 //!
-//! What happens to an endpoint is told through [`tracing`](https://docs.rs/tracing): a peer that comes, freezes, dies or
-//! closes, a move to another segment, a name that was removed. No event is emitted under a lock of this crate, so a subscriber may use any
-//! endpoint, open others, and fork. Most events come on the background thread: a subscriber that is slow
-//! there holds up the heartbeats of the whole process. When the process exits, nothing is told.
+//! The crate emits events through [`tracing`](https://docs.rs/tracing): a peer that attaches, freezes, dies or closes, a
+//! switch to another segment, a name that was removed. It holds no lock while it emits one, so a subscriber may use any
+//! endpoint, open others, and fork. Most events come from the background thread: a slow subscriber delays the heartbeats of
+//! the whole process. At the exit of the process no event is emitted.
+//!
+//! # Features
+//!
+//! - `tracing` (default): the events. Without it the crate does not depend on `tracing`.
+//! - `serde`: `Serialize` for [`Stats`], [`PeerState`], [`Role`], [`Disconnect`], [`View`], [`Segment`] and [`Removal`], and
+//!   for what they contain.
 #![cfg_attr(
     loom,
     allow(dead_code, unused_imports, reason = "the models use the handshakes, not the endpoint around them")

@@ -7,15 +7,15 @@ use std::fmt;
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[repr(u32)]
 pub enum PeerState {
-    /// Nobody has taken the peer's seat yet.
+    /// No process has taken the peer's role yet.
     Absent = 0,
     /// Its heartbeat moves.
     Alive = 1,
     /// Its heartbeat stands still, though the process exists: stopped, or starved.
     Frozen = 2,
-    /// The process is gone, without a goodbye.
+    /// The process has ended without a close.
     Dead = 3,
-    /// It left with a clean close.
+    /// It has closed its endpoint.
     Closed = 4,
 }
 

@@ -15,9 +15,9 @@ use std::fmt;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Role {
-    /// Creates the segment, or takes it over from a dead master.
+    /// The endpoint that creates the segment, or takes it over from a dead master.
     Master,
-    /// Attaches to the segment.
+    /// The endpoint that attaches to the segment.
     Slave,
 }
 

@@ -16,10 +16,13 @@ use crate::peer::settings::Settings;
 use crate::role::Role;
 use crate::segment::name::SegmentName;
 
-/// One process's attachment to a segment: a [`Sender`] and a [`Receiver`].
+/// A process's attachment to a segment: a [`Sender`] and a [`Receiver`].
 ///
-/// The verbs take `&mut self`: one thread at a time. [`Endpoint::split`] and [`Endpoint::into_split`] let one
-/// thread send while another receives. Dropping the endpoint closes it; so does a panic, and the process's exit.
+/// An endpoint may move to another thread. The calls that send and receive take `&mut self`, so one thread at a time makes
+/// them; [`Endpoint::split`] and [`Endpoint::into_split`] let one thread send while another receives, and an
+/// [`Inspector`] answers questions in any thread. Dropping the endpoint closes it, and so does the exit of the process.
+///
+/// After a fork the endpoint belongs to the parent: in the child every call returns [`Error::Forked`].
 ///
 /// ```
 /// let mut master = eshm::Endpoint::master("doc-endpoint")?;
@@ -44,7 +47,7 @@ impl Endpoint {
         Self::builder(name).role(Role::Master).open()
     }
 
-    /// Opens a segment as its slave, with the default settings: waits up to 5 s for a master to make it.
+    /// Opens a segment as its slave, with the default settings. Waits up to 5 s for a master to create it.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -52,7 +55,7 @@ impl Endpoint {
         Self::builder(name).role(Role::Slave).open()
     }
 
-    /// Opens a segment as its slave if a master is alive, and as its master otherwise.
+    /// Opens a segment as its slave if it has a live master, and as its master otherwise, with the default settings.
     ///
     /// # Errors
     /// As [`Builder::open`].
@@ -60,7 +63,7 @@ impl Endpoint {
         Self::builder(name).role(None).open()
     }
 
-    /// The settings of an endpoint of this segment, to be changed and opened.
+    /// Returns the default settings for an endpoint of this segment, to be changed and opened.
     pub fn builder(name: &str) -> Builder {
         Builder::new(name)
     }
@@ -72,12 +75,23 @@ impl Endpoint {
         Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open, origin)) })
     }
 
-    /// Both halves, for two scoped threads, or to send while a received message is borrowed.
+    /// Borrows both halves: for two scoped threads, or to send while a received message is borrowed.
+    ///
+    /// ```
+    /// let mut master = eshm::Endpoint::master("doc-split")?;
+    /// let mut slave = eshm::Endpoint::slave("doc-split")?;
+    /// slave.send(b"echo")?;
+    /// let (sender, receiver) = master.split();
+    /// sender.send(&receiver.recv()?)?;
+    /// assert_eq!(slave.recv()?, b"echo");
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
     pub fn split(&mut self) -> (&mut Sender, &mut Receiver) {
         (&mut self.sender, &mut self.receiver)
     }
 
-    /// Both halves, for good. The endpoint closes when both are dropped.
+    /// Takes the endpoint apart into its halves, which may move to different threads. The endpoint closes when both are
+    /// dropped.
     pub fn into_split(self) -> (Sender, Receiver) {
         (self.sender, self.receiver)
     }
@@ -200,20 +214,29 @@ impl Endpoint {
         self.receiver.recv_many_timeout(most, timeout, each)
     }
 
-    /// A handle for questions from other threads.
+    /// Returns a handle that answers questions, and stops the endpoint, from other threads.
     pub fn inspector(&self) -> Inspector {
         Inspector(Arc::clone(&self.sender.side.link))
     }
 
-    /// Closes the endpoint; a master removes the segment's name (see [`Builder::auto_cleanup`]). Dropping does the same.
+    /// Closes the endpoint. A master removes the segment's name, see [`Builder::auto_cleanup`]. Dropping the endpoint does
+    /// the same, but returns no error.
     ///
-    /// Returns how many of the messages that it sent were not received: 0 if all were. A peer that is there can still receive
-    /// them; so can the slave's next master, as long as that slave stays open. With nobody there they are lost.
+    /// Returns how many of the messages that this endpoint sent were not received. A peer that is attached can still receive
+    /// them, and a slave that stays open carries its own over to its next master. Without a peer they are lost.
+    ///
+    /// ```
+    /// let mut master = eshm::Endpoint::master("doc-close")?;
+    /// master.send(b"nobody receives this")?;
+    /// assert_eq!(master.close()?, 1);
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
     ///
     /// # Errors
-    /// [`Error::Forked`]: the endpoint is the parent's, and stays open there. [`Error::Remove`]: it is closed, but the
-    /// segment's name stays, such as in a sticky directory, where only the owner of the file can remove it;
-    /// [`Inspector::unreceived`] still says how many messages were not received.
+    /// - [`Error::Forked`]: the endpoint belongs to the parent process, and stays open there.
+    /// - [`Error::Remove`]: the endpoint is closed, but the segment's name could not be removed. In a sticky directory, for
+    ///   example, only the owner of the file can remove it. [`Inspector::unreceived`] still counts the messages that were not
+    ///   received.
     pub fn close(self) -> Result<u64> {
         let link = Arc::clone(&self.sender.side.link);
         link.check()?;
@@ -224,12 +247,14 @@ impl Endpoint {
 }
 
 impl Builder {
-    /// Opens the endpoint.
+    /// Opens the endpoint. A slave waits up to [`Builder::connect_timeout`] for its segment.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidDomain`], [`Error::InvalidConfig`]; [`Error::Create`] when the segment cannot be made;
-    /// [`Error::NotFound`] when a slave finds none in time; [`Error::Attach`], [`Error::Foreign`] when what
-    /// it finds is not usable; [`Error::SeatTaken`] when a live process has this role already.
+    /// - [`Error::InvalidName`], [`Error::InvalidDomain`], [`Error::InvalidConfig`]: an argument is refused.
+    /// - [`Error::Create`]: the segment cannot be created.
+    /// - [`Error::NotFound`]: a slave finds no segment in time.
+    /// - [`Error::Attach`], [`Error::Foreign`]: the segment that exists is not usable.
+    /// - [`Error::SeatTaken`]: a live process has this role already.
     pub fn open(self) -> Result<Endpoint> {
         let name = self.segment_name()?;
         self.settings.check(&self.name)?;

@@ -13,8 +13,8 @@ use crate::peer::stats::Stats;
 use crate::peer_state::PeerState;
 use crate::role::Role;
 
-/// Answers questions about an endpoint, and stops it, from any thread, while others send and receive. Made by
-/// [`Endpoint::inspector`]; outlives the endpoint, which is not kept open by it.
+/// Answers questions about an endpoint, and stops it. Any thread may use it while others send and receive. Made by
+/// [`Endpoint::inspector`]. It does not keep the endpoint open, and may outlive it.
 #[derive(Clone, Debug)]
 pub struct Inspector(pub(super) Arc<Link>);
 
@@ -35,12 +35,12 @@ impl Inspector {
         self.0.is_forked()
     }
 
-    /// Ends every call of the endpoint that waits, in any thread, with [`Error::Closed`]: at once as a rule, within 50 ms
-    /// at the latest. Every later call of the endpoint and its halves fails so, too; questions are still answered.
+    /// Stops the endpoint: every call that waits, in any thread, returns [`Error::Closed`], usually at once and within 50 ms
+    /// at the latest. Every later call that sends or receives fails so, too. Questions are still answered.
     ///
-    /// The endpoint keeps its seat, and its heartbeat, until both of its halves are dropped, so the thread that waited
-    /// has the last word. No message is lost by it: one that was not received stays in the queue for a successor. Stopping
-    /// again, or what is closed, does nothing; so does a forked child, whose parent the endpoint belongs to.
+    /// The endpoint keeps its seat and its heartbeat until both of its halves are dropped. No message is lost: a message that
+    /// was not received stays in the queue. The call does nothing if the endpoint is stopped or closed, and in a forked
+    /// child, because the endpoint belongs to the parent.
     ///
     /// ```
     /// let mut master = eshm::Endpoint::master("doc-stop")?;
@@ -54,10 +54,11 @@ impl Inspector {
         self.0.stop();
     }
 
-    /// Checks, after the close, that the segment's name was removed, if it was to be.
+    /// Returns, after the close, whether the removal of the segment's name failed. Use it where the endpoint was dropped:
+    /// [`Endpoint::close`] returns the same error.
     ///
     /// # Errors
-    /// [`Error::Remove`].
+    /// [`Error::Remove`]: the name could not be removed.
     pub fn check_removed(&self) -> Result<()> {
         self.0.check_removed()
     }
@@ -67,46 +68,46 @@ impl Inspector {
 macro_rules! inspection {
     ($type:ident, $($link:tt).+) => {
         impl $type {
-            /// The segment's name.
+            /// Returns the segment's name.
             pub fn name(&self) -> &str {
                 self.$($link).+.name.as_str()
             }
 
-            /// Master or slave, as it was settled.
+            /// Returns the endpoint's role.
             pub fn role(&self) -> Role {
                 self.$($link).+.role
             }
 
-            /// The greatest value of `write`, in bytes.
+            /// Returns the greatest value of `write`, in bytes.
             pub fn data_size(&self) -> usize {
                 self.$($link).+.limits().0
             }
 
-            /// The greatest message of `send`, in bytes: the queue's capacity, or, on a segment without queues, the
-            /// data size.
+            /// Returns the greatest message of `send`, in bytes: the queue's capacity, or the data size on a segment
+            /// without queues.
             pub fn max_message(&self) -> usize {
                 self.$($link).+.limits().1
             }
 
-            /// What is known of the peer.
+            /// Returns what is known of the peer.
             pub fn peer_state(&self) -> PeerState {
                 self.$($link).+.peer_state()
             }
 
-            /// The peer's generation: greater after each restart of the peer.
+            /// Returns the peer's generation, which is greater after each restart of the peer.
             pub fn generation(&self) -> u64 {
                 self.$($link).+.generation()
             }
 
-            /// Whether the peer is an ESHM 1.x process.
+            /// Returns whether the peer is an ESHM 1.x process.
             pub fn peer_is_legacy(&self) -> bool {
                 self.$($link).+.peer_is_legacy()
             }
 
-            /// Waits until the peer is there and alive.
+            /// Waits until the peer is attached and alive, but no longer than `timeout`.
             ///
             /// # Errors
-            /// [`Error::Timeout`]; [`Error::Forked`]; [`Error::Closed`].
+            /// [`Error::Timeout`]: it was not in time. [`Error::Forked`], [`Error::Closed`].
             pub fn wait_for_peer(&self, timeout: Duration) -> Result<()> {
                 let link = &self.$($link).+;
                 if link.wait_for_peer(timeout)? {
@@ -116,13 +117,13 @@ macro_rules! inspection {
                 Err(Error::Timeout { segment: link.segment(), what, waited: timeout })
             }
 
-            /// Returns how many of the messages that this endpoint sent were not received: not released by a receiver.
-            /// After the close: how many that were then.
+            /// Returns how many messages that this endpoint sent no receiver has released. After the close: the number at
+            /// the close.
             pub fn unreceived(&self) -> u64 {
                 self.$($link).+.unreceived()
             }
 
-            /// The segment's and the endpoint's counts.
+            /// Returns the statistics of the segment and of the endpoint.
             ///
             /// # Errors
             /// [`Error::Forked`]; [`Error::Closed`].
@@ -130,7 +131,8 @@ macro_rules! inspection {
                 self.$($link).+.stats()
             }
 
-            /// Shows one sign of life: for endpoints opened with [`Builder::background`](crate::Builder::background)`(false)`.
+            /// Updates the heartbeat once: for endpoints opened with
+            /// [`Builder::background`](crate::Builder::background)`(false)`.
             ///
             /// # Errors
             /// [`Error::Forked`]; [`Error::Closed`].

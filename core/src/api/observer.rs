@@ -1,4 +1,4 @@
-//! Who looks and takes no part.
+//! Read-only monitoring of a segment.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -18,8 +18,8 @@ use crate::segment::validate::{Mismatch, validate_memory};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
-/// Looks at a segment, for monitoring, and can change nothing of it: its file is opened, and mapped, for reading only. So
-/// the permission to read the segment suffices, and neither endpoint notices.
+/// Monitors a segment without changing it: the file is opened and mapped for reading only. The permission to read the
+/// segment suffices, and neither endpoint notices.
 ///
 /// ```
 /// use eshm::{Endpoint, Observer, PeerState};
@@ -58,7 +58,7 @@ pub struct View {
     pub slave_to_master: DirectionView,
 }
 
-/// What is to be seen of an endpoint.
+/// What an observer sees of an endpoint.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -67,7 +67,7 @@ pub struct SeatView {
     pub state: PeerState,
     /// The pid that it gave, in its own PID namespace; 0 if nobody ever sat there.
     pub pid: i32,
-    /// Its signs of life.
+    /// Its heartbeats.
     pub heartbeat: u64,
     /// How often the seat was taken, by endpoints that are not ESHM 1.x.
     pub generation: u32,
@@ -75,7 +75,7 @@ pub struct SeatView {
     pub is_legacy: bool,
 }
 
-/// What is to be seen of one direction.
+/// What an observer sees of one direction.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -94,7 +94,7 @@ pub struct DirectionView {
 }
 
 impl Observer {
-    /// Looks at the segment of this name, with the default settings: see [`Builder::observe`].
+    /// Opens the segment of this name for monitoring, with the default settings: see [`Builder::observe`].
     ///
     /// # Errors
     /// As [`Builder::observe`].
@@ -123,7 +123,7 @@ impl Observer {
         Ok(Observer { name, mapped, layout, master, slave })
     }
 
-    /// The segment's name.
+    /// Returns the segment's name.
     pub fn name(&self) -> &str {
         self.name.as_str()
     }

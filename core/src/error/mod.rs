@@ -14,8 +14,11 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 
 /// An error of an endpoint.
 ///
-/// [`Error::code`] gives the number that every binding shares. Numbers −1 … −15 are those of ESHM 1.x;
-/// a number that is no longer used is never given to another error.
+/// [`Error::code`] returns the number that every binding shares. Numbers −1 … −15 are those of ESHM 1.x. A number that is no
+/// longer used is never given to another error.
+///
+/// The errors that calls return often, such as [`Error::Full`] and [`Error::Timeout`], share the segment's name with the
+/// endpoint and allocate nothing.
 ///
 /// ```
 /// let error = eshm::Endpoint::slave("no/slashes").unwrap_err();
@@ -24,7 +27,7 @@ pub type Result<T, E = Error> = std::result::Result<T, E>;
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
 pub enum Error {
-    /// The name cannot name a segment. Code −1.
+    /// The name is not a valid segment name. Code −1.
     #[error("segment name {name:?}: {reason}; expected 1 to {limit} bytes without '/', '..' or NUL")]
     InvalidName {
         /// The name as it was given.
@@ -34,7 +37,7 @@ pub enum Error {
         /// The longest name that the domain admits, in bytes.
         limit: usize,
     },
-    /// A directory or a prefix cannot be that of a [`Domain`](crate::Domain). Code −1.
+    /// The directory or the prefix of a [`Domain`](crate::Domain) is not valid. Code −1.
     #[error("domain: {what} is {found}; expected {expected}")]
     InvalidDomain {
         /// What was given: the directory or the prefix, or the environment variable for it.
@@ -56,7 +59,7 @@ pub enum Error {
         /// The range that is accepted.
         expected: &'static str,
     },
-    /// Text that cannot travel as a null-terminated UTF-8 string. Code −1.
+    /// The text is not UTF-8, or contains a NUL before its end. Code −1.
     #[error("text {reason} at byte {at}; expected UTF-8 with no NUL before its end")]
     InvalidText {
         /// What is wrong with it.
@@ -64,7 +67,7 @@ pub enum Error {
         /// The offset of the first offending byte.
         at: usize,
     },
-    /// The segment could not be made. Code −2.
+    /// The segment could not be created. Code −2.
     #[error("segment '{segment}': cannot create {path} ({action}: {source}); {hint}")]
     Create {
         /// The segment's name.
@@ -78,7 +81,7 @@ pub enum Error {
         /// What to do.
         hint: String,
     },
-    /// There is no segment of that name, or nobody had finished making it in time. Code −3.
+    /// There is no segment of that name, or its creation was not finished in time. Code −3.
     #[error(
         "segment '{segment}': {found} after waiting {waited:?} for {path}; start its master, or check the name"
     )]
@@ -89,7 +92,7 @@ pub enum Error {
         path: String,
         /// What is there instead.
         found: &'static str,
-        /// How long was waited (`connect_timeout`).
+        /// How long the call waited: at least `connect_timeout`.
         waited: Duration,
     },
     /// The segment exists but could not be opened or mapped. Code −3.
@@ -130,7 +133,7 @@ pub enum Error {
         /// What the system said.
         source: io::Error,
     },
-    /// What lies under the name is no usable ESHM segment. Code −3.
+    /// The file of that name is not a usable ESHM segment. Code −3.
     #[error(
         "segment '{segment}': {what} is {found}, expected {expected}; it was left untouched: if no process \
          needs {path}, remove it"
@@ -147,7 +150,7 @@ pub enum Error {
         /// The value that would have been accepted.
         expected: String,
     },
-    /// The seat is taken: a live process already is the master, or the slave. Code −15.
+    /// A live process already has this role. Code −15.
     #[error(
         "segment '{segment}': already has a live {role} (pid {pid}); a segment joins one master and one \
          slave: use another name, or stop that process"
@@ -155,9 +158,9 @@ pub enum Error {
     SeatTaken {
         /// The segment's name.
         segment: Arc<str>,
-        /// The seat that was asked for.
+        /// The role that was asked for.
         role: Role,
-        /// The pid which that endpoint gave, in its own PID namespace.
+        /// The pid of that process, in its own PID namespace.
         pid: i32,
     },
     /// A message is longer than the mailbox, or the queue, can ever hold. Code −13.
@@ -172,7 +175,7 @@ pub enum Error {
         /// The channel's capacity in bytes.
         capacity: usize,
     },
-    /// There is no room, and the call was not to wait. Code −12.
+    /// There is no room, and the call does not wait. Code −12.
     #[error(
         "segment '{segment}': there is no room, the peer has not read what was sent before; wait, or send again later"
     )]
@@ -180,23 +183,23 @@ pub enum Error {
         /// The segment's name.
         segment: Arc<str>,
     },
-    /// The time given did not suffice. Code −10.
+    /// The time of the call ran out. Code −10.
     #[error("segment '{segment}': {what} did not happen within {waited:?}")]
     Timeout {
         /// The segment's name.
         segment: Arc<str>,
         /// What was waited for.
         what: &'static str,
-        /// How long was waited.
+        /// How long the call waited.
         waited: Duration,
     },
-    /// The master stands still and the slave is looking for it: nothing is written meanwhile. Code −10.
+    /// The slave has no live master and searches for one; nothing was written. Code −10.
     #[error("segment '{segment}': reconnecting, its master gives no sign of life; try again")]
     Reconnecting {
         /// The segment's name.
         segment: Arc<str>,
     },
-    /// The peer gives no sign of life and the configured patience is used up. Code −11.
+    /// The peer is stale, and the limits of the reconnect are used up. Code −11.
     #[error(
         "segment '{segment}': the {peer} gives no sign of life any more ({state}); restart it, or raise stale_threshold if it is only slow"
     )]
@@ -208,17 +211,18 @@ pub enum Error {
         /// The peer's state.
         state: PeerState,
     },
-    /// The peer left with a clean close, and everything it wrote has been read. Code −16.
+    /// The peer has closed its endpoint, and everything that it sent has been received. Code −16.
     #[error("segment '{segment}': the {peer} closed its endpoint{}", not_received(*.unreceived))]
     PeerClosed {
         /// The segment's name.
         segment: Arc<str>,
         /// The peer's role.
         peer: Role,
-        /// How many messages of this endpoint were not received. Those of a slave that stays open go to the next master.
+        /// How many messages of this endpoint were not received. A slave that stays open carries its own over to the next
+        /// master.
         unreceived: u64,
     },
-    /// Somebody removed the segment's file, and another segment has its name now. Code −19.
+    /// The segment's file was removed, and another segment has its name now. Code −19.
     #[error(
         "segment '{segment}': its file was removed, and another segment has its name; close this endpoint, and see which process made that one"
     )]
@@ -257,7 +261,7 @@ pub enum Error {
 }
 
 impl Error {
-    /// The number that stands for this error in every binding, −1 … −19.
+    /// Returns the number of this error in every binding: −1 … −19.
     pub fn code(&self) -> i32 {
         match self {
             Error::InvalidName { .. }
@@ -283,7 +287,7 @@ impl Error {
         }
     }
 
-    /// Whether trying the same call again may succeed without anybody changing anything.
+    /// Returns whether the same call may succeed later without a change by the caller.
     pub fn is_transient(&self) -> bool {
         matches!(self, Error::Timeout { .. } | Error::Reconnecting { .. } | Error::Full { .. })
     }

@@ -20,10 +20,20 @@ pub(crate) enum Cut {
 }
 
 impl Receiver {
-    /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits
-    /// for the first one as [`Receiver::recv`] does. Returns how many there were; 0 only if `most` is.
+    /// Waits for a message as [`Receiver::recv`] does, passes up to `most` messages that are there to `each`, in place, and
+    /// releases them all at once. Returns their number; 0 only if `most` is 0.
     ///
-    /// A panic of `each`, or a kill, before the end leaves all of them to be received again.
+    /// If `each` panics, or the process is killed before the end, none is released: all are received again.
+    ///
+    /// ```
+    /// let mut master = eshm::Endpoint::master("doc-recv-many")?;
+    /// let mut slave = eshm::Endpoint::slave("doc-recv-many")?;
+    /// master.send_many(&[b"one", b"two", b"six"])?;
+    /// let mut bytes = 0;
+    /// assert_eq!(slave.recv_many(100, |message| bytes += message.len())?, 3);
+    /// assert_eq!(bytes, 9);
+    /// # Ok::<(), eshm::Error>(())
+    /// ```
     ///
     /// # Errors
     /// As [`Receiver::recv`].
@@ -31,7 +41,7 @@ impl Receiver {
         self.recv_many_until(most, None, each)
     }
 
-    /// As [`Receiver::recv_many`], for a limited time: 0 when it ran out.
+    /// As [`Receiver::recv_many`], and waits no longer than `timeout`. Returns 0 when no message came in time.
     ///
     /// # Errors
     /// As [`Receiver::recv_timeout`].
@@ -44,23 +54,30 @@ impl Receiver {
         self.recv_many_until(most, Some(timeout), each)
     }
 
-    /// As [`Receiver::recv_many`], without waiting: 0 when there is no message.
+    /// As [`Receiver::recv_many`], without waiting. Returns 0 when there is no message.
     ///
     /// # Errors
     /// As [`Receiver::try_recv`].
-    pub fn try_recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
+    pub fn try_recv_many(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> Result<usize> {
         if most == 0 {
             return Ok(0);
         }
-        let found = self.poll_once(What::Message)?;
-        Ok(self.hand_over(found, most, each))
+        let Some(found) = self.poll_once(What::Message)? else { return Ok(0) };
+        let Found::Lent(first) = found else {
+            each(&self.message(found));
+            return Ok(1);
+        };
+        Ok(self.drain(first, most, |bytes| {
+            each(bytes);
+            ControlFlow::Continue(())
+        }))
     }
 
     fn recv_many_until(
         &mut self,
         most: usize,
         timeout: Option<Duration>,
-        each: impl FnMut(&[u8]),
+        mut each: impl FnMut(&[u8]),
     ) -> Result<usize> {
         if most == 0 {
             return Ok(0);
@@ -69,21 +86,15 @@ impl Receiver {
             Some(found) => Some(found),
             None => in_time(self.wait(What::Message, timeout))?,
         };
-        Ok(self.hand_over(found, most, each))
-    }
-
-    /// Hands over what was found, and the messages of the queue that follow it, up to `most`.
-    #[inline(always)]
-    fn hand_over(&mut self, found: Option<Found>, most: usize, mut each: impl FnMut(&[u8])) -> usize {
         let Some(Found::Lent(first)) = found else {
-            let Some(found) = found else { return 0 };
+            let Some(found) = found else { return Ok(0) };
             each(&self.message(found));
-            return 1;
+            return Ok(1);
         };
-        self.drain(first, most, |bytes| {
+        Ok(self.drain(first, most, |bytes| {
             each(bytes);
             ControlFlow::Continue(())
-        })
+        }))
     }
 
     /// Hands the messages of the queue from `first` on to `each`, up to `most`, and releases those that it was done with at

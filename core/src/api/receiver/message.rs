@@ -1,4 +1,4 @@
-//! A message in the receiver's hands.
+//! A message that was read or received.
 
 use std::fmt;
 use std::ops::Deref;
@@ -9,11 +9,23 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::text;
 
-/// A message that was read or received. It derefs to its bytes.
+/// A message or a value that was received. Derefs to its bytes, and compares with bytes.
 ///
-/// A received one lies in the queue: while it exists its room is not used again, and a process that is killed before
-/// dropping it receives it again when it is back. Who must be safe from a peer that changes the bytes under its
-/// reader copies them first.
+/// A message of [`Receiver::recv`] usually lies in the queue, see [`Message::is_in_place`]. Dropping it releases it: its memory
+/// is used again. If the process is killed before, the next process in its role receives the message again. A hostile peer
+/// could change the bytes meanwhile: copy them before you check them.
+///
+/// ```
+/// let mut master = eshm::Endpoint::master("doc-message")?;
+/// let mut slave = eshm::Endpoint::slave("doc-message")?;
+/// master.send(b"pose 1 2 3")?;
+/// let message = slave.recv()?;
+/// assert_eq!(message, b"pose 1 2 3");
+/// let copy = message.to_vec();
+/// drop(message);
+/// assert_eq!(copy.len(), 10);
+/// # Ok::<(), eshm::Error>(())
+/// ```
 pub struct Message<'a> {
     pub(super) receiver: &'a mut Receiver,
     pub(super) start: *const u8,
@@ -24,13 +36,12 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
-    /// How many values were overwritten between the one read before and this one. 0 for messages that our peers
-    /// send with `send`.
+    /// Returns how many values were overwritten since the one that was read before. 0 for a message.
     pub fn skipped(&self) -> u64 {
         self.skipped
     }
 
-    /// The peer's generation: greater after each restart of the peer.
+    /// Returns the peer's generation, which is greater after each restart of the peer.
     pub fn generation(&self) -> u64 {
         if self.lent {
             self.receiver.side.attachment.generation()
@@ -39,11 +50,11 @@ impl Message<'_> {
         }
     }
 
-    /// Returns a copy of the message as text: see [`text::decode`]. It is copied before it is checked, so that a peer
-    /// that goes on writing cannot make text of what is none.
+    /// Returns a copy of the message as text: see [`text::decode`]. Copies before it checks, so that a peer that goes on
+    /// writing cannot change what was checked.
     ///
     /// # Errors
-    /// [`Error::InvalidText`].
+    /// [`Error::InvalidText`]: the message is not UTF-8, or has a NUL before its end.
     pub fn text(&self) -> Result<String> {
         let copy = self.to_vec();
         text::decode(&copy).map(str::to_owned)

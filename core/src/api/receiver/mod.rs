@@ -23,7 +23,8 @@ use wait::in_time;
 pub(crate) use batch::Cut;
 pub use message::Message;
 
-/// The half that reads and receives. One thread at a time uses it.
+/// The half of an [`Endpoint`](crate::Endpoint) that reads and receives. It may move to another thread; one thread at a time
+/// uses it.
 #[derive(Debug)]
 #[must_use = "the endpoint closes when both of its halves are dropped"]
 pub struct Receiver {
@@ -55,19 +56,21 @@ impl Receiver {
         }
     }
 
-    /// The latest value, if there is one that this endpoint has not read. Never waits.
+    /// Returns the latest value, or `None` if this endpoint has read it already. Never waits.
     ///
     /// # Errors
-    /// [`Error::Corrupt`] when the peer announces more bytes than the channel holds.
+    /// - [`Error::Corrupt`]: the peer wrote what the protocol forbids.
+    /// - [`Error::Displaced`]: another segment has this master's name, and nothing is left to read.
+    /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is stopped, or belongs to the parent process.
     pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
         let found = self.poll_once(What::Value)?;
         Ok(found.map(|found| self.message(found)))
     }
 
-    /// The latest value, once there is one that this endpoint has not read. Waits as long as one may come.
+    /// Waits until there is a value that this endpoint has not read, and returns the latest.
     ///
     /// # Errors
-    /// [`Error::PeerClosed`] and [`Error::PeerStale`] when nothing will come; [`Error::Corrupt`].
+    /// [`Error::PeerClosed`], [`Error::PeerStale`]: no value can come any more. Otherwise as [`Receiver::try_read`].
     pub fn read(&mut self) -> Result<Message<'_>> {
         let found = match self.poll_for_new_value()? {
             Some(found) => found,
@@ -76,10 +79,12 @@ impl Receiver {
         Ok(self.message(found))
     }
 
-    /// As [`Receiver::read`], for a limited time: `Ok(None)` when it ran out.
+    /// As [`Receiver::read`], and waits no longer than `timeout`. Returns `Ok(None)` when no value came in time; a peer that
+    /// is stale or closed ends the wait only if [`Builder::give_up`](crate::Builder::give_up) or
+    /// [`Disconnect::Immediately`](crate::Disconnect::Immediately) is set.
     ///
     /// # Errors
-    /// [`Error::Corrupt`]; of a slave that has given its master up, [`Error::PeerStale`].
+    /// As [`Receiver::try_read`]. [`Error::PeerClosed`], [`Error::PeerStale`]: this slave has stopped its search for a master.
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_for_new_value()? {
             Some(found) => Some(found),
@@ -99,7 +104,7 @@ impl Receiver {
         Ok(found.map(|found| self.message(found)))
     }
 
-    /// The next message, if it is there. Never waits.
+    /// Returns the next message, or `None` if there is none. Never waits.
     ///
     /// # Errors
     /// As [`Receiver::try_read`].
@@ -112,9 +117,10 @@ impl Receiver {
         Ok(found.map(|found| self.message(found)))
     }
 
-    /// The next message: every one that was sent, once, in order. Waits as long as one may come.
+    /// Waits until there is a message, and returns it. Every message is delivered once, in the order in which it was sent.
     ///
-    /// A message that was sent to a predecessor of this process, and not released by it, is delivered here.
+    /// The message is released when it is dropped. A message that an earlier process in this role has not released is
+    /// delivered here.
     ///
     /// # Errors
     /// As [`Receiver::read`].
@@ -127,7 +133,7 @@ impl Receiver {
         Ok(self.message(found))
     }
 
-    /// As [`Receiver::recv`], for a limited time: `Ok(None)` when it ran out.
+    /// As [`Receiver::recv`], and waits no longer than `timeout`. Returns `Ok(None)` when no message came in time.
     ///
     /// # Errors
     /// As [`Receiver::read_timeout`].

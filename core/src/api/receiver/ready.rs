@@ -100,8 +100,8 @@ impl Receiver {
 }
 
 impl Message<'_> {
-    /// Whether the message lies in the queue: then it stays the next one until it is dropped. Otherwise it is a copy,
-    /// and nobody receives it again.
+    /// Returns whether the message lies in the queue, where it stays the next one until it is dropped. Otherwise it is a copy
+    /// that is released already.
     pub fn is_in_place(&self) -> bool {
         self.lent
     }

@@ -9,7 +9,7 @@ use crate::wait::Deadline;
 /// How many messages of a batch with a time-out go between two looks at the time.
 const CHUNK: usize = 1024;
 
-/// A batch was not sent as a whole: the messages before the first that could not be sent were.
+/// A batch was sent in part: the messages before the first one that could not be sent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -36,19 +36,19 @@ impl From<BatchError> for Error {
 }
 
 impl Sender {
-    /// Sends messages in order, as [`Sender::send`] does, with at most one wake-up for as many as there is room for.
+    /// Sends messages in order, as [`Sender::send`] does. Wakes the peer at most once for as many messages as there is room
+    /// for.
     ///
     /// # Errors
-    /// As [`Sender::send`], for the first message that could not be sent: [`BatchError::sent`] says how many were sent
-    /// before it.
+    /// As [`Sender::send`], for the first message that could not be sent. [`BatchError::sent`] counts the messages before it.
     pub fn send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
         self.send_many_until(messages, None)
     }
 
-    /// As [`Sender::send_many`], for a limited time, which is that of the whole batch.
+    /// As [`Sender::send_many`], and the whole batch takes no longer than `timeout`.
     ///
     /// # Errors
-    /// As [`Sender::send_timeout`], with the number of messages that were sent.
+    /// As [`Sender::send_timeout`]. [`BatchError::sent`] counts the messages that were sent.
     pub fn send_many_timeout<B: AsRef<[u8]>>(
         &mut self,
         messages: &[B],
@@ -85,8 +85,8 @@ impl Sender {
     /// As [`Sender::send_many`], without waiting.
     ///
     /// # Errors
-    /// As [`Sender::try_send`], for the first message that could not be sent: [`BatchError::sent`] says how many were
-    /// sent before it.
+    /// As [`Sender::try_send`], for the first message that could not be sent. [`BatchError::sent`] counts the messages before
+    /// it.
     pub fn try_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
         let mut sent = 0;
         while sent < messages.len() {

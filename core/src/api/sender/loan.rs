@@ -9,9 +9,11 @@ use crate::error::{Error, Result};
 use crate::peer::attachment::Content;
 use crate::wait::{Deadline, Wait};
 
-/// Room for a message, to be filled in place and sent. It derefs to its bytes, whose content is arbitrary at first.
+/// Memory for a message in the queue, to be filled in place and sent. Derefs to its bytes, whose content is arbitrary at
+/// first: earlier messages of this segment, for example.
 ///
-/// Dropping it gives the room back; nothing is sent.
+/// [`Loan::send`] publishes the message. Dropping the loan gives the memory back and sends nothing. A loan may move to
+/// another thread.
 ///
 /// ```
 /// let mut master = eshm::Endpoint::master("doc-loan")?;
@@ -29,7 +31,7 @@ pub struct Loan<'a> {
 }
 
 impl Sender {
-    /// Room for a message of `len` bytes, to be built in place. Waits for it as [`Sender::send`] does.
+    /// Lends memory for a message of `len` bytes. Waits for it as [`Sender::send`] does.
     ///
     /// # Errors
     /// As [`Sender::send`].
@@ -42,7 +44,7 @@ impl Sender {
         Ok(Loan { sender: self, start, len })
     }
 
-    /// As [`Sender::loan`], for a limited time.
+    /// As [`Sender::loan`], and waits no longer than `timeout`.
     ///
     /// # Errors
     /// As [`Sender::send_timeout`].
@@ -115,7 +117,7 @@ impl Sender {
         }
     }
 
-    /// That the segment which the loan lies in is still the one that the peer looks into.
+    /// Checks that the peer still uses the segment which the loan lies in.
     fn check_loan(&self) -> Result<()> {
         self.side.link.check_running()?;
         if self.side.is_left_behind() {
@@ -168,10 +170,11 @@ impl Sender {
 }
 
 impl Loan<'_> {
-    /// Publishes the message.
+    /// Publishes the message. Never waits.
     ///
     /// # Errors
-    /// As [`Sender::send_loaned`]: the message was not sent, and is gone.
+    /// The message was not sent, and is lost. [`Error::Reconnecting`]: the segment was replaced meanwhile. Otherwise as
+    /// [`Sender::try_send`], without [`Error::Full`].
     pub fn send(self) -> Result<()> {
         let mut loan = std::mem::ManuallyDrop::new(self);
         loan.sender.send_loaned()

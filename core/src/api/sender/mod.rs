@@ -16,7 +16,8 @@ use crate::wait::{Backoff, Deadline, Fences, Wait};
 pub use batch::BatchError;
 pub use loan::Loan;
 
-/// The half that writes and sends. One thread at a time uses it.
+/// The half of an [`Endpoint`](crate::Endpoint) that writes and sends. It may move to another thread; one thread at a time
+/// uses it.
 #[derive(Debug)]
 #[must_use = "the endpoint closes when both of its halves are dropped"]
 pub struct Sender {
@@ -41,8 +42,12 @@ impl Sender {
     /// Replaces the latest value, whether it was read or not. Never waits.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond the data size; of a slave without a master, [`Error::Reconnecting`], or
-    /// [`Error::PeerStale`] and [`Error::PeerClosed`] once the patience is over; [`Error::Displaced`].
+    /// The value was not written.
+    /// - [`Error::TooLarge`]: it is longer than [`Sender::data_size`].
+    /// - [`Error::Reconnecting`]: this slave has no master at present.
+    /// - [`Error::PeerStale`], [`Error::PeerClosed`]: this slave has no master, and the limits of the reconnect are used up.
+    /// - [`Error::Displaced`]: another segment has this master's name.
+    /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is stopped, or belongs to the parent process.
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {
         if !self.side.is_settled() {
             let followed = self.prepare()?;
@@ -57,15 +62,20 @@ impl Sender {
         Ok(())
     }
 
-    /// Sends a message that is delivered once and in order. When the queue is full it waits for room, as long as the
-    /// peer may still make some.
+    /// Sends a message, which is delivered once and in order. Waits for room while the queue is full and the peer may still
+    /// make some.
     ///
-    /// On a segment without queues one message is in flight: it waits until the one before was taken. So it does
-    /// with an ESHM 1.x peer, whose acknowledgement is its count of reads; for that one it waits at most a second.
+    /// On a segment without queues one message is in flight: the call waits until the message before it was taken. With an
+    /// ESHM 1.x peer it does so, too, but for at most one second.
     ///
     /// # Errors
-    /// [`Error::TooLarge`] beyond [`Sender::max_message`]; [`Error::PeerClosed`] and [`Error::PeerStale`] if it has
-    /// to wait and nobody will come; [`Error::Corrupt`] when the peer broke the queue. The message was not sent.
+    /// The message was not sent.
+    /// - [`Error::TooLarge`]: it is longer than [`Sender::max_message`].
+    /// - [`Error::PeerClosed`], [`Error::PeerStale`]: there is no room, and no peer that could make some.
+    /// - [`Error::Timeout`]: an ESHM 1.x peer has not taken the message before within a second.
+    /// - [`Error::Displaced`]: another segment has this master's name.
+    /// - [`Error::Corrupt`]: the peer broke the queue.
+    /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is stopped, or belongs to the parent process.
     #[inline]
     pub fn send(&mut self, bytes: &[u8]) -> Result<()> {
         if self.send_fast(bytes)? {
@@ -74,12 +84,12 @@ impl Sender {
         self.send_until(bytes, None)
     }
 
-    /// As [`Sender::send`], for a limited time.
+    /// As [`Sender::send`], and waits no longer than `timeout`. With zero it does not park.
     ///
     /// # Errors
-    /// [`Error::Timeout`] when there was no room in time: this message was not sent. With an ESHM 1.x peer, which
-    /// swallows the first message it is shown, the one before counts as lost then, and the next call does not wait
-    /// for it any more. Otherwise as [`Sender::send`].
+    /// [`Error::Timeout`]: there was no room in time; the message was not sent. An ESHM 1.x peer ignores the first message
+    /// that it finds: after this error the message before counts as lost, and the next call does not wait for it.
+    /// Otherwise as [`Sender::send`].
     #[inline]
     pub fn send_timeout(&mut self, bytes: &[u8], timeout: Duration) -> Result<()> {
         if self.send_fast(bytes)? {
@@ -106,8 +116,8 @@ impl Sender {
     /// As [`Sender::send`], without waiting.
     ///
     /// # Errors
-    /// [`Error::Full`] when there is no room; [`Error::Reconnecting`] of a slave without a master; otherwise as
-    /// [`Sender::send`]. The message was not sent.
+    /// The message was not sent. [`Error::Full`]: there is no room. [`Error::Reconnecting`]: this slave has no master at
+    /// present. Otherwise as [`Sender::send`].
     #[inline]
     pub fn try_send(&mut self, bytes: &[u8]) -> Result<()> {
         if self.send_fast(bytes)? {

@@ -23,12 +23,12 @@ pub const MAX_QUEUE_CAPACITY: usize = layout::MAX_QUEUE_CAPACITY as usize;
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 pub enum Disconnect {
-    /// Calls fail with [`Error::PeerStale`] at once; a slave does not look for another master.
+    /// Calls fail with [`Error::PeerStale`] at once. A slave does not search for another master.
     Immediately,
-    /// A slave looks for a master again as long as it is open. Calls without a time-out fail once `reconnect_timeout` or
+    /// A slave searches for a master as long as it is open. Calls without a timeout fail once `reconnect_timeout` or
     /// `reconnect_attempts` is used up.
     OnTimeout,
-    /// Calls without a time-out wait for ever, too.
+    /// Calls without a timeout wait without limit, and a slave searches for a master as long as it is open.
     Never,
 }
 
@@ -85,7 +85,7 @@ impl Default for Settings {
 }
 
 impl Settings {
-    /// Whether the search for a master ends when the patience does.
+    /// Returns whether a slave ends its search for a master when the limits of the reconnect are used up.
     pub(crate) fn search_ends(&self) -> bool {
         self.give_up || self.disconnect == Disconnect::Immediately
     }
