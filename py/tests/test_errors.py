@@ -122,11 +122,12 @@ def test_a_close_says_how_many_messages_were_not_received(pair: tuple[eshm.Endpo
     master.send_many([b"a", b"b", b"c"])
     assert slave.recv() == b"a"
     assert master.unreceived == 2
+    # Before the close: a slave that has noticed it sends nothing.
+    slave.send_many([b"d"] * 3)
     assert master.close() == 2
     assert slave.recv() == b"b"
     assert (master.close(), master.unreceived) == (2, 2)
     assert slave.recv() == b"c"
-    slave.send_many([b"d"] * 3)
     with pytest.raises(eshm.PeerClosedError, match="3 messages were not received") as raised:
         slave.recv()
     assert raised.value.unreceived == 3
