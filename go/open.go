@@ -40,8 +40,8 @@ func (e errAgain) Error() string { return string(e) }
 const (
 	errMissing    = errAgain("there is no such segment")
 	errRaced      = errAgain("it keeps being replaced")
-	errEmpty      = errAgain("its file is empty, as if somebody had begun to make it")
-	errUnfinished = errAgain("its header is empty, as if somebody had begun to make it")
+	errEmpty      = errAgain("its file is empty: another process may be creating it")
+	errUnfinished = errAgain("its header is empty: another process may be creating it")
 )
 
 // closeAfter closes a file that cannot be used, and returns why.
@@ -137,7 +137,7 @@ func (o *opener) master(eager bool) (*link, error) {
 	}
 	if !o.replaces(l) {
 		if err := l.file.SetAccess(o.settings.access()); err != nil {
-			o.settings.logger.Warn("eshm: the permissions of the segment stay as they are", "segment", o.name, "error", err)
+			o.settings.logger.Warn("eshm: the permissions of the segment could not be changed", "segment", o.name, "error", err)
 		}
 		o.fill(l)
 		l.occupy()

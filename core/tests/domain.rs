@@ -181,7 +181,7 @@ fn errors_name_the_real_path() {
     let shown = missing.directory().display().to_string();
     says(open(&missing, Some(Role::Master)), &["cannot create", &format!("{shown} is missing")]);
     fs::write(missing.directory(), "a file").unwrap();
-    says(open(&missing, Some(Role::Master)), &["cannot attach", &format!("{shown} is no directory")]);
+    says(open(&missing, Some(Role::Master)), &["cannot attach", &format!("{shown} is not a directory")]);
 }
 
 /// What is taken from a process.

@@ -108,12 +108,12 @@ impl Observer {
             |found| Err(Error::NotFound { segment: segment(), path: path(), found, waited: Duration::ZERO });
         let mapped = match MappedSegment::observe(&name, settings.any_owner)? {
             Opened::Missing => return missing("there is no such segment"),
-            Opened::Empty => return missing("its file is empty, as if somebody had begun to make it"),
+            Opened::Empty => return missing("its file is empty: another process may be creating it"),
             Opened::Mapped(mapped) => Arc::new(mapped),
         };
         let layout = match validate_memory(&*mapped, settings.data_size) {
             Ok(Some(layout)) => layout,
-            Ok(None) => return missing("its header is empty, as if somebody had begun to make it"),
+            Ok(None) => return missing("its header is empty: another process may be creating it"),
             Err(Mismatch { what, found, expected }) => {
                 return Err(Error::Foreign { segment: segment(), path: path(), what, found, expected });
             }

@@ -80,7 +80,7 @@ mod tests {
     const PULSE: Pulse = Pulse { heartbeat: 7, pid: 4711, alive: true };
 
     #[test]
-    fn a_still_pulse_freezes_at_the_threshold_and_thaws_when_it_moves() {
+    fn a_peer_is_frozen_at_the_threshold_and_alive_when_its_pulse_changes() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Watch::new(PULSE, start);
@@ -91,7 +91,7 @@ mod tests {
     }
 
     #[test]
-    fn the_system_is_asked_only_about_a_pulse_that_stands_still() {
+    fn the_system_is_asked_only_after_a_quarter_of_the_threshold() {
         let start = Instant::now();
         let mut watch = Watch::new(PULSE, start);
         let soon = start + Duration::from_millis(24);
@@ -101,7 +101,7 @@ mod tests {
     }
 
     #[test]
-    fn a_death_lasts_until_the_pulse_moves() {
+    fn a_peer_stays_dead_until_its_pulse_changes() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Watch::new(PULSE, start);
@@ -114,7 +114,7 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_endpoint_slows_down_as_far_as_both_thresholds_admit() {
+    fn an_idle_endpoint_slows_down_as_far_as_both_thresholds_allow() {
         let ms = Duration::from_millis;
         let idle = |peer| beat_interval(ms(1), ms(100), peer, true);
         assert_eq!(idle(Threshold::Nobody), ms(5));

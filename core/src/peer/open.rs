@@ -62,9 +62,9 @@ pub(crate) fn start(name: &SegmentName, config: &Settings) -> Result<Started> {
         let found = match MappedSegment::open(name, config.any_owner)? {
             Opened::Missing if config.role == Some(Role::Slave) => start.wait("there is no such segment")?,
             Opened::Missing => start.create(1, None)?.map(Started::from),
-            Opened::Empty => start.wait("its file is empty, as if somebody had begun to make it")?,
+            Opened::Empty => start.wait("its file is empty: another process may be creating it")?,
             Opened::Mapped(mapped) => match start.validate(&mapped)? {
-                None => start.wait("its header is empty, as if somebody had begun to make it")?,
+                None => start.wait("its header is empty: another process may be creating it")?,
                 Some(layout) => start.join(mapped, layout)?,
             },
         };
@@ -255,7 +255,7 @@ impl Start<'_> {
         }
         self.reserve(&mapped, layout)?;
         if let Err(error) = mapped.set_access(self.config.mode, self.config.group) {
-            event!(warn, segment = self.name.as_str(), %error, "the permissions of the segment stay as they are");
+            event!(warn, segment = self.name.as_str(), %error, "the permissions of the segment could not be changed");
         }
         crash_point!("takeover.verified");
         let attachment = Attachment::new(Arc::new(mapped), layout, Role::Master);

@@ -372,7 +372,7 @@ mod tests {
 
     proptest! {
         #[test]
-        fn a_1x_segment_tells_its_data_size(blocks in 1usize..=1 << 20) {
+        fn the_size_of_a_1x_segment_determines_its_data_size(blocks in 1usize..=1 << 20) {
             let geometry = Geometry { data_size: blocks * 64 };
             prop_assert_eq!(Geometry::from_total(geometry.total()), Some(geometry));
         }

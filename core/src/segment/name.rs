@@ -98,7 +98,7 @@ mod tests {
     }
 
     #[test]
-    fn refuses_the_rest_and_says_why() {
+    fn refuses_other_names_with_the_reason() {
         for (name, prefix, reason, limit) in [
             ("", "eshm_", "is empty", 250),
             ("a/b", "eshm_", "contains '/'", 250),
@@ -125,7 +125,7 @@ mod tests {
     }
 
     #[test]
-    fn the_prefix_leaves_its_part_of_255_bytes() {
+    fn prefix_and_name_share_255_bytes() {
         for prefix in ["", "p", &"p".repeat(64)] {
             let limit = 255 - prefix.len();
             assert!(named(&"n".repeat(limit), prefix).is_ok());

@@ -227,7 +227,7 @@ mod tests {
     }
 
     #[test]
-    fn the_least_cgroup_counts_up_to_the_root() {
+    fn the_smallest_limit_up_to_the_root_counts() {
         let (_folder, sources) = machine(&[
             ("proc/self/cgroup", "0::/outer/inner\n"),
             ("cgroup/outer/inner/memory.max", "max\n"),
@@ -241,7 +241,7 @@ mod tests {
     }
 
     #[test]
-    fn swap_of_a_cgroup_counts_as_far_as_there_is_some() {
+    fn swap_of_a_cgroup_counts_up_to_the_free_swap() {
         let files = |most: &'static str| {
             machine(&[
                 ("proc/meminfo", "MemAvailable: 1024000 kB\nSwapFree: 10240 kB\n"),
@@ -258,7 +258,7 @@ mod tests {
     }
 
     #[test]
-    fn a_cgroup_of_version_1_is_found_also_where_its_path_is_not() {
+    fn a_version_1_cgroup_is_found_without_its_path() {
         let (_folder, sources) = machine(&[
             ("proc/self/cgroup", "5:cpu,cpuacct:/x\n4:memory:/docker/0123\n0::/unified\n"),
             ("cgroup/memory/memory.limit_in_bytes", "83886080\n"),
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     #[cfg_attr(miri, ignore = "asks the system for its limits")]
-    fn what_cannot_be_read_limits_nothing() {
+    fn unreadable_limits_do_not_count() {
         let sources = Sources { proc: "/nowhere".into(), cgroups: "/nowhere".into() };
         assert_eq!(sources.check(u64::MAX), Ok(()));
         for line in ["", "nonsense", "0::", "1:memory:", "0::/../../..", "9:memory:relative"] {

@@ -246,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn the_contest_ends_and_comes_again_ever_more_rarely() {
+    fn contests_repeat_at_growing_intervals() {
         let mut timing = PollTiming::new(Role::Master);
         let mut contests = Vec::new();
         for exchange in 1..1_000_000_u64 {
@@ -277,7 +277,7 @@ mod tests {
     }
 
     #[test]
-    fn a_stream_is_not_held_up_by_what_another_thread_sends() {
+    fn sends_of_another_thread_do_not_delay_a_stream() {
         let mut sent = 0;
         let mut timing = PollTiming::new(Role::Master);
         for _ in 0..STREAM {

@@ -56,7 +56,7 @@ func Hint(directory, path string, err error) string {
 	case is(unix.EROFS):
 		return directory + " is mounted read-only: mount it writable"
 	case is(unix.ENOTDIR):
-		return directory + " is no directory: choose another"
+		return directory + " is not a directory: choose another"
 	case is(unix.ENOENT) && !exists(directory):
 		return directory + " is missing: mount a tmpfs there, or choose another directory"
 	default:

@@ -132,7 +132,7 @@ fn read_segment(entry: &Entry, segment: &mut Segment) -> Option<HeaderCopy> {
     }
     if segment.size == 0 {
         segment.kind = SegmentKind::Unfinished;
-        segment.reason = "its file is empty, as if somebody had begun to make it".to_owned();
+        segment.reason = "its file is empty: another process may be creating it".to_owned();
         return None;
     }
     let header = entry.read(0).ok().map(|bytes| HeaderCopy::new(&bytes));
@@ -146,7 +146,7 @@ fn read_segment(entry: &Entry, segment: &mut Segment) -> Option<HeaderCopy> {
         }
         Ok(None) => {
             segment.kind = SegmentKind::Unfinished;
-            segment.reason = "its header is empty, as if somebody had begun to make it".to_owned();
+            segment.reason = "its header is empty: another process may be creating it".to_owned();
             None
         }
         Err(Mismatch { what, found, expected }) => {

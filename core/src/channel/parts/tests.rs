@@ -72,7 +72,7 @@ fn message(number: usize, lengths: &[usize]) -> Vec<u8> {
 }
 
 #[test]
-fn a_segment_is_understood_as_it_was_described() {
+fn validation_returns_the_announced_layout() {
     let (heap, layout) = segment();
     let found = validate_memory(&*heap, None).ok().flatten().unwrap();
     assert_eq!(found.geometry.data_size, layout.geometry.data_size);
@@ -80,7 +80,7 @@ fn a_segment_is_understood_as_it_was_described() {
 }
 
 #[test]
-fn who_sits_down_is_seen_whole() {
+fn an_occupied_seat_is_seen_completely() {
     let (heap, _) = segment();
     let seen = Arc::clone(&heap);
     let watcher = thread::spawn(move || {

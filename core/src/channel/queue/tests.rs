@@ -164,7 +164,7 @@ mod sequential {
 
     proptest! {
         #[test]
-        fn it_is_a_fifo_whatever_either_end_does(
+        fn the_queue_is_a_fifo_under_any_operations(
             steps in prop::collection::vec(step(), 1..200),
             // The numbers wrap around during the test.
             first in prop_oneof![Just(0), Just(u32::MAX - 20), any::<u32>()],
@@ -294,7 +294,7 @@ mod models {
     /// Each message arrives once, in order and whole. No thread stays parked (loom would report a deadlock). No slot
     /// is written while it is read (loom checks its cell).
     #[test]
-    fn every_message_arrives_and_nobody_sleeps_for_ever() {
+    fn every_message_arrives_and_no_thread_stays_parked() {
         explore(|| {
             let memory = memory(1, 1);
             let mut sender = QueueSender::resume(memory.clone()).unwrap();

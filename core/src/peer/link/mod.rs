@@ -113,7 +113,7 @@ impl Link {
                     warn,
                     segment = name.as_str(),
                     ?broken,
-                    "what the replaced segment holds cannot be found"
+                    "the messages of the replaced segment cannot be found"
                 );
                 false
             }

@@ -59,7 +59,7 @@ fn a_heartbeat_that_waits_for_the_lock_is_refused_after_a_close() {
 }
 
 #[test]
-fn a_peer_state_that_waits_for_the_lock_is_that_of_before_the_close() {
+fn a_peer_state_that_waits_for_the_lock_is_the_one_before_the_close() {
     let name = format!("test-close-state-{}", std::process::id());
     let (outcome, _) = close_during(&name, Link::peer_state);
     assert_eq!(outcome, PeerState::Absent, "the slave is the successor's peer");

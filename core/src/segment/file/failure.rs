@@ -61,7 +61,7 @@ pub(super) fn mapping_error(name: &SegmentName, len: usize, is_new: bool, error:
     let hint = match error {
         nix::Error::ENOMEM => limit.unwrap_or_else(|| {
             format!(
-                "there is no room of {len} bytes in the address space of this process: choose a smaller size"
+                "the address space of this process has no free range of {len} bytes: choose a smaller size"
             )
         }),
         error => hint(name, error),
@@ -130,7 +130,7 @@ fn hint(name: &SegmentName, error: nix::Error) -> String {
             "no file descriptors are left: close some, or raise the limit (ulimit -n)".to_owned()
         }
         Error::EROFS => format!("{shown} is mounted read-only: mount it writable"),
-        Error::ENOTDIR => format!("{shown} is no directory: choose another"),
+        Error::ENOTDIR => format!("{shown} is not a directory: choose another"),
         Error::ENOENT if !directory.exists() => {
             format!("{shown} is missing: mount a tmpfs there, or choose another directory")
         }

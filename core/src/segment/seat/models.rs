@@ -49,7 +49,7 @@ fn master(header: &Header) -> Seat<'_> {
 
 /// In the seat of a killed process, `alive` is still set while the successor fills in the other fields.
 #[test]
-fn a_successor_is_never_taken_for_an_old_process() {
+fn a_successor_never_appears_as_a_legacy_process() {
     explore(
         |header| master(header).occupy(DEAD),
         |header| master(header).occupy(SUCCESSOR),
@@ -58,7 +58,7 @@ fn a_successor_is_never_taken_for_an_old_process() {
 }
 
 #[test]
-fn who_sees_a_seat_taken_sees_who_sits_there() {
+fn a_seat_seen_as_taken_shows_its_owner() {
     explore(
         |_| {},
         |header| master(header).occupy(SUCCESSOR),
@@ -74,7 +74,7 @@ fn who_sees_a_seat_taken_sees_who_sits_there() {
 
 /// `features` stands for the last field that is written before the close.
 #[test]
-fn who_sees_the_goodbye_sees_all_that_was_written() {
+fn a_close_that_is_seen_shows_everything_written_before() {
     explore(
         |header| master(header).occupy(SUCCESSOR),
         |header| {
@@ -91,7 +91,7 @@ fn who_sees_the_goodbye_sees_all_that_was_written() {
 
 /// An ESHM 1.0 segment becomes a 2.0 segment while another thread reads it.
 #[test]
-fn a_segment_that_is_taken_over_is_whole_at_every_moment() {
+fn a_segment_is_valid_at_every_moment_of_a_take_over() {
     let total = LAYOUT.geometry.total();
     explore(
         |header| {
@@ -160,7 +160,7 @@ fn attach(name: &Name, pid: i32) -> bool {
 
 /// Two creators and a slave: one creator gets the name, and the slave finds a complete segment or none.
 #[test]
-fn of_two_creators_one_wins_and_a_name_leads_to_a_whole_segment() {
+fn one_of_two_creators_wins_and_the_name_leads_to_a_complete_segment() {
     loom::model(|| {
         let name: Arc<Name> = Arc::new(Mutex::new(None));
         let spawn = |work: fn(&Name) -> bool| {
@@ -200,7 +200,7 @@ fn clear_dead_peer(segment: &Segment) -> bool {
 
 /// A master was killed. Two successors claim its seat, and the surviving slave clears its counts.
 #[test]
-fn of_two_successors_one_takes_over_and_tidying_up_disturbs_neither() {
+fn one_of_two_successors_takes_over_while_a_survivor_clears_counts() {
     loom::model(|| {
         let segment =
             Segment { header: Header::default(), master: Mutex::new(false), slave: Mutex::new(true) };

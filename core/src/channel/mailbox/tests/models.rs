@@ -117,7 +117,7 @@ fn a_mailbox_shows_whole_values_once() {
 
 /// A writer died during a write. Nobody reads its unfinished value, and the values of its successor are read.
 #[test]
-fn a_successor_heals_an_odd_sequence() {
+fn a_successor_repairs_an_odd_sequence() {
     fn half_written() -> Heap {
         let heap = empty();
         heap.head.sequence.store(1, Ordering::Relaxed);
@@ -208,7 +208,7 @@ fn a_successor_receives_what_was_not_taken() {
 
 /// The last access of a reader to a value happens before the first access of the writer to the next one.
 #[test]
-fn taking_a_value_hands_the_channel_back() {
+fn taking_a_value_transfers_the_channel_to_the_writer() {
     struct Shared {
         heap: Heap,
         /// Stands for the data. loom reports any two accesses to it that are not ordered.
@@ -237,7 +237,7 @@ fn taking_a_value_hands_the_channel_back() {
 
 /// Both doorbells: a parked reader and a parked writer are always woken. Otherwise loom reports a deadlock.
 #[test]
-fn whoever_is_parked_is_woken() {
+fn parked_threads_are_woken() {
     const COUNT: u64 = 2;
     explore(
         empty,

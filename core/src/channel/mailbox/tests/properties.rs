@@ -151,13 +151,13 @@ fn after(values: u64) -> Heap {
 
 proptest! {
     #[test]
-    fn a_channel_does_what_its_model_does(operations in vec(operation(), 0..60)) {
+    fn a_channel_agrees_with_its_model(operations in vec(operation(), 0..60)) {
         run(&Heap::new(CAPACITY), &mut Model::default(), operations)?;
     }
 
     /// As above, starting a few values before the sequence wraps to 0.
     #[test]
-    fn a_channel_does_so_when_its_sequence_wraps(before in 1u64..20, operations in vec(operation(), 0..60)) {
+    fn a_channel_agrees_with_its_model_when_its_sequence_wraps(before in 1u64..20, operations in vec(operation(), 0..60)) {
         let values = (1 << 31) - before;
         let mut model = Model { number: values, counted: values, taken: values, ..Model::default() };
         run(&after(values), &mut model, operations)?;
