@@ -189,7 +189,7 @@ func TestUnfinishedFilesAreRefusedInTime(t *testing.T) {
 		if err := os.WriteFile(path(name), make([]byte, length), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		expectRefused(t, name, "begun to make it")
+		expectRefused(t, name, "may be creating it")
 		// The hint to start the master makes no sense to a master.
 		_, err := Open(within(t, soon), name, Master, WithConnectTimeout(0))
 		expectKind(t, "a master", err, ErrForeign)
