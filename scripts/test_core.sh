@@ -6,10 +6,10 @@ usage() {
     cat <<'TEXT'
 Usage: test_core.sh [--no-loom] [--no-miri]
 
-Runs the tests of the core crate: units, properties, processes, documentation. Then checks that it compiles without
-warnings with each of its features and with none (in target/features). Then runs the loom models, which try
-every interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and
-which are built in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is
+Runs the tests of the core crate: units, properties, processes, documentation. Checks that it compiles without
+warnings with each of its features and with none (target/features). Then runs the loom models, which try every
+interleaving of the mailbox's and the queue's threads, up to LOOM_MAX_PREEMPTIONS preemptions (default: 3), and which
+are built in target/loom. Last runs the unit tests under Miri (scripts/test_miri.sh), if a nightly toolchain is
 installed or rustup can install one, and reports it if not.
 TEXT
 }

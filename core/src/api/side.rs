@@ -57,6 +57,7 @@ impl Side {
         self.link.epoch() != self.epoch
     }
 
+    #[cold]
     pub(crate) fn timeout(&self, what: &'static str, deadline: Deadline) -> Error {
         self.link.counters.timeouts.add(1);
         Error::Timeout { segment: self.link.segment(), what, waited: deadline.elapsed() }

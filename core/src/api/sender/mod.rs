@@ -181,7 +181,12 @@ impl Sender {
         if size <= capacity {
             return Ok(());
         }
-        Err(Error::TooLarge { segment: self.side.link.segment(), size, capacity })
+        Err(self.too_large(size, capacity))
+    }
+
+    #[cold]
+    fn too_large(&self, size: usize, capacity: usize) -> Error {
+        Error::TooLarge { segment: self.side.link.segment(), size, capacity }
     }
 
     /// Sends if there is room. That ends a loan, as in the queue.
@@ -215,6 +220,7 @@ impl Sender {
         self.side.link.counters.count_sent(count, bytes, woke);
     }
 
+    #[cold]
     fn full(&self) -> Error {
         Error::Full { segment: self.side.link.segment() }
     }
