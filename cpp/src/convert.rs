@@ -46,10 +46,12 @@ impl Outcome {
 /// Returns the limit that a wait of the facade is, in nanoseconds.
 #[inline]
 pub(crate) fn limit(wait: i64) -> Limit {
-    match u64::try_from(wait) {
-        _ if wait == FOREVER => Limit::Forever,
-        Ok(ns) if ns > 0 => Limit::For(Duration::from_nanos(ns)),
-        _ => Limit::Now,
+    if wait == FOREVER {
+        Limit::Forever
+    } else if wait > 0 {
+        Limit::For(Duration::from_nanos(wait.unsigned_abs()))
+    } else {
+        Limit::Now
     }
 }
 

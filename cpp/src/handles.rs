@@ -163,8 +163,14 @@ impl Receiver {
     /// The message stays lent until `release`.
     #[inline]
     pub(crate) fn recv(&mut self, wait: i64, received: &mut Received) -> i32 {
-        let message = exclusive::recv(&mut self.inner, limit(wait));
-        deliver(message, received, &mut self.outcome)
+        match limit(wait) {
+            // The shortest path: it has no branch for "nothing".
+            Limit::Forever => match self.inner.recv() {
+                Ok(message) => fill(message, received),
+                Err(error) => self.outcome.keep(&error),
+            },
+            limit => deliver(exclusive::recv(&mut self.inner, limit), received, &mut self.outcome),
+        }
     }
 
     pub(crate) fn release(&mut self) {
@@ -207,16 +213,19 @@ impl Receiver {
     }
 }
 
-#[inline]
+#[inline(always)]
 fn deliver(found: Result<Option<Message<'_>>>, received: &mut Received, outcome: &mut Outcome) -> i32 {
     match found {
-        Ok(Some(message)) => {
-            let (skipped, generation) = (message.skipped(), message.generation());
-            let (data, size) = message.into_raw();
-            *received = Received { data, size, skipped, generation };
-            Code::ok.repr
-        }
+        Ok(Some(message)) => fill(message, received),
         Ok(None) => Code::nothing.repr,
         Err(error) => outcome.keep(&error),
     }
+}
+
+#[inline(always)]
+fn fill(message: Message<'_>, received: &mut Received) -> i32 {
+    let (skipped, generation) = (message.skipped(), message.generation());
+    let (data, size) = message.into_raw();
+    *received = Received { data, size, skipped, generation };
+    Code::ok.repr
 }

@@ -23,7 +23,7 @@ use crate::error::Result;
 ///
 /// # Errors
 /// Those of the verb.
-#[inline]
+#[inline(always)]
 pub fn send(sender: &mut Sender, bytes: &[u8], limit: Limit) -> Result<()> {
     match limit {
         Limit::Now => sender.try_send(bytes),
@@ -53,7 +53,7 @@ pub fn send_many<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], limit: Lim
 ///
 /// # Errors
 /// Those of the verb.
-#[inline]
+#[inline(always)]
 pub fn loan(sender: &mut Sender, len: usize, limit: Limit) -> Result<Loan<'_>> {
     match limit {
         Limit::Now => sender.try_loan(len),
@@ -67,7 +67,7 @@ pub fn loan(sender: &mut Sender, len: usize, limit: Limit) -> Result<Loan<'_>> {
 ///
 /// # Errors
 /// Those of the verb.
-#[inline]
+#[inline(always)]
 pub fn recv(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>> {
     match limit {
         Limit::Now => receiver.try_recv(),
@@ -81,6 +81,7 @@ pub fn recv(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
 ///
 /// # Errors
 /// Those of the verb.
+#[inline(always)]
 pub fn read(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>> {
     match limit {
         Limit::Now => receiver.try_read(),

@@ -124,7 +124,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::read`].
-    #[inline]
+    #[inline(always)]
     pub fn recv(&mut self) -> Result<Message<'_>> {
         let found = match self.poll_eagerly()? {
             Some(found) => found,
@@ -137,7 +137,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::read_timeout`].
-    #[inline]
+    #[inline(always)]
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_eagerly()? {
             Some(found) => Some(found),
