@@ -1,5 +1,6 @@
-// A master that greets 1000 times a second, and a slave that acknowledges every greeting. Either end may be a
-// process of another language: the messages are null-terminated text, sent with `send`, taken with `recv`.
+// A master that sends 1000 messages a second, and a slave that acknowledges each of them. Either process may
+// be one of another language: the messages are null-terminated text, sent with `send` and received with
+// `recv`.
 
 #include <eshm/eshm.hpp>
 
@@ -33,8 +34,8 @@ Exchanges messages through the shared memory segment NAME (eshm1 by default).
   --help     this text
 )";
 
-/// How long a wait may keep the demo from noticing Ctrl-C.
-constexpr auto attention = 100ms;
+/// The longest wait: Ctrl-C takes effect after it.
+constexpr auto longest_wait = 100ms;
 
 volatile std::sig_atomic_t interrupted = 0;
 
@@ -44,12 +45,12 @@ struct Arguments {
     std::uint64_t count = 0;
 };
 
-/// What is wrong with the command line.
+/// An error in the command line.
 struct UsageError : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-/// The first ten messages, then one in a thousand, with the rate of the thousand.
+/// Prints the first ten messages, then one in a thousand with the rate.
 class Reporter {
   public:
     explicit Reporter(std::string_view heading) : heading_{heading} {}
@@ -114,10 +115,10 @@ std::uint64_t run_master(eshm::Endpoint& endpoint, std::uint64_t count) {
             } else if (!is_transient(result.error().code())) {
                 result.value(); // throws
             }
-            due = std::max(due + 1ms, now); // an interval that was missed is not made up for
+            due = std::max(due + 1ms, now); // a missed interval is skipped
         }
-        // Waiting for an answer is what paces the greetings.
-        if (const auto answer = endpoint.recv(all_sent ? attention : due - Clock::now())) {
+        // The wait for an answer lasts until the next message is due.
+        if (const auto answer = endpoint.recv(all_sent ? longest_wait : due - Clock::now())) {
             received_report(received++, shown(*answer));
             last_sign = Clock::now();
         }
@@ -131,7 +132,7 @@ std::uint64_t run_slave(eshm::Endpoint& endpoint, std::uint64_t count) {
     std::uint64_t answered = 0;
 
     while (!interrupted && (count == 0 || answered < count)) {
-        const auto message = endpoint.recv(attention);
+        const auto message = endpoint.recv(longest_wait);
         if (!message) {
             continue;
         }
@@ -140,7 +141,7 @@ std::uint64_t run_slave(eshm::Endpoint& endpoint, std::uint64_t count) {
         const std::string answer = "ACK from slave #" + std::to_string(answered);
         eshm::Result<void> sent;
         do {
-            sent = endpoint.try_send(eshm::text::encode(answer), attention);
+            sent = endpoint.try_send(eshm::text::encode(answer), longest_wait);
         } while (!sent && is_transient(sent.error().code()) && !interrupted);
         if (sent) {
             sent_report(answered++, answer);
@@ -190,15 +191,15 @@ Arguments parse(int argc, char** argv) {
     return arguments;
 }
 
-/// Opens the endpoint; a slave waits for its master in short steps, so that Ctrl-C is noticed meanwhile.
+/// Opens the endpoint. A slave waits for its master in short steps, so that Ctrl-C takes effect.
 std::optional<eshm::Endpoint> open(const Arguments& arguments) {
     eshm::Options options;
     options.role = arguments.role;
-    options.connect_timeout = attention;
-    const auto patience = Clock::now() + 5s;
+    options.connect_timeout = longest_wait;
+    const auto deadline = Clock::now() + 5s;
     while (!interrupted) {
         auto endpoint = eshm::Endpoint::try_open(arguments.name, options);
-        if (endpoint || endpoint.error().code() != eshm::Errc::not_found || Clock::now() > patience) {
+        if (endpoint || endpoint.error().code() != eshm::Errc::not_found || Clock::now() > deadline) {
             return std::move(endpoint).value(); // or throws
         }
     }

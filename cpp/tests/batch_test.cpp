@@ -1,4 +1,4 @@
-// Many messages with one call.
+// Sending and receiving many messages with one call.
 #include "support.hpp"
 
 #include <array>
@@ -17,7 +17,7 @@ using namespace std::chrono_literals;
 
 using Texts = std::vector<std::string>;
 
-/// What is there, up to `most` messages.
+/// Returns up to `most` messages that have arrived.
 Texts received(eshm::Endpoint& endpoint, std::size_t most = 1'000) {
     Texts texts;
     endpoint.recv_many(
@@ -33,12 +33,12 @@ Texts numbers(std::size_t count) {
     return texts;
 }
 
-/// How many messages of a batch were sent, and why no more.
+/// The number of messages of a batch that were sent, and why the next one was not.
 using Stop = std::pair<std::size_t, Errc>;
 
 Stop stopped(const eshm::BatchResult& batch) { return {batch.sent(), batch.error().code()}; }
 
-/// What the eshm::BatchError says that `call` throws.
+/// Returns the contents of the eshm::BatchError that `call` throws.
 template <class Call>
 Stop thrown_by(Call call) {
     try {
@@ -50,7 +50,7 @@ Stop thrown_by(Call call) {
     return {};
 }
 
-TEST(Batches, AreTakenFromAnyRange) {
+TEST(Batch, AcceptsAnyRangeOfMessages) {
     Pair pair;
     pair.master.send_many({"a", std::string{"b"}, std::string_view{"c"}});
     pair.master.send_many(std::list<const char*>{"d", "e"});
@@ -62,7 +62,7 @@ TEST(Batches, AreTakenFromAnyRange) {
     EXPECT_EQ(received(pair.slave), (Texts{"a", "b", "c", "d", "e", "f", "g", "hi", "jk"}));
 }
 
-TEST(Batches, KeepTheOrderHoweverMany) {
+TEST(Batch, KeepsTheOrder) {
     Pair pair;
     const auto texts = numbers(1'000);
     pair.master.send_many(texts);
@@ -70,21 +70,21 @@ TEST(Batches, KeepTheOrderHoweverMany) {
     EXPECT_FALSE(pair.slave.try_recv());
 }
 
-TEST(Batches, LongerThanTheQueueWaitForRoom) {
+TEST(Batch, LongerThanTheQueueWaitsForSpace) {
     Pair pair;
     const auto texts = numbers(50'000);
     std::thread sender{[&] { pair.master.send_many(texts); }};
     Texts all;
     while (all.size() < texts.size()) {
         ASSERT_GT(pair.slave.recv_many(
-                      100, [&](bytes_view bytes) { all.emplace_back(bytes.chars()); }, support::patience),
+                      100, [&](bytes_view bytes) { all.emplace_back(bytes.chars()); }, support::long_wait),
                   0U);
     }
     sender.join();
     EXPECT_EQ(all, texts);
 }
 
-TEST(Batches, StopWhereTheRoomEnds) {
+TEST(Batch, StopsWhenTheQueueIsFull) {
     Pair pair;
     const auto texts = numbers(100'000);
     const auto batch = pair.master.try_send_many(texts);
@@ -103,8 +103,8 @@ TEST(Batches, StopWhereTheRoomEnds) {
     EXPECT_EQ(received(pair.slave, texts.size()).size(), room);
 }
 
-// More than one of the arrays that the facade gathers messages in.
-TEST(Batches, HaveOneDeadlineHoweverMany) {
+// The batch is longer than the array in which the facade collects messages.
+TEST(Batch, HasOneDeadlineForAllMessages) {
     Pair pair;
     const auto room = pair.master.try_send_many(numbers(100'000)).sent();
     received(pair.slave, 200);
@@ -112,19 +112,19 @@ TEST(Batches, HaveOneDeadlineHoweverMany) {
     EXPECT_EQ(stopped(pair.master.try_send_many(numbers(room), 50ms)), (Stop{200, Errc::timeout}));
     const auto took = std::chrono::steady_clock::now() - start;
     EXPECT_GE(took, 50ms);
-    EXPECT_LT(took, support::patience);
+    EXPECT_LT(took, support::long_wait);
 }
 
-TEST(Batches, WhoseTimeIsOverFailWithATimeout) {
+TEST(Batch, FailsWithATimeoutWhenTheTimeIsOver) {
     Pair pair;
     EXPECT_FALSE(pair.master.try_send_many(numbers(100'000)));
     received(pair.slave, 64);
-    // The shortest time there is: it is over when the second of the facade's arrays begins.
+    // The shortest time: it is over when the facade fills its array for the second time.
     EXPECT_EQ(stopped(pair.master.try_send_many(numbers(100), std::chrono::nanoseconds{1})),
               (Stop{64, Errc::timeout}));
 }
 
-TEST(Batches, StopAtAMessageThatNeverFits) {
+TEST(Batch, StopsAtAMessageThatIsTooLarge) {
     Pair pair;
     const std::string too_long(pair.master.max_message() + 1, 'x');
     EXPECT_EQ(thrown_by([&] { pair.master.send_many({"a", too_long, "b"}); }), (Stop{1, Errc::too_large}));
@@ -133,7 +133,7 @@ TEST(Batches, StopAtAMessageThatNeverFits) {
     EXPECT_EQ(stopped(pair.master.try_send_many({too_long})), (Stop{0, Errc::too_large}));
 }
 
-TEST(Batches, OfASlaveWithoutAMasterAreNotSent) {
+TEST(Batch, OfASlaveWithoutAMasterIsNotSent) {
     Pair pair;
     pair.master.close();
     while (pair.slave.peer_state() != eshm::PeerState::closed) {
@@ -143,7 +143,7 @@ TEST(Batches, OfASlaveWithoutAMasterAreNotSent) {
     EXPECT_EQ(stopped(pair.slave.try_send_many({"a"}, 1ms)), (Stop{0, Errc::timeout}));
 }
 
-TEST(Batches, AreHandedOutUpToTheNumberAskedFor) {
+TEST(Batch, IsReceivedUpToTheGivenNumber) {
     Pair pair;
     pair.master.send_many(numbers(5));
     EXPECT_EQ(received(pair.slave, 0), Texts{});
@@ -163,7 +163,7 @@ TEST(Batches, AreHandedOutUpToTheNumberAskedFor) {
     EXPECT_EQ(thrown([&] { pair.slave.recv_many(9, [](bytes_view) {}); }), Errc::peer_closed);
 }
 
-TEST(Batches, AreReleasedAtOnce) {
+TEST(Batch, IsReleasedAtOnce) {
     Pair pair;
     const auto sent = pair.master.try_send_many(numbers(100'000)).sent();
     pair.slave.recv_many(
@@ -171,7 +171,7 @@ TEST(Batches, AreReleasedAtOnce) {
     EXPECT_EQ(pair.master.try_send_many(numbers(sent)).sent(), 2U);
 }
 
-TEST(Batches, WhatIsThrownComesOutAndNothingIsLost) {
+TEST(Batch, AnExceptionOfTheFunctionIsThrownAndNoMessageIsLost) {
     Pair pair;
     pair.master.send_many(numbers(5));
     Texts seen;
@@ -188,7 +188,7 @@ TEST(Batches, WhatIsThrownComesOutAndNothingIsLost) {
     EXPECT_EQ(received(pair.slave), numbers(5));
 }
 
-TEST(Batches, TheFunctionMayUseTheEndpointButNotReceive) {
+TEST(Batch, TheFunctionMayUseTheEndpointButNotReceive) {
     Pair pair;
     pair.master.send_many({"a", "b"});
     pair.slave.recv_many(9, [&](bytes_view bytes) {

@@ -1,4 +1,4 @@
-// What converts to eshm::bytes_view, and what it then holds.
+// Conversions to eshm::bytes_view.
 #include "support.hpp"
 
 #include <array>
@@ -20,10 +20,10 @@ static_assert(!std::is_convertible_v<std::deque<char>, bytes_view>, "not contigu
 static_assert(!std::is_convertible_v<std::nullptr_t, bytes_view>);
 static_assert(!std::is_convertible_v<int, bytes_view>);
 
-// A parameter, as a user passes it: the temporary lives through the call.
+// A parameter, as a user passes it: the temporary lives until the call returns.
 std::string chars(bytes_view bytes) { return std::string{bytes.chars()}; }
 
-TEST(BytesView, TextComesWithoutATerminator) {
+TEST(BytesView, TextHasNoTerminator) {
     using namespace std::string_literals;
     using namespace std::string_view_literals;
     const char* pointer = "ack";
@@ -35,7 +35,7 @@ TEST(BytesView, TextComesWithoutATerminator) {
     EXPECT_EQ(chars("größe"), "größe");
 }
 
-TEST(BytesView, ContainersOfBytesComeWhole) {
+TEST(BytesView, ContainersAreViewedWhole) {
     const unsigned char array[] = {'a', 'c', 'k', 0};
     EXPECT_EQ(chars(array).size(), 4U);
     EXPECT_EQ(chars(std::array<std::byte, 2>{std::byte{'o'}, std::byte{'k'}}), "ok");
@@ -43,7 +43,7 @@ TEST(BytesView, ContainersOfBytesComeWhole) {
     EXPECT_EQ(chars(std::vector<std::byte>{}), "");
 }
 
-TEST(BytesView, PointerAndSizeComeAsTheyLieInMemory) {
+TEST(BytesView, PointerAndSizeAreViewedAsTheyAreInMemory) {
     const struct { float x, y; } pose{1, 2};
     const bytes_view view{&pose, sizeof pose};
     EXPECT_EQ(view.size(), sizeof pose);
@@ -51,7 +51,7 @@ TEST(BytesView, PointerAndSizeComeAsTheyLieInMemory) {
     EXPECT_TRUE(bytes_view(nullptr, 0).empty());
 }
 
-TEST(BytesView, IsARangeThatCompares) {
+TEST(BytesView, IsAComparableRange) {
     const bytes_view view{"ack"};
     EXPECT_EQ(std::vector<std::byte>(view.begin(), view.end()).size(), 3U);
     EXPECT_EQ(view[1], std::byte{'c'});
@@ -59,7 +59,7 @@ TEST(BytesView, IsARangeThatCompares) {
     EXPECT_NE(view, bytes_view{});
 }
 
-TEST(MutableBytes, AreWrittenThrough) {
+TEST(MutableBytes, WriteToTheViewedMemory) {
     std::array<std::byte, 2> memory{};
     const eshm::mutable_bytes bytes{memory.data(), memory.size()};
     bytes[0] = std::byte{'o'};

@@ -1,4 +1,4 @@
-// Domains choose the directory and the prefix. What they are for is shown in core/tests/domain.rs.
+// Domains select the directory and the prefix. core/tests/domain.rs tests their effect.
 #include "support.hpp"
 
 #include <algorithm>
@@ -16,7 +16,7 @@ using eshm::Options;
 using eshm::Role;
 using support::unique_name;
 
-/// A directory of a test's own, removed at its end.
+/// A directory for one test, which removes it.
 class Directory {
   public:
     Directory() { std::filesystem::create_directory(path); }
@@ -45,7 +45,7 @@ Options options(Role role, Domain domain) {
     return options;
 }
 
-TEST(Domains, OneNameInTwoOfThemIsTwoSegments) {
+TEST(Domains, SeparateSegmentsOfTheSameName) {
     const Directory directory;
     const Domain first{directory.path, "a_"};
     const Domain second{directory.path, ""};
@@ -62,7 +62,7 @@ TEST(Domains, OneNameInTwoOfThemIsTwoSegments) {
     EXPECT_EQ(directory.files(), (Names{"robot"}));
 }
 
-TEST(Domains, WhatIsUnsetTheEnvironmentSays) {
+TEST(Domains, TakeUnsetPartsFromTheEnvironment) {
     const Directory directory;
     setenv("ESHM_DIRECTORY", directory.path.c_str(), 1);
     setenv("ESHM_PREFIX", "env_", 1);
@@ -84,7 +84,7 @@ TEST(Domains, WhatIsUnsetTheEnvironmentSays) {
     EXPECT_TRUE(support::segment_exists(name));
 }
 
-TEST(Domains, WhatIsNoneIsRefused) {
+TEST(Domains, AreRejectedIfInvalid) {
     const Directory directory;
     const auto refuses = [](const Domain& domain, const std::string& name, const std::string& text) {
         for (const auto& failure : {Endpoint::try_open(name, options(Role::master, domain)).error(),

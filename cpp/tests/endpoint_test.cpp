@@ -1,4 +1,4 @@
-// What an endpoint promises: opening, closing, exchanging, refusing.
+// Endpoints: opening, closing, messages, values, waits, statistics.
 #include "support.hpp"
 
 #include <cstring>
@@ -17,8 +17,8 @@ namespace {
 using eshm::Endpoint;
 using eshm::Errc;
 using eshm::Role;
+using support::long_wait;
 using support::Pair;
-using support::patience;
 using support::segment_exists;
 using support::thrown;
 using support::unique_name;
@@ -63,7 +63,7 @@ TEST(Opening, MovingKeepsTheSegmentAndClosesTheTarget) {
     EXPECT_EQ(moved.name(), second);
 }
 
-TEST(Opening, AfterCloseEveryVerbSaysSo) {
+TEST(Opening, EveryVerbFailsAfterTheClose) {
     Pair pair;
     pair.master.close();
     pair.master.close();
@@ -77,7 +77,7 @@ TEST(Opening, AfterCloseEveryVerbSaysSo) {
     EXPECT_EQ(pair.slave.peer_state(), eshm::PeerState::closed);
 }
 
-TEST(Opening, AutomaticRolesSettle) {
+TEST(Opening, AutomaticIsTheFreeRole) {
     const auto name = unique_name();
     Endpoint first{name};
     Endpoint second{name};
@@ -86,7 +86,7 @@ TEST(Opening, AutomaticRolesSettle) {
     EXPECT_EQ(to_string(first.role()), "master");
 }
 
-TEST(Opening, ASeatIsTakenOnce) {
+TEST(Opening, ARoleIsTakenOnce) {
     const Pair pair;
     EXPECT_EQ(thrown([&] { Endpoint{pair.name, Role::slave}; }), Errc::seat_taken);
     const auto second = Endpoint::try_open(pair.name, Role::master);
@@ -95,7 +95,7 @@ TEST(Opening, ASeatIsTakenOnce) {
     EXPECT_NE(second.error().message().find(pair.name), std::string::npos) << second.error().message();
 }
 
-TEST(Opening, WithoutAMasterASlaveGivesUp) {
+TEST(Opening, ASlaveWithoutASegmentFails) {
     eshm::Options options;
     options.role = Role::slave;
     options.connect_timeout = 0s;
@@ -104,7 +104,7 @@ TEST(Opening, WithoutAMasterASlaveGivesUp) {
     EXPECT_FALSE(segment_exists(name));
 }
 
-TEST(Opening, BadNamesAndSettingsAreRefused) {
+TEST(Opening, InvalidNamesAndOptionsAreRejected) {
     using namespace std::string_literals;
     for (const auto& name : {""s, "a/b"s, ".."s, "a\0b"s, "\xFF"s, std::string(251, 'n')}) {
         EXPECT_EQ(Endpoint::try_open(name, Role::master).error().code(), Errc::invalid) << name;
@@ -132,7 +132,7 @@ TEST(Opening, BadNamesAndSettingsAreRefused) {
     EXPECT_TRUE(refused([](auto& options) { options.wait = static_cast<eshm::WaitStrategy>(7); }));
 }
 
-TEST(Opening, SettingsReachTheSegment) {
+TEST(Opening, OptionsApplyToTheSegment) {
     eshm::Options options;
     options.data_size = 100;
     options.queue_capacity = 1000;
@@ -146,7 +146,7 @@ TEST(Opening, SettingsReachTheSegment) {
     EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
 }
 
-TEST(Opening, TheUmaskDecidesOnTheModeWhenAsked) {
+TEST(Opening, ModeByUmaskAppliesTheUmask) {
     eshm::Options options;
     options.role = Role::master;
     options.mode_by_umask = true;
@@ -158,7 +158,7 @@ TEST(Opening, TheUmaskDecidesOnTheModeWhenAsked) {
     EXPECT_EQ(static_cast<unsigned>(status.permissions()), 0640U);
 }
 
-TEST(Opening, ReconnectLimitsCanBeAbsent) {
+TEST(Opening, ReconnectLimitsMayBeAbsent) {
     eshm::Options options;
     options.reconnect_timeout = std::nullopt;
     options.reconnect_attempts = std::nullopt;
@@ -167,7 +167,7 @@ TEST(Opening, ReconnectLimitsCanBeAbsent) {
 }
 
 #if __cplusplus >= 202002L
-TEST(Opening, SettingsCanBeNamedInPlace) {
+TEST(Opening, OptionsHaveDesignatedInitializers) {
     const Endpoint master{unique_name(),
                           {.role = Role::master, .data_size = 64, .wait = eshm::WaitStrategy::park}};
     EXPECT_EQ(master.data_size(), 64U);
@@ -179,7 +179,7 @@ TEST(Messages, AnySizeArrivesWhole) {
     for (const std::size_t size : {std::size_t{0}, std::size_t{1}, std::size_t{21}, std::size_t{56},
                                    std::size_t{57}, std::size_t{4097}, pair.master.max_message()}) {
         const auto bytes = support::pattern(size);
-        pair.master.send(bytes, patience);
+        pair.master.send(bytes, long_wait);
         const auto message = pair.slave.recv();
         EXPECT_EQ(message.size(), size);
         EXPECT_EQ(eshm::bytes_view{message.bytes()}, eshm::bytes_view{bytes});
@@ -187,7 +187,7 @@ TEST(Messages, AnySizeArrivesWhole) {
     }
 }
 
-TEST(Messages, OneByteTooManyIsRefusedAndTheChannelGoesOn) {
+TEST(Messages, AfterATooLongMessageOthersArrive) {
     Pair pair;
     EXPECT_EQ(thrown([&] { pair.master.write(support::pattern(pair.master.data_size() + 1)); }),
               Errc::too_large);
@@ -198,7 +198,7 @@ TEST(Messages, OneByteTooManyIsRefusedAndTheChannelGoesOn) {
     EXPECT_EQ(pair.slave.recv().text(), "fits");
 }
 
-TEST(Messages, WithoutQueuesOneIsInFlight) {
+TEST(Messages, WithoutQueuesOneMessageIsInFlight) {
     eshm::Options options;
     options.queue_capacity = 0;
     Pair pair{options};
@@ -218,7 +218,7 @@ TEST(Messages, WithoutQueuesOneIsInFlight) {
     EXPECT_EQ(pair.slave.recv().text(), "3");
 }
 
-TEST(Messages, AndTheMailboxDoNotMeet) {
+TEST(Messages, AreIndependentOfTheMailbox) {
     Pair pair;
     pair.master.send("message");
     pair.master.write("value");
@@ -228,10 +228,10 @@ TEST(Messages, AndTheMailboxDoNotMeet) {
     EXPECT_FALSE(pair.slave.try_recv());
 }
 
-TEST(Messages, TextTravelsNullTerminated) {
+TEST(Messages, TextIsSentNullTerminated) {
     Pair pair;
     pair.master.send(eshm::text::encode("Hello from master #0"));
-    const auto message = pair.slave.recv(patience);
+    const auto message = pair.slave.recv(long_wait);
     ASSERT_TRUE(message);
     EXPECT_EQ(message->size(), 21U);
     EXPECT_EQ(message->text(), "Hello from master #0");
@@ -242,7 +242,7 @@ TEST(Messages, TextIsACopyThatThePeerCannotChange) {
     pair.master.send("first");
     const auto message = pair.slave.recv();
     const auto text = message.text();
-    // As a peer may that writes anything anywhere.
+    // A hostile peer can write to any byte of the segment.
     std::fstream file{"/dev/shm/eshm_" + pair.name, std::ios::in | std::ios::out | std::ios::binary};
     const std::string content{std::istreambuf_iterator<char>{file}, {}};
     const auto at = content.find("first");
@@ -254,7 +254,7 @@ TEST(Messages, TextIsACopyThatThePeerCannotChange) {
     EXPECT_FALSE(message.try_text());
 }
 
-TEST(Messages, WhatIsNoTextIsAnError) {
+TEST(Messages, InvalidTextIsAnError) {
     Pair pair;
     pair.master.send("\xFF\xFE");
     const auto message = pair.slave.recv();
@@ -262,7 +262,7 @@ TEST(Messages, WhatIsNoTextIsAnError) {
     EXPECT_FALSE(message.try_text());
 }
 
-TEST(Waiting, EveryFormSaysThatNothingCame) {
+TEST(Waiting, EveryFormReportsThatNothingCame) {
     Pair pair;
     EXPECT_FALSE(pair.slave.recv(0ms));
     EXPECT_FALSE(pair.slave.recv(1ms));
@@ -273,14 +273,14 @@ TEST(Waiting, EveryFormSaysThatNothingCame) {
     EXPECT_EQ(pair.slave.try_recv(1ms).error().code(), Errc::timeout);
 }
 
-TEST(Waiting, LastsAsLongAsWasAskedFor) {
+TEST(Waiting, LastsAsLongAsGiven) {
     Pair pair;
     const auto start = std::chrono::steady_clock::now();
     EXPECT_FALSE(pair.slave.recv(std::chrono::duration<double>{0.02}));
     EXPECT_GE(std::chrono::steady_clock::now() - start, 20ms);
 }
 
-TEST(Waiting, EveryStrategyFindsWhatComes) {
+TEST(Waiting, EveryStrategyReceives) {
     for (const auto strategy :
          {eshm::WaitStrategy::spin, eshm::WaitStrategy::spin_then_park, eshm::WaitStrategy::park}) {
         eshm::Options options;
@@ -302,11 +302,11 @@ TEST(Waiting, NoTimeIsTooLong) {
     static_assert(eshm::Duration{5ms}.count() == 5'000'000ns);
 }
 
-TEST(Waiting, AFullChannelRefusesOrTimesOutAndKeepsWhatItHas) {
+TEST(Waiting, AFullQueueFailsAndKeepsItsMessages) {
     Pair pair;
     ASSERT_TRUE(pair.master.try_send("first"));
     auto refused = pair.master.try_send("second");
-    for (int sent = 1; refused; ++sent) { // until it is full, however much it holds
+    for (int sent = 1; refused; ++sent) { // until the queue is full
         ASSERT_LT(sent, 1'000'000);
         refused = pair.master.try_send("second");
     }
@@ -317,25 +317,25 @@ TEST(Waiting, AFullChannelRefusesOrTimesOutAndKeepsWhatItHas) {
     EXPECT_TRUE(pair.master.try_send("third"));
 }
 
-TEST(Waiting, ForAPeerEndsWhenItComes) {
+TEST(Waiting, ForAPeerEndsWhenItAttaches) {
     const auto name = unique_name();
     Endpoint master{name, Role::master};
     EXPECT_THROW(master.wait_for_peer(1ms), eshm::TimeoutError);
     EXPECT_EQ(master.peer_state(), eshm::PeerState::absent);
     const Endpoint slave{name, Role::slave};
-    master.wait_for_peer(patience);
+    master.wait_for_peer(long_wait);
     EXPECT_EQ(master.peer_state(), eshm::PeerState::alive);
     EXPECT_FALSE(master.peer_is_legacy());
 }
 
-TEST(Mailbox, KeepsTheLatestAndCountsTheRest) {
+TEST(Mailbox, KeepsTheLatestValueAndCountsSkippedOnes) {
     Pair pair;
     pair.master.write("1");
     EXPECT_EQ(pair.slave.read().text(), "1") << "the first value is not lost";
     for (const auto* value : {"2", "3", "4"}) {
         pair.master.write(value);
     }
-    const auto latest = pair.slave.read(patience);
+    const auto latest = pair.slave.read(long_wait);
     ASSERT_TRUE(latest);
     EXPECT_EQ(latest->text(), "4");
     EXPECT_EQ(latest->skipped(), 2U);
@@ -360,9 +360,9 @@ TEST(Mailbox, ValuesOwnTheirBytes) {
     }
 }
 
-TEST(Generations, TellThatThePeerWasRestarted) {
+TEST(Generations, ChangeWhenThePeerRestarts) {
     Pair pair;
-    pair.master.wait_for_peer(patience);
+    pair.master.wait_for_peer(long_wait);
     const auto before = pair.master.generation();
     pair.slave.close();
     pair.slave = Endpoint{pair.name, Role::slave};
@@ -372,7 +372,7 @@ TEST(Generations, TellThatThePeerWasRestarted) {
     EXPECT_GT(pair.master.generation(), before);
 }
 
-TEST(Statistics, CountWhatHappened) {
+TEST(Statistics, CountValuesAndTimeouts) {
     Pair pair;
     pair.master.write("one");
     (void)pair.slave.read();
@@ -412,12 +412,12 @@ TEST(Statistics, CountMessages) {
     const auto full = pair.master.stats();
     EXPECT_EQ(full.room_waits, 1U);
     EXPECT_GE(full.room_wait_time, 2ms);
-    EXPECT_LT(full.room_wait_time, patience);
+    EXPECT_LT(full.room_wait_time, long_wait);
 }
 
 TEST(Statistics, ArePrintedWithTheirNames) {
     Pair pair;
-    pair.master.wait_for_peer(patience);
+    pair.master.wait_for_peer(long_wait);
     pair.master.send("four");
     std::ostringstream out;
     out << pair.master.role() << ' ' << pair.master.peer_state() << ' ' << pair.master.stats();
@@ -430,7 +430,7 @@ TEST(Statistics, ArePrintedWithTheirNames) {
 }
 
 // Without the option, an idle endpoint keeps a fifth of the rate.
-TEST(Heartbeats, KeepTheirRateWhenAsked) {
+TEST(Heartbeats, KeepTheirRateIfSteady) {
     eshm::Options options;
     options.steady_heartbeat = true;
     const Pair pair{options};
@@ -438,7 +438,7 @@ TEST(Heartbeats, KeepTheirRateWhenAsked) {
     const auto start = std::chrono::steady_clock::now();
     for (bool steady = false; !steady;) {
         const auto window = std::chrono::steady_clock::now();
-        ASSERT_LT(window - start, patience);
+        ASSERT_LT(window - start, long_wait);
         const auto before = pair.master.stats().master_heartbeat;
         std::this_thread::sleep_for(200ms);
         const std::uint64_t beats = pair.master.stats().master_heartbeat - before;
@@ -447,7 +447,7 @@ TEST(Heartbeats, KeepTheirRateWhenAsked) {
     }
 }
 
-TEST(Heartbeats, AreTheUsersWithoutTheBackground) {
+TEST(Heartbeats, BeatOnCallWithoutTheBackgroundThread) {
     eshm::Options options;
     options.background = false;
     Pair pair{options};
@@ -459,7 +459,7 @@ TEST(Heartbeats, AreTheUsersWithoutTheBackground) {
     EXPECT_EQ(thrown([&] { pair.master.update_heartbeat(); }), Errc::closed);
 }
 
-TEST(Fork, TheChildIsRefusedAndTheParentGoesOn) {
+TEST(Fork, CallsFailInTheChildAndTheParentContinues) {
     Pair pair;
     pair.slave.send_many({"lent", "next"});
     auto message = pair.master.recv();
@@ -467,11 +467,11 @@ TEST(Fork, TheChildIsRefusedAndTheParentGoesOn) {
     const pid_t child = fork();
     if (child == 0) {
         const bool refused_while_lent = pair.master.try_recv().error().code() == Errc::forked;
-        message.release(); // must be left to the parent
+        message.release(); // the message belongs to the parent
         const bool refused = refused_while_lent && loan.try_send().error().code() == Errc::forked &&
                              pair.master.try_send("from the child").error().code() == Errc::forked &&
                              pair.master.try_recv().error().code() == Errc::forked;
-        pair.master.close(); // must leave the parent's segment alone
+        pair.master.close(); // the segment belongs to the parent
         _exit(refused ? 0 : 1);
     }
     int status = -1;

@@ -12,7 +12,7 @@ using eshm::Errc;
 static_assert(std::is_base_of_v<std::runtime_error, eshm::Error>);
 static_assert(std::is_base_of_v<eshm::Error, eshm::TimeoutError>);
 
-TEST(Error, CarriesItsCodeAndText) {
+TEST(Error, HasItsCodeAndText) {
     const eshm::Failure failure{Errc::seat_taken, "somebody sits there"};
     try {
         failure.raise();
@@ -22,12 +22,12 @@ TEST(Error, CarriesItsCodeAndText) {
     }
 }
 
-TEST(Error, ATimeoutIsATypeOfItsOwn) {
+TEST(Error, ATimeoutHasItsOwnType) {
     EXPECT_THROW(eshm::Failure{Errc::timeout}.raise(), eshm::TimeoutError);
     EXPECT_EQ(support::thrown([] { eshm::Failure{Errc::timeout}.raise(); }), Errc::timeout);
 }
 
-TEST(Error, NumbersAreThoseOfEveryLanguage) {
+TEST(Error, NumbersAreTheSameInEveryLanguage) {
     EXPECT_EQ(static_cast<int>(Errc::invalid), -1);
     EXPECT_EQ(static_cast<int>(Errc::remove), -5);
     EXPECT_EQ(static_cast<int>(Errc::no_data), -9);
@@ -55,7 +55,7 @@ TEST(Error, KindsThatShareANumberDiffer) {
     EXPECT_EQ(eshm::Failure{Errc::foreign}.number(), -3);
 }
 
-TEST(Error, TransientKindsAreThoseToTryAgain) {
+TEST(Error, CallsThatFailTransientlyMaySucceedLater) {
     for (const Errc code : {Errc::no_data, Errc::timeout, Errc::reconnecting, Errc::full}) {
         EXPECT_TRUE(is_transient(code)) << code;
     }
@@ -71,7 +71,7 @@ TEST(Error, KindsArePrintedByName) {
     EXPECT_EQ(out.str(), "not_found seat_taken unknown");
 }
 
-TEST(Error, EveryNumberHasANameAndAText) {
+TEST(Error, EveryKindHasANameAndAText) {
     for (const int number :
          {-1, -2, -3, -103, -203, -5, -9, -10, -110, -11, -12, -13, -14, -15, -16, -17, -18, -19}) {
         const auto code = static_cast<Errc>(number);
@@ -80,7 +80,7 @@ TEST(Error, EveryNumberHasANameAndAText) {
     }
 }
 
-TEST(Error, OfABatchSaysHowManyWereSent) {
+TEST(Error, OfABatchCountsTheSentMessages) {
     static_assert(std::is_base_of_v<eshm::Error, eshm::BatchError>);
     EXPECT_NO_THROW(eshm::BatchResult{3}.value());
     const eshm::BatchResult stopped{3, eshm::Failure{Errc::full, "no room"}};
@@ -120,7 +120,7 @@ TEST(Result, IsAValueOrAFailure) {
     EXPECT_EQ(support::thrown([&] { failure.value(); }), Errc::full);
 }
 
-TEST(Result, OfNothingIsSuccessOrAFailure) {
+TEST(Result, OfVoidIsSuccessOrAFailure) {
     EXPECT_TRUE(eshm::Result<void>{});
     EXPECT_NO_THROW(eshm::Result<void>{}.value());
     EXPECT_EQ(support::thrown([] { eshm::Result<void>{eshm::Failure{Errc::closed}}.value(); }), Errc::closed);
@@ -134,14 +134,14 @@ TEST(Text, EncodingAddsOneTerminator) {
     EXPECT_EQ(eshm::text::encode("größe").size(), 8U);
 }
 
-TEST(Text, DecodingStripsIt) {
+TEST(Text, DecodingRemovesTheTerminator) {
     using namespace std::string_literals;
     EXPECT_EQ(eshm::text::decode("ACK\0"s), "ACK");
     EXPECT_EQ(eshm::text::decode("ACK"s), "ACK") << "some senders leave the terminator out";
     EXPECT_EQ(eshm::text::decode({}), "");
 }
 
-TEST(Text, WhatIsNoTextIsAnErrorThatSaysWhere) {
+TEST(Text, InvalidTextIsAnErrorWithItsPosition) {
     using namespace std::string_literals;
     for (const auto& text : {"a\0b"s, "a\xFF"s}) {
         const auto encoded = eshm::text::try_encode(text);

@@ -1,4 +1,4 @@
-// No argument, however odd, aborts, hangs or leaves a file: each call works, or fails with a number and a
+// No argument makes a call abort, hang or leave a file: each call succeeds, or fails with a number and a
 // text.
 #include "support.hpp"
 
@@ -29,7 +29,7 @@ const std::vector<Duration> durations{0ns,
                                       Seconds{-infinity},
                                       Seconds{std::numeric_limits<double>::quiet_NaN()},
                                       Seconds{1e-300}};
-// Without those that the library would rightly reserve, at the cost of this machine's memory.
+// Without sizes that the library would allocate.
 const std::vector<std::size_t> sizes{0,
                                      1,
                                      4096,
@@ -42,7 +42,8 @@ const std::vector<std::uint32_t> numbers{0, 1, 0200, 0600, 0777, 01000, 0x7fffff
 static_assert(Duration{Seconds{std::numeric_limits<double>::quiet_NaN()}}.count() == nanoseconds::min());
 static_assert(Duration{Seconds{std::numeric_limits<double>::infinity()}} == eshm::forever);
 
-/// Opens a master with these options and closes it; whether it opened. A refusal has a number and a text.
+/// Opens a master with these options and closes it. Returns whether it opened. A failure has a number and a
+/// text.
 bool opens(const eshm::Options& options) {
     const auto name = support::unique_name();
     bool opened = false;
@@ -57,7 +58,7 @@ bool opens(const eshm::Options& options) {
     return opened;
 }
 
-/// Tries each value of one option.
+/// Opens a master with each value of one option.
 template <class Values, class Set>
 void each(const Values& values, const char* what, Set set) {
     std::size_t opened = 0;
@@ -70,7 +71,7 @@ void each(const Values& values, const char* what, Set set) {
     EXPECT_GT(opened, 0U) << what;
 }
 
-TEST(Extremes, OfASettingOpenOrAreRefused) {
+TEST(Extremes, OptionsAreAcceptedOrRejected) {
     each(durations, "connect_timeout", [](auto& options, auto value) { options.connect_timeout = value; });
     each(durations, "heartbeat", [](auto& options, auto value) { options.heartbeat_interval = value; });
     each(durations, "stale", [](auto& options, auto value) { options.stale_threshold = value; });
@@ -84,7 +85,7 @@ TEST(Extremes, OfASettingOpenOrAreRefused) {
     each(numbers, "group", [](auto& options, auto value) { options.group = value; });
 }
 
-TEST(Extremes, OfAnEnumAreRefused) {
+TEST(Extremes, EnumeratorsOutOfRangeAreRejected) {
     for (const int value : {-1, 3, 255, std::numeric_limits<int>::max()}) {
         eshm::Options options;
         options.role = static_cast<eshm::Role>(value);
@@ -92,7 +93,7 @@ TEST(Extremes, OfAnEnumAreRefused) {
     }
 }
 
-TEST(Extremes, OfANameAreRefused) {
+TEST(Extremes, InvalidNamesAreRejected) {
     const std::vector<std::string> names{"",
                                          "..",
                                          "a..b",
@@ -108,8 +109,8 @@ TEST(Extremes, OfANameAreRefused) {
     }
 }
 
-// The condition of each call holds already, so that no time-out passes.
-TEST(Extremes, OfATimeoutAreTimeouts) {
+// Each call has what it waits for, so that no time-out passes.
+TEST(Extremes, AnyDurationIsAWait) {
     support::Pair pair;
     for (const auto wait : durations) {
         EXPECT_NO_THROW(pair.master.wait_for_peer(wait));
@@ -123,7 +124,7 @@ TEST(Extremes, OfATimeoutAreTimeouts) {
     }
 }
 
-TEST(Extremes, OfALengthFitOrAreRefused) {
+TEST(Extremes, AnyLengthFitsOrIsRejected) {
     support::Pair pair;
     for (const auto size : sizes) {
         const bool fits = size <= pair.master.max_message();

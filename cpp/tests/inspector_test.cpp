@@ -1,4 +1,4 @@
-// Questions from other threads, and after the endpoint's life.
+// Queries from other threads, and after the endpoint is gone.
 #include "support.hpp"
 
 #include <atomic>
@@ -15,11 +15,11 @@ using support::thrown;
 
 static_assert(std::is_copy_constructible_v<Inspector> && std::is_nothrow_move_constructible_v<Inspector>);
 
-TEST(Inspectors, SayWhatTheEndpointSays) {
+TEST(Inspectors, AnswerAsTheEndpointDoes) {
     eshm::Options options;
-    options.stale_threshold = support::patience; // on a busy machine the peer may pause
+    options.stale_threshold = support::long_wait; // on a busy machine the peer may pause
     Pair pair{options};
-    pair.master.wait_for_peer(support::patience);
+    pair.master.wait_for_peer(support::long_wait);
     const Inspector inspector = pair.master.inspector();
     EXPECT_EQ(inspector.name(), pair.name);
     EXPECT_EQ(inspector.role(), eshm::Role::master);
@@ -29,7 +29,7 @@ TEST(Inspectors, SayWhatTheEndpointSays) {
     EXPECT_EQ(inspector.generation(), pair.master.generation());
     EXPECT_FALSE(inspector.peer_is_legacy());
     EXPECT_EQ(inspector.stats().master_pid, getpid());
-    EXPECT_TRUE(inspector.try_wait_for_peer(support::patience));
+    EXPECT_TRUE(inspector.try_wait_for_peer(support::long_wait));
     inspector.update_heartbeat();
 }
 
@@ -63,7 +63,7 @@ TEST(Inspectors, OutliveTheEndpointAndDoNotKeepItOpen) {
     EXPECT_EQ(inspector.role(), eshm::Role::master);
     EXPECT_EQ(thrown([&] { (void)inspector.stats(); }), Errc::closed);
     EXPECT_EQ(inspector.try_update_heartbeat().error().code(), Errc::closed);
-    EXPECT_EQ(inspector.try_wait_for_peer(support::patience).error().code(), Errc::closed);
+    EXPECT_EQ(inspector.try_wait_for_peer(support::long_wait).error().code(), Errc::closed);
 
     const Inspector moved = std::move(inspector);
     EXPECT_EQ(moved.name(), name);
@@ -72,7 +72,7 @@ TEST(Inspectors, OutliveTheEndpointAndDoNotKeepItOpen) {
     EXPECT_EQ(inspector.try_stats().error().code(), Errc::closed);
 }
 
-TEST(Inspectors, AClosedEndpointMakesNone) {
+TEST(Inspectors, AreNotMadeByAClosedEndpoint) {
     Pair pair;
     pair.master.close();
     EXPECT_EQ(pair.master.name(), pair.name);

@@ -1,4 +1,4 @@
-// What becomes of messages and endpoints when one end leaves, or its name leads elsewhere.
+// Messages and endpoints after one end leaves, or after another segment takes its name.
 #include "support.hpp"
 
 #include <filesystem>
@@ -8,13 +8,13 @@ namespace {
 using eshm::Endpoint;
 using eshm::Errc;
 using eshm::Role;
+using support::long_wait;
 using support::Pair;
-using support::patience;
 using support::thrown;
 using support::unique_name;
 using namespace std::chrono_literals;
 
-TEST(Closing, SaysHowManyMessagesWereNotReceived) {
+TEST(Closing, CountsMessagesThatWereNotReceived) {
     Pair pair;
     pair.master.send_many({"a", "b", "c"});
     EXPECT_EQ(pair.slave.recv().text(), "a");
@@ -30,7 +30,7 @@ TEST(Closing, SaysHowManyMessagesWereNotReceived) {
     EXPECT_EQ(thrown([&] { (void)pair.slave.unreceived(); }), Errc::closed);
 }
 
-TEST(Reconnection, GoesOnWhenThePatienceIsOver) {
+TEST(Reconnection, ContinuesAfterTheLimit) {
     eshm::Options options;
     options.reconnect_timeout = 30ms;
     options.reconnect_interval = 5ms;
@@ -39,32 +39,32 @@ TEST(Reconnection, GoesOnWhenThePatienceIsOver) {
     EXPECT_EQ(thrown([&] { (void)pair.slave.recv(); }), Errc::peer_closed);
     EXPECT_EQ(pair.slave.try_recv(120ms).error().code(), Errc::timeout);
     pair.master = Endpoint{pair.name, Role::master};
-    pair.master.wait_for_peer(patience);
+    pair.master.wait_for_peer(long_wait);
     pair.master.send("late");
-    EXPECT_EQ(pair.slave.recv(patience)->text(), "late");
+    EXPECT_EQ(pair.slave.recv(long_wait)->text(), "late");
 }
 
-TEST(Reconnection, EndsWithThePatienceWhereThatIsAskedFor) {
+TEST(Reconnection, EndsAtTheLimitWithGiveUp) {
     eshm::Options options;
     options.reconnect_timeout = 30ms;
     options.give_up = true;
     Pair pair{options};
     pair.master.close();
-    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(patience); }), Errc::peer_closed);
+    EXPECT_EQ(thrown([&] { (void)pair.slave.recv(long_wait); }), Errc::peer_closed);
 }
 
-TEST(Names, ThatLeadElsewhereDisplaceAMaster) {
+TEST(Names, AMasterWhoseNameIsTakenIsDisplaced) {
     Pair pair;
     const auto other = unique_name();
     eshm::Options options;
     options.role = Role::master;
-    // Nobody guards its name, so that the file can be moved.
+    // No background thread checks the name, so that the file can be moved.
     options.background = false;
     Endpoint second{other, options};
     std::filesystem::rename("/dev/shm/eshm_" + other, "/dev/shm/eshm_" + pair.name);
     const auto start = std::chrono::steady_clock::now();
     while (pair.master.try_write("")) {
-        ASSERT_LT(std::chrono::steady_clock::now() - start, patience);
+        ASSERT_LT(std::chrono::steady_clock::now() - start, long_wait);
     }
     EXPECT_EQ(thrown([&] { pair.master.send("x"); }), Errc::displaced);
     std::filesystem::remove("/dev/shm/eshm_" + pair.name);

@@ -18,8 +18,8 @@ namespace {
 using eshm::Errc;
 using eshm::Message;
 using eshm::Messages;
+using support::long_wait;
 using support::Pair;
-using support::patience;
 using support::thrown;
 using namespace std::chrono_literals;
 
@@ -92,7 +92,7 @@ TEST(MessageRange, LosesNothingWhenALoopLeavesEarly) {
         EXPECT_EQ(message.text(), "one");
         break;
     }
-    EXPECT_EQ(pair.slave.recv(patience)->text(), "two");
+    EXPECT_EQ(pair.slave.recv(long_wait)->text(), "two");
 }
 
 TEST(MessageRange, ThrowsOtherErrors) {

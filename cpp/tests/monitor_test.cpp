@@ -7,7 +7,7 @@ namespace {
 using eshm::MonitorPolicy;
 using eshm::MonitorSettings;
 
-/// That the thread obeys, the tests of the core show.
+/// The tests of the core check the effect on the thread.
 TEST(Monitor, CanBeScheduled) {
     MonitorSettings settings;
     settings.cpus = {0};
@@ -15,7 +15,7 @@ TEST(Monitor, CanBeScheduled) {
     eshm::configure_monitor({});
 }
 
-TEST(Monitor, WhatIsOutOfRangeIsRefused) {
+TEST(Monitor, InvalidSettingsAreRejected) {
     const auto refused = [](const MonitorSettings& settings) {
         const auto done = eshm::try_configure_monitor(settings);
         return !done && done.error().code() == eshm::Errc::invalid;

@@ -1,4 +1,4 @@
-// Who looks sees both ends and takes no part. That it cannot write is shown in core/tests/observer.rs.
+// Observers see both endpoints. core/tests/observer.rs tests that they cannot write.
 #include "support.hpp"
 
 #include <string>
@@ -14,7 +14,7 @@ using support::thrown;
 
 static_assert(!std::is_copy_constructible_v<Observer> && std::is_nothrow_move_constructible_v<Observer>);
 
-TEST(Observers, SeeBothEndsAndHowFullTheQueuesAre) {
+TEST(Observers, SeeBothEndpointsAndTheQueues) {
     support::Pair pair;
     Observer observer{pair.name};
     EXPECT_EQ(observer.name(), pair.name);
@@ -30,7 +30,7 @@ TEST(Observers, SeeBothEndsAndHowFullTheQueuesAre) {
     EXPECT_FALSE(view.master.is_legacy);
     EXPECT_EQ(view.master_to_slave.waiting, 2U);
     EXPECT_GT(view.master_to_slave.slots, 2U);
-    (void)pair.master.stats(); // looks how deep the queue is, as a heartbeat does
+    (void)pair.master.stats(); // reads the depth of the queue, as a heartbeat does
     EXPECT_EQ(observer.look().master_to_slave.high_water, 2U);
     EXPECT_EQ(view.master_to_slave.written, 1U);
     EXPECT_EQ(view.slave_to_master.waiting, 0U);
@@ -46,12 +46,12 @@ TEST(Observers, DoNotWaitForASegment) {
     EXPECT_EQ(thrown([] { Observer{"a/b"}; }), Errc::invalid);
 }
 
-TEST(Observers, AMovedFromOneIsClosed) {
+TEST(Observers, AreClosedOnceMovedFrom) {
     support::Pair pair;
     Observer observer{pair.name};
     Observer moved = std::move(observer);
     EXPECT_EQ(moved.look().master.state, PeerState::alive);
-    EXPECT_EQ(thrown([&] { (void)observer.look(); }), Errc::closed); // NOLINT: that is the point
+    EXPECT_EQ(thrown([&] { (void)observer.look(); }), Errc::closed); // NOLINT: tests the use after a move
     EXPECT_TRUE(observer.name().empty());
 }
 

@@ -1,4 +1,4 @@
-// What there is in a domain, and what is removed. The cases are in core/tests/segments.rs.
+// Listing and removing the segments of a domain. core/tests/segments.rs tests all cases.
 #include "support.hpp"
 
 #include <cstdlib>

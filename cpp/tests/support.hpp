@@ -1,4 +1,4 @@
-// What the tests share.
+// Helpers of the tests.
 #ifndef ESHM_TESTS_SUPPORT_HPP
 #define ESHM_TESTS_SUPPORT_HPP
 
@@ -18,8 +18,8 @@ namespace support {
 
 using namespace std::chrono_literals;
 
-/// Long enough for whatever is about to happen on a busy machine.
-inline constexpr auto patience = 30s;
+/// Long enough for any event on a busy machine.
+inline constexpr auto long_wait = 30s;
 
 /// A segment name that no other test, process or run uses.
 inline std::string unique_name() {
@@ -58,7 +58,7 @@ struct Pair {
     }
 };
 
-/// The code of the eshm::Error that `call` throws.
+/// Returns the code of the eshm::Error that `call` throws.
 template <class Call>
 eshm::Errc thrown(Call call) {
     try {

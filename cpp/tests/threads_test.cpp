@@ -1,4 +1,4 @@
-// One thread may send while another receives, on the same endpoint.
+// One thread sends while another receives with the same endpoint.
 #include "support.hpp"
 
 #include <cstdint>
@@ -18,7 +18,7 @@ void send_numbers(eshm::Endpoint& endpoint) {
     }
 }
 
-/// The number of messages that were not the expected one.
+/// Returns the number of messages that differ from the expected ones.
 std::uint64_t receive_numbers(eshm::Endpoint& endpoint) {
     std::uint64_t wrong = 0;
     for (std::uint64_t i = 0; i < messages; ++i) {
@@ -49,7 +49,7 @@ TEST(Threads, BothDirectionsRunAtOnceWithoutLoss) {
     EXPECT_EQ(wrong_at_slave, 0U);
 }
 
-TEST(Threads, AWaitingReceiverIsWokenByTheGoodbye) {
+TEST(Threads, AWaitingReceiverIsWokenByTheClose) {
     Pair pair;
     std::thread receiver{
         [&] { EXPECT_EQ(support::thrown([&] { (void)pair.slave.recv(); }), eshm::Errc::peer_closed); }};
@@ -57,7 +57,7 @@ TEST(Threads, AWaitingReceiverIsWokenByTheGoodbye) {
     receiver.join();
 }
 
-/// Expects that `call`, which waits in a thread of its own, ends when another thread stops the endpoint.
+/// Expects that `call`, which waits in another thread, ends when this thread stops the endpoint.
 template <class Call>
 void expect_stopped(eshm::Endpoint& endpoint, Call call) {
     std::thread waiting{[&] { EXPECT_EQ(support::thrown(call), eshm::Errc::closed); }};
@@ -73,7 +73,7 @@ TEST(Threads, AStopEndsCallsThatWaitForAMessageOrValue) {
     }
     {
         Pair pair;
-        expect_stopped(pair.slave, [&] { (void)pair.slave.recv(support::patience * 2); });
+        expect_stopped(pair.slave, [&] { (void)pair.slave.recv(support::long_wait * 2); });
     }
     {
         Pair pair;
@@ -85,7 +85,7 @@ TEST(Threads, AStopEndsCallsThatWaitForAMessageOrValue) {
     }
 }
 
-TEST(Threads, AStopEndsCallsThatWaitForRoomOrThePeer) {
+TEST(Threads, AStopEndsCallsThatWaitForSpaceOrThePeer) {
     eshm::Options options;
     options.queue_capacity = 1024;
     const std::vector<unsigned char> large(1000);
@@ -102,7 +102,7 @@ TEST(Threads, AStopEndsCallsThatWaitForRoomOrThePeer) {
         expect_stopped(pair.master, [&] { (void)pair.master.loan(large.size()); });
     }
     eshm::Endpoint alone{support::unique_name(), eshm::Role::master};
-    expect_stopped(alone, [&] { alone.wait_for_peer(support::patience * 2); });
+    expect_stopped(alone, [&] { alone.wait_for_peer(support::long_wait * 2); });
 }
 
 TEST(Threads, AStopEndsBothDirectionsAndTheOwnerCloses) {
@@ -145,7 +145,7 @@ TEST(Threads, AMessageSurvivesAStopAndALoanCannotBeSent) {
     message.release();
     pair.slave.close();
     eshm::Endpoint successor{pair.name, eshm::Role::slave};
-    const auto second = successor.recv(support::patience);
+    const auto second = successor.recv(support::long_wait);
     ASSERT_TRUE(second);
     EXPECT_EQ(second->text(), "second") << "what was not received before the stop";
 }
@@ -154,7 +154,7 @@ TEST(Threads, EndpointsMoveBetweenThreads) {
     Pair pair;
     std::thread{[master = std::move(pair.master)]() mutable {
         master.send("from another thread");
-        master.wait_for_peer(support::patience);
+        master.wait_for_peer(support::long_wait);
     }}.join();
     EXPECT_EQ(pair.slave.recv().text(), "from another thread")
         << "what was sent before the close is received";

@@ -1,4 +1,4 @@
-// Messages where they lie, and room for them: what is lent comes back, and nothing else happens meanwhile.
+// Messages and loans in the queue: they are returned, and other calls fail while they are lent.
 #include "support.hpp"
 
 #include <cstdint>
@@ -31,7 +31,7 @@ static_assert(std::is_same_v<decltype(std::declval<const Message&>().bytes()), e
 static_assert(std::is_same_v<decltype(std::declval<const Loan&>().bytes()), eshm::mutable_bytes>);
 #endif
 
-/// Sends until there is no more room.
+/// Sends until the queue is full.
 void fill_up(Endpoint& endpoint) {
     eshm::Result<void> sent;
     while ((sent = endpoint.try_send("one of many"))) {
@@ -39,7 +39,7 @@ void fill_up(Endpoint& endpoint) {
     ASSERT_EQ(sent.error().code(), Errc::full);
 }
 
-/// The text of what `call` throws.
+/// Returns the text of the exception that `call` throws.
 template <class Call>
 std::string text_of(Call call) {
     try {
@@ -56,7 +56,7 @@ eshm::Options with_capacity(std::size_t capacity) {
     return options;
 }
 
-TEST(Lent, AMessageKeepsItsRoomUntilItIsDestroyed) {
+TEST(Lent, AMessageKeepsItsMemoryUntilItIsDestroyed) {
     Pair pair;
     fill_up(pair.master);
     {
@@ -74,7 +74,7 @@ TEST(Lent, AMessageKeepsItsRoomUntilItIsDestroyed) {
     EXPECT_EQ(pair.master.try_send("too many").error().code(), Errc::full) << "released once";
 }
 
-TEST(Lent, NothingElseIsReceivedMeanwhile) {
+TEST(Lent, OtherReceivingCallsFail) {
     Pair pair;
     pair.master.send_many({"first", "second"});
     pair.master.write("value");
@@ -95,7 +95,7 @@ TEST(Lent, NothingElseIsReceivedMeanwhile) {
     EXPECT_EQ(pair.slave.read().text(), "value");
 }
 
-TEST(Lent, MovesTakeTheMessageAlong) {
+TEST(Lent, AMessageStaysLentWhenItIsMoved) {
     Pair pair;
     pair.master.send_many({"first", "second", "third"});
     Message message;
@@ -140,7 +140,7 @@ TEST(Lent, AMessageOutlivesItsEndpointAndKeepsItOpen) {
     EXPECT_EQ(thrown([&] { (void)pair.slave.recv(); }), Errc::peer_closed);
 }
 
-TEST(Lent, WhatWasReleasedIsNotReceivedAgain) {
+TEST(Lent, AReleasedMessageIsNotReceivedAgain) {
     Pair pair;
     pair.master.send_many({"first", "second", "third"});
     pair.slave.recv().release();
@@ -152,7 +152,7 @@ TEST(Lent, WhatWasReleasedIsNotReceivedAgain) {
     EXPECT_EQ(pair.slave.recv().text(), "third");
 }
 
-TEST(Lent, AMessageMayEndInAnotherThread) {
+TEST(Lent, AMessageMayBeDestroyedByAnotherThread) {
     Pair pair;
     constexpr std::uint64_t messages = 200;
     std::thread peer{[&] {
@@ -168,7 +168,7 @@ TEST(Lent, AMessageMayEndInAnotherThread) {
             std::memcpy(&number, message.bytes().data(), sizeof number);
             sum += number;
         }};
-        // Refused until the worker's copy of the message is gone.
+        // Fails until the worker has destroyed the message.
         eshm::Result<Message> next = pair.slave.try_recv();
         while (!next && next.error().code() == Errc::invalid) {
             next = pair.slave.try_recv();
@@ -206,7 +206,7 @@ TEST(Loans, AreAlignedForObjects) {
         double x, y, angle, time, more[8];
     };
     Pair pair;
-    pair.master.send("x"); // so that it is not the first place of all
+    pair.master.send("x"); // so that the loan is not the first slot
     auto loan = pair.master.loan(sizeof(Pose));
     EXPECT_EQ(reinterpret_cast<std::uintptr_t>(loan.bytes().data()) % alignof(Pose), 0U);
     new (loan.bytes().data()) Pose{1, 2, 3, 4, {}};
@@ -217,7 +217,7 @@ TEST(Loans, AreAlignedForObjects) {
     EXPECT_EQ(reinterpret_cast<const Pose*>(message.bytes().data())->time, 4);
 }
 
-TEST(Loans, AreGivenBackWhenDropped) {
+TEST(Loans, AreReturnedWhenDestroyed) {
     Pair pair{with_capacity(4096)};
     for (int i = 0; i < 3; ++i) {
         auto loan = pair.master.try_loan(4096);
@@ -231,7 +231,7 @@ TEST(Loans, AreGivenBackWhenDropped) {
     pair.master.send(pattern(4096), 0ms);
 }
 
-TEST(Loans, NothingElseIsSentMeanwhile) {
+TEST(Loans, MakeOtherSendingCallsFail) {
     Pair pair;
     auto loan = pair.master.loan(4);
     std::memcpy(loan.bytes().data(), "loan", 4);
@@ -267,7 +267,7 @@ TEST(Loans, AreSentOnce) {
     EXPECT_TRUE(pair.master.try_send("the assignment gave it back"));
 }
 
-TEST(Loans, WaitForRoomAsSendsDo) {
+TEST(Loans, WaitForSpaceAsSendDoes) {
     Pair pair;
     EXPECT_EQ(pair.master.try_loan(pair.master.max_message() + 1).error().code(), Errc::too_large);
     fill_up(pair.master);

@@ -24,19 +24,19 @@
 namespace eshm {
 
 namespace detail {
-/// Ends an endpoint's hold on a direction: destroys it, or leaves that to the message or loan that lies in
-/// it.
+/// Destroys a direction when the endpoint ends. A message or loan that is still lent destroys it later.
 struct ESHM_CPP_API Leave {
     void operator()(Incoming* incoming) const noexcept;
     void operator()(Outgoing* outgoing) const noexcept;
 };
 } // namespace detail
 
-/// One process's attachment to the segment `/dev/shm/eshm_<name>`, which joins one master and one slave on
-/// one machine. Each direction carries both of
-/// - a mailbox, `write` / `read`: the latest value wins, and a read tells how many values it skipped;
-/// - a queue of messages, `send` / `recv`: every one, once, in order; a full queue makes the sender wait, or
-///   refuses.
+/// One process's attachment to the segment `/dev/shm/eshm_<name>`, which connects one master and one slave on
+/// one machine. Each direction has
+/// - a mailbox, `write` / `read`: it keeps the latest value, and a read returns how many values it skipped;
+/// - a queue, `send` / `recv`: every message arrives once, in order; when the queue is full, the sender waits
+/// or
+///   fails.
 ///
 /// ```cpp
 /// #include <eshm/eshm.hpp>
@@ -50,34 +50,36 @@ struct ESHM_CPP_API Leave {
 ///
 /// ### Throwing and not throwing
 ///
-/// Every verb has two forms, and one rule tells them apart:
+/// Every verb has two forms:
 /// - the plain verb throws `eshm::Error`; without a duration it waits as long as the peer may still come;
-/// - the `try_` form never throws, and never waits longer than it is told: without a duration, not at all.
+/// - the `try_` form never throws; without a duration it does not wait.
 ///
-/// | wait              | throws                            | never throws                                  |
-/// |-------------------|-----------------------------------|-----------------------------------------------|
-/// | while it may help | `recv()` → `Message`              | `try_recv(eshm::forever)` → `Result<Message>` |
-/// | up to 5 ms        | `recv(5ms)` → `optional<Message>` | `try_recv(5ms)` → `Result<Message>`           |
-/// | not at all        | `recv(0ms)` → `optional<Message>` | `try_recv()` → `Result<Message>`              |
+/// | wait                   | throws                            | never throws |
+/// |------------------------|-----------------------------------|-----------------------------------------------|
+/// | while a peer may come  | `recv()` → `Message`              | `try_recv(eshm::forever)` →
+/// `Result<Message>` | | up to 5 ms             | `recv(5ms)` → `optional<Message>` | `try_recv(5ms)` →
+/// `Result<Message>`           | | not at all             | `recv(0ms)` → `optional<Message>` | `try_recv()`
+/// → `Result<Message>`              |
 ///
-/// "Nothing came in time" is an empty optional in the one form, `Errc::no_data` or `Errc::timeout` in the
-/// other; polling in vain allocates nothing. A `send` that is refused or out of time is an error in both:
-/// the caller still has the message.
+/// If no message comes in time, the plain form returns an empty optional, and the `try_` form returns
+/// `Errc::no_data` (no wait) or `Errc::timeout`. Neither allocates memory. A `send` that cannot send in time
+/// fails in both forms.
 ///
 /// ### Without a copy
 ///
-/// `recv` lends the message where it lies, and `loan` lends room to build one in. At most one `Message` that
-/// was received, and one `Loan`, exist at a time: meanwhile the other calls of that direction fail with
-/// `Errc::invalid`. See `Message` and `Loan`.
+/// `recv` lends the message in the queue, and `loan` lends memory in the queue to build a message in. At most
+/// one received `Message` and one `Loan` exist at a time: meanwhile the other calls of that direction fail
+/// with `Errc::invalid`. See `Message` and `Loan`.
 ///
 /// ### Threads
 ///
-/// One thread at a time per direction: one thread may send, write and loan while another receives and reads.
-/// Opening, closing, moving and destroying need the endpoint to themselves. Inspection (`peer_state()`,
-/// `stats()` …), `update_heartbeat()` and `stop()` may be called by any thread in between; `inspector()`
-/// gives a handle for them that does not depend on the endpoint's life. Different endpoints are independent.
+/// One thread at a time may use a direction: one thread may send, write and loan while another receives and
+/// reads. No other thread may use the endpoint while one opens, closes, moves or destroys it. Any thread may
+/// call the queries
+/// (`peer_state()`, `stats()` …), `update_heartbeat()` and `stop()` at any other time. `inspector()` returns
+/// a handle for these calls that may outlive the endpoint. Different endpoints are independent.
 ///
-/// A thread that waits in a call is ended by `stop()` from another:
+/// `stop()` ends the calls in which other threads wait:
 ///
 /// ```cpp
 /// #include <eshm/eshm.hpp>
@@ -85,11 +87,8 @@ struct ESHM_CPP_API Leave {
 ///
 /// eshm::Endpoint robot{"robot"};
 /// std::thread receiver{[&robot] {
-///     for (;;) {
-///         auto message = robot.try_recv(eshm::forever);
-///         if (!message) {
-///             return; // message.error().code() == eshm::Errc::closed: stopped
-///         }
+///     for (const eshm::Message& message : robot.messages()) { // ends when the endpoint is stopped
+///         std::string text = message.text();
 ///     }
 /// }};
 /// robot.stop();
@@ -98,21 +97,21 @@ struct ESHM_CPP_API Leave {
 ///
 /// ### Lifetime
 ///
-/// Move-only. Destruction closes: the peer sees it at once, and a master's segment is removed (see
-/// `Options::auto_cleanup`); a `Message` or `Loan` that still lies in the segment keeps it open until it is
-/// gone too. An endpoint does not survive a `fork` into the child: there, every verb fails with
-/// `Errc::forked`. A defect of the library (a Rust panic) or memory that runs out ends the process with a
-/// message on stderr; neither unwinds through C++.
+/// Endpoints are move-only. The destructor closes the endpoint: the peer sees it at once, and a master
+/// removes the segment (see `Options::auto_cleanup`). A `Message` or `Loan` keeps the segment open until it
+/// is gone. In a forked child, every verb of the parent's endpoints fails with `Errc::forked`. A defect of
+/// the library (a Rust panic) and a lack of memory end the process with a message on stderr; neither unwinds
+/// through C++.
 class ESHM_CPP_API Endpoint {
   public:
     /// Opens the segment `name`: 1 to 250 bytes of UTF-8 without `/`, `..` or NUL.
     ///
-    /// A slave waits up to `Options::connect_timeout` for its segment, so the order of start-up does not
-    /// matter. A master does not wait for its slave.
+    /// A slave waits up to `Options::connect_timeout` for its segment, so that either process may start
+    /// first. A master does not wait for its slave.
     ///
-    /// @throws Error `Errc::invalid` for a name or setting that cannot be; `Errc::create` when the segment
-    /// cannot be made; `Errc::not_found` when a slave finds none in time; `Errc::attach` or `Errc::foreign`
-    /// when it cannot use what it finds; `Errc::seat_taken` when a live process has this role already.
+    /// @throws Error `Errc::invalid` for an invalid name or setting; `Errc::create` if the segment cannot be
+    /// created; `Errc::not_found` if a slave finds no segment in time; `Errc::attach` or `Errc::foreign` if
+    /// it cannot use the segment; `Errc::seat_taken` if a live process has this role.
     explicit Endpoint(std::string_view name, Role role = Role::automatic)
         : Endpoint{try_open(name, role).value()} {}
     /// The same, with settings.
@@ -126,61 +125,61 @@ class ESHM_CPP_API Endpoint {
         return try_open(name, options);
     }
 
-    /// The endpoint moved from is closed. A `Message` or `Loan` of it lives on.
+    /// The endpoint that was moved from is closed. Its `Message` and `Loan` stay valid.
     Endpoint(Endpoint&& other) noexcept = default;
     Endpoint& operator=(Endpoint&& other) noexcept = default;
     Endpoint(const Endpoint&) = delete;
     Endpoint& operator=(const Endpoint&) = delete;
     ~Endpoint() = default;
 
-    /// Leaves the segment; the peer sees it at once, or when the last `Message` and `Loan` of this endpoint
+    /// Leaves the segment. The peer sees it at once, or when the last `Message` and `Loan` of this endpoint
     /// are gone. Every later verb fails with `Errc::closed`.
     ///
-    /// Returns how many of the messages that it sent were not received: 0 if all were. A peer that is there
-    /// can still receive them; so can the slave's next master, as long as that slave stays open. With nobody
-    /// there they are lost. Closing again does nothing, and returns the same number.
+    /// Returns the number of sent messages that were not received. A peer that is attached can still receive
+    /// them; so can the next master of an open slave. Without a peer they are lost. A second call does
+    /// nothing and returns the same number.
     std::uint64_t close() noexcept;
 
-    /// Ends every call of this endpoint that waits, in any thread, with `Errc::closed`: at once as a rule,
-    /// within 50 ms at the latest. Every later call that sends, receives or waits fails so, too; questions
-    /// are still answered. Any thread may call it, but not a signal handler.
+    /// Ends every call of this endpoint that waits, in any thread, with `Errc::closed`: usually at once,
+    /// within 50 ms at the latest. Every later call that sends, receives or waits fails with the same error;
+    /// queries still work. Any thread may call it, but not a signal handler.
     ///
-    /// The endpoint keeps its seat until it is closed or destroyed, which needs it to itself: first stop it,
-    /// then join the threads that used it, then close. No message is lost by it: one that was not received
-    /// stays in the queue for a successor; a `Message` that was received stays valid, a `Loan` can no longer
-    /// be sent. Stopping again does nothing.
+    /// The endpoint keeps its role until it is closed or destroyed, which no other thread may disturb: stop
+    /// it, join the threads that use it, then close it. No message is lost: messages that were not received
+    /// stay in the queue for a successor, and a received `Message` stays valid. A `Loan` can no longer be
+    /// sent. A second call does nothing.
     void stop() const noexcept { inspector_.stop(); }
 
-    /// Whether it was neither closed nor moved from. Also of a stopped endpoint.
+    /// Whether it was neither closed nor moved from. A stopped endpoint is open.
     [[nodiscard]] bool is_open() const noexcept { return outgoing_ != nullptr; }
 
-    /// Makes `bytes`, 0 … `data_size()` of them, the mailbox's latest value. Never waits.
+    /// Writes `bytes`, 0 … `data_size()` of them, to the mailbox as its latest value. Never waits.
     /// @throws Error `Errc::too_large`; TimeoutError `Errc::reconnecting` while a slave searches for a
     /// master.
     void write(bytes_view bytes) { expect_sent(put_value(bytes)); }
     Result<void> try_write(bytes_view bytes) noexcept { return sent(put_value(bytes)); }
 
-    /// Waits for a value of the mailbox that was not read yet. Never the same value twice.
-    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` when there is none to come.
+    /// Waits for a value of the mailbox that was not read yet, and returns it. No value is returned twice.
+    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` if no value can come.
     [[nodiscard]] Message read() { return take<&Endpoint::take_value>(); }
-    /// The same for at most `wait`; empty when nothing new came.
+    /// The same for at most `wait`; empty if no new value came.
     [[nodiscard]] std::optional<Message> read(Duration wait) { return take_in<&Endpoint::take_value>(wait); }
     Result<Message> try_read(Duration wait = none) noexcept { return try_take<&Endpoint::take_value>(wait); }
 
-    /// Sends `bytes`, 0 … `max_message()` of them, waiting while the queue is full.
-    /// @throws Error `Errc::too_large`; `Errc::peer_closed` or `Errc::peer_stale` when nobody is to come who
-    /// could receive it. The message was not sent then.
+    /// Sends `bytes`, 0 … `max_message()` of them. Waits while the queue is full.
+    /// @throws Error `Errc::too_large`; `Errc::peer_closed` or `Errc::peer_stale` if no peer can come to
+    /// receive the message. The message was not sent.
     void send(bytes_view bytes) { expect_sent(put(bytes, forever)); }
     /// The same for at most `wait`.
-    /// @throws TimeoutError when the queue stayed full; with a wait of zero, Error `Errc::full`.
+    /// @throws TimeoutError if the queue stayed full; with a wait of zero, Error `Errc::full`.
     void send(bytes_view bytes, Duration wait) { expect_sent(put(bytes, wait)); }
     Result<void> try_send(bytes_view bytes, Duration wait = none) noexcept { return sent(put(bytes, wait)); }
 
-    /// Waits for the next message, and lends it where it lies.
-    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` when there is none to come; `Errc::invalid`
-    /// while the one before is still lent.
+    /// Waits for the next message, and lends it in the queue.
+    /// @throws Error `Errc::peer_closed` or `Errc::peer_stale` if no message can come; `Errc::invalid` while
+    /// the previous message is lent.
     [[nodiscard]] Message recv() { return take<&Endpoint::take_message>(); }
-    /// The same for at most `wait`; empty when none came.
+    /// The same for at most `wait`; empty if no message came.
     [[nodiscard]] std::optional<Message> recv(Duration wait) {
         return take_in<&Endpoint::take_message>(wait);
     }
@@ -188,7 +187,7 @@ class ESHM_CPP_API Endpoint {
         return try_take<&Endpoint::take_message>(wait);
     }
 
-    /// The messages that come, as a range:
+    /// Returns the incoming messages as a range:
     ///
     /// ```cpp
     /// for (const eshm::Message& message : robot.messages()) {
@@ -204,32 +203,32 @@ class ESHM_CPP_API Endpoint {
     /// The same, with at most `wait` for each message: the range ends also when none came in that time.
     [[nodiscard]] Messages messages(Duration wait) noexcept { return {*this, wait}; }
 
-    /// Room for a message of `size` bytes, 0 … `max_message()`, to be built in place; waits for it as `send`
-    /// does.
+    /// Lends memory for a message of `size` bytes, 0 … `max_message()`, which you fill in place. Waits for it
+    /// as `send` does.
     /// @throws Error as `send`; `Errc::invalid` while another loan exists.
     [[nodiscard]] Loan loan(std::size_t size) { return try_loan(size, forever).value(); }
     /// The same for at most `wait`.
-    /// @throws TimeoutError when there was no room in time; with a wait of zero, Error `Errc::full`.
+    /// @throws TimeoutError if the queue stayed full; with a wait of zero, Error `Errc::full`.
     [[nodiscard]] Loan loan(std::size_t size, Duration wait) { return try_loan(size, wait).value(); }
     Result<Loan> try_loan(std::size_t size, Duration wait = none) noexcept;
 
-    /// Sends messages in order, with at most one wake-up for as many as there is room for, waiting while the
-    /// queue is full. They are any range of what converts to `bytes_view`; an array of `bytes_view` itself is
-    /// the fastest.
+    /// Sends messages in order, and waits while the queue is full. The peer is woken at most once for all
+    /// messages that fit into the queue together. `messages` is any range of values that convert to
+    /// `bytes_view`; an array of `bytes_view` is the fastest.
     ///
     /// ```cpp
     /// robot.send_many({"one", "two"});
     /// robot.send_many(std::vector<std::string>{"three", "four"});
     /// ```
-    /// @throws BatchError with the code that `send` fails with, for the first message that could not be sent,
-    /// and how many were sent before it.
+    /// @throws BatchError with the code that `send` would fail with for the first message that was not sent,
+    /// and the number of messages that were sent before it.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
     void send_many(Range&& messages) {
         put_all(messages, forever).value();
     }
     void send_many(std::initializer_list<bytes_view> messages) { put_all(messages, forever).value(); }
-    /// The same for at most `wait`, which is that of the whole batch.
-    /// @throws BatchError also when the time ran out: `Errc::timeout`, or, with a wait of zero, `Errc::full`.
+    /// The same for at most `wait`, which is the wait of the whole batch.
+    /// @throws BatchError also if the time ran out: `Errc::timeout`, or, with a wait of zero, `Errc::full`.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
     void send_many(Range&& messages, Duration wait) {
         put_all(messages, wait).value();
@@ -237,7 +236,7 @@ class ESHM_CPP_API Endpoint {
     void send_many(std::initializer_list<bytes_view> messages, Duration wait) {
         put_all(messages, wait).value();
     }
-    /// The same, throwing only what the range does.
+    /// The same, throwing only exceptions of the range.
     template <class Range, class = std::enable_if_t<detail::is_message_range<Range>>>
     BatchResult try_send_many(Range&& messages, Duration wait = none) {
         return put_all(messages, wait);
@@ -246,22 +245,22 @@ class ESHM_CPP_API Endpoint {
         return put_all(messages, wait);
     }
 
-    /// Calls `each(bytes_view)` with each of up to `most` messages that are there, where they lie, and
-    /// releases them all at once. Waits for the first one as `recv` does. Returns how many there were.
+    /// Calls `each(bytes_view)` with up to `most` messages that have arrived, in the queue, and releases them
+    /// all at once. Waits for the first message as `recv` does. Returns the number of messages.
     ///
     /// ```cpp
     /// std::vector<std::string> log;
     /// robot.recv_many(256, [&](eshm::bytes_view bytes) { log.emplace_back(bytes.chars()); });
     /// ```
     ///
-    /// What `each` throws comes out of this call. None of the messages counts as received then: they will be
-    /// received again, those included that `each` has seen. (Without a queue, the one that it has seen is
-    /// gone.)
+    /// An exception of `each` is thrown by this call. No message of the batch counts as received then: the
+    /// next call receives all of them again, including those that `each` has seen. (Without a queue, the
+    /// message that `each` has seen is lost.)
     template <class Function>
     std::size_t recv_many(std::size_t most, Function&& each) {
         return try_recv_many(most, each, forever).value();
     }
-    /// The same for at most `wait`; 0 when none came.
+    /// The same for at most `wait`; returns 0 if no message came.
     template <class Function>
     std::size_t recv_many(std::size_t most, Function&& each, Duration wait) {
         std::size_t received = 0;
@@ -270,7 +269,7 @@ class ESHM_CPP_API Endpoint {
         }
         return received;
     }
-    /// The same, throwing only what `each` does.
+    /// The same, throwing only exceptions of `each`.
     template <class Function>
     Result<std::size_t> try_recv_many(std::size_t most, Function&& each, Duration wait = none) {
         std::size_t received = 0;
@@ -281,22 +280,22 @@ class ESHM_CPP_API Endpoint {
     }
 
     /// Waits until a live peer is attached.
-    /// @throws TimeoutError when there is none in time.
+    /// @throws TimeoutError if none attaches in time.
     void wait_for_peer(Duration wait) { try_wait_for_peer(wait).value(); }
     Result<void> try_wait_for_peer(Duration wait) noexcept;
 
-    /// Shows one sign of life: for endpoints without `Options::background`, whose peer would take them for
-    /// frozen.
+    /// Beats once: for endpoints without `Options::background`, which their peer would consider frozen
+    /// otherwise.
     void update_heartbeat() { try_update_heartbeat().value(); }
     Result<void> try_update_heartbeat() noexcept;
 
-    /// A handle for questions from other threads, or after the endpoint's life.
-    /// @throws Error `Errc::closed`, as do all below.
+    /// Returns a handle for queries from other threads, and after the endpoint is gone.
+    /// @throws Error `Errc::closed`, as do all functions below unless they say otherwise.
     [[nodiscard]] Inspector inspector() const { return opened(); }
 
-    /// The segment's name, as it was given; empty once moved from. Does not throw.
+    /// The name of the segment, as it was given; empty if moved from. Does not throw.
     [[nodiscard]] std::string_view name() const noexcept { return inspector_.name(); }
-    /// Master or slave, whatever was asked for.
+    /// Master or slave, also for an endpoint that was opened as `Role::automatic`.
     [[nodiscard]] Role role() const { return opened().role(); }
     /// The greatest value of `write`, in bytes.
     [[nodiscard]] std::size_t data_size() const { return opened().data_size(); }
@@ -304,13 +303,13 @@ class ESHM_CPP_API Endpoint {
     /// data size.
     [[nodiscard]] std::size_t max_message() const { return opened().max_message(); }
     [[nodiscard]] PeerState peer_state() const { return opened().peer_state(); }
-    /// The peer's generation: it changes at each restart of the peer.
+    /// The generation of the peer: it changes when the peer restarts.
     [[nodiscard]] std::uint64_t generation() const { return opened().generation(); }
-    /// Whether the peer is a process of ESHM 1.x, which does not say what it can do.
+    /// Whether the peer is a process of ESHM 1.x, which does not announce its features.
     [[nodiscard]] bool peer_is_legacy() const { return opened().peer_is_legacy(); }
     [[nodiscard]] Stats stats() const { return opened().stats(); }
-    /// How many messages that this endpoint sent were not received: no receiver has released them. After the
-    /// close: how many that were then; only once moved from does it throw.
+    /// The number of messages that this endpoint sent and that no receiver has released. After the close: the
+    /// number at that moment. Throws only if moved from.
     [[nodiscard]] std::uint64_t unreceived() const { return inspector_.unreceived(); }
 
   private:
@@ -321,7 +320,7 @@ class ESHM_CPP_API Endpoint {
     Endpoint(detail::Outgoing* outgoing, detail::Incoming* incoming, Inspector inspector) noexcept
         : outgoing_{outgoing}, incoming_{incoming}, inspector_{std::move(inspector)} {}
 
-    // Each returns 0, or what `not_sent` or `not_taken` make a failure of.
+    // Each returns 0, or a code that `not_sent` or `not_taken` make a failure of.
     std::int32_t put_value(bytes_view bytes) noexcept;
     std::int32_t put(bytes_view bytes, Duration wait) noexcept;
     std::int32_t put_many(const bytes_view* messages, std::size_t count, Duration wait,
@@ -333,7 +332,7 @@ class ESHM_CPP_API Endpoint {
 
     [[nodiscard]] Failure not_sent(std::int32_t code) const noexcept;
     [[nodiscard]] Failure not_taken(std::int32_t code, Duration wait) const noexcept;
-    /// Throws, unless `code` says that nothing came in time.
+    /// Throws unless `code` means that nothing came in time.
     void expect_nothing(std::int32_t code) const;
 
     void expect_sent(std::int32_t code) const {
@@ -349,7 +348,7 @@ class ESHM_CPP_API Endpoint {
         return {};
     }
 
-    // `verb` is take_value or take_message. They fill the message in the place where the caller gets it.
+    // `verb` is take_value or take_message. It fills the message that the caller gets, without a move.
     template <auto verb>
     Message take() {
         Message message;

@@ -34,7 +34,7 @@ enum class Errc : int {
     no_data = -9,     ///< Nothing new to read or receive, and the call was not to wait.
     timeout = -10,    ///< Nothing happened within the time given.
     reconnecting = -110, ///< The slave searches for a master; nothing was written or sent. Number −10.
-    peer_stale = -11,    ///< The peer gives no sign of life, and the configured patience is used up.
+    peer_stale = -11,    ///< The heartbeat of the peer has stopped for longer than the `reconnect_` limits.
     full = -12,          ///< The queue is full, and the call was not to wait.
     too_large = -13,     ///< Longer than `Endpoint::max_message()`, or a value than `Endpoint::data_size()`.
     closed = -14,        ///< This endpoint was closed, stopped or moved from.
@@ -92,14 +92,14 @@ class ESHM_CPP_API TimeoutError final : public Error {
     ~TimeoutError() override;
 };
 
-/// The exception of `Endpoint::send_many`: a batch was not sent as a whole. Its code and text say why the
-/// first message that was not sent was not; when the time ran out, the code is `Errc::timeout`.
+/// The exception of `Endpoint::send_many`: not all messages of a batch were sent. Its code and text are those
+/// of the first message that was not sent; if the time ran out, the code is `Errc::timeout`.
 class ESHM_CPP_API BatchError final : public Error {
   public:
     BatchError(Errc code, const std::string& text, std::size_t sent);
     ~BatchError() override;
 
-    /// How many messages were sent, from the first on.
+    /// The number of messages that were sent, from the first on.
     [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
 
   private:
@@ -109,7 +109,7 @@ class ESHM_CPP_API BatchError final : public Error {
 /// An error as a value, in a `Result`.
 class ESHM_CPP_API Failure {
   public:
-    /// An empty `text` stands for the general text of `code`, and costs no memory.
+    /// An empty `text` stands for the general text of `code`, and allocates no memory.
     explicit Failure(Errc code, std::string text = {}) noexcept : code_{code}, text_{std::move(text)} {}
 
     /// The kind of the error.
@@ -118,7 +118,7 @@ class ESHM_CPP_API Failure {
     /// The number of the kind in every language: `eshm::number(code())`.
     [[nodiscard]] int number() const noexcept { return eshm::number(code_); }
 
-    /// The text that `Error::what()` would have.
+    /// The text that `Error::what()` returns for this failure.
     [[nodiscard]] std::string message() const;
 
     /// Throws it, as `Error` or `TimeoutError`.
@@ -129,8 +129,7 @@ class ESHM_CPP_API Failure {
     std::string text_;
 };
 
-/// A value, or the failure that came instead: what every `try_` function returns. It reads like
-/// `std::optional`:
+/// A value or a failure: what every `try_` function returns. It is used like `std::optional`:
 ///
 /// ```cpp
 /// if (auto message = robot.try_recv()) {
@@ -152,7 +151,7 @@ class [[nodiscard]] Result {
     [[nodiscard]] bool has_value() const noexcept { return outcome_.index() == 0; }
     explicit operator bool() const noexcept { return has_value(); }
 
-    /// The value. @throws Error when there is none.
+    /// The value. @throws Error if there is none.
     T& value() & {
         require();
         return **this;
@@ -162,14 +161,14 @@ class [[nodiscard]] Result {
         return std::move(**this);
     }
 
-    /// The value; only when there is one.
+    /// The value. There must be one.
     T& operator*() & noexcept { return *std::get_if<0>(&outcome_); }
     const T& operator*() const& noexcept { return *std::get_if<0>(&outcome_); }
     T&& operator*() && noexcept { return std::move(*std::get_if<0>(&outcome_)); }
     T* operator->() noexcept { return std::get_if<0>(&outcome_); }
     const T* operator->() const noexcept { return std::get_if<0>(&outcome_); }
 
-    /// The failure; only when there is no value.
+    /// The failure. There must be no value.
     [[nodiscard]] const Failure& error() const noexcept { return *std::get_if<1>(&outcome_); }
 
   private:
@@ -182,7 +181,7 @@ class [[nodiscard]] Result {
     std::variant<T, Failure> outcome_;
 };
 
-/// Success, or the failure.
+/// Success or a failure.
 template <>
 class [[nodiscard]] Result<void> {
   public:
@@ -192,21 +191,22 @@ class [[nodiscard]] Result<void> {
     [[nodiscard]] bool has_value() const noexcept { return !failure_; }
     explicit operator bool() const noexcept { return has_value(); }
 
-    /// @throws Error when it failed.
+    /// @throws Error if it is a failure.
     void value() const {
         if (failure_) {
             failure_->raise();
         }
     }
 
-    /// The failure; only when it failed.
+    /// The failure. It must be one.
     [[nodiscard]] const Failure& error() const noexcept { return *failure_; }
 
   private:
     std::optional<Failure> failure_;
 };
 
-/// What `Endpoint::try_send_many` returns: how many messages were sent, and, unless that is all, the failure.
+/// The result of `Endpoint::try_send_many`: the number of messages that were sent, and the failure if not all
+/// were.
 ///
 /// ```cpp
 /// const auto batch = robot.try_send_many(messages, 5ms);
@@ -224,13 +224,13 @@ class [[nodiscard]] BatchResult {
     [[nodiscard]] bool has_value() const noexcept { return !failure_; }
     explicit operator bool() const noexcept { return has_value(); }
 
-    /// How many messages were sent, from the first on.
+    /// The number of messages that were sent, from the first on.
     [[nodiscard]] std::size_t sent() const noexcept { return sent_; }
 
-    /// @throws BatchError when not all of them were sent.
+    /// @throws BatchError if not all of them were sent.
     ESHM_CPP_API void value() const;
 
-    /// Why the next message was not sent; only when not all were.
+    /// Why the next message was not sent. Not all messages must have been sent.
     [[nodiscard]] const Failure& error() const noexcept { return *failure_; }
 
   private:
