@@ -9,7 +9,7 @@ use std::os::fd::AsRawFd;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
-use nix::fcntl::{AT_FDCWD, AtFlags, OFlag};
+use nix::fcntl::{AT_FDCWD, AtFlags, FallocateFlags, OFlag, fallocate, posix_fallocate};
 use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::sys::stat::Mode;
 use nix::unistd::linkat;
@@ -163,16 +163,23 @@ const PIECE: usize = 16 << 20;
 /// tmpfs undoes a reservation that a signal interrupts. With the timer of a profiler it would restart for ever.
 /// Therefore the file is reserved in pieces, with signals blocked during each.
 ///
+/// Where the file system cannot reserve, the C library writes into each block instead. In a segment that others use, such a
+/// write could undo theirs, so it is an error unless the file `is_new`.
+///
 /// # Errors
 /// Returns an error also if memory is too scarce. The kernel would kill the process.
-pub(super) fn reserve(name: &SegmentName, file: &File, len: usize) -> Result<(), Unreserved> {
+pub(super) fn reserve(name: &SegmentName, file: &File, len: usize, is_new: bool) -> Result<(), Unreserved> {
     let there = file.metadata().map_or(0, |meta| meta.blocks().saturating_mul(512));
     memory_limits::check_memory(name.domain().directory(), (len as u64).saturating_sub(there))
         .map_err(Unreserved::Short)?;
     for start in (0..len).step_by(PIECE) {
         let piece = PIECE.min(len - start);
-        with_signals_blocked(|| nix::fcntl::posix_fallocate(file, start as i64, piece as i64))
-            .map_err(Unreserved::Failed)?;
+        let (start, piece) = (start as i64, piece as i64);
+        with_signals_blocked(|| match is_new {
+            true => posix_fallocate(file, start, piece),
+            false => fallocate(file, FallocateFlags::empty(), start, piece),
+        })
+        .map_err(Unreserved::Failed)?;
     }
     Ok(())
 }

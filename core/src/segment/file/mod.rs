@@ -93,7 +93,7 @@ impl MappedSegment {
         if len as u64 > limit {
             return Err(create_error(name, "reserving its memory", nix::Error::EFBIG));
         }
-        create::reserve(name, &file, len).map_err(|error| error.create_error(name))?;
+        create::reserve(name, &file, len, true).map_err(|error| error.create_error(name))?;
         let map = MmapOptions::new().len(len).map_raw(&*file);
         let map = map.map_err(|error| failure::mapping_error(name, len, true, errno(&error)))?;
         Ok((MappedSegment { map, file }, unpublished))
@@ -228,7 +228,7 @@ impl MappedSegment {
     /// # Errors
     /// Returns [`Error::Attach`] if the system refuses.
     pub(crate) fn reserve(&self, name: &SegmentName) -> Result<()> {
-        create::reserve(name, &self.file, self.map.len()).map_err(|error| error.attach_error(name))
+        create::reserve(name, &self.file, self.map.len(), false).map_err(|error| error.attach_error(name))
     }
 
     /// Sets exactly these permissions and this group, each if it is given and differs.
