@@ -63,7 +63,7 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 	}
 	for _, attempts := range []int{math.MinInt, -1, 0, 1, 50, Unlimited} {
 		expectOption(t, WithReconnectAttempts(attempts), attempts > 0,
-			"reconnect_attempts", "more than 0, or Unlimited for no limit")
+			"reconnect_attempts", "1 to 4294967295, or Unlimited for no limit")
 	}
 	for _, strategy := range []WaitStrategy{math.MinInt, -1, Spin, SpinThenPark, Park, Park + 1, math.MaxInt} {
 		expectOption(t, WithWait(strategy), strategy >= Spin && strategy <= Park,

@@ -134,8 +134,8 @@ func (s *settings) check(name string) error {
 			"for frozen", s.staleThreshold)
 		return failOption(name, "heartbeat_interval", s.heartbeatInterval, expected)
 	}
-	if s.reconnectAttempts < 1 {
-		return failOption(name, "reconnect_attempts", s.reconnectAttempts, "more than 0, or Unlimited for no limit")
+	if attempts := s.reconnectAttempts; attempts != Unlimited && (attempts < 1 || uint64(attempts) > math.MaxUint32) {
+		return failOption(name, "reconnect_attempts", attempts, "1 to 4294967295, or Unlimited for no limit")
 	}
 	if err := s.checkChoices(name); err != nil {
 		return err
