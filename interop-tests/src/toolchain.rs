@@ -106,17 +106,17 @@ impl Workshop {
     }
 
     /// The repository.
-    pub(crate) fn root(&self) -> &Path {
+    pub fn root(&self) -> &Path {
         &self.root
     }
 
     /// The folder of the running build's programs.
-    pub(crate) fn programs(&self) -> &Path {
+    pub fn programs(&self) -> &Path {
         &self.programs
     }
 
     /// The folder of everything that is built here and not by cargo.
-    pub(crate) fn folder(&self) -> PathBuf {
+    pub fn folder(&self) -> PathBuf {
         self.target.join("interop")
     }
 
