@@ -31,17 +31,17 @@ pub const LANGUAGES: &[Language] = &[
     Language { name: "go", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go },
 ];
 
-/// Second faces of languages of the table. Each is paired with every language in both roles, not with itself, and not
-/// with ESHM 1.x: below the face is the same library.
+/// Variants of languages of the table. Each is paired with every language in both roles, but not with itself or with
+/// ESHM 1.x, since its library is that of the language.
 #[rustfmt::skip]
-pub const FACES: &[Language] = &[
+pub const VARIANTS: &[Language] = &[
     Language { name: "python-asyncio", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python_asyncio },
 ];
 
 impl Language {
-    /// Every language with its faces, and the stand-ins of ESHM 1.x.
+    /// Every language with its variants, and the stand-ins of ESHM 1.x.
     pub fn every() -> impl Iterator<Item = &'static Language> {
-        LANGUAGES.iter().chain(FACES).chain(legacy::VERSIONS)
+        LANGUAGES.iter().chain(VARIANTS).chain(legacy::VERSIONS)
     }
 
     /// The language of this name.
@@ -76,18 +76,18 @@ impl Pairing {
         LANGUAGES.iter().flat_map(pair).collect()
     }
 
-    /// Each face with every language.
-    fn with_faces() -> impl Iterator<Item = Pairing> {
-        FACES.iter().flat_map(|face| {
+    /// Each variant with every language.
+    fn with_variants() -> impl Iterator<Item = Pairing> {
+        VARIANTS.iter().flat_map(|variant| {
             LANGUAGES.iter().flat_map(move |other| {
-                [Pairing { master: face, slave: other }, Pairing { master: other, slave: face }]
+                [Pairing { master: variant, slave: other }, Pairing { master: other, slave: variant }]
             })
         })
     }
 
-    /// Every pairing of languages and faces, without ESHM 1.x.
+    /// Every pairing of languages and variants, without ESHM 1.x.
     pub fn ours() -> Vec<Pairing> {
-        Pairing::all().into_iter().chain(Pairing::with_faces()).collect()
+        Pairing::all().into_iter().chain(Pairing::with_variants()).collect()
     }
 
     /// Every master with every slave, and each of ours with each version of ESHM 1.x.

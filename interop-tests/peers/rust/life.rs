@@ -13,7 +13,7 @@ use crate::commands::{bytes, message, millis, number, opened_as, utf8};
 use crate::observe::{Observation, observe, ready};
 use crate::{Failure, role};
 
-/// What the process holds between two commands.
+/// The message and the loan that the process holds between two commands.
 #[derive(Default)]
 pub struct Hands {
     /// A message that was received and not released.
@@ -205,7 +205,7 @@ fn exit_busy(endpoint: Option<Endpoint>) -> ! {
     thread::spawn(move || {
         let _ = begins.send(());
         if let Some(mut endpoint) = endpoint {
-            // Whether a message came before the exit is nobody's business: the model takes either.
+            // A message may come before the exit: the model accepts both.
             let _received = endpoint.recv();
             // The endpoint must not be dropped: it is the exit that ends it.
             loop {

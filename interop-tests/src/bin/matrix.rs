@@ -13,7 +13,7 @@ use interop_tests::runner::{self, Outcome};
 use interop_tests::scenario::Scenario;
 use interop_tests::toolchain::{self, Peers};
 
-/// Runs processes of every language against each other, scenario by scenario.
+/// Runs every scenario with every pairing of languages.
 ///
 /// A language that is not installed is skipped and named, or is an error when ESHM_REQUIRE=all.
 #[derive(Parser)]
@@ -39,16 +39,16 @@ struct Arguments {
 #[derive(clap::Args)]
 #[command(next_help_heading = "With `--scenario life`")]
 struct Life {
-    /// The first random program's seed; the next ones count on from it
+    /// The seed of the first random program; each later program adds 1
     #[arg(long, value_name = "S")]
     seed: Option<u64>,
-    /// How many steps each random program has, instead of 10 to 60
+    /// The number of steps of each random program, instead of 10 to 60
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// How many random programs each pairing plays, after the corpus [default: 84]
+    /// The number of random programs that each pairing plays after the corpus [default: 84]
     #[arg(long, value_name = "N")]
     programs: Option<u64>,
-    /// Play random programs for so long, instead of so many
+    /// Play random programs for this many seconds, instead of a number of programs
     #[arg(long, value_name = "T")]
     seconds: Option<u64>,
     /// Play only the program in this file
@@ -57,7 +57,7 @@ struct Life {
     /// Play random programs alone, without the corpus
     #[arg(long)]
     no_corpus: bool,
-    /// Stop after so many programs that fail [default: 5]
+    /// Stop after this many failed programs [default: 5]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..))]
     stop_after: Option<u64>,
 }
@@ -80,7 +80,7 @@ fn main() -> ExitCode {
     })
 }
 
-/// Says in a line what is wrong with the command line.
+/// Prints in one line what is wrong with the command line.
 fn refuse(what: &str) -> ExitCode {
     eprintln!("{what}");
     ExitCode::from(USAGE)

@@ -115,7 +115,7 @@ impl Account {
         }
     }
 
-    /// That something was delivered, nothing acknowledged was lost, and nothing came twice.
+    /// Checks that something was delivered, nothing acknowledged was lost, and nothing came twice.
     ///
     /// # Errors
     /// Otherwise.

@@ -8,7 +8,7 @@ const LACKS: &[(&str, &[&str])] = &[
     ("c", &["observe", "look-while-holding"]),
     // A Go program cannot fork.
     ("go", &["fork"]),
-    // The face has no batch of its own that waits, and a wait of it that is cancelled may not have looked yet.
+    // The variant has no batch of its own that waits, and a wait of it that is cancelled may not have looked yet.
     ("python-asyncio", &["send-many-waiting", "look-before-a-time-out"]),
 ];
 

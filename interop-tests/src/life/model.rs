@@ -90,7 +90,7 @@ pub(super) struct Way {
     pub read: Option<usize>,
 }
 
-/// The sizes of a segment, and which of its seats say goodbye, as the next endpoint there may be told.
+/// The sizes of a segment, and which of its seats are closed, as the next endpoint there may be told.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub data: u64,
@@ -391,7 +391,7 @@ impl Model {
         }
     }
 
-    /// Whether a call without a time-out ends: at once, or since the peer is gone and patience ends.
+    /// Whether a call without a time-out ends: at once, or because the peer is gone and the reconnect timeout ends.
     fn ends(&self, side: Side, verb: Verb) -> bool {
         let (seat, peer) = (&self.seats[side as usize], &self.seats[side.other() as usize]);
         let way = &self.ways[side as usize];

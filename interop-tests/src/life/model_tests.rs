@@ -200,7 +200,7 @@ fn a_refusal_needs_a_reason() {
 }
 
 #[test]
-fn a_goodbye_stays_in_a_segment() {
+fn a_clean_close_stays_visible_in_the_segment() {
     let mut model = open();
     let refused = |model: &mut Model| {
         model.begins(Master, RECV);

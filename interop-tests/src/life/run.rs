@@ -18,7 +18,7 @@ use crate::observe::Observation;
 use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 
-/// Short settings, so that a program outlasts every patience in some hundred milliseconds.
+/// Short settings, so that a program outlasts every timeout in some hundred milliseconds.
 const SETTINGS: &str = "stale_ms=100 patience_ms=200 reconnect_ms=10 connect_ms=100";
 
 /// Why a program failed, for people to read.

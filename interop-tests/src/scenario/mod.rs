@@ -39,16 +39,16 @@ pub struct Scenario {
 #[rustfmt::skip]
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "framing", promise: "every message of 0 to N bytes arrives as it was sent, one of N + 1 is refused", run: framing::run },
-    Scenario { name: "echo", promise: "10 000 messages go out and back: none lost, doubled, reordered or torn", run: echo::run },
-    Scenario { name: "latest-value", promise: "a slow reader gets whole, ever newer values, and received + skipped = written", run: latest_value::run },
+    Scenario { name: "echo", promise: "10 000 messages go out and back: none is lost, doubled, reordered or torn", run: echo::run },
+    Scenario { name: "latest-value", promise: "a slow reader gets complete values, each newer than the one before, and received + skipped = written", run: latest_value::run },
     Scenario { name: "both-directions", promise: "both ends send and receive at once without loss", run: both_directions::run },
     Scenario { name: "flood", promise: "a million messages of 0 bytes to the capacity pass, one at a time and in batches", run: flood::run },
-    Scenario { name: "auto-auto", promise: "of two endpoints that start at the same instant exactly one becomes master", run: auto_auto::run },
+    Scenario { name: "auto-auto", promise: "of two endpoints that start at the same instant exactly one becomes the master", run: auto_auto::run },
     Scenario { name: "slave-first", promise: "a slave that starts first waits for its master, and says so when none comes", run: slave_first::run },
     Scenario { name: "clean-close", promise: "a clean close reaches the other side, after all that was sent", run: clean_close::run },
     Scenario { name: "master-restart", promise: "a master killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::master },
     Scenario { name: "slave-restart", promise: "a slave killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::slave },
-    Scenario { name: "stop-continue", promise: "a stopped peer shows as frozen, then as alive, and nothing is lost", run: stop_continue::run },
+    Scenario { name: "stop-continue", promise: "a stopped peer is seen as frozen, then as alive, and nothing is lost", run: stop_continue::run },
     Scenario { name: "foreign-segment", promise: "a wrong magic, version or size is refused and left untouched", run: foreign_segment::run },
     Scenario { name: "bad-input", promise: "bad names, sizes, files and fields are errors, and never crash", run: bad_input::run },
     Scenario { name: "life", promise: "in random lives of both ends, what was accepted is delivered once and in order", run: life::scenario },
@@ -82,7 +82,7 @@ impl Scenario {
 
 /// Where a scenario is run: one pairing.
 pub struct Stage<'a> {
-    /// Who is master and who is slave.
+    /// Which language is master and which is slave.
     pub pairing: Pairing,
     /// The peer programs.
     pub peers: &'a Peers,
@@ -118,7 +118,7 @@ impl Stage<'_> {
         Ok((master, self.start(Side::Slave, segment, scenario, options)?))
     }
 
-    /// Starts both sides as peers that do as they are told.
+    /// Starts both sides as peers that carry out commands.
     ///
     /// # Errors
     /// When one does not start.
@@ -135,7 +135,7 @@ pub fn options(options: &[(&str, u64)]) -> Vec<String> {
     options.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect()
 }
 
-/// Two peers that do as they are told.
+/// Two peers that carry out commands.
 pub struct Puppets {
     /// The pairing's master language.
     pub master: Peer,

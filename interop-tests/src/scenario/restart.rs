@@ -29,7 +29,7 @@ pub(super) fn slave(stage: &Stage<'_>) -> Result<()> {
     under_traffic(stage, Side::Slave)
 }
 
-/// A side that is killed between two calls has nothing in its hands: here every message is accounted for, in both
+/// A side that is killed between two calls holds no message: here every message is accounted for, in both
 /// directions and exactly.
 fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
     let segment = Segment::fresh("restart");
@@ -144,7 +144,7 @@ fn from_the_mortal(lives: &[Life], survivor: &Life) -> Result<()> {
     }
 }
 
-/// Every message of the survivor arrives in order and once; only one that a killed process had in its hands, taken
+/// Every message of the survivor arrives in order and once; only one that a killed process held, taken
 /// from the segment and not yet told of, may be unaccounted for.
 fn from_the_survivor(lives: &[Life], survivor: &Life) -> Result<()> {
     let mut expected = 0;
