@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use crate::api::builder::Builder;
-use crate::api::inspector::Inspector;
+use crate::api::inspector::{Inspector, inspection};
 use crate::api::receiver::{Message, Receiver};
 use crate::api::sender::{BatchError, Loan, Sender};
 use crate::api::side::{Open, Side};
@@ -34,7 +34,7 @@ use crate::segment::name::SegmentName;
 #[derive(Debug)]
 #[must_use = "an endpoint that is dropped is closed"]
 pub struct Endpoint {
-    pub(super) sender: Sender,
+    sender: Sender,
     receiver: Receiver,
 }
 
@@ -261,3 +261,5 @@ impl Builder {
         Endpoint::open(name, self.settings)
     }
 }
+
+inspection!(Endpoint, sender.side.link);

@@ -1,20 +1,15 @@
 //! Questions that any thread may ask of an endpoint, and the stop.
 
 use std::sync::Arc;
-use std::time::Duration;
 
-use super::endpoint::Endpoint;
-use super::receiver::Receiver;
-use super::sender::Sender;
 use super::side::Side;
-use crate::error::{Error, Result};
+#[cfg(doc)]
+use crate::error::Error;
+use crate::error::Result;
 use crate::peer::link::Link;
-use crate::peer::stats::Stats;
-use crate::peer_state::PeerState;
-use crate::role::Role;
 
 /// Answers questions about an endpoint, and stops it. Any thread may use it while others send and receive. Made by
-/// [`Endpoint::inspector`]. It does not keep the endpoint open, and may outlive it.
+/// [`Endpoint::inspector`](crate::Endpoint::inspector). It does not keep the endpoint open, and may outlive it.
 #[derive(Clone, Debug)]
 pub struct Inspector(pub(super) Arc<Link>);
 
@@ -55,7 +50,7 @@ impl Inspector {
     }
 
     /// Returns, after the close, whether the removal of the segment's name failed. Use it where the endpoint was dropped:
-    /// [`Endpoint::close`] returns the same error.
+    /// [`Endpoint::close`](crate::Endpoint::close) returns the same error.
     ///
     /// # Errors
     /// [`Error::Remove`]: the name could not be removed.
@@ -74,7 +69,7 @@ macro_rules! inspection {
             }
 
             /// Returns the endpoint's role.
-            pub fn role(&self) -> Role {
+            pub fn role(&self) -> $crate::role::Role {
                 self.$($link).+.role
             }
 
@@ -90,7 +85,7 @@ macro_rules! inspection {
             }
 
             /// Returns what is known of the peer.
-            pub fn peer_state(&self) -> PeerState {
+            pub fn peer_state(&self) -> $crate::peer_state::PeerState {
                 self.$($link).+.peer_state()
             }
 
@@ -107,14 +102,14 @@ macro_rules! inspection {
             /// Waits until the peer is attached and alive, but no longer than `timeout`.
             ///
             /// # Errors
-            /// [`Error::Timeout`]: it was not in time. [`Error::Forked`], [`Error::Closed`].
-            pub fn wait_for_peer(&self, timeout: Duration) -> Result<()> {
+            /// [`Error::Timeout`](crate::Error::Timeout): it was not in time. [`Error::Forked`](crate::Error::Forked), [`Error::Closed`](crate::Error::Closed).
+            pub fn wait_for_peer(&self, timeout: std::time::Duration) -> $crate::error::Result<()> {
                 let link = &self.$($link).+;
                 if link.wait_for_peer(timeout)? {
                     return Ok(());
                 }
                 let what = "the arrival of the peer";
-                Err(Error::Timeout { segment: link.segment(), what, waited: timeout })
+                Err($crate::error::Error::Timeout { segment: link.segment(), what, waited: timeout })
             }
 
             /// Returns how many messages that this endpoint sent no receiver has released. After the close: the number at
@@ -126,8 +121,8 @@ macro_rules! inspection {
             /// Returns the statistics of the segment and of the endpoint.
             ///
             /// # Errors
-            /// [`Error::Forked`]; [`Error::Closed`].
-            pub fn stats(&self) -> Result<Stats> {
+            /// [`Error::Forked`](crate::Error::Forked); [`Error::Closed`](crate::Error::Closed).
+            pub fn stats(&self) -> $crate::error::Result<$crate::peer::stats::Stats> {
                 self.$($link).+.stats()
             }
 
@@ -135,14 +130,12 @@ macro_rules! inspection {
             /// [`Builder::background`](crate::Builder::background)`(false)`.
             ///
             /// # Errors
-            /// [`Error::Forked`]; [`Error::Closed`].
-            pub fn update_heartbeat(&self) -> Result<()> {
+            /// [`Error::Forked`](crate::Error::Forked); [`Error::Closed`](crate::Error::Closed).
+            pub fn update_heartbeat(&self) -> $crate::error::Result<()> {
                 self.$($link).+.update_heartbeat()
             }
         }
     };
 }
+pub(super) use inspection;
 inspection!(Inspector, 0);
-inspection!(Endpoint, sender.side.link);
-inspection!(Sender, side.link);
-inspection!(Receiver, side.link);

@@ -51,7 +51,7 @@ statistics! {
     master_pid: i32 = Id number;
     /// The slave's pid, in its own PID namespace.
     slave_pid: i32 = Id number;
-    /// Whether the master has attached, not said goodbye, and, as far as this endpoint has found out, not been killed; a
+    /// Whether the master has attached, has not closed, and, as far as this endpoint has found out, was not killed; a
     /// frozen one counts: see [`Endpoint::peer_state`](crate::Endpoint::peer_state).
     master_alive: bool = Flag Value::Flag;
     /// As `master_alive`, for the slave.

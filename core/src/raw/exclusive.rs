@@ -13,8 +13,8 @@
 
 use std::ops::ControlFlow;
 
-use super::{Limit, Stop};
-use crate::api::receiver::Cut;
+use super::Limit;
+use super::stop::{Stop, cut};
 use crate::api::receiver::{Message, Receiver};
 use crate::api::sender::{Loan, Sender};
 use crate::error::Result;
@@ -134,16 +134,4 @@ pub fn recv_many<E>(
     let mut undo = None;
     let count = receiver.drain_found(most, |bytes| each(bytes).map_break(|stop| cut(stop, &mut undo)))?;
     Ok(undo.map_or(Ok(count), Err))
-}
-
-/// Where the batch is cut off; the error of one that is undone is put aside.
-pub(super) fn cut<E>(stop: Stop<E>, undo: &mut Option<E>) -> Cut {
-    match stop {
-        Stop::After => Cut::After,
-        Stop::Before => Cut::Before,
-        Stop::Undo(error) => {
-            *undo = Some(error);
-            Cut::All
-        }
-    }
 }

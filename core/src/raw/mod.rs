@@ -46,6 +46,7 @@ mod receiver;
 mod receiving;
 mod sender;
 mod shared;
+mod stop;
 
 #[cfg(test)]
 mod tests;
@@ -54,9 +55,10 @@ pub use content::Content;
 pub use endpoint::{Closed, SharedEndpoint};
 pub use error::{ERRORS, Error, ErrorKind, error_name};
 pub use host::{Glance, Host, Limit, Plain};
-pub use receiver::{Borrowed, SharedReceiver, Stop};
+pub use receiver::{Borrowed, SharedReceiver};
 pub use sender::{Loaned, SharedSender};
 pub use shared::Token;
+pub use stop::Stop;
 
 pub use crate::peer::settings::table::{Kind, Range, SETTINGS, Setting, Value};
 pub use crate::peer::stats::{STATISTICS, Statistic};

@@ -4,10 +4,10 @@ use std::mem::ManuallyDrop;
 use std::ops::ControlFlow;
 
 use super::content::{Content, Kept, Source};
-use super::exclusive::cut;
 use super::host::{failed, glance};
 use super::receiving::{Channel, Found, Loose, Receiving};
 use super::shared::{Guard, Half, Shared};
+use super::stop::{Stop, cut};
 use super::{Error, Host, Limit, Token};
 use crate::api::inspector::Inspector;
 use crate::api::receiver::Receiver;
@@ -57,17 +57,6 @@ pub struct Borrowed {
 
 // SAFETY: the pointer is to memory that the receiver keeps; its token's rules say who may use it, from any thread.
 unsafe impl Send for Borrowed {}
-
-/// Where [`SharedReceiver::recv_many`] ends a batch early.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Stop<E> {
-    /// After this message, which is released with those before it.
-    After,
-    /// Before this message, which stays the next one. Those before it are released.
-    Before,
-    /// Nothing of the batch is released: every message of it is received again. The call fails with this error.
-    Undo(E),
-}
 
 impl SharedReceiver {
     /// Shares the half.

@@ -16,19 +16,19 @@ pub(crate) struct Doorbell<'a> {
     pub(crate) fences: Fences,
 }
 
-/// The side that pays for the order between "change the word, then load the waiter count" and "increment the waiter
+/// Which side executes a full fence between "change the word, then load the waiter count" and "increment the waiter
 /// count, then load the word".
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fences {
-    /// Both sides pay, because the waiter may be an ESHM 1.2 process.
+    /// Both sides, because the waiter may be an ESHM 1.2 process.
     Symmetric,
-    /// The side that parks pays, as waiters of this crate always do. The side that rings does not wait for its store
-    /// to drain.
+    /// Only the side that parks, through `membarrier`, as waiters of this crate always do. The side that rings has a
+    /// compiler fence: see [`light_fence`].
     Asymmetric,
 }
 
 impl Doorbell<'_> {
-    /// Wakes the parked threads, after the word was changed. Returns whether that took a system call.
+    /// Wakes the parked threads. The caller has changed the word before. Returns whether that took a system call.
     #[inline(always)]
     pub(crate) fn ring(self) -> bool {
         let parked = self.has_waiters();
@@ -58,7 +58,8 @@ impl Doorbell<'_> {
         self.word.load(Ordering::Acquire)
     }
 
-    /// Parks until the word differs from `sample`, for at most `timeout`. Can return early.
+    /// Parks until the word differs from `sample`, for at most `timeout`. Can return early: the caller checks for the event
+    /// again.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
         self.waiters.fetch_add(1, Ordering::Relaxed);
         crash_point!("park.counted");

@@ -9,6 +9,7 @@ mod wait;
 use std::sync::Arc;
 use std::time::Duration;
 
+use crate::api::inspector::inspection;
 use crate::api::side::Side;
 use crate::channel::mailbox::Value;
 use crate::channel::queue::{Lent, QueueReceiver};
@@ -209,3 +210,5 @@ impl Receiver {
         }
     }
 }
+
+inspection!(Receiver, side.link);

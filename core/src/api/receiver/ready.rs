@@ -37,7 +37,7 @@ impl Receiver {
         let timed = !deadline.is_endless();
         loop {
             self.side.link.check_running()?;
-            // Asked before the look: what came before the goodbye is still found.
+            // Asked before the poll, which still finds what came before the peer's close.
             let terminal_error = self.side.link.terminal_error(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell_ahead(self.lent_ahead()).sample(),

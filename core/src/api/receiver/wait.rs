@@ -39,7 +39,7 @@ impl Receiver {
         }
     }
 
-    /// Looks as often as patience has it, without leaving the core.
+    /// Polls as often as the backoff allows, without leaving the core.
     fn spin(&mut self, what: What) -> Result<Option<Found>> {
         for look in 0..self.backoff.polls() {
             if self.may_be_there(what)
@@ -69,7 +69,7 @@ impl Receiver {
     fn park_and_spin(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
         let timed = !deadline.is_endless();
         loop {
-            // Asked before the last look: what came before the goodbye is still found.
+            // Asked before the last poll, which still finds what came before the peer's close.
             let terminal_error = self.side.link.terminal_error(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell().sample(),

@@ -7,6 +7,7 @@ mod wait;
 
 use std::time::Duration;
 
+use crate::api::inspector::inspection;
 use crate::api::side::Side;
 use crate::error::{Error, Result};
 use crate::peer::attachment::Content;
@@ -225,3 +226,5 @@ impl Sender {
         Error::Full { segment: self.side.link.segment() }
     }
 }
+
+inspection!(Sender, side.link);

@@ -85,7 +85,7 @@ impl Sender {
         }
     }
 
-    /// Tries as often as patience has it, without leaving the core.
+    /// Tries for as many polls as the backoff allows, without leaving the core.
     fn spin<T>(
         &mut self,
         len: usize,

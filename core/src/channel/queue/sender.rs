@@ -152,9 +152,9 @@ impl QueueSender {
             self.push_short(bytes);
             return Ok(true);
         }
-        let Some(place) = self.reserve_arena(bytes.len())? else { return Ok(false) };
+        let Some(place) = self.find_arena_place(bytes.len())? else { return Ok(false) };
         let Place::Arena { start, .. } = place else { unreachable!("reserved in the arena") };
-        // SAFETY: `reserve_arena` found `bytes.len()` contiguous bytes at `start` that no message occupies. The arena
+        // SAFETY: `find_arena_place` found `bytes.len()` contiguous bytes at `start` that no message occupies. The arena
         // is shared memory, so it overlaps a borrowed slice only if the caller has lent that slice to itself. The
         // borrow of `self` by a loan excludes this.
         unsafe { std::ptr::copy_nonoverlapping(bytes.as_ptr(), self.memory.arena_at(start), bytes.len()) };
@@ -189,7 +189,7 @@ impl QueueSender {
         let (place, start) = if len <= SLOT_PAYLOAD {
             (Place::Slot, cell_pointer(&self.memory.slot(self.head).payload).cast())
         } else {
-            match self.reserve_arena(len)? {
+            match self.find_arena_place(len)? {
                 Some(place @ Place::Arena { start, .. }) => (place, self.memory.arena_at(start)),
                 _ => return Ok(None),
             }
@@ -217,7 +217,7 @@ impl QueueSender {
 
     /// Returns whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
     pub(crate) fn has_space(&mut self, len: usize) -> Result<bool, Broken> {
-        Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.reserve_arena(len)?.is_some()))
+        Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.find_arena_place(len)?.is_some()))
     }
 
     /// Returns whether a slot was free when `consumed` was last loaded.
@@ -258,19 +258,20 @@ impl QueueSender {
         Ok(())
     }
 
-    /// Finds contiguous space in the arena, for `len` ≤ capacity.
-    fn reserve_arena(&mut self, len: usize) -> Result<Option<Place>, Broken> {
+    /// Finds contiguous space in the arena, for `len` ≤ capacity. Reserves nothing: the place is taken when the message is
+    /// published.
+    fn find_arena_place(&mut self, len: usize) -> Result<Option<Place>, Broken> {
         if len < LONG_MESSAGE || self.in_flight.is_empty() {
-            let place = self.find_in_arena(len);
+            let place = self.find_in_known_space(len);
             if place.is_some() {
                 return Ok(place);
             }
         }
         self.load_consumed()?;
-        Ok(self.find_in_arena(len))
+        Ok(self.find_in_known_space(len))
     }
 
-    fn find_in_arena(&self, len: usize) -> Option<Place> {
+    fn find_in_known_space(&self, len: usize) -> Option<Place> {
         let size = self.memory.arena_size();
         let len = (len as u64).next_multiple_of(LINE);
         let offset = self.arena_head % size;

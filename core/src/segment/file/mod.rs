@@ -5,7 +5,7 @@
 //! A segment appears under its name when it is complete. It is created without a name, reserved, filled in and
 //! locked, and then linked. A slave can therefore never attach too early, and of two creators only one succeeds.
 
-#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "this is the door")]
+#![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one place that maps files")]
 
 mod create;
 mod entry;
