@@ -2,7 +2,7 @@
 
 use crate::api::receiver::Cut;
 
-/// Where [`SharedReceiver::recv_many`] ends a batch early.
+/// Where [`SharedReceiver::recv_many`](super::SharedReceiver::recv_many) ends a batch early.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Stop<E> {
     /// After this message, which is released with those before it.
