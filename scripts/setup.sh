@@ -31,7 +31,7 @@ old, names the version found, where it is, and the version needed.
 
 Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
 (GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils,
-pkg-config, curl, Go ($go_needed or newer).
+pkg-config, curl, valgrind, Go ($go_needed or newer).
 TEXT
 }
 
@@ -59,6 +59,7 @@ need clang-format clang-format
 need objcopy binutils
 need pkg-config pkg-config
 need curl curl
+need valgrind valgrind
 need python3 python3
 if $lint; then need shellcheck shellcheck; fi
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)

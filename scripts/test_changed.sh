@@ -48,28 +48,30 @@ git_ add .
 git_ commit --quiet --message first
 
 # What is not tracked counts.
-expect core/src/queue.rs format lint core interop:rust
+expect core/src/queue.rs format lint core instructions interop:rust
 expect py/src/lib.rs format lint python interop:python
 expect cpp/src/lib.rs format lint cpp interop:cpp
-expect capi/src/lib.rs format lint capi interop:c
+expect capi/src/lib.rs format lint capi instructions interop:c
 expect go/queue.go lint:plants lint:spelling lint:whitespace go interop:go
 expect docs/page.md lint:links lint:spelling lint:whitespace guide
 expect README.md lint:links lint:spelling lint:whitespace guide cpp
 expect interop-tests/src/hostile/mod.rs format lint faults:hostile
+expect interop-tests/instructions/record.tsv format lint cpp:format instructions
+expect scripts/test_instructions.sh lint:shell lint:spelling instructions
 expect services/rust/src/lib.rs lint:dependencies lint:spelling services
 expect a-new-folder/file format lint
 
 # Several files: each step once, and the whole step in place of its parts.
 keep=yes
 expect go/queue.go lint:plants lint:spelling lint:whitespace go interop:go
-expect core/src/lib.rs format lint core go interop:go interop:rust
+expect core/src/lib.rs format lint core go instructions interop:go interop:rust
 keep=
 
 # A commit is seen from the base that is given, and without one from the commit before it.
 git_ add .
 git_ commit --quiet --message second
 found=$("$tree/scripts/test.sh" --changed --list 2>/dev/null | paste -sd ' ')
-[[ $found == "format lint core go interop:go interop:rust" ]] || {
+[[ $found == "format lint core go instructions interop:go interop:rust" ]] || {
     echo "test_changed.sh: without a base and with a new commit: '$found'" >&2
     failed=1
 }
