@@ -113,7 +113,7 @@ fn an_update_writes_the_record() {
 
 #[test]
 fn wrong_arguments_are_named() {
-    run(&["--updat"]).expect(2, &[], &["unknown argument '--updat'", "--help"]);
+    run(&["--all"]).expect(2, &[], &["unknown argument '--all'", "--help"]);
     run(&["--record"]).expect(2, &[], &["--record needs a file"]);
     run(&["--counts", "no/such/file"]).expect(2, &[], &["there is no file", "no/such/file"]);
 }
