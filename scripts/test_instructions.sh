@@ -33,7 +33,7 @@ the record with the change. To see where the instructions are, after a run:
   callgrind_annotate --inclusive=yes target/instructions/rust.out.3
 The parts are numbered in the order of target/instructions/rust.txt, and so are those of C: c.out.*, c.txt.
 
-Needs cargo, cc, binutils and valgrind.
+Needs cargo, cc, binutils, pkg-config and valgrind.
 TEXT
 }
 
