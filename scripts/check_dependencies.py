@@ -6,6 +6,7 @@ which users build: each crate is there once, unless `skip` of deny.toml names it
 registry is required as `*`. Advisories need a database that only cargo-deny fetches.
 """
 
+import argparse
 import json
 import subprocess
 import sys
@@ -86,6 +87,7 @@ def version_problems(packages: list[Package], rules: dict[str, Any]) -> list[str
 
 def main() -> None:
     """Print the problems of every workspace."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     rules = tomllib.loads((ROOT / "deny.toml").read_text())
     failed = False
     for manifest in WORKSPACES:

@@ -6,6 +6,7 @@ as `scripts/test.sh` or `core/tests/files.rs::a_test`, names a file of this repo
 files that no longer exist.
 """
 
+import argparse
 import re
 import subprocess
 import sys
@@ -69,6 +70,7 @@ def missing_paths(document: Path) -> list[str]:
 
 def main() -> None:
     """Print every link and path that leads nowhere."""
+    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
     found = [problem for document in documents() for problem in problems(document) + missing_paths(document)]
     for problem in found:
         print(problem, file=sys.stderr)

@@ -13,7 +13,7 @@ TEXT
 }
 
 about=(
-    clippy "clippy over every crate and target, warnings denied"
+    clippy "clippy over every crate and target of the main workspace, warnings denied"
     plants "each planted fault still applies"
     shell "shellcheck and shfmt over every script"
     python "ruff over the Python programs in scripts/"

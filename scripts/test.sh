@@ -23,7 +23,7 @@ TEXT
 
 about=(
     setup "what scripts/setup.sh says about tools that are too old"
-    format "rustfmt over every crate"
+    format "rustfmt over every crate of the four Cargo workspaces"
     lint "scripts/lint.sh: clippy, shellcheck, spelling, links, dependencies and more"
     guide "every test that the documents name exists"
     core "the core: unit, property and process tests, models under loom"
@@ -68,8 +68,8 @@ touches=(
     "examples/go-python-users/*" "lint:shell lint:spelling examples"
     "examples/*" "lint:spelling python"
     "bench/*.go" "go"
-    "bench/*" "lint:spelling lint:dependencies cpp:format"
-    "fuzz/*" "lint:dependencies faults:fuzz"
+    "bench/*" "format lint:spelling lint:dependencies cpp:format"
+    "fuzz/*" "format lint:dependencies faults:fuzz"
     "scripts/install*.sh" "lint:shell lint:spelling cpp capi"
     "scripts/test_instructions.sh" "lint:shell lint:spelling instructions"
     "scripts/setup.sh" "lint setup"
@@ -82,7 +82,11 @@ touches=(
 )
 
 step_setup() { scripts/test_setup.sh; }
-step_format() { cargo fmt --all --check; }
+step_format() {
+    local folder status=0
+    for folder in . bench fuzz services; do cargo fmt --manifest-path "$folder/Cargo.toml" --all --check || status=1; done
+    return "$status"
+}
 step_lint() { scripts/lint.sh; }
 step_guide() { cargo test --quiet --package interop-tests --test guide; }
 # Miri takes as long as everything else of the core together: scripts/test_core.sh runs it by itself.

@@ -59,6 +59,8 @@ expect interop-tests/src/hostile/mod.rs format lint faults:hostile
 expect interop-tests/instructions/record.tsv format lint cpp:format instructions
 expect scripts/test_instructions.sh lint:shell lint:spelling instructions
 expect services/rust/src/lib.rs lint:dependencies lint:spelling services
+expect bench/src/main.rs format lint:dependencies lint:spelling cpp:format
+expect fuzz/fuzz_targets/queue.rs format lint:dependencies faults:fuzz
 expect a-new-folder/file format lint
 
 # Several files: each step once, and the whole step in place of its parts.

@@ -1,6 +1,23 @@
 #!/usr/bin/env bash
-# Tests the example: gofmt, vet, staticcheck, ruff, mypy, and both processes together. Arguments go to `go test`.
+# Tests the example: see --help.
 set -euo pipefail
+
+usage() {
+    cat <<'TEXT'
+Usage: test.sh [ARGUMENT...]
+
+Builds the example (run.sh --prepare), checks the Python service (ruff, mypy, pytest) and the Go API (gofmt, vet,
+staticcheck, tests with the race detector), and then runs both processes together: the service is killed and comes back,
+and SIGTERM ends both. Arguments go to `go test`.
+TEXT
+}
+
+case ${1:-} in
+--help | -h)
+    usage
+    exit
+    ;;
+esac
 
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 root=$(cd "$here/../.." && pwd)
