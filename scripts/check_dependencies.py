@@ -87,7 +87,7 @@ def version_problems(packages: list[Package], rules: dict[str, Any]) -> list[str
 
 def main() -> None:
     """Print the problems of every workspace."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     rules = tomllib.loads((ROOT / "deny.toml").read_text())
     failed = False
     for manifest in WORKSPACES:

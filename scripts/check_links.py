@@ -70,7 +70,7 @@ def missing_paths(document: Path) -> list[str]:
 
 def main() -> None:
     """Print every link and path that leads nowhere."""
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
+    argparse.ArgumentParser(description=__doc__).parse_args()
     found = [problem for document in documents() for problem in problems(document) + missing_paths(document)]
     for problem in found:
         print(problem, file=sys.stderr)
