@@ -82,6 +82,6 @@ fn a_message_compares_with_bytes() {
     assert_eq!(message, &b"abc"[..]);
     assert_eq!(message, *b"abc");
     assert_eq!(message, b"abc");
-    assert_ne!(message, b"abd");
+    assert_ne!(message, b"abx");
     assert_ne!(message, b"ab"[..]);
 }
