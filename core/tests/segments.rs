@@ -1,5 +1,7 @@
 //! Which segments there are, and what is removed of them: beside those that live, start, are foreign, or belong to ESHM 1.x.
 
+#![allow(clippy::disallowed_types, reason = "flags and counters of the tests themselves")]
+
 mod common;
 
 use std::fs::{self, File};

@@ -1,5 +1,6 @@
 //! What the tests have in common: names that clean up after themselves, and child processes.
 #![allow(dead_code, reason = "not every test file uses everything")]
+#![allow(clippy::disallowed_types, reason = "counters of the tests themselves")]
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};

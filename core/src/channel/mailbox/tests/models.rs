@@ -6,6 +6,8 @@
 //! that another thread loaded the word before. Therefore every operation starts with a [`step`], which loom cannot
 //! miss, and [`explore`] asserts that there was something to explore.
 
+#![allow(clippy::disallowed_types, reason = "a counter of the test itself, which loom must not see")]
+
 use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
