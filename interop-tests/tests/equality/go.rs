@@ -16,60 +16,60 @@ use crate::table::{Abilities, ErrorKind, NO_CHOICE, Setting, Statistic, Table, p
 const HEAD: &str = r#"package eshm
 
 import (
-	"context"
-	"encoding/json"
-	"fmt"
-	"io/fs"
-	"time"
+    "context"
+    "encoding/json"
+    "fmt"
+    "io/fs"
+    "time"
 )
 
 var (
-	_ time.Duration
-	_ fs.FileMode
+    _ time.Duration
+    _ fs.FileMode
 )
 
 func questionProbe(number int, name string, options ...Option) {
-	options = append([]Option{Slave, WithConnectTimeout(0)}, options...)
-	endpoint, err := Open(context.Background(), name, options...)
-	if err == nil {
-		err = endpoint.Close()
-	}
-	fmt.Println("probe", number, Code(err))
+    options = append([]Option{Slave, WithConnectTimeout(0)}, options...)
+    endpoint, err := Open(context.Background(), name, options...)
+    if err == nil {
+        err = endpoint.Close()
+    }
+    fmt.Println("probe", number, Code(err))
 }
 
 func questionDefault(about string, value any) {
-	text, err := json.Marshal(value)
-	if err != nil {
-		panic(err)
-	}
-	fmt.Println("default", about, string(text))
+    text, err := json.Marshal(value)
+    if err != nil {
+        panic(err)
+    }
+    fmt.Println("default", about, string(text))
 }
 
 func questionKind(about string, value any) {
-	kind := "number"
-	switch value.(type) {
-	case bool:
-		kind = "flag"
-	case time.Duration:
-		kind = "time"
-	}
-	fmt.Println("statistic", about, kind)
+    kind := "number"
+    switch value.(type) {
+    case bool:
+        kind = "flag"
+    case time.Duration:
+        kind = "time"
+    }
+    fmt.Println("statistic", about, kind)
 }
 
 func ifSet(set bool, value any) any {
-	if set {
-		return value
-	}
-	return nil
+    if set {
+        return value
+    }
+    return nil
 }
 
 // AnswerQuestions prints an answer per line.
 func AnswerQuestions(name string) {
-	s, _, err := newSettings(name, nil)
-	if err != nil {
-		panic(err)
-	}
-	stats := Stats{}
+    s, _, err := newSettings(name, nil)
+    if err != nil {
+        panic(err)
+    }
+    stats := Stats{}
 "#;
 
 const MAIN: &str = "package main\n\nimport (\n\t\"os\"\n\n\t\"eshm\"\n)\n\nfunc main() { eshm.AnswerQuestions(os.Args[1]) }\n";
