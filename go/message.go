@@ -11,13 +11,13 @@ type Message struct {
 	// Generation grows each time the peer is restarted.
 	Generation uint64
 
-	bytes []byte
-	lease *lease // nil unless it is lent
-	next  uint32 // number of the next message
+	bytes        []byte
+	borrowedFrom *borrowedFrom // nil unless it is borrowed
+	next         uint32        // number of the next message
 }
 
-// lease is what the messages have in common that were received through one link.
-type lease struct {
+// borrowedFrom tells where borrowed messages are: in the segment of this link, received by this receiver.
+type borrowedFrom struct {
 	receiver *receiver
 	link     *link
 }
@@ -36,16 +36,16 @@ func (m Message) Text() (string, error) { return DecodeText(m.Clone()) }
 // released message counts as received: if the process is killed before, its successor receives the message again.
 // Release does nothing for a message that is not borrowed, or not any more.
 func (m Message) Release() {
-	if m.lease == nil {
+	if m.borrowedFrom == nil {
 		return
 	}
-	r := m.lease.receiver
+	r := m.borrowedFrom.receiver
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.link != m.lease.link: // already released
+	case r.link != m.borrowedFrom.link: // already released
 	case r.endpoint.current.Load() == nil:
-		r.forget()
+		r.releaseClosedLink()
 	case m.next-r.released-1 < r.queue.next-r.released:
 		r.releaseTo(m.next)
 	}

@@ -23,7 +23,7 @@ type queue struct {
 // slot returns the slot of message number i.
 func (q *queue) slot(i uint32) *slot { return &q.slots[i&uint32(len(q.slots)-1)] }
 
-// depth returns how many messages are published and not released, lent ones included: 0 to len(slots).
+// depth returns how many messages are published and not released, borrowed ones included: 0 to len(slots).
 //
 // The published messages are a prefix of the numbers from consumed on, so a binary search over their marks finds the
 // end. Marks that change meanwhile, or that a hostile peer wrote, make the result wrong, but never out of range.

@@ -19,6 +19,7 @@ func (r *receiver) spinForValue() (value Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
+		r.releaseClosedLink()
 		return Message{}, false, err
 	}
 	if r.endpoint.settings.spin > 0 {
@@ -62,6 +63,7 @@ func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
+		r.releaseClosedLink()
 		return Message{}, false, err
 	}
 	ok, err = r.readValue(&value)

@@ -22,25 +22,26 @@ type receiver struct {
 	endpoint *Endpoint
 	mu       sync.Mutex
 
-	link      *link // retained; nil after Close
-	lease     *lease
-	queue     recvQueue
-	timing    pollTiming
-	released  uint32 // number of the first lent message, or of the next message if none is lent
-	lentBytes int    // of the lent messages
+	link          *link         // retained; nil after Close
+	borrowedFrom  *borrowedFrom // of the messages of link
+	queue         recvQueue
+	timing        pollTiming
+	released      uint32 // number of the first borrowed message, or of the next message if none is borrowed
+	borrowedBytes int    // of the borrowed messages
 
 	messages, bytes atomic.Uint64 // received, and released
 
 	boxLink *link // retained; nil after Close
 	box     mailboxReader
 
-	pid         int32  // of the peer that the next four belong to
+	pid         int32  // of the peer that epoch, generation, usesBox and legacyWakes describe
 	epoch       uint32 // the peer's generation in the header
 	generation  uint64 // the generation that messages report
 	usesBox     bool   // the peer sends messages through the mailbox
 	legacyWakes legacyWakes
 
-	lingering runtime.Cleanup // of link, after Close
+	// After a Close with borrowed messages: releases link when the program drops the endpoint.
+	borrowedCleanup runtime.Cleanup
 }
 
 // legacyWakes tells whether an ESHM 1.x peer wakes readers. Version 1.0 does not.
@@ -60,7 +61,9 @@ func (r *receiver) await(ctx context.Context, what string, where func(*receiver)
 	_, err := r.endpoint.await(ctx, what, func() (at waitPoint, done bool, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
-		if err = r.ready(); err == nil {
+		if err = r.ready(); err != nil {
+			r.releaseClosedLink()
+		} else {
 			at, done, err = r.pollOnce(where, attempt)
 		}
 		if !done && err == nil {
@@ -84,10 +87,9 @@ func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*recei
 	}
 }
 
-// ready makes sure that the endpoint is open and no message is borrowed.
+// ready checks that the endpoint is open and no message is borrowed. After an error, the caller calls releaseClosedLink.
 func (r *receiver) ready() error {
 	if r.endpoint.current.Load() == nil {
-		r.forget()
 		return failClosed(r.endpoint.name)
 	}
 	if r.released != r.queue.next {
@@ -109,11 +111,13 @@ func (r *receiver) whyNothing() error {
 func (r *receiver) notePeer() {
 	peer := &r.link.peer
 	if pid := peer.pid.Load(); pid != r.pid || peer.generation.Load() != r.epoch {
-		r.settle(pid)
+		r.adoptPeer(pid)
 	}
 }
 
-func (r *receiver) settle(pid int32) {
+// adoptPeer records what the receiver knows of the peer with this pid: its generation, whether it sends through the
+// mailbox, and whether it wakes readers. The pid is 0 if no peer is attached.
+func (r *receiver) adoptPeer(pid int32) {
 	l := r.link
 	r.pid, r.epoch = pid, l.peer.generation.Load()
 	r.generation = r.endpoint.generationOf(l)
@@ -138,22 +142,23 @@ func (r *receiver) switchSegment() bool {
 
 // attach makes a link the one to receive messages from. The link is retained for it.
 func (r *receiver) attach(next *link) {
-	r.link, r.lease, r.queue = next, &lease{r, next}, recvQueue{}
+	r.link, r.borrowedFrom, r.queue = next, &borrowedFrom{r, next}, recvQueue{}
 	if next.hasQueues() {
 		r.queue = next.inQueue.receiver()
 	}
 	r.released = r.queue.next
-	r.settle(next.peer.pid.Load())
+	r.adoptPeer(next.peer.pid.Load())
 }
 
-// count records that messages were received.
+// count records that messages were received. A load and a store suffice: mu is held, so that no other goroutine writes
+// the counters. They are atomic for Stats, which reads them without the mutex.
 func (r *receiver) count(messages, bytes int) {
 	shm.Store64(&r.messages, r.messages.Load()+uint64(messages))
 	shm.Store64(&r.bytes, r.bytes.Load()+uint64(bytes))
 }
 
-// close returns what is lent, and releases the links. The memory of lent messages stays mapped until the next call, or
-// until nobody can access it any more.
+// close releases the links. If messages are borrowed, their memory stays mapped until the next call, or until the
+// program drops the endpoint.
 func (r *receiver) close() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -167,13 +172,14 @@ func (r *receiver) close() {
 		r.link = nil
 		return
 	}
-	r.lingering = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
+	r.borrowedCleanup = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
 }
 
-// forget releases the memory of messages that were lent when the endpoint was closed.
-func (r *receiver) forget() {
-	if r.link != nil {
-		r.lingering.Stop()
+// releaseClosedLink releases the memory of messages that were borrowed when the endpoint was closed. It does nothing
+// while the endpoint is open.
+func (r *receiver) releaseClosedLink() {
+	if r.link != nil && r.endpoint.current.Load() == nil {
+		r.borrowedCleanup.Stop()
 		r.link.release()
 		r.link = nil
 	}

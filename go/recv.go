@@ -36,7 +36,7 @@ type holding bool
 
 const (
 	own      holding = false // the caller: a copy, the message is released
-	borrowed holding = true  // the segment: the message is lent
+	borrowed holding = true  // the segment
 )
 
 // spinForMessage takes the next message of the queue as soon as it is there. It polls for the time of an answer.
@@ -51,6 +51,7 @@ func (r *receiver) spinForMessage(how holding) (message Message, ok bool, err er
 
 func (r *receiver) spinAndTake(message *Message) (bool, error) {
 	if err := r.ready(); err != nil {
+		r.releaseClosedLink()
 		return false, err
 	}
 	if !r.link.hasQueues() {
@@ -67,14 +68,14 @@ func (r *receiver) spinAndTake(message *Message) (bool, error) {
 	return r.take(message)
 }
 
-// handOut makes a message that was taken the caller's own, unless it is to be lent.
+// handOut makes a message that was taken the caller's own, unless it is to be borrowed.
 func (r *receiver) handOut(message *Message, how holding) {
-	if how == borrowed && message.lease != nil {
+	if how == borrowed && message.borrowedFrom != nil {
 		return
 	}
 	message.bytes = bytes.Clone(message.bytes)
-	if message.lease != nil {
-		message.lease = nil
+	if message.borrowedFrom != nil {
+		message.borrowedFrom = nil
 		r.releaseTo(r.queue.next)
 	}
 }
@@ -120,6 +121,7 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if err := r.ready(); err != nil {
+		r.releaseClosedLink()
 		return Message{}, false, err
 	}
 	ok, err = r.receive(&message, how)
@@ -157,7 +159,7 @@ func (r *receiver) spinForAppend(buffer []byte) (_ []byte, ok bool, err error) {
 
 func (r *receiver) appendAndRelease(buffer []byte, message *Message) []byte {
 	buffer = append(buffer, message.bytes...)
-	if message.lease != nil {
+	if message.borrowedFrom != nil {
 		r.releaseTo(r.queue.next)
 	}
 	return buffer
@@ -185,14 +187,14 @@ func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holdin
 			return false, err
 		}
 		count = 1
-		if messages[0].lease == nil {
+		if messages[0].borrowedFrom == nil {
 			r.handOut(&messages[0], how)
 			return true, nil
 		}
 		count += r.more(messages[1:])
 		if how == own {
 			for i := range messages[:count] {
-				messages[i].bytes, messages[i].lease = bytes.Clone(messages[i].bytes), nil
+				messages[i].bytes, messages[i].borrowedFrom = bytes.Clone(messages[i].bytes), nil
 			}
 			r.releaseTo(r.queue.next)
 		}
@@ -243,8 +245,8 @@ func (r *receiver) take(message *Message) (bool, error) {
 	}
 	if ok {
 		r.notePeer()
-		r.lentBytes += len(bytes)
-		*message = Message{bytes: bytes, Generation: r.generation, lease: r.lease, next: r.queue.next}
+		r.borrowedBytes += len(bytes)
+		*message = Message{bytes: bytes, Generation: r.generation, borrowedFrom: r.borrowedFrom, next: r.queue.next}
 	}
 	return ok, nil
 }
@@ -272,15 +274,15 @@ func (r *receiver) releaseTo(next uint32) {
 // countReleased counts the messages that are about to be released.
 func (r *receiver) countReleased(next uint32) {
 	messages := next - r.released
-	bytes := r.lentBytes
+	bytes := r.borrowedBytes
 	if next != r.queue.next {
-		// A part of what is lent: as many bytes as these messages have.
+		// Only some of the borrowed messages: adds up their lengths.
 		bytes = 0
 		for number := r.released; number != next; number++ {
 			bytes += r.queue.length(number)
 		}
 	}
-	r.lentBytes -= bytes
+	r.borrowedBytes -= bytes
 	r.count(int(messages), bytes)
 }
 

@@ -136,7 +136,7 @@ func (s *sender) ready() error {
 	peer := &s.link.peer
 	pid := peer.pid.Load()
 	if pid != s.pid {
-		s.settle(pid)
+		s.adoptPeer(pid)
 	}
 	if e.displaced.Load() {
 		return failDisplaced(e.name)
@@ -187,12 +187,12 @@ func (s *sender) attach(next *link) error {
 		s.link.release()
 	}
 	s.link = next
-	s.settle(next.peer.pid.Load())
+	s.adoptPeer(next.peer.pid.Load())
 	return nil
 }
 
-// settle decides how messages reach the endpoint with this pid.
-func (s *sender) settle(pid int32) {
+// adoptPeer decides how messages reach the endpoint with this pid.
+func (s *sender) adoptPeer(pid int32) {
 	s.pid, s.owed = pid, false
 	switch l := s.link; {
 	case l.peer.legacy(pid):
