@@ -28,15 +28,15 @@ fn every_language_makes_the_same_messages() {
     let peers = Peers::prepare(&languages).unwrap();
     for language in languages.into_iter().filter(|language| peers.command(language).is_some()) {
         let stage = Stage { pairing: Pairing { master: language, slave: language }, peers: &peers };
-        let mut puppets = stage.puppets().unwrap();
+        let mut pair = stage.command_pair().unwrap();
         for (seed, number) in [(0, 0), (1, 0), (1, 1), (7, 9999), (u64::MAX, u64::MAX), (1 << 63, 1 << 32)] {
             for longest in [SHORTEST, SHORTEST + 1, 100, 256, 4096] {
                 let hex = hex::encode(payload(seed, number, longest));
                 let command = format!("payload {seed} {number} {longest}");
-                puppets.master.expect(&command, &Observation::Payload { hex }).unwrap();
+                pair.master.expect(&command, &Observation::Payload { hex }).unwrap();
             }
         }
-        puppets.finish().unwrap();
+        pair.finish().unwrap();
     }
 }
 

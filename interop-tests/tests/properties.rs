@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use interop_tests::Observation;
 use interop_tests::language::{LANGUAGES, Language, Pairing};
 use interop_tests::peer::Peer;
-use interop_tests::scenario::{Puppets, Side, Stage, open, word};
+use interop_tests::scenario::{CommandPair, Side, Stage, open, word};
 use interop_tests::segment::Segment;
 use interop_tests::toolchain::Peers;
 use proptest::prelude::*;
@@ -20,7 +20,7 @@ const SIZE: usize = 300;
 fn with_every_pairing<S: Strategy>(
     cases: u32,
     strategy: &S,
-    holds: impl Fn(&mut Puppets, S::Value) -> anyhow::Result<()>,
+    holds: impl Fn(&mut CommandPair, S::Value) -> anyhow::Result<()>,
 ) {
     let languages: Vec<&Language> = LANGUAGES.iter().collect();
     let peers = Peers::prepare(&languages).unwrap();
@@ -28,15 +28,15 @@ fn with_every_pairing<S: Strategy>(
         if [pairing.master, pairing.slave].iter().any(|language| peers.command(language).is_none()) {
             continue;
         }
-        let puppets = RefCell::new(Stage { pairing, peers: &peers }.puppets().unwrap());
+        let pair = RefCell::new(Stage { pairing, peers: &peers }.command_pair().unwrap());
         let mut runner = TestRunner::new(Config { cases, failure_persistence: None, ..Config::default() });
         let result = runner.run(strategy, |value| {
-            holds(&mut puppets.borrow_mut(), value).map_err(|error| TestCaseError::fail(format!("{error:#}")))
+            holds(&mut pair.borrow_mut(), value).map_err(|error| TestCaseError::fail(format!("{error:#}")))
         });
         if let Err(failure) = result {
             panic!("{pairing}: {failure}");
         }
-        puppets.into_inner().finish().unwrap();
+        pair.into_inner().finish().unwrap();
     }
 }
 
@@ -44,15 +44,15 @@ fn with_every_pairing<S: Strategy>(
 fn every_message_arrives_as_it_was_sent() {
     let message = prop::collection::vec(any::<u8>(), 0..=SIZE);
     let messages = prop::collection::vec((prop::bool::ANY, message), 1..20);
-    with_every_pairing(24, &messages, |puppets, messages| {
+    with_every_pairing(24, &messages, |pair, messages| {
         let segment = Segment::fresh("properties");
-        puppets.open(&segment, Some(SIZE))?;
+        pair.open(&segment, Some(SIZE))?;
         for (from_master, message) in messages {
-            let (sender, receiver) = puppets.way(if from_master { Side::Master } else { Side::Slave });
+            let (sender, receiver) = pair.way(if from_master { Side::Master } else { Side::Slave });
             sender.expect(&format!("send {}", word(&message)), &Observation::Ok)?;
             receiver.receives("recv 10000", &message)?;
         }
-        puppets.close(&segment)
+        pair.close(&segment)
     });
 }
 
@@ -78,13 +78,13 @@ fn calls() -> impl Strategy<Value = Vec<Call>> {
 
 /// Runs one sequence; the slave is the receiver, since a master that leaves takes the segment along.
 fn follow(
-    puppets: &mut Puppets,
+    pair: &mut CommandPair,
     calls: &[Call],
     mut step: impl FnMut(&mut Peer, &mut Peer, &Call) -> anyhow::Result<()>,
 ) -> anyhow::Result<()> {
     let segment = Segment::fresh("properties");
-    puppets.open(&segment, Some(SIZE))?;
-    let (sender, receiver) = puppets.way(Side::Master);
+    pair.open(&segment, Some(SIZE))?;
+    let (sender, receiver) = pair.way(Side::Master);
     for call in calls {
         if let Call::Reopen = call {
             receiver.expect("close", &Observation::Ok)?;
@@ -93,16 +93,16 @@ fn follow(
         }
         step(sender, receiver, call)?;
     }
-    puppets.close(&segment)
+    pair.close(&segment)
 }
 
 #[test]
 fn a_mailbox_does_what_its_model_does() {
-    with_every_pairing(24, &calls(), |puppets, calls| {
+    with_every_pairing(24, &calls(), |pair, calls| {
         // The value, how many were overwritten since the last read, whether it is new to this reader, and
         // whether any reader has had it.
         let (mut value, mut skipped, mut new, mut unread) = (None, 0, false, false);
-        follow(puppets, &calls, |sender, receiver, call| match call {
+        follow(pair, &calls, |sender, receiver, call| match call {
             Call::Put(bytes) => {
                 skipped += u64::from(unread);
                 (value, new, unread) = (Some(bytes.clone()), true, true);
@@ -124,9 +124,9 @@ fn a_mailbox_does_what_its_model_does() {
 
 #[test]
 fn a_lossless_direction_does_what_its_model_does() {
-    with_every_pairing(24, &calls(), |puppets, calls| {
+    with_every_pairing(24, &calls(), |pair, calls| {
         let mut queue = VecDeque::new();
-        follow(puppets, &calls, |sender, receiver, call| match call {
+        follow(pair, &calls, |sender, receiver, call| match call {
             Call::Put(bytes) => match sender.ask(&format!("try-send {}", word(bytes)))? {
                 Observation::Ok => {
                     queue.push_back(bytes.clone());

@@ -6,7 +6,7 @@ use interop_tests::Observation;
 use interop_tests::hexdump;
 use interop_tests::language::{LANGUAGES, Language, Pairing};
 use interop_tests::payload::payload;
-use interop_tests::scenario::{Puppets, Side, Stage, open, word};
+use interop_tests::scenario::{CommandPair, Side, Stage, open, word};
 use interop_tests::segment::Segment;
 use interop_tests::toolchain::Peers;
 
@@ -14,15 +14,15 @@ use interop_tests::toolchain::Peers;
 const SIZE: usize = 100;
 
 /// Runs the same with every language at both ends.
-fn in_every_language(run: impl Fn(&mut Puppets) -> anyhow::Result<()>) {
+fn in_every_language(run: impl Fn(&mut CommandPair) -> anyhow::Result<()>) {
     let languages: Vec<&Language> = LANGUAGES.iter().collect();
     let peers = Peers::prepare(&languages).unwrap();
     for language in languages.into_iter().filter(|language| peers.command(language).is_some()) {
-        let mut puppets = Stage { pairing: Pairing { master: language, slave: language }, peers: &peers }
-            .puppets()
+        let mut pair = Stage { pairing: Pairing { master: language, slave: language }, peers: &peers }
+            .command_pair()
             .unwrap();
-        run(&mut puppets).unwrap();
-        puppets.finish().unwrap();
+        run(&mut pair).unwrap();
+        pair.finish().unwrap();
     }
 }
 
@@ -34,27 +34,27 @@ fn assert_snapshot(name: &str, text: &str) {
 
 #[test]
 fn the_header_of_a_segment() {
-    in_every_language(|puppets| {
+    in_every_language(|pair| {
         let segment = Segment::fresh("protocol-bytes");
-        puppets.master.ask(&open("master", segment.name(), None))?;
+        pair.master.ask(&open("master", segment.name(), None))?;
         assert_snapshot("header_before_the_slave", &hexdump::header(&segment.bytes()?));
-        puppets.slave.ask(&open("slave", segment.name(), None))?;
+        pair.slave.ask(&open("slave", segment.name(), None))?;
         assert_snapshot("header_with_both", &hexdump::header(&segment.bytes()?));
-        puppets.slave.expect("close", &Observation::Ok)?;
+        pair.slave.expect("close", &Observation::Ok)?;
         assert_snapshot("header_after_the_slave_closed", &hexdump::header(&segment.bytes()?));
-        puppets.master.expect("close", &Observation::Ok)
+        pair.master.expect("close", &Observation::Ok)
     });
 }
 
 #[test]
 fn a_channel_after_known_writes() {
-    in_every_language(|puppets| {
+    in_every_language(|pair| {
         let segment = Segment::fresh("protocol-bytes");
-        puppets.open(&segment, Some(SIZE))?;
+        pair.open(&segment, Some(SIZE))?;
         for from in [Side::Master, Side::Slave] {
             let start = segment.map()?.channel(from) as usize;
             let name = |step: &str| format!("{}_channel_{step}", from.word());
-            let (sender, receiver) = puppets.way(from);
+            let (sender, receiver) = pair.way(from);
             for message in [payload(1, 0, SIZE), payload(1, 1, SIZE), b"Hello from master #0\0".to_vec()] {
                 sender.expect(&format!("write {}", word(&message)), &Observation::Ok)?;
             }
@@ -64,19 +64,19 @@ fn a_channel_after_known_writes() {
             sender.expect("write -", &Observation::Ok)?;
             assert_snapshot(&name("after_an_empty_value"), &hexdump::channel(&segment.bytes()?, start, SIZE));
         }
-        puppets.close(&segment)
+        pair.close(&segment)
     });
 }
 
 #[test]
 fn a_queue_after_known_messages() {
-    in_every_language(|puppets| {
+    in_every_language(|pair| {
         let segment = Segment::fresh("protocol-bytes");
-        puppets.open(&segment, Some(SIZE))?;
+        pair.open(&segment, Some(SIZE))?;
         for from in [Side::Master, Side::Slave] {
             let start = segment.map()?.queue(from) as usize;
             let name = |step: &str| format!("{}_queue_{step}", from.word());
-            let (sender, receiver) = puppets.way(from);
+            let (sender, receiver) = pair.way(from);
             for message in [&b"Hello from master #0\0"[..], b"", &[0x55; 56], &[0xaa; 57]] {
                 sender.expect(&format!("send {}", word(message)), &Observation::Ok)?;
             }
@@ -91,7 +91,7 @@ fn a_queue_after_known_messages() {
                 &hexdump::queue(&known_bytes(&segment, start)?, start, 1),
             );
         }
-        puppets.close(&segment)
+        pair.close(&segment)
     });
 }
 
@@ -105,9 +105,9 @@ fn known_bytes(segment: &Segment, queue: usize) -> anyhow::Result<Vec<u8>> {
 
 #[test]
 fn the_texts_of_errors() {
-    in_every_language(|puppets| {
+    in_every_language(|pair| {
         let segment = Segment::fresh("protocol-bytes");
-        puppets.open(&segment, Some(SIZE))?;
+        pair.open(&segment, Some(SIZE))?;
         let mut texts = String::new();
         let mut refuse =
             |peer: &mut interop_tests::peer::Peer, command: String, code: i32| -> anyhow::Result<()> {
@@ -115,7 +115,7 @@ fn the_texts_of_errors() {
                 texts.push_str(&format!("{code}: {text}\n"));
                 Ok(())
             };
-        let Puppets { master, slave } = puppets;
+        let CommandPair { master, slave } = pair;
         refuse(master, format!("write {}", word(&[0; SIZE + 1])), -13)?;
         let capacity = segment.map()?.queue_capacity as usize;
         refuse(master, format!("send {}", word(&vec![0; capacity + 1])), -13)?;

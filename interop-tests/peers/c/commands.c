@@ -264,8 +264,8 @@ static void answer_close(ESHMHandle** endpoint) {
     *endpoint = NULL;
 }
 
-static void answer(const Words* words, ESHMHandle** endpoint, Hands* hands, const Arguments* arguments) {
-    if (answer_life(hands, words, endpoint)) {
+static void answer(const Words* words, ESHMHandle** endpoint, Borrows* borrows, const Arguments* arguments) {
+    if (answer_life(borrows, words, endpoint)) {
         return;
     }
     if (is(words, "open")) {
@@ -298,7 +298,7 @@ static Words split(char* line, Bytes* list) {
 
 void commands(const Arguments* arguments) {
     ESHMHandle* endpoint = NULL;
-    Hands hands = {0};
+    Borrows borrows = {0};
     char* line = NULL;
     size_t capacity = 0;
     Bytes list = {0};
@@ -308,7 +308,7 @@ void commands(const Arguments* arguments) {
         if (words.count == 0) {
             broken("a line without a command");
         }
-        answer(&words, &endpoint, &hands, arguments);
+        answer(&words, &endpoint, &borrows, arguments);
     }
     discard(&list);
     free(line);

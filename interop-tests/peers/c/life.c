@@ -27,7 +27,7 @@ static bool set_option(ESHMOptions* config, const char* key, const char* word) {
         config->queue_capacity = value > 0 ? value : ESHM_NO_QUEUE;
     } else if (strcmp(key, "stale_ms") == 0) {
         config->stale_threshold_ms = (uint32_t)value;
-    } else if (strcmp(key, "patience_ms") == 0) {
+    } else if (strcmp(key, "reconnect_timeout_ms") == 0) {
         config->reconnect_timeout_ms = (uint32_t)value;
     } else if (strcmp(key, "reconnect_ms") == 0) {
         config->reconnect_interval_ms = (uint32_t)value;
@@ -74,21 +74,21 @@ static void open_with(const Words* words, ESHMHandle** endpoint) {
 }
 
 // Gives everything back, before the endpoint is closed.
-static void drop(Hands* hands, ESHMHandle* endpoint) {
-    if (hands->held) {
+static void drop(Borrows* borrows, ESHMHandle* endpoint) {
+    if (borrows->held) {
         must(eshm_release(endpoint));
     }
-    if (hands->loan) {
+    if (borrows->loan) {
         must(eshm_loan_drop(endpoint));
     }
-    *hands = (Hands){0};
+    *borrows = (Borrows){0};
 }
 
-static void leave(Hands* hands, ESHMHandle** endpoint) {
+static void leave(Borrows* borrows, ESHMHandle** endpoint) {
     uint64_t unreceived = 0;
     int code = ESHM_SUCCESS;
     if (*endpoint) {
-        drop(hands, *endpoint);
+        drop(borrows, *endpoint);
         code = eshm_close(*endpoint, &unreceived);
         *endpoint = NULL;
     }
@@ -178,41 +178,41 @@ static void recv_many(const Words* words, ESHMHandle* endpoint) {
 }
 
 // Borrows room for a message, and fills it.
-static void lend(Hands* hands, const Words* words, ESHMHandle* endpoint) {
+static void lend(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     Bytes content = bytes(words, 1);
     void* room = NULL;
     const int code = eshm_loan(endpoint, content.size, &room, (uint32_t)number(words, 2));
     if (code == ESHM_SUCCESS) {
         memcpy(room, content.data, content.size);
-        hands->loan = true;
+        borrows->loan = true;
     }
     observe_result(code);
     discard(&content);
 }
 
 // The held message: it must not have changed.
-static void show(const Hands* hands) {
-    if (hands->held) {
-        observe_content(hands->held, hands->size, 0, 0);
+static void show(const Borrows* borrows) {
+    if (borrows->held) {
+        observe_content(borrows->held, borrows->size, 0, 0);
     } else {
         observe("nothing");
     }
 }
 
 // Receives a message where it lies, and keeps it there.
-static void hold(Hands* hands, const Words* words, ESHMHandle* endpoint) {
-    const int code = eshm_recv_borrow(endpoint, &hands->held, &hands->size, (uint32_t)number(words, 1));
+static void hold(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
+    const int code = eshm_recv_borrow(endpoint, &borrows->held, &borrows->size, (uint32_t)number(words, 1));
     if (code == ESHM_SUCCESS) {
-        show(hands);
+        show(borrows);
     } else {
-        hands->held = NULL;
+        borrows->held = NULL;
         observe_absence(code);
     }
 }
 
-static void let_go(Hands* hands, ESHMHandle* endpoint) {
-    const int code = hands->held ? eshm_release(endpoint) : ESHM_SUCCESS;
-    hands->held = NULL;
+static void let_go(Borrows* borrows, ESHMHandle* endpoint) {
+    const int code = borrows->held ? eshm_release(endpoint) : ESHM_SUCCESS;
+    borrows->held = NULL;
     observe_result(code);
 }
 
@@ -279,28 +279,28 @@ static noreturn void exit_busy(ESHMHandle* endpoint) {
 }
 
 // What ends a loan, whether it succeeds or not.
-static void end_loan(Hands* hands, int code) {
-    hands->loan = false;
+static void end_loan(Borrows* borrows, int code) {
+    borrows->loan = false;
     observe_result(code);
 }
 
-static bool call(Hands* hands, const Words* words, ESHMHandle* endpoint) {
+static bool call(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     if (is(words, "send-many")) {
         send_many(words, endpoint);
     } else if (is(words, "recv-many")) {
         recv_many(words, endpoint);
     } else if (is(words, "loan")) {
-        lend(hands, words, endpoint);
+        lend(borrows, words, endpoint);
     } else if (is(words, "loan-send")) {
-        end_loan(hands, eshm_loan_send(endpoint));
+        end_loan(borrows, eshm_loan_send(endpoint));
     } else if (is(words, "loan-drop")) {
-        end_loan(hands, eshm_loan_drop(endpoint));
+        end_loan(borrows, eshm_loan_drop(endpoint));
     } else if (is(words, "hold")) {
-        hold(hands, words, endpoint);
+        hold(borrows, words, endpoint);
     } else if (is(words, "held")) {
-        show(hands);
+        show(borrows);
     } else if (is(words, "release")) {
-        let_go(hands, endpoint);
+        let_go(borrows, endpoint);
     } else if (is(words, "fork")) {
         use_in_child(endpoint);
     } else if (is(words, "exit-busy")) {
@@ -323,20 +323,20 @@ static bool receives(const Words* words) {
     return false;
 }
 
-bool answer_life(Hands* hands, const Words* words, ESHMHandle** endpoint) {
+bool answer_life(Borrows* borrows, const Words* words, ESHMHandle** endpoint) {
     if (is(words, "open-with")) {
         open_with(words, endpoint);
     } else if (is(words, "leave")) {
-        leave(hands, endpoint);
+        leave(borrows, endpoint);
     } else if (is(words, "observe")) {
         // The library has no observer.
         observe("unsupported");
     } else {
-        if (hands->held && receives(words)) {
+        if (borrows->held && receives(words)) {
             // The library releases what is held before it looks for more.
-            hands->held = NULL;
+            borrows->held = NULL;
         }
-        return *endpoint && call(hands, words, *endpoint);
+        return *endpoint && call(borrows, words, *endpoint);
     }
     return true;
 }

@@ -4,13 +4,13 @@
 #include "commands.h"
 
 // What the process holds between two commands.
-typedef struct Hands {
+typedef struct Borrows {
     // A message that was received in place and not released; NULL if there is none.
     const void* held;
     size_t size;
     // Whether room for a message is lent, and filled.
     bool loan;
-} Hands;
+} Borrows;
 
 // Answers a command of the life test; false if it is another one.
-bool answer_life(Hands* hands, const Words* words, ESHMHandle** endpoint);
+bool answer_life(Borrows* borrows, const Words* words, ESHMHandle** endpoint);

@@ -131,10 +131,10 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
     return true;
 }
 
-void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Hands& hands,
+void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Borrows& borrows,
             const Arguments& arguments) {
     const std::string& verb = words.at(0);
-    if (hands.answer(words, endpoint)) {
+    if (borrows.answer(words, endpoint)) {
         return;
     }
     if (verb == "open") {
@@ -158,7 +158,7 @@ void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Hands& 
 
 void commands(const Arguments& arguments) {
     std::optional<eshm::Endpoint> endpoint;
-    Hands hands;
+    Borrows borrows;
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream stream{line};
         Words words;
@@ -166,7 +166,7 @@ void commands(const Arguments& arguments) {
             words.push_back(std::move(word));
         }
         try {
-            answer(words, endpoint, hands, arguments);
+            answer(words, endpoint, borrows, arguments);
         } catch (const eshm::Error& error) {
             observe_error(error);
         } catch (const std::logic_error& error) {

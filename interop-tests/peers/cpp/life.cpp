@@ -38,7 +38,7 @@ eshm::Endpoint open_with(const Words& words) {
             options.queue_capacity = number(value);
         } else if (key == "stale_ms") {
             options.stale_threshold = std::chrono::milliseconds{number(value)};
-        } else if (key == "patience_ms") {
+        } else if (key == "reconnect_timeout_ms") {
             options.reconnect_timeout = std::chrono::milliseconds{number(value)};
         } else if (key == "reconnect_ms") {
             options.reconnect_interval = std::chrono::milliseconds{number(value)};
@@ -108,12 +108,12 @@ void use_in_child(eshm::Endpoint& endpoint) {
 
 } // namespace
 
-void Hands::drop() {
+void Borrows::drop() {
     held_.reset();
     loan_.reset();
 }
 
-bool Hands::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) {
+bool Borrows::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) {
     const std::string& verb = words.at(0);
     if (verb == "open-with") {
         endpoint = open_with(words);
@@ -132,7 +132,7 @@ bool Hands::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) 
     return true;
 }
 
-bool Hands::call(const Words& words, eshm::Endpoint& endpoint) {
+bool Borrows::call(const Words& words, eshm::Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "send-many") {
         send_many(words, endpoint);

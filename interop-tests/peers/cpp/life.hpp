@@ -8,7 +8,7 @@
 #include <eshm/eshm.hpp>
 
 // What the process holds between two commands.
-class Hands {
+class Borrows {
   public:
     // Answers a command of the life test; false if it is another one. Throws Broken.
     bool answer(const std::vector<std::string>& words, std::optional<eshm::Endpoint>& endpoint);

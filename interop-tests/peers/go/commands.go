@@ -14,16 +14,16 @@ import (
 	"eshm"
 )
 
-// puppet answers commands, and holds the endpoint that they open.
-type puppet struct {
+// commander answers commands, and holds the endpoint that they open.
+type commander struct {
 	args     *arguments
 	endpoint *eshm.Endpoint
-	hands
+	borrows
 }
 
 // commands answers the lines of stdin until stdin ends, and closes the endpoint.
 func commands(args *arguments) error {
-	p := &puppet{args: args}
+	p := &commander{args: args}
 	lines := bufio.NewScanner(os.Stdin)
 	lines.Buffer(nil, 256<<20)
 	for lines.Scan() {
@@ -39,7 +39,7 @@ func commands(args *arguments) error {
 }
 
 // answer carries a command out, and observes the result.
-func (p *puppet) answer(words []string) error {
+func (p *commander) answer(words []string) error {
 	verb, rest := words[0], words[1:]
 	if known, err := p.live(verb, rest); known {
 		return err
@@ -79,7 +79,7 @@ func (p *puppet) answer(words []string) error {
 }
 
 // open is the command "open" or "open ROLE NAME [SIZE]".
-func (p *puppet) open(rest []string) (err error) {
+func (p *commander) open(rest []string) (err error) {
 	role, name, size := p.args.role, p.args.name, p.args.configuredSize()
 	if len(rest) > 0 {
 		if role, err = parseRole(rest[0]); err != nil {
@@ -110,7 +110,7 @@ func (p *puppet) open(rest []string) (err error) {
 	return nil
 }
 
-func (p *puppet) close() error {
+func (p *commander) close() error {
 	if p.endpoint == nil {
 		return nil
 	}
@@ -132,7 +132,7 @@ func makePayload(rest []string) error {
 	return nil
 }
 
-func (p *puppet) send(verb string, rest []string) error {
+func (p *commander) send(verb string, rest []string) error {
 	if len(rest) == 0 {
 		return fmt.Errorf("%q is no command", verb)
 	}
@@ -158,7 +158,7 @@ func (p *puppet) send(verb string, rest []string) error {
 	return acknowledge(err)
 }
 
-func (p *puppet) receiveText() error {
+func (p *commander) receiveText() error {
 	message, err := p.endpoint.Recv(context.Background())
 	if err != nil {
 		return err
@@ -171,7 +171,7 @@ func (p *puppet) receiveText() error {
 }
 
 // receive observes a message, or that none came in time.
-func (p *puppet) receive(rest []string, receive func(context.Context) (eshm.Message, error)) error {
+func (p *commander) receive(rest []string, receive func(context.Context) (eshm.Message, error)) error {
 	var message eshm.Message
 	err := p.timed(rest, func(ctx context.Context) (err error) {
 		message, err = receive(ctx)
@@ -184,7 +184,7 @@ func (p *puppet) receive(rest []string, receive func(context.Context) (eshm.Mess
 }
 
 // timed calls with the timeout that may be the last word of the command.
-func (p *puppet) timed(rest []string, call func(context.Context) error) error {
+func (p *commander) timed(rest []string, call func(context.Context) error) error {
 	if len(rest) == 0 {
 		return call(context.Background())
 	}

@@ -13,8 +13,8 @@ import (
 	"eshm"
 )
 
-// hands are what the process holds between two commands of the life test.
-type hands struct {
+// borrows are what the process has borrowed between two commands of the life test.
+type borrows struct {
 	held eshm.Message // received and not released, if isHeld
 	loan *eshm.Loan
 
@@ -22,7 +22,7 @@ type hands struct {
 }
 
 // live answers a command of the life test, and reports whether it is one.
-func (p *puppet) live(verb string, rest []string) (bool, error) {
+func (p *commander) live(verb string, rest []string) (bool, error) {
 	switch verb {
 	case "open-with":
 		return true, p.openWith(rest)
@@ -80,7 +80,7 @@ func look(rest []string) error {
 }
 
 // openWith opens an endpoint with settings, key=value each.
-func (p *puppet) openWith(settings []string) error {
+func (p *commander) openWith(settings []string) error {
 	var name string
 	var options []eshm.Option
 	for _, setting := range settings {
@@ -127,7 +127,7 @@ func parseSetting(key, value string) ([]eshm.Option, error) {
 		return []eshm.Option{eshm.WithQueueCapacity(number)}, nil
 	case "stale_ms":
 		return []eshm.Option{eshm.WithStaleThreshold(millis)}, nil
-	case "patience_ms":
+	case "reconnect_timeout_ms":
 		return []eshm.Option{eshm.WithReconnectTimeout(millis), eshm.WithReconnectAttempts(eshm.Unlimited)}, nil
 	case "reconnect_ms":
 		return []eshm.Option{eshm.WithReconnectInterval(millis)}, nil
@@ -138,7 +138,7 @@ func parseSetting(key, value string) ([]eshm.Option, error) {
 }
 
 // leave gives everything back, closes, and observes how many messages were not received.
-func (p *puppet) leave() error {
+func (p *commander) leave() error {
 	p.letGo()
 	if p.loan != nil {
 		p.loan.Drop()
@@ -153,7 +153,7 @@ func (p *puppet) leave() error {
 }
 
 // sendMany sends messages at once: what there is room for if the wait is 0; "-" waits without limit.
-func (p *puppet) sendMany(rest []string) error {
+func (p *commander) sendMany(rest []string) error {
 	messages := make([][]byte, len(rest)-1)
 	for i, word := range rest[1:] {
 		message, err := data(word)
@@ -182,7 +182,7 @@ func (p *puppet) sendMany(rest []string) error {
 	return nil
 }
 
-func (p *puppet) receiveMany(rest []string) error {
+func (p *commander) receiveMany(rest []string) error {
 	most, err := strconv.Atoi(rest[0])
 	if err != nil {
 		return err
@@ -207,7 +207,7 @@ func (p *puppet) receiveMany(rest []string) error {
 }
 
 // cancelReceive receives until another goroutine calls it off.
-func (p *puppet) cancelReceive(rest []string) error {
+func (p *commander) cancelReceive(rest []string) error {
 	millis, err := strconv.Atoi(rest[0])
 	if err != nil {
 		return err
@@ -223,7 +223,7 @@ func (p *puppet) cancelReceive(rest []string) error {
 }
 
 // lend borrows room for a message, and fills it.
-func (p *puppet) lend(rest []string) error {
+func (p *commander) lend(rest []string) error {
 	content, err := data(rest[0])
 	if err != nil {
 		return err
@@ -240,7 +240,7 @@ func (p *puppet) lend(rest []string) error {
 }
 
 // endLoan sends the loan, or gives it back.
-func (p *puppet) endLoan(verb string) error {
+func (p *commander) endLoan(verb string) error {
 	loan := p.loan
 	p.loan = nil
 	if loan != nil && verb == "loan-send" {
@@ -253,7 +253,7 @@ func (p *puppet) endLoan(verb string) error {
 }
 
 // hold receives a message where it lies, and keeps it there.
-func (p *puppet) hold(rest []string) error {
+func (p *commander) hold(rest []string) error {
 	err := p.timed(rest, func(ctx context.Context) (err error) {
 		p.held, err = p.endpoint.Borrow(ctx)
 		return err
@@ -270,7 +270,7 @@ func (p *puppet) hold(rest []string) error {
 }
 
 // show observes the held message: it must not have changed.
-func (p *puppet) show() error {
+func (p *commander) show() error {
 	if !p.isHeld {
 		observe("nothing")
 		return nil
@@ -281,7 +281,7 @@ func (p *puppet) show() error {
 }
 
 // letGo releases the held message, if there is one.
-func (p *puppet) letGo() {
+func (p *commander) letGo() {
 	if p.isHeld {
 		p.held.Release()
 	}
@@ -289,7 +289,7 @@ func (p *puppet) letGo() {
 }
 
 // exitBusy leaves the process while one of its goroutines waits for a message.
-func (p *puppet) exitBusy() {
+func (p *commander) exitBusy() {
 	begun := make(chan struct{})
 	go func() {
 		close(begun)

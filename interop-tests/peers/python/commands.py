@@ -22,7 +22,7 @@ class Commands:
         self.args = args
         self.open_endpoint = open_endpoint
         self.endpoint: eshm.Endpoint | None = None
-        self.hands = life.Hands()
+        self.borrows = life.Borrows()
 
     def answer(self, words: list[str]) -> None:
         """Carry one command out, and observe what came of it."""
@@ -43,7 +43,7 @@ class Commands:
             observe("payload", hex=payload(*map(int, rest)).hex())
         elif self.endpoint is None:
             raise ValueError(f"{words}: no endpoint is open")
-        elif not self.hands.answer(self.endpoint, verb, rest):
+        elif not self.borrows.answer(self.endpoint, verb, rest):
             self.call(self.endpoint, verb, rest)
 
     def open(self, rest: list[str]) -> None:
@@ -62,7 +62,7 @@ class Commands:
 
     def leave(self) -> None:
         """Close, and observe how many messages were not received."""
-        self.hands.drop()
+        self.borrows.drop()
         endpoint, self.endpoint = self.endpoint, None
         observe("closed", unreceived=0 if endpoint is None else endpoint.close())
 

@@ -20,13 +20,13 @@ SETTINGS: dict[str, tuple[str, Callable[[str], object]]] = {
     "data_size": ("data_size", int),
     "queue_capacity": ("queue_capacity", int),
     "stale_ms": ("stale_threshold", lambda word: int(word) / 1000),
-    "patience_ms": ("reconnect_timeout", lambda word: int(word) / 1000),
+    "reconnect_timeout_ms": ("reconnect_timeout", lambda word: int(word) / 1000),
     "reconnect_ms": ("reconnect_interval", lambda word: int(word) / 1000),
     "connect_ms": ("connect_timeout", lambda word: int(word) / 1000),
 }
 
 
-class Hands:
+class Borrows:
     """What the process holds between two commands."""
 
     def __init__(self) -> None:

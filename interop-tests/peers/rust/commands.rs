@@ -5,18 +5,18 @@ use std::time::Duration;
 
 use eshm::{Endpoint, Message, text};
 
-use crate::life::Hands;
+use crate::life::Borrows;
 use crate::observe::{Observation, observe};
 use crate::{Arguments, Failure, error, open, payload, role};
 
 /// Answers commands until stdin ends, then closes the endpoint.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut endpoint = None;
-    let mut hands = Hands::default();
+    let mut borrows = Borrows::default();
     for line in io::stdin().lines() {
         let line = line.map_err(|error| format!("stdin: {error}"))?;
         let words: Vec<&str> = line.split(' ').collect();
-        let said = match hands.answer(&words, &mut endpoint) {
+        let said = match borrows.answer(&words, &mut endpoint) {
             Ok(None) => answer(&words, &mut endpoint, arguments),
             said => said.map(|said| said.expect("matched above")),
         };

@@ -15,7 +15,7 @@ use crate::{Failure, role};
 
 /// The message and the loan that the process holds between two commands.
 #[derive(Default)]
-pub struct Hands {
+pub struct Borrows {
     /// A message that was received and not released.
     held: Option<Held>,
     /// Whether room for a message is lent, and filled.
@@ -28,7 +28,7 @@ struct Held {
     len: usize,
 }
 
-impl Hands {
+impl Borrows {
     /// Answers a command of the life test; `None` if it is another one.
     pub fn answer(
         &mut self,
@@ -143,7 +143,7 @@ fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Obser
             "data_size" => builder.data_size(number(value)? as usize),
             "queue_capacity" => builder.queue_capacity(number(value)? as usize),
             "stale_ms" => builder.stale_threshold(millis(value)?),
-            "patience_ms" => builder.reconnect_timeout(millis(value)?),
+            "reconnect_timeout_ms" => builder.reconnect_timeout(millis(value)?),
             "reconnect_ms" => builder.reconnect_interval(millis(value)?),
             "connect_ms" => builder.connect_timeout(millis(value)?),
             _ => return Err(format!("{key:?} is no setting").into()),

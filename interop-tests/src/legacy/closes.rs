@@ -24,7 +24,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
 
 fn leave(pair: &mut Pair<'_>, leaver: Side) -> Result<()> {
     let ours_stays = leaver == pair.old;
-    let (leaving, staying) = pair.puppets.way(leaver);
+    let (leaving, staying) = pair.peers.way(leaver);
     leaving.expect("close", &Observation::Ok)?;
     if ours_stays {
         until(

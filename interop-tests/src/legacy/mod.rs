@@ -21,7 +21,7 @@ use anyhow::{Result, bail, ensure};
 use crate::language::{LANGUAGES, Language, Pairing};
 use crate::observe::Observation;
 use crate::peer::Peer;
-use crate::scenario::{Puppets, Scenario, Side, Stage, open, word};
+use crate::scenario::{CommandPair, Scenario, Side, Stage, open, word};
 use crate::segment::Segment;
 use crate::toolchain::Workshop;
 
@@ -86,7 +86,7 @@ fn compile(workshop: &Workshop, version: &str) -> Result<Vec<PathBuf>> {
 struct Pair<'a> {
     stage: &'a Stage<'a>,
     segment: Segment,
-    puppets: Puppets,
+    peers: CommandPair,
     /// Which end the process of 1.x is.
     old: Side,
 }
@@ -95,7 +95,7 @@ impl<'a> Pair<'a> {
     /// Starts both and opens the segment, the master first; neither has read anything.
     fn open(stage: &'a Stage<'a>, scenario: &str) -> Result<Pair<'a>> {
         let old = if is_old(stage.pairing.master) { Side::Master } else { Side::Slave };
-        let mut pair = Pair { stage, segment: Segment::fresh(scenario), puppets: stage.puppets()?, old };
+        let mut pair = Pair { stage, segment: Segment::fresh(scenario), peers: stage.command_pair()?, old };
         pair.open_side(Side::Master)?;
         pair.open_side(Side::Slave)?;
         pair.meet()?;
@@ -104,20 +104,20 @@ impl<'a> Pair<'a> {
 
     fn open_side(&mut self, side: Side) -> Result<()> {
         let command = open(side.word(), self.segment.name(), None);
-        let (peer, _) = self.puppets.way(side);
+        let (peer, _) = self.peers.way(side);
         let opened = Observation::Opened { role: side.word().to_owned(), data_size: 4096 };
         peer.expect(&command, &opened)
     }
 
     /// Waits until each sees the other.
     fn meet(&mut self) -> Result<()> {
-        self.puppets.master.expect("wait-peer 10000", &Observation::Ok)?;
-        self.puppets.slave.expect("wait-peer 10000", &Observation::Ok)
+        self.peers.master.expect("wait-peer 10000", &Observation::Ok)?;
+        self.peers.slave.expect("wait-peer 10000", &Observation::Ok)
     }
 
     /// Ours, and the old one.
     fn both(&mut self) -> (&mut Peer, &mut Peer) {
-        self.puppets.way(self.old.other())
+        self.peers.way(self.old.other())
     }
 
     /// Has the old one's reader begin.
@@ -136,15 +136,15 @@ impl<'a> Pair<'a> {
     /// Kills a side's process, and starts another one in its place.
     fn kill(&mut self, side: Side) -> Result<()> {
         let heir = self.stage.start(side, &self.segment, "commands", &[])?;
-        let (mortal, _) = self.puppets.way(side);
+        let (mortal, _) = self.peers.way(side);
         std::mem::replace(mortal, heir).kill()?;
         Ok(())
     }
 
     /// Closes both, the slave first, and makes sure that nothing is left.
     fn close(mut self) -> Result<()> {
-        self.puppets.close(&self.segment)?;
-        self.puppets.finish()
+        self.peers.close(&self.segment)?;
+        self.peers.finish()
     }
 }
 

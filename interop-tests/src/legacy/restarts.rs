@@ -39,7 +39,7 @@ fn restart(pair: &mut Pair<'_>, victim: Side, noticed: bool) -> Result<()> {
 /// not care.
 fn notice(pair: &mut Pair<'_>, victim: Side) -> Result<()> {
     let survivor_is_old = victim != pair.old;
-    let (survivor, _) = pair.puppets.way(victim.other());
+    let (survivor, _) = pair.peers.way(victim.other());
     match (survivor_is_old, victim) {
         (false, _) => until(
             survivor,

@@ -6,7 +6,7 @@ use super::{exchange, is_old, prime};
 use crate::language::Pairing;
 use crate::observe::Observation;
 use crate::peer::Peer;
-use crate::scenario::{Puppets, Side, Stage, open, word};
+use crate::scenario::{CommandPair, Side, Stage, open, word};
 use crate::segment::Segment;
 
 /// How many messages each way, once both are ours.
@@ -20,50 +20,50 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     let old_stage = Stage { pairing: Pairing { master: old, slave: old }, peers: stage.peers };
     let new_stage = Stage { pairing: Pairing { master: ours, slave: ours }, peers: stage.peers };
 
-    let mut puppets = old_stage.puppets()?;
-    open_side(&mut puppets, Side::Master, &segment)?;
-    open_side(&mut puppets, Side::Slave, &segment)?;
-    meet(&mut puppets)?;
+    let mut pair = old_stage.command_pair()?;
+    open_side(&mut pair, Side::Master, &segment)?;
+    open_side(&mut pair, Side::Slave, &segment)?;
+    meet(&mut pair)?;
     for from in [Side::Master, Side::Slave] {
-        let (writer, reader) = puppets.way(from);
+        let (writer, reader) = pair.way(from);
         prime(writer, reader)?;
         exchange(writer, reader, b"both old")?;
     }
 
-    replace(&mut puppets, first, &new_stage, &segment)?;
-    let (new, remaining) = puppets.way(first);
+    replace(&mut pair, first, &new_stage, &segment)?;
+    let (new, remaining) = pair.way(first);
     prime(new, remaining)?;
     exchange(new, remaining, b"one new")?;
     exchange(remaining, new, b"one old")?;
 
-    replace(&mut puppets, first.other(), &new_stage, &segment)?;
+    replace(&mut pair, first.other(), &new_stage, &segment)?;
     for from in [Side::Master, Side::Slave] {
-        let (sender, receiver) = puppets.way(from);
+        let (sender, receiver) = pair.way(from);
         messages(sender, receiver)?;
     }
-    puppets.close(&segment)?;
-    puppets.finish()
+    pair.close(&segment)?;
+    pair.finish()
 }
 
 /// Ends a side's process in good order, and starts one of `stage` in its place.
-fn replace(puppets: &mut Puppets, side: Side, stage: &Stage<'_>, segment: &Segment) -> Result<()> {
+fn replace(pair: &mut CommandPair, side: Side, stage: &Stage<'_>, segment: &Segment) -> Result<()> {
     let heir = stage.start(side, segment, "commands", &[])?;
-    let (peer, _) = puppets.way(side);
+    let (peer, _) = pair.way(side);
     peer.expect("close", &Observation::Ok)?;
     std::mem::replace(peer, heir).finish()?;
-    open_side(puppets, side, segment)?;
-    meet(puppets)
+    open_side(pair, side, segment)?;
+    meet(pair)
 }
 
-fn open_side(puppets: &mut Puppets, side: Side, segment: &Segment) -> Result<()> {
-    let (peer, _) = puppets.way(side);
+fn open_side(pair: &mut CommandPair, side: Side, segment: &Segment) -> Result<()> {
+    let (peer, _) = pair.way(side);
     let opened = Observation::Opened { role: side.word().to_owned(), data_size: 4096 };
     peer.expect(&open(side.word(), segment.name(), None), &opened)
 }
 
-fn meet(puppets: &mut Puppets) -> Result<()> {
-    puppets.master.expect("wait-peer 10000", &Observation::Ok)?;
-    puppets.slave.expect("wait-peer 10000", &Observation::Ok)
+fn meet(pair: &mut CommandPair) -> Result<()> {
+    pair.master.expect("wait-peer 10000", &Observation::Ok)?;
+    pair.slave.expect("wait-peer 10000", &Observation::Ok)
 }
 
 /// Every message arrives, once, in order; none of what the old ones wrote does.

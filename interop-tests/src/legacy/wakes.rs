@@ -40,7 +40,7 @@ fn pair_side(stage: &Stage<'_>) -> Side {
 fn woken(pair: &mut Pair<'_>, writer: Side) -> Result<()> {
     let before = wakes(pair)?;
     for _ in 0..ROUNDS {
-        let (write, read) = pair.puppets.way(writer);
+        let (write, read) = pair.peers.way(writer);
         read.tell("read 10000")?;
         parked(&pair.segment, writer)?;
         write.expect("write 77616b65", &Observation::Ok)?;
@@ -56,7 +56,7 @@ fn woken(pair: &mut Pair<'_>, writer: Side) -> Result<()> {
 fn polled(pair: &mut Pair<'_>) -> Result<()> {
     for writer in [Side::Master, Side::Slave] {
         for _ in 0..10 {
-            let (write, read) = pair.puppets.way(writer);
+            let (write, read) = pair.peers.way(writer);
             read.tell("read 10000")?;
             write.expect("write 77616b65", &Observation::Ok)?;
             answered(read)?;

@@ -19,7 +19,7 @@ use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 
 /// Short settings, so that a program outlasts every timeout in some hundred milliseconds.
-const SETTINGS: &str = "stale_ms=100 patience_ms=200 reconnect_ms=10 connect_ms=100";
+const SETTINGS: &str = "stale_ms=100 reconnect_timeout_ms=200 reconnect_ms=10 connect_ms=100";
 
 /// Why a program failed, for people to read.
 #[derive(Clone, Debug)]

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Puppets, Side, Stage, open};
+use super::{CommandPair, Side, Stage, open};
 use crate::observe::Observation;
 use crate::segment::Segment;
 
@@ -10,15 +10,15 @@ use crate::segment::Segment;
 const ROUNDS: usize = 20;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    let mut puppets = stage.puppets()?;
+    let mut pair = stage.command_pair()?;
     for round in 0..ROUNDS {
         let segment = Segment::fresh("auto-auto");
         if round % 2 == 1 {
             abandoned(stage, &segment)?;
         }
-        race(&mut puppets, &segment, round)?;
+        race(&mut pair, &segment, round)?;
     }
-    puppets.finish()
+    pair.finish()
 }
 
 /// Leaves the segment of a killed master behind.
@@ -31,10 +31,10 @@ fn abandoned(stage: &Stage<'_>, segment: &Segment) -> Result<()> {
 }
 
 /// Both processes run already, so that the two start within microseconds of each other.
-fn race(puppets: &mut Puppets, segment: &Segment, round: usize) -> Result<()> {
+fn race(pair: &mut CommandPair, segment: &Segment, round: usize) -> Result<()> {
     let start = open("auto", segment.name(), None);
     let order = if round % 4 < 2 { Side::Master } else { Side::Slave };
-    let (first, second) = puppets.way(order);
+    let (first, second) = pair.way(order);
     first.tell(&start)?;
     second.tell(&start)?;
     let roles = [role(first.answer()?)?, role(second.answer()?)?];
@@ -44,11 +44,11 @@ fn race(puppets: &mut Puppets, segment: &Segment, round: usize) -> Result<()> {
         _ => bail!("the roles are {roles:?}, expected one master and one slave"),
     };
     for from in [master, master.other()] {
-        let (sender, receiver) = puppets.way(from);
+        let (sender, receiver) = pair.way(from);
         sender.expect("send 6175746f 10000", &Observation::Ok)?;
         receiver.receives("recv 10000", b"auto")?;
     }
-    let (master, slave) = puppets.way(master);
+    let (master, slave) = pair.way(master);
     slave.expect("close", &Observation::Ok)?;
     master.expect("close", &Observation::Ok)?;
     segment.is_gone()

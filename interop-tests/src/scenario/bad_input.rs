@@ -5,7 +5,7 @@ use std::os::unix::fs::symlink;
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Puppets, Side, Stage, open, word};
+use super::{CommandPair, Side, Stage, open, word};
 use crate::observe::Observation;
 use crate::peer::Peer;
 use crate::segment::Segment;
@@ -14,21 +14,21 @@ use crate::segment::Segment;
 const SIZE: u32 = 4096;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    let mut puppets = stage.puppets()?;
+    let mut pair = stage.command_pair()?;
     for side in [Side::Master, Side::Slave] {
-        names(&mut puppets, side)?;
-        sizes(&mut puppets, side)?;
-        no_regular_files(&mut puppets, side)?;
-        oversize_value(&mut puppets, side)?;
-        broken_message(&mut puppets, side)?;
+        names(&mut pair, side)?;
+        sizes(&mut pair, side)?;
+        no_regular_files(&mut pair, side)?;
+        oversize_value(&mut pair, side)?;
+        broken_message(&mut pair, side)?;
     }
-    another_size(&mut puppets)?;
-    seats_taken(stage, &mut puppets)?;
-    puppets.finish()
+    another_size(&mut pair)?;
+    seats_taken(stage, &mut pair)?;
+    pair.finish()
 }
 
-fn names(puppets: &mut Puppets, side: Side) -> Result<()> {
-    let (peer, _) = puppets.way(side);
+fn names(pair: &mut CommandPair, side: Side) -> Result<()> {
+    let (peer, _) = pair.way(side);
     let marker = Segment::fresh("bad-input");
     let marker = marker.name();
     let names = [
@@ -53,8 +53,8 @@ fn names(puppets: &mut Puppets, side: Side) -> Result<()> {
     Ok(())
 }
 
-fn sizes(puppets: &mut Puppets, side: Side) -> Result<()> {
-    let (peer, _) = puppets.way(side);
+fn sizes(pair: &mut CommandPair, side: Side) -> Result<()> {
+    let (peer, _) = pair.way(side);
     let segment = Segment::fresh("bad-input");
     for size in [0, (64 << 20) + 1] {
         let text = peer.refuses(&open(side.word(), segment.name(), Some(size)), -1)?;
@@ -67,8 +67,8 @@ fn sizes(puppets: &mut Puppets, side: Side) -> Result<()> {
 }
 
 /// A symbolic link could point anywhere, and a directory is no memory.
-fn no_regular_files(puppets: &mut Puppets, side: Side) -> Result<()> {
-    let (peer, _) = puppets.way(side);
+fn no_regular_files(pair: &mut CommandPair, side: Side) -> Result<()> {
+    let (peer, _) = pair.way(side);
     let (target, segment) = (Segment::fresh("bad-input"), Segment::fresh("bad-input"));
     target.plant(b"precious")?;
     symlink(target.path(), segment.path())?;
@@ -90,11 +90,11 @@ fn refused(peer: &mut Peer, side: Side, segment: &Segment) -> Result<()> {
 }
 
 /// A writer that announces more than its channel holds: the reader says so, and lives on.
-fn oversize_value(puppets: &mut Puppets, from: Side) -> Result<()> {
+fn oversize_value(pair: &mut CommandPair, from: Side) -> Result<()> {
     let segment = Segment::fresh("bad-input");
-    puppets.open(&segment, None)?;
+    pair.open(&segment, None)?;
     let map = segment.map()?;
-    let (writer, reader) = puppets.way(from);
+    let (writer, reader) = pair.way(from);
     for size in [SIZE + 1, u32::MAX] {
         writer.expect("write 6f6e65", &Observation::Ok)?;
         segment.spoil(map.channel(from) + 4, size)?;
@@ -103,19 +103,19 @@ fn oversize_value(puppets: &mut Puppets, from: Side) -> Result<()> {
         writer.expect("write 74776f", &Observation::Ok)?;
         reader.receives("try-read", b"two")?;
     }
-    puppets.close(&segment)
+    pair.close(&segment)
 }
 
 /// A sender that announces more than its slot holds, or a place outside of the arena.
-fn broken_message(puppets: &mut Puppets, from: Side) -> Result<()> {
+fn broken_message(pair: &mut CommandPair, from: Side) -> Result<()> {
     for (length, offset, spoilt) in [(8, 4, 57), (100, 8, u32::MAX - 63), (100, 16, u32::MAX)] {
         let segment = Segment::fresh("bad-input");
-        puppets.open(&segment, None)?;
-        let (sender, receiver) = puppets.way(from);
+        pair.open(&segment, None)?;
+        let (sender, receiver) = pair.way(from);
         sender.expect(&format!("send {}", word(&vec![7; length])), &Observation::Ok)?;
         segment.spoil(segment.map()?.slot(from, 0) + offset, spoilt)?;
         corrupt(receiver, "try-recv", &[spoilt])?;
-        puppets.close(&segment)?;
+        pair.close(&segment)?;
     }
     Ok(())
 }
@@ -129,21 +129,21 @@ fn corrupt(reader: &mut Peer, command: &str, says: &[u32]) -> Result<()> {
 }
 
 /// A slave that was given a data size refuses a segment of another.
-fn another_size(puppets: &mut Puppets) -> Result<()> {
+fn another_size(pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("bad-input");
-    puppets.master.ask(&open("master", segment.name(), Some(1000)))?;
-    let text = puppets.slave.refuses(&open("slave", segment.name(), Some(2000)), -3)?;
+    pair.master.ask(&open("master", segment.name(), Some(1000)))?;
+    let text = pair.slave.refuses(&open("slave", segment.name(), Some(2000)), -3)?;
     for part in [segment.name(), "1000 bytes", "2000 bytes"] {
         ensure!(text.contains(part), "{text:?} does not say {part:?}");
     }
-    puppets.close(&segment)
+    pair.close(&segment)
 }
 
 /// A second master, a second slave: refused while the first lives, and the first notices nothing.
-fn seats_taken(stage: &Stage<'_>, puppets: &mut Puppets) -> Result<()> {
+fn seats_taken(stage: &Stage<'_>, pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("bad-input");
-    puppets.open(&segment, None)?;
-    let mut others = stage.puppets()?;
+    pair.open(&segment, None)?;
+    let mut others = stage.command_pair()?;
     for side in [Side::Master, Side::Slave] {
         let (peer, _) = others.way(side);
         let text = peer.refuses(&open(side.word(), segment.name(), None), -15)?;
@@ -152,10 +152,10 @@ fn seats_taken(stage: &Stage<'_>, puppets: &mut Puppets) -> Result<()> {
         }
     }
     for from in [Side::Master, Side::Slave] {
-        let (sender, receiver) = puppets.way(from);
+        let (sender, receiver) = pair.way(from);
         sender.expect("send 7374696c6c 10000", &Observation::Ok)?;
         receiver.receives("recv 10000", b"still")?;
     }
     others.finish()?;
-    puppets.close(&segment)
+    pair.close(&segment)
 }

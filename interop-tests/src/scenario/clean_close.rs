@@ -2,25 +2,25 @@
 
 use anyhow::{Result, bail, ensure};
 
-use super::{Puppets, Side, Stage, open};
+use super::{CommandPair, Side, Stage, open};
 use crate::observe::Observation;
 use crate::segment::Segment;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    let mut puppets = stage.puppets()?;
+    let mut pair = stage.command_pair()?;
     for leaver in [Side::Slave, Side::Master] {
-        with_something_unread(&mut puppets, leaver)?;
-        while_waited_for(&mut puppets, leaver)?;
+        with_something_unread(&mut pair, leaver)?;
+        while_waited_for(&mut pair, leaver)?;
     }
-    slave_comes_back(&mut puppets)?;
-    puppets.finish()
+    slave_comes_back(&mut pair)?;
+    pair.finish()
 }
 
 /// What was sent before the close arrives; only then the close does.
-fn with_something_unread(puppets: &mut Puppets, leaver: Side) -> Result<()> {
+fn with_something_unread(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     let segment = Segment::fresh("clean-close");
-    puppets.open(&segment, None)?;
-    let (leaving, staying) = puppets.way(leaver);
+    pair.open(&segment, None)?;
+    let (leaving, staying) = pair.way(leaver);
     leaving.expect("send 6c617374", &Observation::Ok)?;
     leaving.expect("close", &Observation::Ok)?;
     staying.receives("recv", b"last")?;
@@ -33,10 +33,10 @@ fn with_something_unread(puppets: &mut Puppets, leaver: Side) -> Result<()> {
 }
 
 /// A receiver that waits without limit stops waiting.
-fn while_waited_for(puppets: &mut Puppets, leaver: Side) -> Result<()> {
+fn while_waited_for(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     let segment = Segment::fresh("clean-close");
-    puppets.open(&segment, None)?;
-    let (leaving, staying) = puppets.way(leaver);
+    pair.open(&segment, None)?;
+    let (leaving, staying) = pair.way(leaver);
     staying.tell("recv")?;
     leaving.expect("close", &Observation::Ok)?;
     match staying.answer()? {
@@ -66,29 +66,29 @@ fn closed(staying: &mut crate::peer::Peer, leaver: Side, segment: &Segment) -> R
 }
 
 /// A slave may leave and come back to the same master; what is sent meanwhile waits for it.
-fn slave_comes_back(puppets: &mut Puppets) -> Result<()> {
+fn slave_comes_back(pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("clean-close");
-    puppets.open(&segment, None)?;
-    let before = generation(puppets)?;
-    puppets.slave.expect("close", &Observation::Ok)?;
-    puppets.master.expect("send 7761697473", &Observation::Ok)?;
-    puppets.slave.ask(&open("slave", segment.name(), None))?;
-    puppets.master.expect("wait-peer 10000", &Observation::Ok)?;
-    puppets.slave.receives("recv 10000", b"waits")?;
+    pair.open(&segment, None)?;
+    let before = generation(pair)?;
+    pair.slave.expect("close", &Observation::Ok)?;
+    pair.master.expect("send 7761697473", &Observation::Ok)?;
+    pair.slave.ask(&open("slave", segment.name(), None))?;
+    pair.master.expect("wait-peer 10000", &Observation::Ok)?;
+    pair.slave.receives("recv 10000", b"waits")?;
     for from in [Side::Master, Side::Slave] {
-        let (sender, receiver) = puppets.way(from);
+        let (sender, receiver) = pair.way(from);
         sender.expect("send 6261636b", &Observation::Ok)?;
         receiver.receives("recv 10000", b"back")?;
     }
-    let after = generation(puppets)?;
+    let after = generation(pair)?;
     ensure!(after > before, "the slave's generation was {before} and is {after}, expected it to grow");
-    puppets.close(&segment)
+    pair.close(&segment)
 }
 
 /// The slave's generation as its master sees it.
-fn generation(puppets: &mut Puppets) -> Result<u64> {
-    match puppets.master.ask("state")? {
+fn generation(pair: &mut CommandPair) -> Result<u64> {
+    match pair.master.ask("state")? {
         Observation::State { peer, generation, .. } if peer == "alive" => Ok(generation),
-        found => bail!("{}: {found:?}, expected that the peer is alive", puppets.master),
+        found => bail!("{}: {found:?}, expected that the peer is alive", pair.master),
     }
 }

@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Puppets, Side, Stage, open};
+use super::{CommandPair, Side, Stage, open};
 use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Segment;
@@ -14,21 +14,21 @@ struct Foreign {
 }
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    let mut puppets = stage.puppets()?;
-    for foreign in foreigners(&mut puppets)? {
+    let mut pair = stage.command_pair()?;
+    for foreign in foreigners(&mut pair)? {
         for side in [Side::Master, Side::Slave] {
-            refused(&mut puppets, side, &foreign)?;
+            refused(&mut pair, side, &foreign)?;
         }
     }
-    puppets.finish()
+    pair.finish()
 }
 
 /// A good segment, spoiled in one way each.
-fn foreigners(puppets: &mut Puppets) -> Result<Vec<Foreign>> {
+fn foreigners(pair: &mut CommandPair) -> Result<Vec<Foreign>> {
     let model = Segment::fresh("foreign-segment");
-    puppets.open(&model, None)?;
+    pair.open(&model, None)?;
     let good = model.bytes()?;
-    puppets.close(&model)?;
+    pair.close(&model)?;
     ensure!(good.len() >= 8576, "a segment has {} bytes, expected 8576 or more", good.len());
     let spoiled = |offset: usize, word: u32| {
         let mut bytes = good.clone();
@@ -50,10 +50,10 @@ fn foreigners(puppets: &mut Puppets) -> Result<Vec<Foreign>> {
 }
 
 /// The error names the segment and both values; the file stays as it was; the process goes on.
-fn refused(puppets: &mut Puppets, side: Side, foreign: &Foreign) -> Result<()> {
+fn refused(pair: &mut CommandPair, side: Side, foreign: &Foreign) -> Result<()> {
     let segment = Segment::fresh("foreign-segment");
     segment.plant(&foreign.bytes)?;
-    let (peer, _) = puppets.way(side);
+    let (peer, _) = pair.way(side);
     let text = peer.refuses(&open(side.word(), segment.name(), None), -3)?;
     for part in foreign.says.into_iter().chain([segment.name()]) {
         ensure!(text.contains(part), "{peer}: {text:?} does not say {part:?}");

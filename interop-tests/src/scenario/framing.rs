@@ -2,7 +2,7 @@
 
 use anyhow::{Result, ensure};
 
-use super::{Puppets, Side, Stage, word};
+use super::{CommandPair, Side, Stage, word};
 use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Segment;
@@ -20,33 +20,33 @@ const GUIDE: [(&str, usize); 2] = [("Hello from master #0\0", 21), ("Hello from 
 const TEXTS: [&str; 4] = ["", "Hello from master #0", "ACK from slave #0", "größer als Ωmega, 日本語, 🤖"];
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    let mut puppets = stage.puppets()?;
+    let mut pair = stage.command_pair()?;
     for size in SIZES {
         let segment = Segment::fresh("framing");
-        puppets.open(&segment, size)?;
+        pair.open(&segment, size)?;
         let map = segment.map()?;
         for side in [Side::Master, Side::Slave] {
-            lengths(&mut puppets, side, map.data_size as usize, "write", "read")?;
+            lengths(&mut pair, side, map.data_size as usize, "write", "read")?;
             if size.is_none() {
                 // The queue's capacity does not depend on the data size.
-                lengths(&mut puppets, side, map.queue_capacity as usize, "send", "recv")?;
+                lengths(&mut pair, side, map.queue_capacity as usize, "send", "recv")?;
             }
         }
-        puppets.close(&segment)?;
+        pair.close(&segment)?;
     }
     let segment = Segment::fresh("framing");
-    puppets.open(&segment, None)?;
+    pair.open(&segment, None)?;
     for side in [Side::Master, Side::Slave] {
-        texts(&mut puppets, side)?;
+        texts(&mut pair, side)?;
     }
-    puppets.close(&segment)?;
-    puppets.finish()
+    pair.close(&segment)?;
+    pair.finish()
 }
 
 /// Empty, one byte, where a queue changes its way, one less than full, full; then one byte too many, which must
 /// change nothing.
-fn lengths(puppets: &mut Puppets, from: Side, size: usize, send: &str, receive: &str) -> Result<()> {
-    let (sender, receiver) = puppets.way(from);
+fn lengths(pair: &mut CommandPair, from: Side, size: usize, send: &str, receive: &str) -> Result<()> {
+    let (sender, receiver) = pair.way(from);
     let noise = payload(7, 0, 4099);
     let content = |length: usize| noise.repeat(length.div_ceil(noise.len()))[..length].to_vec();
     for length in
@@ -66,8 +66,8 @@ fn lengths(puppets: &mut Puppets, from: Side, size: usize, send: &str, receive: 
 }
 
 /// Text travels with its terminator, and is text again; what is no text is refused at either end.
-fn texts(puppets: &mut Puppets, from: Side) -> Result<()> {
-    let (sender, receiver) = puppets.way(from);
+fn texts(pair: &mut CommandPair, from: Side) -> Result<()> {
+    let (sender, receiver) = pair.way(from);
     for (wire, length) in GUIDE {
         ensure!(wire.len() == length, "{wire:?} takes {} bytes, expected {length}", wire.len());
         for receive in ["recv 10000", "recv-text"] {

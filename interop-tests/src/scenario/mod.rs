@@ -122,11 +122,11 @@ impl Stage<'_> {
     ///
     /// # Errors
     /// When one does not start.
-    pub fn puppets(&self) -> Result<Puppets> {
+    pub fn command_pair(&self) -> Result<CommandPair> {
         // Each command that opens an endpoint names its segment.
         let nameless = Segment::fresh("unused");
         let (master, slave) = self.start_both(&nameless, "commands", &[])?;
-        Ok(Puppets { master, slave })
+        Ok(CommandPair { master, slave })
     }
 }
 
@@ -136,14 +136,14 @@ pub fn options(options: &[(&str, u64)]) -> Vec<String> {
 }
 
 /// Two peers that carry out commands.
-pub struct Puppets {
+pub struct CommandPair {
     /// The pairing's master language.
     pub master: Peer,
     /// The pairing's slave language.
     pub slave: Peer,
 }
 
-impl Puppets {
+impl CommandPair {
     /// Opens a segment at both ends; the data size is the default if none is given.
     ///
     /// # Errors

@@ -33,10 +33,10 @@ pub(super) fn slave(stage: &Stage<'_>) -> Result<()> {
 /// directions and exactly.
 fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
     let segment = Segment::fresh("restart");
-    let mut puppets = stage.puppets()?;
-    puppets.open(&segment, None)?;
+    let mut pair = stage.command_pair()?;
+    pair.open(&segment, None)?;
     for round in 0..3 {
-        let (survivor, mortal) = puppets.way(victim.other());
+        let (survivor, mortal) = pair.way(victim.other());
         // Unequal lengths, so that a queue has them in its slots and in its arena.
         let message = |number: u64| payload(round, number, 300);
         let send = |number: u64| format!("send {}", word(&message(number)));
@@ -61,8 +61,8 @@ fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
         mortal.expect("try-recv", &Observation::Nothing)?;
         survivor.expect("try-recv", &Observation::Nothing)?;
     }
-    puppets.close(&segment)?;
-    puppets.finish()
+    pair.close(&segment)?;
+    pair.finish()
 }
 
 fn under_traffic(stage: &Stage<'_>, victim: Side) -> Result<()> {
