@@ -7,7 +7,7 @@ use std::path::Path;
 fn is_reference(word: &str) -> bool {
     let file = word.split("::").next().unwrap_or(word);
     let in_tests = file.contains("/tests/") && (file.ends_with(".rs") || file.ends_with(".py"));
-    in_tests || file.ends_with("_test.go")
+    in_tests || file.ends_with("/tests.rs") || file.ends_with("_test.go")
 }
 
 /// The test that `cargo test -p eshm --test file a_test` runs, as `core/tests/file.rs::a_test`.
