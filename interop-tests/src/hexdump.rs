@@ -11,7 +11,7 @@ const LAYOUT: &str = include_str!("../../protocol/layout.json");
 /// Fields whose value differs from run to run; that there is one, or none, does not.
 const VARIABLE: [&str; 6] =
     ["master_heartbeat", "slave_heartbeat", "master_pid", "slave_pid", "master_signature", "slave_signature"];
-/// Fields that are brought up to date now and then.
+/// Fields that are updated from time to time.
 const DELAYED: [&str; 1] = ["read_count"];
 /// Fields that are bytes and no number.
 const BYTES: [&str; 3] = ["payload", "reserved", "unused"];

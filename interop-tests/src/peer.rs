@@ -173,7 +173,7 @@ impl Peer {
     /// Sends a signal to this process.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn signal(&self, signal: Signal) -> Result<()> {
         // Not reaped yet, so the pid is still its own.
         Ok(kill(self.pid(), signal)?)

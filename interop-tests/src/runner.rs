@@ -11,16 +11,16 @@ use crate::language::{Language, Pairing};
 use crate::scenario::{Scenario, Stage};
 use crate::toolchain::Peers;
 
-/// What became of one scenario with one pairing.
+/// The outcome of one scenario with one pairing.
 #[derive(Debug, Serialize)]
 pub struct Outcome {
-    /// The language of the master.
+    /// The master's language.
     pub master: &'static str,
-    /// The language of the slave.
+    /// The slave's language.
     pub slave: &'static str,
     /// The scenario's name.
     pub scenario: &'static str,
-    /// Whether it held.
+    /// Whether it passed.
     pub passed: bool,
     /// How long it took.
     pub seconds: f64,

@@ -21,7 +21,7 @@ const SLOT: u64 = 64;
 /// How many names this process has made.
 static NAMES: Mutex<u64> = Mutex::new(0);
 
-/// A segment name that nobody else uses. Dropping it removes what lies under it.
+/// A unique segment name. Dropping it removes the file of this name.
 #[derive(Debug)]
 pub struct Segment {
     name: String,
@@ -50,10 +50,10 @@ impl Segment {
         self.path().symlink_metadata().is_ok()
     }
 
-    /// Removes the file, as somebody does who tidies up.
+    /// Removes the file, as an administrator may.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn remove(&self) -> Result<()> {
         fs::remove_file(self.path()).with_context(|| format!("{} cannot be removed", self.path().display()))
     }
@@ -70,7 +70,7 @@ impl Segment {
                 "{} does not come back",
                 self.path().display()
             );
-            // Nobody signals it.
+            // Nothing signals it.
             thread::sleep(Duration::from_millis(1));
         }
         Ok(())
@@ -88,7 +88,7 @@ impl Segment {
     /// Puts a file of these bytes under the name.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn plant(&self, bytes: &[u8]) -> Result<()> {
         fs::write(self.path(), bytes).with_context(|| format!("{} cannot be written", self.path().display()))
     }
@@ -96,7 +96,7 @@ impl Segment {
     /// All of its bytes.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn bytes(&self) -> Result<Vec<u8>> {
         fs::read(self.path()).with_context(|| format!("{} cannot be read", self.path().display()))
     }
@@ -114,7 +114,7 @@ impl Segment {
     /// Overwrites a word, as a broken peer might.
     ///
     /// # Errors
-    /// When the system refuses.
+    /// If the system refuses.
     pub fn spoil(&self, offset: u64, word: u32) -> Result<()> {
         let path = self.path();
         let file = OpenOptions::new().write(true).open(&path);

@@ -6,7 +6,7 @@ use interop_tests::segment::Segment;
 use interop_tests::toolchain::Peers;
 use std::time::Duration;
 
-/// Runs the same with every language's peer.
+/// Runs a check with every language's peer.
 fn with_every_peer(run: impl Fn(&dyn Fn() -> Command)) {
     let languages: Vec<&Language> = LANGUAGES.iter().collect();
     let peers = Peers::prepare(&languages).unwrap();

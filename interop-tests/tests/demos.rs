@@ -10,7 +10,7 @@ use interop_tests::language::{LANGUAGES, Language, Pairing};
 use interop_tests::segment::{Segment, Side};
 use interop_tests::toolchain::Peers;
 
-/// How many messages each demo exchanges.
+/// The number of messages that each demo exchanges.
 const COUNT: &str = "5";
 
 /// A language's demo: what it calls itself in its messages, and its command line. A program's path is relative to

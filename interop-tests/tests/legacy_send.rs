@@ -1,4 +1,4 @@
-//! Promise: with 1.x: send is acknowledged by reading, and times out where nobody reads; recv gets every value.
+//! Promise: with 1.x: send is acknowledged by reading, and times out if the value is not read; recv gets every value.
 
 use std::process::ExitCode;
 

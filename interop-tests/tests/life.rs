@@ -11,7 +11,7 @@ use libtest_mimic::{Arguments, Failed, Trial};
 
 fn main() -> ExitCode {
     let mut arguments = Arguments::from_args();
-    // A hunt has workers of its own.
+    // A hunt starts its own workers.
     arguments.test_threads.get_or_insert(1);
     let languages: Vec<&Language> =
         pairings().iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
@@ -29,7 +29,7 @@ fn trial(peers: &'static Peers, pairing: Pairing, number: u64) -> Trial {
     let missing =
         [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
     let test = move || {
-        // No two pairings play the same programs.
+        // Each pairing runs different programs.
         let seed = 1 + 1000 * number;
         let plan = Plan { pairings: vec![pairing], seed, ..Plan::default() };
         let report = hunt(&plan, peers, |line| eprintln!("{line}"));

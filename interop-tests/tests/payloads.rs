@@ -7,7 +7,7 @@ use interop_tests::scenario::Stage;
 use interop_tests::toolchain::Peers;
 use proptest::prelude::*;
 
-/// Test vectors for who writes a peer: seed, number, longest, message.
+/// Test vectors for authors of a peer: seed, number, longest, message.
 const VECTORS: [(u64, u64, usize, &str); 4] = [
     (0, 0, 16, "00000000000000000000000000000000"),
     (1, 0, 40, "00000000000000000100000000000000eef16c3de96c8df1"),

@@ -63,7 +63,7 @@ enum Call {
     Put(Vec<u8>),
     /// `try_read`, or `try_recv`.
     Take,
-    /// The receiving end leaves and comes back.
+    /// The receiving end closes and opens again.
     Reopen,
 }
 

@@ -95,7 +95,8 @@ fn a_queue_after_known_messages() {
     });
 }
 
-/// A segment's bytes, with the high-water mark of the queue that starts there as 0: it is what a heartbeat happened to see.
+/// A segment's bytes, with the high-water mark of the queue that starts there as 0: it is what a heartbeat happened to
+/// see.
 fn known_bytes(segment: &Segment, queue: usize) -> anyhow::Result<Vec<u8>> {
     const HIGH_WATER: usize = 260;
     let mut bytes = segment.bytes()?;

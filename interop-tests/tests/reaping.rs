@@ -29,7 +29,7 @@ fn a_panic_leaves_no_process_and_no_segment() {
             let segment = Segment::fresh("reaping");
             let mut peer = stage.start(Side::Master, &segment, "commands", &[]).unwrap();
             peer.ask("open").unwrap();
-            // Even one that cannot act on anything but a SIGKILL.
+            // A process that reacts only to SIGKILL.
             peer.signal(Signal::SIGSTOP).unwrap();
             assert!(exists(peer.pid()) && segment.exists());
             seen = Some((peer.pid(), segment.path()));
@@ -60,7 +60,7 @@ fn a_peer_that_ends_early_is_an_error_that_says_how() {
 #[test]
 fn a_failed_life_leaves_nothing_behind() {
     let rust = Language::named("rust").unwrap();
-    // A peer program that says nonsense when it is told to open.
+    // A peer program that answers `open` with an invalid line.
     let peers =
         Peers::prepare(&[rust]).unwrap().replaced(rust, &["sh", "-c", "read line; echo nonsense; cat >&2"]);
     let pairings = vec![Pairing { master: rust, slave: rust }];

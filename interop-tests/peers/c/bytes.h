@@ -1,4 +1,4 @@
-// Bytes that grow: what std::string is to the C++ peer.
+// A growing byte buffer, as std::string is for the C++ peer.
 #pragma once
 
 #include <stddef.h>
@@ -20,7 +20,7 @@ void append_string(Bytes* bytes, const char* string);
 // Appends what printf would print.
 __attribute__((format(printf, 2, 3))) void append_format(Bytes* bytes, const char* format, ...);
 
-// Makes room for `more` bytes, and returns it. `cut` counts those that were written there.
+// Reserves `more` bytes, and returns them. `cut` then sets the number of bytes in use.
 void* reserve(Bytes* bytes, size_t more);
 
 // Makes the first `size` bytes all there are.

@@ -95,7 +95,7 @@ void observe_content(const void* message, size_t size, uint64_t skipped, uint64_
     say(&line);
 }
 
-// A command's time-out, or none at all when the command names none.
+// Returns the timeout of a command. It is unlimited if the command has none.
 static uint32_t timeout(const Words* words, size_t index) {
     return index < words->count ? (uint32_t)number(words, index) : ESHM_TIMEOUT_INFINITE;
 }
@@ -164,7 +164,7 @@ static int send_text(ESHMHandle* endpoint, const Bytes* text) {
     return code == ESHM_SUCCESS ? eshm_send(endpoint, text->data, text->size + 1) : code;
 }
 
-// Sends or writes, if the command is one that does.
+// Runs the command if it sends or writes.
 static bool put(const Words* words, ESHMHandle* endpoint) {
     if (is(words, "wait-peer")) {
         observe_result(eshm_wait_for_peer(endpoint, timeout(words, 1)));
@@ -211,7 +211,7 @@ static void answer_recv(ESHMHandle* endpoint, uint32_t timeout) {
     Bytes message = {0};
     append_bytes(&message, lent, size);
     const ESHMInfo found = info(endpoint);
-    // Released before it is told of: who hears of it finds the segment without it.
+    // Released before it is reported: after the report, the segment no longer contains it.
     must(eshm_release(endpoint));
     observe_content(message.data, message.size, found.skipped - skipped, found.generation);
     discard(&message);
@@ -240,7 +240,7 @@ static void answer_recv_text(ESHMHandle* endpoint) {
     discard(&text);
 }
 
-// Receives or reads, if the command is one that does.
+// Runs the command if it receives or reads.
 static bool get(const Words* words, ESHMHandle* endpoint) {
     if (is(words, "try-read")) {
         answer_read(endpoint, 0);
@@ -249,7 +249,7 @@ static bool get(const Words* words, ESHMHandle* endpoint) {
     } else if (is(words, "try-recv")) {
         answer_recv(endpoint, 0);
     } else if (is(words, "recv") || is(words, "cancel-recv")) {
-        // A call ends by its time, or with its endpoint.
+        // A call ends by its timeout, or when its endpoint is closed.
         answer_recv(endpoint, timeout(words, 1));
     } else if (is(words, "recv-text")) {
         answer_recv_text(endpoint);

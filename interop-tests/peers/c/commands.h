@@ -19,7 +19,7 @@ bool is(const Words* words, const char* verb);
 const char* word(const Words* words, size_t index);
 uint64_t number(const Words* words, size_t index);
 
-// Hexadecimal; `-` stands for no bytes at all. To be discarded.
+// Hexadecimal. `-` stands for no bytes. To be discarded.
 Bytes bytes(const Words* words, size_t index);
 Bytes decode(const char* hexadecimal);
 Bytes hex(const void* message, size_t size);
@@ -30,11 +30,11 @@ bool is_name(const Bytes* name);
 // Replaces what is open, and observes what was opened.
 void observe_opened(ESHMHandle** endpoint, ESHMHandle* opened);
 
-// Observes a message that stays what and where it is.
+// Observes a message without releasing it.
 void observe_content(const void* message, size_t size, uint64_t skipped, uint64_t generation);
 
-// Says what became of a call that brings nothing.
+// Reports the result of a call that returns no message.
 void observe_result(int code);
 
-// Says what became of a call that was to bring a message, and brought none.
+// Reports the result of a receiving call that returned no message.
 void observe_absence(int code);

@@ -6,9 +6,9 @@
 #include "observe.h"
 #include "payload.h"
 
-// How many messages go one at a time, and then how many in a batch, by turns.
+// The number of messages that are sent one at a time, and then in a batch, alternately.
 enum { RUN = 100 };
-// Messages start at one of so many places in the block.
+// The number of offsets in the block at which messages start.
 static const size_t starts = 1 << 16;
 
 // The messages of a series: slices of one block of pseudo-random bytes.

@@ -1,7 +1,7 @@
-// Many messages of every size, cheap to make and to compare: the same in every language.
+// Many messages of every size that are cheap to create and to compare. Every language creates the same ones.
 #pragma once
 
 #include "main.h"
 
-// The master sends its messages, then the slave.
+// The master sends its messages first, then the slave.
 void flood(ESHMHandle* endpoint, const Arguments* arguments);

@@ -1,12 +1,12 @@
-// What a peer of the scenario `ledger` knows for certain, in a file that outlives its process.
+// The journal of a peer of the scenario `ledger`: a file that outlives its process.
 #pragma once
 
 #include <stdint.h>
 
-// One word of the journal; the README says what each means.
+// A word of the journal. The README explains each.
 enum Word { INTENDED, SENT, RECEIVED, RELEASED, LIVES, VALUE, WORDS = 8 };
 
-// What a record is about: numbers `from` to `to`.
+// The kind of a record of the numbers `from` to `to`.
 enum Kind { DOUBTFUL = 1, MISSING, AGAIN, DUPLICATE };
 
 // Eight words, then records. A word, or a record, is one `pwrite` within a page: a SIGKILL leaves all of it

@@ -12,28 +12,28 @@
 
 // How many milliseconds a turn waits for a message when it has sent one, so that an answer is due; and when
 // it has not.
-static const uint32_t patient = 100;
+static const uint32_t reply_turn = 100;
 static const uint32_t turn_length = 1;
-// How many messages one turn receives.
+// The greatest number of messages that one turn receives.
 static const int most = 8;
 
-// One process's share.
+// The state of one process.
 typedef struct Ledger {
     ESHMHandle* endpoint;
     Journal* journal;
-    // The greatest number received in this life; at first, that which was last released.
+    // The greatest number received by this process. Initially the last one that was released.
     uint64_t last;
-    // The peer's life, as its last message says.
+    // The process number of the peer, from its last message.
     uint64_t peer_life;
     // An ESHMPeerState, or -1: none was said yet.
     int peer_state;
     bool peer_has_ended;
-    // The last value that was read.
+    // The last value read.
     uint64_t value;
     uint64_t turn;
 } Ledger;
 
-// The longest message or value, by its number: most fit a slot, some are long.
+// The greatest length of a message or value by its number: most fit into a slot, some are long.
 static size_t longest(uint64_t number) {
     static const size_t lengths[] = {56, 200, 56, 3000};
     return lengths[number % 4];
@@ -49,7 +49,7 @@ static Numbered checked(const void* message, size_t size) {
     return check(message, size, longest(number));
 }
 
-// Whether stdin has a line or has ended.
+// Returns whether stdin has a line or has ended.
 static bool has_order(int wait_ms) {
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
     return poll(&input, 1, wait_ms) > 0;
@@ -100,7 +100,7 @@ static uint64_t send_batch(ESHMHandle* endpoint, const Bytes* messages, size_t c
     return sent;
 }
 
-// Sends the next messages, in one of four ways. Returns how many.
+// Sends the next messages in one of four ways. Returns how many.
 static uint64_t send_messages(Ledger* ledger) {
     ESHMHandle* endpoint = ledger->endpoint;
     const uint64_t before = ledger->journal->words[SENT];
@@ -148,7 +148,7 @@ static void take(Ledger* ledger, Numbered found) {
     }
 }
 
-// Says the first message of another life of the peer.
+// Reports the first message of the peer's next process.
 static void heard(Ledger* ledger, Numbered message) {
     if (message.seed != ledger->peer_life) {
         ledger->peer_life = message.seed;
@@ -185,7 +185,7 @@ static void receive_messages(Ledger* ledger, uint32_t wait) {
     }
 }
 
-// Says how the peer is, when that has changed.
+// Reports the peer state if it has changed.
 static void say_peer_state(Ledger* ledger) {
     const enum ESHMPeerState state = info(ledger->endpoint).peer_state;
     if (ledger->peer_state != (int)state) {
@@ -204,7 +204,7 @@ static void write_value(Ledger* ledger) {
     discard(&value);
 }
 
-// Reads the peer's value, if there is one: whole, and newer than the one before.
+// Reads the peer's value, if there is one. It must be complete and newer than the last one.
 static void take_value(Ledger* ledger, uint32_t wait) {
     Bytes value = {0};
     uint64_t skipped = 0;
@@ -218,7 +218,7 @@ static void take_value(Ledger* ledger, uint32_t wait) {
     discard(&value);
 }
 
-// Takes turns until both sides have said that they stop.
+// Takes turns until both sides have sent their end.
 static void take_turns(Ledger* ledger) {
     bool stopping = false;
     bool end_sent = false;
@@ -233,9 +233,9 @@ static void take_turns(Ledger* ledger) {
         } else if (!end_sent) {
             end_sent = succeeded(eshm_send_ex(ledger->endpoint, NULL, 0, 0));
         }
-        // Every second turn, so that the other may be waiting for a value meanwhile.
+        // Only every second turn, so that the peer may wait for a value meanwhile.
         const bool answer_is_due = sent > 0 && !ledger->peer_has_ended && ledger->turn % 2 == 0;
-        receive_messages(ledger, answer_is_due ? patient : turn_length);
+        receive_messages(ledger, answer_is_due ? reply_turn : turn_length);
         take_value(ledger, 0);
         if (ledger->turn % 16 == 0) {
             take_value(ledger, 5 * turn_length);

@@ -39,7 +39,7 @@ static bool set_option(ESHMOptions* config, const char* key, const char* word) {
     return true;
 }
 
-// Opens an endpoint with settings, `key=value` each.
+// Opens an endpoint with settings of the form `key=value`.
 static void open_with(const Words* words, ESHMHandle** endpoint) {
     Bytes name = {0};
     ESHMOptions config = eshm_default_options("");
@@ -73,7 +73,7 @@ static void open_with(const Words* words, ESHMHandle** endpoint) {
     discard(&name);
 }
 
-// Gives everything back, before the endpoint is closed.
+// Returns everything that is borrowed, before the endpoint is closed.
 static void drop(Borrows* borrows, ESHMHandle* endpoint) {
     if (borrows->held) {
         must(eshm_release(endpoint));
@@ -118,7 +118,7 @@ static void discard_all(Bytes* all, size_t count) {
     free(all);
 }
 
-// Sends messages at once: what there is room for in time; `-` waits without limit.
+// Sends a batch: the messages that fit in time. `-` waits without limit.
 static void send_many(const Words* words, ESHMHandle* endpoint) {
     const uint32_t wait =
         strcmp(word(words, 1), "-") == 0 ? ESHM_TIMEOUT_INFINITE : (uint32_t)number(words, 1);
@@ -140,7 +140,7 @@ static void send_many(const Words* words, ESHMHandle* endpoint) {
     discard_all(contents, count);
 }
 
-// Says which messages came: they lie one behind the other.
+// Observes the received messages, which are stored one after the other.
 static void observe_messages(const char* buffer, const size_t* sizes, size_t count) {
     Bytes* texts = elements(count, sizeof *texts);
     for (size_t index = 0; index < count; ++index) {
@@ -177,7 +177,7 @@ static void recv_many(const Words* words, ESHMHandle* endpoint) {
     free(sizes);
 }
 
-// Borrows room for a message, and fills it.
+// Opens a loan, and writes a message into it.
 static void lend(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     Bytes content = bytes(words, 1);
     void* room = NULL;
@@ -190,7 +190,7 @@ static void lend(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     discard(&content);
 }
 
-// The held message: it must not have changed.
+// Observes the held message. It must not have changed.
 static void show(const Borrows* borrows) {
     if (borrows->held) {
         observe_content(borrows->held, borrows->size, 0, 0);
@@ -199,7 +199,7 @@ static void show(const Borrows* borrows) {
     }
 }
 
-// Receives a message where it lies, and keeps it there.
+// Receives a message in place, and holds it.
 static void hold(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     const int code = eshm_recv_borrow(endpoint, &borrows->held, &borrows->size, (uint32_t)number(words, 1));
     if (code == ESHM_SUCCESS) {
@@ -216,7 +216,7 @@ static void let_go(Borrows* borrows, ESHMHandle* endpoint) {
     observe_result(code);
 }
 
-// Forks, and says with which error the child's use of the endpoint failed.
+// Forks, and reports the error of the child's call.
 static void use_in_child(ESHMHandle* endpoint) {
     const pid_t child = fork();
     if (child == 0) {
@@ -252,13 +252,13 @@ static void* receive(void* argument) {
     pthread_mutex_unlock(&busy->lock);
     const void* message;
     size_t size;
-    // Whether a message came before the exit is nobody's business: the model takes either.
+    // A message may come before the exit: the model accepts both.
     (void)eshm_recv_borrow(busy->endpoint, &message, &size, ESHM_TIMEOUT_INFINITE);
     pause_for(3600, 0);
     return NULL;
 }
 
-// Leaves the process while one of its threads waits for a message.
+// Exits while a thread waits for a message.
 static noreturn void exit_busy(ESHMHandle* endpoint) {
     // Static: the thread uses it until the process has ended.
     static Busy busy = {.lock = PTHREAD_MUTEX_INITIALIZER, .changed = PTHREAD_COND_INITIALIZER};
@@ -272,13 +272,13 @@ static noreturn void exit_busy(ESHMHandle* endpoint) {
         pthread_cond_wait(&busy.changed, &busy.lock);
     }
     pthread_mutex_unlock(&busy.lock);
-    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    // Usually long enough for the call to park. Otherwise the exit only comes earlier.
     pause_for(0, 3000000);
     observe("ok");
     exit(0);
 }
 
-// What ends a loan, whether it succeeds or not.
+// Ends the loan, whether the call succeeded or not.
 static void end_loan(Borrows* borrows, int code) {
     borrows->loan = false;
     observe_result(code);
@@ -311,7 +311,7 @@ static bool call(Borrows* borrows, const Words* words, ESHMHandle* endpoint) {
     return true;
 }
 
-// Whether a call takes the place of the message that is held.
+// Returns whether a call releases the held message.
 static bool receives(const Words* words) {
     static const char* const verbs[] = {"read",      "try-read",    "recv", "try-recv",
                                         "recv-many", "cancel-recv", "hold"};
@@ -333,7 +333,7 @@ bool answer_life(Borrows* borrows, const Words* words, ESHMHandle** endpoint) {
         observe("unsupported");
     } else {
         if (borrows->held && receives(words)) {
-            // The library releases what is held before it looks for more.
+            // The library releases the held message before it receives another.
             borrows->held = NULL;
         }
         return *endpoint && call(borrows, words, *endpoint);

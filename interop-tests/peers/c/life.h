@@ -1,16 +1,16 @@
-// The commands of the life test: what a process can do to its endpoint besides plain calls.
+// The commands of the life test: everything besides plain calls that a process can do with its endpoint.
 #pragma once
 
 #include "commands.h"
 
-// What the process holds between two commands.
+// The message and the loan that the process has borrowed between two commands.
 typedef struct Borrows {
     // A message that was received in place and not released; NULL if there is none.
     const void* held;
     size_t size;
-    // Whether room for a message is lent, and filled.
+    // Whether a loan is open. Its message is written already.
     bool loan;
 } Borrows;
 
-// Answers a command of the life test; false if it is another one.
+// Answers a command of the life test. Returns false for another command.
 bool answer_life(Borrows* borrows, const Words* words, ESHMHandle** endpoint);

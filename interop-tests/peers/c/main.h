@@ -19,13 +19,13 @@ typedef struct Arguments {
     // finds.
     bool has_size;
     size_t size;
-    // The longest wait for anything, in milliseconds.
+    // The timeout of every wait, in milliseconds.
     uint32_t timeout;
     // The series of this side's numbered messages.
     uint64_t seed;
     // The queue capacity that `ledger` opens the endpoint with, in bytes; 0: that of the library.
     size_t queue;
-    // Where `ledger` keeps its account.
+    // The path of the journal of `ledger`.
     const char* journal;
 } Arguments;
 
@@ -38,7 +38,7 @@ bool parse_number(const char* word, uint64_t* number);
 // Opens an endpoint as the arguments say, and says so. Returns the number of the error if that fails.
 int open_endpoint(const Arguments* arguments, ESHMHandle** endpoint);
 
-// Says that a call failed.
+// Reports that a call failed.
 void observe_error(int code);
 
 // Ends the process, after saying so, if a call failed.

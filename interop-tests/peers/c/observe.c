@@ -5,11 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-// One line is one write, so that a SIGKILL leaves no half of it.
+// Writes a line with one write, so that a SIGKILL never leaves half of it.
 static void say_line(Bytes* line) {
     append_string(line, "\n");
     if (fwrite(line->data, 1, line->size, stdout) != line->size || fflush(stdout) != 0) {
-        exit(1); // Nobody listens any more.
+        exit(1); // The reader has closed the pipe.
     }
     discard(line);
 }

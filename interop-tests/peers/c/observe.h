@@ -1,4 +1,4 @@
-// What a peer says on stdout: `READY`, and one JSON object per observation.
+// The output of a peer on stdout: `READY`, and one JSON object per observation.
 #pragma once
 
 #include <stdint.h>
@@ -10,7 +10,7 @@
 // printf would, and ends the process.
 __attribute__((format(printf, 1, 2))) noreturn void broken(const char* reason, ...);
 
-// Says `READY`: the endpoint is attached.
+// Prints `READY`: the endpoint is attached.
 void ready(void);
 
 // Begins an observation, which is said by `say`:
@@ -22,5 +22,5 @@ void with_text(Bytes* line, const char* key, const char* text);
 void with_texts(Bytes* line, const char* key, const Bytes* texts, size_t count);
 void say(Bytes* line);
 
-// Says an observation that has no other keys.
+// Prints an observation that has no other keys.
 void observe(const char* observed);

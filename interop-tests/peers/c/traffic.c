@@ -10,7 +10,7 @@
 #include "observe.h"
 #include "payload.h"
 
-// How many values a reader of `latest-value` lets pass between two reads.
+// The number of values that are written between two reads of `latest-value`.
 static const uint64_t pace = 100;
 // How many milliseconds one side of `both-directions` or `stream` waits for one message before it looks at
 // the rest.
@@ -29,7 +29,7 @@ static void done(uint64_t sent, uint64_t received) {
     say(&line);
 }
 
-// How many values the peer has written.
+// Returns how many values the peer has written.
 static uint64_t written(ESHMHandle* endpoint) {
     ESHMStats stats;
     must(eshm_get_stats(endpoint, &stats));
@@ -87,7 +87,7 @@ static void read_values(ESHMHandle* endpoint, const Arguments* arguments) {
     discard(&value);
 }
 
-// Whether the message was taken on; not when the one before it is unread, or the master is away.
+// Returns whether the message was sent. It is not if the previous one is unread, or the master is gone.
 static bool try_send(ESHMHandle* endpoint, const Bytes* message) {
     return succeeded(eshm_send_ex(endpoint, message->data, message->size, 0));
 }
@@ -101,7 +101,7 @@ static bool try_send_numbered(ESHMHandle* endpoint, const Arguments* arguments, 
     return sent;
 }
 
-// Tells, without waiting, whether stdin has had a line or has ended.
+// Returns, without waiting, whether stdin has a line or has ended.
 static bool stop(void) {
     struct pollfd input = {STDIN_FILENO, POLLIN, 0};
     return poll(&input, 1, 0) > 0;
@@ -201,7 +201,7 @@ static void stream_in(ESHMHandle* endpoint, size_t longest, Streaming* streaming
     if (!came(eshm_recv_borrow(endpoint, &lent, &size, turn))) {
         return;
     }
-    // Released before it is told of, so that a killed process never leaves a message that it has told of.
+    // Released before it is reported, so that a killed process never leaves a reported message in the queue.
     Bytes message = {0};
     append_bytes(&message, lent, size);
     const uint64_t generation = info(endpoint).generation;

@@ -47,19 +47,19 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// A command's time-out, or none at all when the command names none.
+// Returns the timeout of a command. It is unlimited if the command has none.
 eshm::Duration wait(const Words& words, std::size_t index) {
     return index < words.size() ? eshm::Duration{std::chrono::milliseconds{number(words[index])}}
                                 : eshm::forever;
 }
 
-// Observes a message, or that there was nothing in time. Throws the error that came instead.
+// Observes a message, or that none came in time. Throws other errors.
 void observe(eshm::Result<eshm::Message> result) {
     if (result) {
         const std::string content = hex(eshm::bytes_view{result->bytes()}.chars());
         const auto skipped = result->skipped();
         const auto generation = result->generation();
-        // Released before it is told of: who hears of it finds the segment without it.
+        // Released before it is reported: after the report, the segment no longer contains it.
         { const eshm::Message released = std::move(*result); }
         Observation{"message"}.with("hex", content).with("skipped", skipped).with("generation", generation);
     } else if (result.error().code() == eshm::Errc::no_data || result.error().code() == eshm::Errc::timeout) {
@@ -90,7 +90,7 @@ void state(const eshm::Endpoint& endpoint) {
         .with("data_size", std::uint64_t{endpoint.data_size()});
 }
 
-// Sends or writes, if the command is one that does.
+// Runs the command if it sends or writes.
 bool put(const Words& words, eshm::Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "wait-peer") {
@@ -110,7 +110,7 @@ bool put(const Words& words, eshm::Endpoint& endpoint) {
     return true;
 }
 
-// Receives or reads, if the command is one that does.
+// Runs the command if it receives or reads.
 bool get(const Words& words, eshm::Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "try-read") {
@@ -120,7 +120,7 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
     } else if (verb == "try-recv") {
         observe(endpoint.try_recv());
     } else if (verb == "recv" || verb == "cancel-recv") {
-        // The plain face has no other way to end a wait than its time.
+        // The synchronous interface ends a wait only by its timeout.
         observe(endpoint.try_recv(wait(words, 1)));
     } else if (verb == "recv-text") {
         const std::string text{endpoint.recv().text()};

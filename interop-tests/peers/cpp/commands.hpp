@@ -9,12 +9,12 @@
 // Answers commands until stdin ends, then closes the endpoint.
 void commands(const Arguments& arguments);
 
-// Hexadecimal; `-` stands for no bytes at all.
+// Hexadecimal. `-` stands for no bytes.
 std::string bytes(const std::string& word);
 std::string hex(std::string_view bytes);
 
 // Observes what was opened.
 void observe_opened(const eshm::Endpoint& endpoint);
 
-// Observes a message that stays what and where it is.
+// Observes a message without releasing it.
 void observe_content(const eshm::Message& message);

@@ -9,9 +9,9 @@
 
 namespace {
 
-// How many messages go one at a time, and then how many in a batch, by turns.
+// The number of messages that are sent one at a time, and then in a batch, alternately.
 constexpr std::uint64_t run = 100;
-// Messages start at one of so many places in the block.
+// The number of offsets in the block at which messages start.
 constexpr std::size_t starts = 1 << 16;
 
 // The messages of a series: slices of one block of pseudo-random bytes.

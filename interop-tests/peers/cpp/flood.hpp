@@ -1,7 +1,7 @@
-// Many messages of every size, cheap to make and to compare: the same in every language.
+// Many messages of every size that are cheap to create and to compare. Every language creates the same ones.
 #pragma once
 
 #include "main.hpp"
 
-// The master sends its messages, then the slave.
+// The master sends its messages first, then the slave.
 void flood(eshm::Endpoint& endpoint, const Arguments& arguments);

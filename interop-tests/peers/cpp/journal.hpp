@@ -1,4 +1,4 @@
-// What a peer of the scenario `ledger` knows for certain, in a file that outlives its process.
+// The journal of a peer of the scenario `ledger`: a file that outlives its process.
 #pragma once
 
 #include <array>
@@ -6,10 +6,10 @@
 #include <cstdint>
 #include <string>
 
-// One word of the journal; the README says what each means.
+// A word of the journal. The README explains each.
 enum class Word : std::size_t { intended, sent, received, released, lives, value };
 
-// What a record is about: numbers `from` to `to`.
+// The kind of a record of the numbers `from` to `to`.
 enum class Kind : std::uint64_t { doubtful = 1, missing, again, duplicate };
 
 // Eight words, then records. A word, or a record, is one `pwrite` within a page: a SIGKILL leaves all of it

@@ -14,14 +14,14 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// How long a turn waits for a message when it has sent one, so that an answer is due; and when it has not.
-constexpr eshm::Duration patient = 100ms;
+// How long a turn waits for a message if it has sent one, so that a reply is due, and if it has not.
+constexpr eshm::Duration reply_turn = 100ms;
 constexpr eshm::Duration turn_length = 1ms;
 constexpr eshm::Duration none = 0ms;
-// How many messages one turn receives.
+// The greatest number of messages that one turn receives.
 constexpr std::size_t most = 8;
 
-// The longest message or value, by its number: most fit a slot, some are long.
+// The greatest length of a message or value by its number: most fit into a slot, some are long.
 std::size_t longest(std::uint64_t number) {
     constexpr std::size_t lengths[] = {56, 200, 56, 3000};
     return lengths[number % 4];
@@ -45,7 +45,7 @@ bool succeeded(const Result& result) {
     return result.has_value();
 }
 
-// Whether stdin has a line or has ended.
+// Returns whether stdin has a line or has ended.
 bool has_order(int wait_ms = 0) {
     pollfd input{STDIN_FILENO, POLLIN, 0};
     return poll(&input, 1, wait_ms) > 0;
@@ -72,13 +72,13 @@ void begin_life(Journal& journal) {
     journal.set(Word::lives, journal[Word::lives] + 1);
 }
 
-// One process's share.
+// The state of one process.
 class Ledger {
   public:
     Ledger(eshm::Endpoint& endpoint, Journal& journal)
         : endpoint_{endpoint}, journal_{journal}, last_{journal[Word::released]} {}
 
-    // Takes turns until both sides have said that they stop. Whether to go on after that.
+    // Takes turns until both sides have sent their end. Returns whether to continue after that.
     bool stream() {
         bool stopping = false;
         bool end_sent = false;
@@ -93,8 +93,8 @@ class Ledger {
             } else if (!end_sent) {
                 end_sent = succeeded(endpoint_.try_send(""));
             }
-            // Every second turn, so that the other may be waiting for a value meanwhile.
-            receive(sent > 0 && !peer_has_ended_ && turn_ % 2 == 0 ? patient : turn_length);
+            // Only every second turn, so that the peer may wait for a value meanwhile.
+            receive(sent > 0 && !peer_has_ended_ && turn_ % 2 == 0 ? reply_turn : turn_length);
             read_value(none);
             if (turn_ % 16 == 0) {
                 read_value(5 * turn_length.count());
@@ -114,7 +114,7 @@ class Ledger {
         return payload(journal_[Word::lives], number, longest(number));
     }
 
-    // Sends the next messages, in one of four ways. Returns how many.
+    // Sends the next messages in one of four ways. Returns how many.
     std::uint64_t send() {
         const std::uint64_t before = journal_[Word::sent];
         const std::uint64_t count = turn_ % 4 == 0 ? 3 : 1;
@@ -198,7 +198,7 @@ class Ledger {
         return true;
     }
 
-    // Says the first message of another life of the peer.
+    // Reports the first message of the peer's next process.
     void heard(const Numbered& message) {
         if (message.seed != peer_life_) {
             peer_life_ = message.seed;
@@ -209,7 +209,7 @@ class Ledger {
         }
     }
 
-    // Says how the peer is, when that has changed.
+    // Reports the peer state if it has changed.
     void say_peer_state() {
         const eshm::PeerState state = endpoint_.peer_state();
         if (peer_state_ != state) {
@@ -224,7 +224,7 @@ class Ledger {
         succeeded(endpoint_.try_write(message(number)));
     }
 
-    // Reads the peer's value, if there is one: whole, and newer than the one before.
+    // Reads the peer's value, if there is one. It must be complete and newer than the last one.
     void read_value(eshm::Duration wait) {
         const auto value = endpoint_.read(wait);
         if (!value) {
@@ -239,13 +239,13 @@ class Ledger {
 
     eshm::Endpoint& endpoint_;
     Journal& journal_;
-    // The greatest number received in this life; at first, that which was last released.
+    // The greatest number received by this process. Initially the last one that was released.
     std::uint64_t last_;
-    // The peer's life, as its last message says.
+    // The process number of the peer, from its last message.
     std::uint64_t peer_life_ = 0;
     std::optional<eshm::PeerState> peer_state_;
     bool peer_has_ended_ = false;
-    // The last value that was read.
+    // The last value read.
     std::uint64_t value_ = 0;
     std::uint64_t turn_ = 0;
 };

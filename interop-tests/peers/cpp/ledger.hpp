@@ -4,5 +4,5 @@
 
 #include "main.hpp"
 
-// Streams until it is told to stop; then goes on, or leaves.
+// Sends and receives until it is told to stop. Then it continues or leaves, as ordered.
 void ledger(const Arguments& arguments);

@@ -19,7 +19,7 @@ namespace {
 
 using Words = std::vector<std::string>;
 
-// Opens an endpoint with settings, `key=value` each.
+// Opens an endpoint with settings of the form `key=value`.
 eshm::Endpoint open_with(const Words& words) {
     std::string name;
     eshm::Options options;
@@ -54,7 +54,7 @@ eshm::Endpoint open_with(const Words& words) {
     return endpoint;
 }
 
-// Sends messages at once: what there is room for in time; `-` waits without limit.
+// Sends a batch: the messages that fit in time. `-` waits without limit.
 void send_many(const Words& words, eshm::Endpoint& endpoint) {
     std::vector<std::string> messages;
     for (std::size_t index = 2; index < words.size(); ++index) {
@@ -76,7 +76,7 @@ void recv_many(const Words& words, eshm::Endpoint& endpoint) {
     Observation{"messages"}.with("hex", texts);
 }
 
-// Forks, and says with which error the child's use of the endpoint failed.
+// Forks, and reports the error of the child's call.
 void use_in_child(eshm::Endpoint& endpoint) {
     const pid_t child = fork();
     if (child == 0) {
@@ -90,17 +90,17 @@ void use_in_child(eshm::Endpoint& endpoint) {
     Observation{"forked"}.with("code", -WEXITSTATUS(status));
 }
 
-// Leaves the process while one of its threads waits for a message.
+// Exits while a thread waits for a message.
 [[noreturn]] void exit_busy(eshm::Endpoint& endpoint) {
     std::promise<void> begins;
     std::thread{[&] {
         begins.set_value();
-        // Whether a message came before the exit is nobody's business: the model takes either.
+        // A message may come before the exit: the model accepts both.
         const auto received = endpoint.try_recv(eshm::forever);
         std::this_thread::sleep_for(std::chrono::hours{1});
     }}.detach();
     begins.get_future().wait();
-    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    // Usually long enough for the call to park. Otherwise the exit only comes earlier.
     std::this_thread::sleep_for(std::chrono::milliseconds{3});
     Observation{"ok"};
     std::exit(0);

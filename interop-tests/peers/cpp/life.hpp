@@ -1,4 +1,4 @@
-// The commands of the life test: what a process can do to its endpoint besides plain calls.
+// The commands of the life test: everything besides plain calls that a process can do with its endpoint.
 #pragma once
 
 #include <optional>
@@ -7,13 +7,13 @@
 
 #include <eshm/eshm.hpp>
 
-// What the process holds between two commands.
+// The message and the loan that the process has borrowed between two commands.
 class Borrows {
   public:
-    // Answers a command of the life test; false if it is another one. Throws Broken.
+    // Answers a command of the life test. Returns false for another command. Throws Broken.
     bool answer(const std::vector<std::string>& words, std::optional<eshm::Endpoint>& endpoint);
 
-    // Gives everything back, before the endpoint is closed.
+    // Returns everything that is borrowed, before the endpoint is closed.
     void drop();
 
   private:

@@ -24,7 +24,7 @@ struct Arguments {
     std::uint64_t seed = 1;
     // The queue capacity that `ledger` opens the endpoint with, in bytes.
     std::optional<std::size_t> queue;
-    // Where `ledger` keeps its account.
+    // The path of the journal of `ledger`.
     std::string journal;
 };
 
@@ -34,9 +34,9 @@ eshm::Role role(std::string_view word);
 // Decimal. Throws Broken.
 std::uint64_t number(std::string_view word);
 
-// Opens an endpoint, and says so.
+// Opens an endpoint, and prints `READY`.
 eshm::Endpoint open(eshm::Role role, std::string_view name, std::optional<std::size_t> size,
                     std::chrono::milliseconds timeout);
 
-// Says that a call failed.
+// Reports that a call failed.
 void observe_error(const eshm::Error& error);

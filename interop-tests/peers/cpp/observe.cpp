@@ -5,11 +5,11 @@
 
 namespace {
 
-// One line is one write, so that a SIGKILL leaves no half of it.
+// Writes a line with one write, so that a SIGKILL never leaves half of it.
 void say(std::string line) {
     line += '\n';
     if (std::fwrite(line.data(), 1, line.size(), stdout) != line.size() || std::fflush(stdout) != 0) {
-        std::exit(1); // Nobody listens any more.
+        std::exit(1); // The reader has closed the pipe.
     }
 }
 

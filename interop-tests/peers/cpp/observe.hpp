@@ -1,4 +1,4 @@
-// What a peer says on stdout: `READY`, and one JSON object per observation.
+// The output of a peer on stdout: `READY`, and one JSON object per observation.
 #pragma once
 
 #include <cstdint>
@@ -12,7 +12,7 @@ struct Broken : std::runtime_error {
     using std::runtime_error::runtime_error;
 };
 
-// Says `READY`: the endpoint is attached.
+// Prints `READY`: the endpoint is attached.
 void ready();
 
 // One observation, said when it goes out of scope:

@@ -13,7 +13,7 @@ using namespace std::chrono_literals;
 
 namespace {
 
-// How many values a reader of `latest-value` lets pass between two reads.
+// The number of values that are written between two reads of `latest-value`.
 constexpr std::uint64_t pace = 100;
 // How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
 constexpr auto turn = 1ms;
@@ -26,7 +26,7 @@ void expect(std::uint64_t found, std::uint64_t expected) {
     }
 }
 
-// How many values the peer has written.
+// Returns how many values the peer has written.
 std::uint64_t written(const eshm::Endpoint& endpoint) {
     const eshm::Stats stats = endpoint.stats();
     return endpoint.role() == eshm::Role::master ? stats.s2m_write_count : stats.m2s_write_count;
@@ -63,7 +63,7 @@ void read_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
     }
 }
 
-// Whether the message was taken on; not when the one before it is unread, or the master is away.
+// Returns whether the message was sent. It is not if the previous one is unread, or the master is gone.
 bool try_send(eshm::Endpoint& endpoint, std::string_view message) {
     const auto sent = endpoint.try_send(message);
     if (!sent && !is_transient(sent.error().code())) {
@@ -72,7 +72,7 @@ bool try_send(eshm::Endpoint& endpoint, std::string_view message) {
     return sent.has_value();
 }
 
-// Tells, without waiting, whether stdin has had a line or has ended.
+// Returns, without waiting, whether stdin has a line or has ended.
 bool stop() {
     pollfd input{STDIN_FILENO, POLLIN, 0};
     return poll(&input, 1, 0) > 0;
@@ -149,7 +149,8 @@ void stream(eshm::Endpoint& endpoint, const Arguments& arguments) {
             Observation{"sent"}.with("number", sent);
             ++sent;
         }
-        // Released before it is told of, so that a killed process never leaves a message that it has told of.
+        // Released before it is reported, so that a killed process never leaves a reported message in the
+        // queue.
         std::string message;
         std::uint64_t generation = 0;
         if (const auto lent = endpoint.recv(turn)) {

@@ -1,4 +1,4 @@
-// The scenarios in which the peers keep each other busy.
+// The scenarios with continuous traffic.
 #pragma once
 
 #include "main.hpp"
@@ -6,7 +6,7 @@
 // The master sends numbered messages and expects each back; the slave sends each back.
 void echo(eshm::Endpoint& endpoint, const Arguments& arguments);
 
-// The master writes values as fast as it can while the slave reads; then the other way round.
+// The master writes values as fast as it can while the slave reads. Then they swap.
 void latest_value(eshm::Endpoint& endpoint, const Arguments& arguments);
 
 // Both sides send and receive at once.

@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	// patient is how long a turn of ledger waits for a message if it has sent one, so that an answer is due.
-	patient = 100 * time.Millisecond
+	// replyTurn is how long a turn of ledger waits for a message if it has sent one, so that a reply is due.
+	replyTurn = 100 * time.Millisecond
 	// most is how many messages one turn receives.
 	most = 8
 )
@@ -173,7 +173,7 @@ func (s *ledgerShare) receiveAndRead(answerDue bool) error {
 	wait := turn
 	// In every second turn, so that the peer may wait for a value meanwhile.
 	if answerDue && !s.peerHasEnded && s.turn%2 == 0 {
-		wait = patient
+		wait = replyTurn
 	}
 	if err := s.receive(wait); err != nil {
 		return err

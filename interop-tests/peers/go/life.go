@@ -296,7 +296,7 @@ func (p *commander) exitBusy() {
 		_, _ = p.endpoint.Recv(context.Background())
 	}()
 	<-begun
-	// Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+	// Usually long enough for the call to park. Otherwise the exit only comes earlier.
 	time.Sleep(3 * time.Millisecond)
 	observe("ok")
 	os.Exit(0)

@@ -44,6 +44,6 @@ func encode(value any) []byte {
 // say prints a line at once, so that a SIGKILL leaves no half of it.
 func say(line []byte) {
 	if _, err := os.Stdout.Write(append(line, '\n')); err != nil {
-		os.Exit(1) // nobody reads any more
+		os.Exit(1) // the reader has closed the pipe
 	}
 }

@@ -25,7 +25,7 @@ class Commands:
         self.borrows = life.Borrows()
 
     def answer(self, words: list[str]) -> None:
-        """Carry one command out, and observe what came of it."""
+        """Carry out one command, and observe the result."""
         verb, *rest = words
         if verb == "open":
             self.open(rest)
@@ -122,7 +122,7 @@ RECEIVING: dict[str, Callable[..., eshm.Message | None]] = {
     "read": read,
     "try-recv": lambda endpoint: endpoint.try_recv(),
     "recv": recv,
-    # The plain face has no other way to end a wait.
+    # The synchronous interface ends a wait only by its timeout.
     "cancel-recv": recv,
 }
 

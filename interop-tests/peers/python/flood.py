@@ -1,4 +1,4 @@
-"""Many messages of every size, cheap to make and to compare: the same in every language."""
+"""Many messages of every size, cheap to create and to compare. Every language creates the same ones."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ if TYPE_CHECKING:
 
     import eshm
 
-#: How many messages go one at a time, and then how many in a batch, by turns.
+#: The number of messages that are sent one at a time, and then in a batch, alternately.
 RUN = 100
-#: Messages start at one of so many places in the block.
+#: The number of offsets in the block at which messages start.
 STARTS = 1 << 16
 
 

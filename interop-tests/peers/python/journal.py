@@ -1,4 +1,4 @@
-"""What a peer of the scenario `ledger` knows for certain, in a file that outlives its process."""
+"""The journal of a peer of the scenario `ledger`: a file that outlives its process."""
 
 from __future__ import annotations
 

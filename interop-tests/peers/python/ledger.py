@@ -29,12 +29,12 @@ from payload import check, payload
 if TYPE_CHECKING:
     import argparse
 
-#: How long a turn waits for a message when it has sent one, so that an answer is due; and when it has not.
-PATIENT = 0.1
+#: How long a turn waits for a message if it has sent one, so that a reply is due, and if it has not.
+REPLY_TURN = 0.1
 TURN = 0.001
-#: How many messages one turn receives.
+#: The greatest number of messages that one turn receives.
 MOST = 8
-#: The longest message or value, by its number: most fit a slot, some are long.
+#: The greatest length of a message or value by its number: most fit into a slot, some are long.
 LONGEST = (56, 200, 56, 3000)
 
 
@@ -63,18 +63,18 @@ def begin_life(journal: Journal) -> None:
 
 
 class Ledger:
-    """One process's share."""
+    """The state of one process."""
 
     def __init__(self, endpoint: eshm.Endpoint, journal: Journal) -> None:
         self.endpoint = endpoint
         self.journal = journal
-        #: The greatest number received in this life; at first, that which was last released.
+        #: The greatest number received by this process. Initially the last one that was released.
         self.last = journal[RELEASED]
-        #: The peer's life, as its last message says.
+        #: The process number of the peer, from its last message.
         self.peer_life = 0
         self.peer_state: eshm.PeerState | None = None
         self.peer_has_ended = False
-        #: The last value that was read.
+        #: The last value read.
         self.value = 0
         self.turn = 0
 
@@ -90,9 +90,9 @@ class Ledger:
                 sent = self.send()
             elif not end_sent:
                 end_sent = self.attempt(lambda: self.endpoint.try_send(b"")) == 1
-            # Every second turn, so that the other may be waiting for a value meanwhile.
-            patient = sent and not self.peer_has_ended and self.turn % 2 == 0
-            self.receive(PATIENT if patient else TURN)
+            # Only every second turn, so that the peer may wait for a value meanwhile.
+            reply_is_due = sent and not self.peer_has_ended and self.turn % 2 == 0
+            self.receive(REPLY_TURN if reply_is_due else TURN)
             self.read_value(0)
             if self.turn % 16 == 0:
                 self.read_value(5 * TURN)

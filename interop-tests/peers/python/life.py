@@ -1,4 +1,4 @@
-"""The commands of the life test: what a process can do to its endpoint besides plain calls."""
+"""The commands of the life test: everything besides plain calls that a process can do with its endpoint."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ SETTINGS: dict[str, tuple[str, Callable[[str], object]]] = {
 
 
 class Borrows:
-    """What the process holds between two commands."""
+    """The message and the loan that the process has borrowed between two commands."""
 
     def __init__(self) -> None:
         self.held: eshm.Borrowed | None = None
@@ -178,14 +178,14 @@ def exit_busy(endpoint: eshm.Endpoint) -> None:
     threading.excepthook = lambda _args: None
     threading.Thread(target=wait, daemon=True).start()
     begun.wait()
-    # Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    # Usually long enough for the call to park. Otherwise the exit only comes earlier.
     time.sleep(0.003)
     observe("ok")
     sys.exit(0)
 
 
 def data(word: str) -> bytes:
-    """Hexadecimal; `-` stands for no bytes at all."""
+    """Hexadecimal. `-` stands for no bytes."""
     return b"" if word == "-" else bytes.fromhex(word)
 
 

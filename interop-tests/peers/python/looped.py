@@ -1,4 +1,4 @@
-"""The face for asyncio: `eshm.AsyncEndpoint`, with the calls of `eshm.Endpoint`, so that every scenario can use it."""
+"""An adapter: `eshm.AsyncEndpoint` with the calls of `eshm.Endpoint`, so that every scenario can use it."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What a peer says on stdout: `READY`, and one JSON object per observation."""
+"""The output of a peer on stdout: `READY`, and one JSON object per observation."""
 
 from __future__ import annotations
 
@@ -26,6 +26,6 @@ def observe_error(error: eshm.Error) -> None:
 
 
 def _say(line: str) -> None:
-    """One line is one write, so that a SIGKILL leaves no half of it."""
+    """Writes a line with one write, so that a SIGKILL never leaves half of it."""
     sys.stdout.write(line + "\n")
     sys.stdout.flush()

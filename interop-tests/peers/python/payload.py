@@ -1,4 +1,4 @@
-"""Numbered, seeded messages whose every byte can be checked: the same in every language."""
+"""Numbered, seeded messages whose every byte can be checked. Every language creates the same ones."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The scenarios in which the peers keep each other busy."""
+"""The scenarios with continuous traffic."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from payload import check, payload
 if TYPE_CHECKING:
     import argparse
 
-#: How many values a reader of `latest-value` lets pass between two reads.
+#: The number of values that are written between two reads of `latest-value`.
 PACE = 100
 #: How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
 TURN = 0.001
@@ -111,7 +111,7 @@ def stream(endpoint: eshm.Endpoint, args: argparse.Namespace) -> None:
         elif not end_sent and try_send(endpoint, payload(args.seed, sent, longest)):
             observe("sent", number=sent)
             sent += 1
-        # Released before it is told of, so that a killed process never leaves a message that it has told of.
+        # Released before it is reported, so that a killed process never leaves a reported message queued.
         message, generation = recv_in_turn(endpoint)
         if message is None:
             continue
@@ -126,7 +126,7 @@ def stream(endpoint: eshm.Endpoint, args: argparse.Namespace) -> None:
 
 
 def try_send(endpoint: eshm.Endpoint, message: bytes) -> bool:
-    """Whether the message was taken on; not when the one before it is unread, or the master is away."""
+    """Return whether the message was sent: not if the previous one is unread, or the master is gone."""
     try:
         endpoint.try_send(message)
     except (eshm.FullError, eshm.ReconnectingError):

@@ -105,7 +105,7 @@ pub fn message(message: Option<Message<'_>>) -> Observation {
     }
 }
 
-/// Hexadecimal; `-` stands for no bytes at all.
+/// Hexadecimal. `-` stands for no bytes.
 pub fn bytes(word: &str) -> Result<Vec<u8>, Failure> {
     if word == "-" {
         return Ok(Vec::new());

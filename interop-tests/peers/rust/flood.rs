@@ -1,4 +1,4 @@
-//! Many messages of every size, cheap to make and to compare: the same in every language.
+//! Many messages of every size that are cheap to create and to compare. Every language creates the same ones.
 
 use eshm::{Endpoint, Role};
 
@@ -6,9 +6,9 @@ use crate::observe::{Observation, observe};
 use crate::payload::next;
 use crate::{Arguments, Failure};
 
-/// How many messages go one at a time, and then how many in a batch, by turns.
+/// The number of messages that are sent one at a time, and then in a batch, alternately.
 const RUN: u64 = 100;
-/// Messages start at one of so many places in the block.
+/// The number of offsets in the block at which messages start.
 const STARTS: usize = 1 << 16;
 
 /// The messages of a series: slices of one block of pseudo-random bytes.
@@ -50,12 +50,12 @@ impl Flood {
     }
 }
 
-/// The numbers of the run that begins with `first`, and whether they go in a batch.
+/// Returns the numbers of the run that begins with `first`, and whether they are sent as a batch.
 fn run_at(first: u64, count: u64) -> (std::ops::Range<u64>, bool) {
     (first..count.min(first + RUN), (first / RUN) % 2 == 1)
 }
 
-/// The master sends its messages, then the slave.
+/// The master sends its messages first, then the slave.
 pub fn flood(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Failure> {
     let flood = Flood::new(arguments.seed, endpoint.max_message());
     if endpoint.role() == Role::Master {

@@ -1,11 +1,11 @@
-//! What a peer of the scenario `ledger` knows for certain, in a file that outlives its process.
+//! The journal of a peer of the scenario `ledger`: a file that outlives its process.
 
 use std::fs::{File, OpenOptions};
 use std::io;
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 
-/// One word of the journal; the README says what each means.
+/// A word of the journal. The README explains each.
 #[derive(Clone, Copy)]
 pub enum Word {
     Intended,
@@ -16,7 +16,7 @@ pub enum Word {
     Value,
 }
 
-/// What a record is about: numbers `from` to `to`.
+/// The kind of a record of the numbers `from` to `to`.
 #[derive(Clone, Copy)]
 pub enum Kind {
     Doubtful = 1,
@@ -29,7 +29,8 @@ pub enum Kind {
 const WORDS: u64 = 64;
 const RECORD: u64 = 32;
 
-/// Eight words, then records. A word, or a record, is one `pwrite` within a page: a SIGKILL leaves all of it or nothing.
+/// Eight words, then records. A word, or a record, is one `pwrite` within a page: a SIGKILL leaves all of it or
+/// nothing.
 pub struct Journal {
     file: File,
     words: [u64; 8],
@@ -37,11 +38,11 @@ pub struct Journal {
 }
 
 impl Journal {
-    /// Opens the journal, or begins it.
+    /// Opens the journal, or creates it.
     pub fn open(path: &Path) -> io::Result<Journal> {
         let file = OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path)?;
         let mut bytes = [0; WORDS as usize];
-        // As far as words were written: the rest is zero.
+        // Reads the words that were written. The rest is zero.
         file.read_at(&mut bytes, 0)?;
         let end = file.metadata()?.len().max(WORDS);
         let mut words = [0; 8];

@@ -13,12 +13,12 @@ use crate::observe::{Observation, observe, ready};
 use crate::payload::{check, payload};
 use crate::{Arguments, Failure};
 
-/// How long a turn waits for a message when it has sent one, so that an answer is due; and when it has not.
-const PATIENT: Duration = Duration::from_millis(100);
+/// How long a turn waits for a message if it has sent one, so that a reply is due, and if it has not.
+const REPLY_TURN: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_millis(1);
-/// How many messages one turn receives.
+/// The greatest number of messages that one turn receives.
 const MOST: usize = 8;
-/// The longest message or value, by its number: most fit a slot, some are long.
+/// The greatest length of a message or value by its number: most fit into a slot, some are long.
 const LONGEST: [usize; 4] = [56, 200, 56, 3000];
 
 impl From<io::Error> for Failure {
@@ -27,22 +27,22 @@ impl From<io::Error> for Failure {
     }
 }
 
-/// One process's share.
+/// The state of one process.
 struct Ledger<'a> {
     endpoint: Endpoint,
     journal: &'a mut Journal,
-    /// The greatest number received in this life; at first, that which was last released.
+    /// The greatest number received by this process. Initially the last one that was released.
     last: u64,
-    /// The peer's life, as its last message says.
+    /// The process number of the peer, from its last message.
     peer_life: u64,
     peer_state: Option<PeerState>,
     peer_has_ended: bool,
-    /// The last value that was read.
+    /// The last value read.
     value: u64,
     turn: u64,
 }
 
-/// Streams until it is told to stop; then goes on, or leaves.
+/// Sends and receives until it is told to stop. Then it continues or leaves, as ordered.
 pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let path = arguments.journal.as_ref().ok_or_else(|| "ledger needs --journal".to_owned())?;
     let mut journal = Journal::open(path)?;
@@ -88,7 +88,7 @@ fn begin_life(journal: &mut Journal) -> io::Result<()> {
 }
 
 impl Ledger<'_> {
-    /// Takes turns until both sides have said that they stop. Whether to go on after that.
+    /// Takes turns until both sides have sent their end. Returns whether to continue after that.
     fn stream(&mut self, orders: &Receiver<()>) -> Result<bool, Failure> {
         let mut stopping = false;
         let mut end_sent = false;
@@ -102,9 +102,9 @@ impl Ledger<'_> {
                 end_sent = end_sent || transient(self.endpoint.try_send(b""))?.is_some();
                 false
             };
-            // Every second turn, so that the other may be waiting for a value meanwhile.
-            let patient = sent && !self.peer_has_ended && self.turn.is_multiple_of(2);
-            self.receive(if patient { PATIENT } else { TURN })?;
+            // Only every second turn, so that the peer may wait for a value meanwhile.
+            let reply_is_due = sent && !self.peer_has_ended && self.turn.is_multiple_of(2);
+            self.receive(if reply_is_due { REPLY_TURN } else { TURN })?;
             self.read_value(Duration::ZERO)?;
             if self.turn.is_multiple_of(16) {
                 self.read_value(5 * TURN)?;
@@ -128,7 +128,7 @@ impl Ledger<'_> {
         payload(self.journal.get(Word::Lives), number, longest(number))
     }
 
-    /// Sends the next messages, in one of four ways. Returns how many.
+    /// Sends the next messages in one of four ways. Returns how many.
     fn send(&mut self) -> Result<u64, Failure> {
         let before = self.journal.get(Word::Sent);
         let count = if self.turn.is_multiple_of(4) { 3 } else { 1 };
@@ -188,7 +188,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Takes note of the end, or of the first message of another life of the peer.
+    /// Handles the end, or the first message of the peer's next process.
     fn heard(&mut self, message: Option<(u64, u64)>) {
         let Some((life, number)) = message else {
             self.peer_has_ended = true;
@@ -215,7 +215,7 @@ impl Ledger<'_> {
         Ok(())
     }
 
-    /// Reads the peer's value, if there is one: whole, and newer than the one before.
+    /// Reads the peer's value, if there is one. It must be complete and newer than the last one.
     fn read_value(&mut self, wait: Duration) -> Result<(), Failure> {
         let Some(value) = self.endpoint.read_timeout(wait)? else { return Ok(()) };
         let (_, number) = checked(&value)?;
@@ -231,13 +231,13 @@ fn longest(number: u64) -> usize {
     LONGEST[(number % 4) as usize]
 }
 
-/// The life and the number of a message, which is whole.
+/// Checks a message, and returns its process number and its number.
 fn checked(bytes: &[u8]) -> Result<(u64, u64), Failure> {
     let number = bytes.first_chunk().map_or(0, |number| u64::from_le_bytes(*number));
     Ok(check(bytes, longest(number))?)
 }
 
-/// Enters a message that is not released yet; `None`: it is the end.
+/// Records a message that is not released yet. Returns `None` for the end.
 fn take(journal: &mut Journal, last: &mut u64, bytes: &[u8]) -> Result<Option<(u64, u64)>, Failure> {
     if bytes.is_empty() {
         return Ok(None);
@@ -258,7 +258,7 @@ fn take(journal: &mut Journal, last: &mut u64, bytes: &[u8]) -> Result<Option<(u
     Ok(Some((life, number)))
 }
 
-/// `None` for what may succeed later.
+/// Returns `None` for an error that may not occur again.
 fn transient<T>(result: eshm::Result<T>) -> Result<Option<T>, Failure> {
     match result {
         Ok(value) => Ok(Some(value)),
@@ -267,7 +267,7 @@ fn transient<T>(result: eshm::Result<T>) -> Result<Option<T>, Failure> {
     }
 }
 
-/// The lines of stdin, which ends with the channel.
+/// Returns a channel of the lines of stdin. The channel closes at the end of stdin.
 fn orders() -> Receiver<()> {
     let (sender, receiver) = mpsc::channel();
     thread::spawn(move || {

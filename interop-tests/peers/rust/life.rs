@@ -1,4 +1,4 @@
-//! The commands of the life test: what a process can do to its endpoint besides plain calls.
+//! The commands of the life test: everything besides plain calls that a process can do with its endpoint.
 
 use std::process;
 use std::sync::mpsc;
@@ -13,23 +13,23 @@ use crate::commands::{bytes, message, millis, number, opened_as, utf8};
 use crate::observe::{Observation, observe, ready};
 use crate::{Failure, role};
 
-/// The message and the loan that the process holds between two commands.
+/// The message and the loan that the process has borrowed between two commands.
 #[derive(Default)]
 pub struct Borrows {
     /// A message that was received and not released.
     held: Option<Held>,
-    /// Whether room for a message is lent, and filled.
+    /// Whether a loan is open. Its message is written already.
     loan: bool,
 }
 
-/// A message of the receiver's, without its borrow.
+/// A message of the receiver without its lifetime.
 struct Held {
     start: *const u8,
     len: usize,
 }
 
 impl Borrows {
-    /// Answers a command of the life test; `None` if it is another one.
+    /// Answers a command of the life test. Returns `None` for another command.
     pub fn answer(
         &mut self,
         words: &[&str],
@@ -44,13 +44,13 @@ impl Borrows {
         }
         let Some(endpoint) = endpoint.as_mut() else { return Ok(None) };
         if self.is_in_the_way(words[0]) {
-            // What is lent borrows its half of the endpoint: such a program does not compile.
+            // A loan or held message borrows its half of the endpoint: such a program does not compile.
             return Ok(Some(Observation::Unsupported));
         }
         Ok(Some(match *words {
             ["send-many", wait, ref messages @ ..] => send_many(endpoint, wait, messages)?,
             ["recv-many", most, wait] => recv_many(endpoint, number(most)? as usize, millis(wait)?)?,
-            // The plain face has no other way to end a wait.
+            // The synchronous interface ends a wait only by its timeout.
             ["cancel-recv", wait] => message(endpoint.recv_timeout(millis(wait)?)?),
             ["loan", content, wait] => self.borrow_room(endpoint, &bytes(content)?, millis(wait)?)?,
             ["loan-send"] => {
@@ -119,7 +119,7 @@ impl Borrows {
         Ok(Observation::Message { hex, skipped, generation })
     }
 
-    /// The held message once more: it must not have changed.
+    /// Returns the held message again. It must not have changed.
     fn show(&self) -> Observation {
         let Some(held) = &self.held else { return Observation::Nothing };
         // SAFETY: `into_raw` lends the memory until the receiver is used again, and `is_in_the_way` refuses such
@@ -129,7 +129,7 @@ impl Borrows {
     }
 }
 
-/// Opens an endpoint with settings, `key=value` each.
+/// Opens an endpoint with settings of the form `key=value`.
 fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
     let setting =
         |wanted: &str| settings.iter().find_map(|setting| setting.strip_prefix(wanted)?.strip_prefix('='));
@@ -155,7 +155,7 @@ fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Obser
     Ok(opened_as(endpoint.insert(opened)))
 }
 
-/// Sends messages at once: `-` waits without limit, and 0 not at all.
+/// Sends a batch of messages. `-` waits without limit, 0 does not wait.
 fn send_many(endpoint: &mut Endpoint, wait: &str, messages: &[&str]) -> Result<Observation, Failure> {
     let messages = messages.iter().map(|message| bytes(message)).collect::<Result<Vec<_>, _>>()?;
     let sent = match wait {
@@ -182,7 +182,7 @@ fn look(name: &str) -> Result<Observation, Failure> {
     Ok(Observation::Ok)
 }
 
-/// Forks, and says with which error the child's use of the endpoint failed.
+/// Forks, and reports the error of the child's call.
 fn use_in_child(endpoint: &mut Endpoint) -> Result<Observation, Failure> {
     // SAFETY: the child calls the endpoint, which is refused before it takes a lock, and leaves. What it allocates for
     // the error comes from an allocator that survives a fork.
@@ -199,7 +199,7 @@ fn use_in_child(endpoint: &mut Endpoint) -> Result<Observation, Failure> {
     }
 }
 
-/// Leaves the process while one of its threads waits for a message.
+/// Exits while a thread waits for a message.
 fn exit_busy(endpoint: Option<Endpoint>) -> ! {
     let (begins, begun) = mpsc::channel();
     thread::spawn(move || {
@@ -207,14 +207,14 @@ fn exit_busy(endpoint: Option<Endpoint>) -> ! {
         if let Some(mut endpoint) = endpoint {
             // A message may come before the exit: the model accepts both.
             let _received = endpoint.recv();
-            // The endpoint must not be dropped: it is the exit that ends it.
+            // The endpoint must not be dropped: the exit ends it.
             loop {
                 thread::park();
             }
         }
     });
     let _ = begun.recv();
-    // Long enough for the call to begin to wait; if it is not, this is an exit a moment earlier.
+    // Usually long enough for the call to park. Otherwise the exit only comes earlier.
     thread::sleep(Duration::from_millis(3));
     observe(&Observation::Ok);
     process::exit(0);

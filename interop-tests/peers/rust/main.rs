@@ -18,7 +18,7 @@ use eshm::{Endpoint, Role};
 
 use observe::{Observation, observe, ready};
 
-/// The role that is asked for, `None` for auto: as its own name, since an `Option` is no argument that must be given.
+/// The requested role, `None` for auto. It is a named type, since clap takes an `Option` for an optional argument.
 type Wanted = Option<Role>;
 
 /// The command line that every peer has.
@@ -34,7 +34,7 @@ struct Arguments {
     /// The segment's data size in bytes; a master's default is 4096, a slave's is what it finds.
     #[arg(long)]
     size: Option<usize>,
-    /// The longest wait for anything, in milliseconds.
+    /// The timeout of every wait, in milliseconds.
     #[arg(long, default_value_t = 10_000)]
     timeout_ms: u64,
     /// The series of this side's numbered messages.
@@ -43,7 +43,7 @@ struct Arguments {
     /// The queue capacity that `ledger` opens the endpoint with, in bytes.
     #[arg(long)]
     queue: Option<usize>,
-    /// Where `ledger` keeps its account.
+    /// The path of the journal of `ledger`.
     #[arg(long)]
     journal: Option<PathBuf>,
 }
@@ -65,11 +65,11 @@ impl Arguments {
     }
 }
 
-/// Why this side of a scenario did not hold.
+/// Why this side of a scenario failed.
 enum Failure {
     /// A call failed.
     Eshm(eshm::Error),
-    /// Something arrived that should not have, or did not.
+    /// Something unexpected arrived, or something expected did not.
     Broken(String),
 }
 
@@ -94,7 +94,7 @@ fn role(word: &str) -> Result<Wanted, String> {
     }
 }
 
-/// Opens an endpoint, and says so.
+/// Opens an endpoint, and prints `READY`.
 fn open(role: Wanted, name: &str, size: Option<usize>, timeout: Duration) -> Result<Endpoint, Failure> {
     observe(&Observation::Opening);
     let mut builder = Endpoint::builder(name).role(role).connect_timeout(timeout);

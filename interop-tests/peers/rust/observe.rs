@@ -1,10 +1,10 @@
-//! What a peer says on stdout: `READY`, and one JSON object per observation.
+//! The output of a peer on stdout: `READY`, and one JSON object per observation.
 
 use std::io::{self, Write};
 
 use serde::{Deserialize, Serialize};
 
-/// One observation; the README lists when each is made.
+/// An observation. The README lists when each is printed.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "observed", rename_all = "kebab-case", deny_unknown_fields)]
 #[allow(missing_docs, reason = "the README describes every observation and its fields, for every language")]
@@ -34,21 +34,21 @@ pub enum Observation {
     Failed { reason: String },
 }
 
-/// Says `READY`: the endpoint is attached.
+/// Prints `READY`: the endpoint is attached.
 pub fn ready() {
     say("READY".into());
 }
 
-/// Says one observation.
+/// Prints one observation.
 pub fn observe(observation: &Observation) {
     say(serde_json::to_string(observation).expect("an observation is plain data"));
 }
 
-/// One line is one write, so that a SIGKILL leaves no half of it.
+/// Writes a line with one write, so that a SIGKILL never leaves half of it.
 fn say(mut line: String) {
     line.push('\n');
     if io::stdout().lock().write_all(line.as_bytes()).is_err() {
-        // Nobody listens any more.
+        // The reader has closed the pipe.
         std::process::exit(1);
     }
 }

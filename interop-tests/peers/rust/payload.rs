@@ -1,4 +1,4 @@
-//! Numbered, seeded messages whose every byte can be checked: the same in every language.
+//! Numbered, seeded messages whose every byte can be checked. Every language creates the same ones.
 
 /// The shortest numbered message: its number and its seed.
 pub const SHORTEST: usize = 16;
@@ -28,7 +28,7 @@ pub fn payload(seed: u64, number: u64, longest: usize) -> Vec<u8> {
     bytes
 }
 
-/// The seed and the number of a message, after comparing all of it with what they imply.
+/// Returns the seed and the number of a message, after comparing every byte with what they imply.
 pub fn check(bytes: &[u8], longest: usize) -> Result<(u64, u64), String> {
     let (Some(number), Some(seed)) = (bytes.first_chunk::<8>(), bytes.get(8..SHORTEST)) else {
         return Err(format!("a numbered message has {} bytes, expected {SHORTEST} or more", bytes.len()));

@@ -1,4 +1,4 @@
-//! The scenarios in which the peers keep each other busy.
+//! The scenarios with continuous traffic.
 
 use std::io;
 use std::sync::mpsc::{self, TryRecvError};
@@ -11,7 +11,7 @@ use crate::observe::{Observation, observe};
 use crate::payload::{check, payload};
 use crate::{Arguments, Failure};
 
-/// How many values a reader of `latest-value` lets pass between two reads.
+/// The number of values that are written between two reads of `latest-value`.
 const PACE: u64 = 100;
 /// How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
 const TURN: Duration = Duration::from_millis(1);
@@ -36,7 +36,7 @@ pub fn echo(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Failur
     Ok(())
 }
 
-/// The master writes values as fast as it can while the slave reads; then the other way round.
+/// The master writes values as fast as it can while the slave reads. Then they swap.
 pub fn latest_value(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Failure> {
     endpoint.wait_for_peer(arguments.timeout())?;
     match endpoint.role() {
@@ -82,7 +82,7 @@ fn read_values(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Fai
     }
 }
 
-/// How many values the peer has written.
+/// Returns how many values the peer has written.
 fn written(endpoint: &Endpoint) -> Result<u64, Failure> {
     let stats = endpoint.stats()?;
     Ok(if endpoint.role() == Role::Master { stats.s2m_write_count } else { stats.m2s_write_count })
@@ -129,7 +129,7 @@ pub fn stream(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Fail
             observe(&Observation::Sent { number: sent });
             sent += 1;
         }
-        // Released before it is told of, so that a killed process never leaves a message that it has told of.
+        // Released before it is reported, so that a killed process never leaves a reported message in the queue.
         let message = endpoint.recv_timeout(TURN)?.map(|message| (message.to_vec(), message.generation()));
         let Some((message, generation)) = message else { continue };
         if message.is_empty() {
@@ -145,7 +145,7 @@ pub fn stream(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Fail
     Ok(())
 }
 
-/// Whether the message was taken on; not when the one before it is unread, or the master is away.
+/// Returns whether the message was sent. It is not if the previous one is unread, or the master is gone.
 fn try_send(endpoint: &mut Endpoint, message: &[u8]) -> Result<bool, Failure> {
     match endpoint.try_send(message) {
         Ok(()) => Ok(true),
@@ -158,7 +158,7 @@ fn expect(found: u64, expected: u64) -> Result<(), Failure> {
     if found == expected { Ok(()) } else { Err(format!("message {found} came, expected {expected}").into()) }
 }
 
-/// Tells, without waiting, whether stdin has had a line or has ended.
+/// Returns, without waiting, whether stdin has a line or has ended.
 fn stop_request() -> impl Fn() -> bool {
     let (sender, receiver) = mpsc::channel::<()>();
     thread::spawn(move || {

@@ -1,4 +1,4 @@
-//! Runs a program from which something was taken: a system call, a place, a resource.
+//! Runs a program without a system call, a directory, or a resource.
 
 use std::os::unix::process::CommandExt;
 use std::process::{Command, ExitCode};
@@ -35,18 +35,18 @@ fn main() -> ExitCode {
     })
 }
 
-/// Becomes the program; returns only if it cannot.
+/// Replaces this process by the program. Returns only on failure.
 fn execute(program: &[String], confinements: &[Confinement]) -> Result<ExitCode> {
     confine(confinements)?;
     let error = Command::new(&program[0]).args(&program[1..]).exec();
     Err(error).with_context(|| format!("{} does not start", program[0]))
 }
 
-/// Runs the program as the first process of a PID namespace, which dies with this one; its exit status, or 1 if a signal
-/// ended it.
+/// Runs the program as the first process of a PID namespace, which ends with this process. Returns its exit status, or
+/// 1 if a signal ended it.
 fn wait_for_child(program: &[String], mut confinements: Vec<Confinement>) -> Result<ExitCode> {
     confinements.retain(|one| *one != Confinement::OwnPids);
-    // The child's parent, as the system sees it, is this process and not a thread that may end.
+    // The child is started from the main thread: its parent-death signal comes when the parent's thread ends.
     confine(&[Confinement::OwnPids])?;
     let mut again = Command::new(std::env::current_exe()?);
     again

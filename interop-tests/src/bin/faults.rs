@@ -1,4 +1,5 @@
-//! Faults on purpose: processes killed at every step, in storms, and in sandboxes. `scripts/test_faults.sh` runs this.
+//! Fault injection: processes are killed at every step and at random, and run in sandboxes. `scripts/test_faults.sh`
+//! runs this.
 
 use std::fs;
 use std::path::PathBuf;
@@ -10,7 +11,7 @@ use clap::{Parser, Subcommand};
 use interop_tests::faults::{Row, kill, sandbox, storm, table};
 use interop_tests::language::Pairing;
 
-/// Runs one suite, whose rows go to stdout; or makes a table of the rows of several.
+/// Runs one suite and prints its rows, or prints the rows of several suites as tables.
 #[derive(Parser)]
 #[command(name = "faults")]
 struct Arguments {
@@ -22,35 +23,35 @@ struct Arguments {
 enum Command {
     /// Kill a process at each crash point, in each role and language, and start it again
     Kill {
-        /// Only this point; may be given several times
+        /// Only this crash point; may be given several times
         #[arg(long, value_name = "NAME", value_parser = point)]
         point: Vec<&'static str>,
-        /// Only this language's processes die; may be given several times
+        /// Kill only processes of this language; may be given several times
         #[arg(long, value_name = "NAME")]
         language: Vec<String>,
-        /// Every language as survivor of every other, and each point four times
+        /// Test every language as survivor of every other, and each point four times
         #[arg(long)]
         full: bool,
-        /// Draw the times at which a point is passed from this number
+        /// The seed of the number of passes after which a crash point kills
         #[arg(long, default_value_t = 1)]
         seed: u64,
     },
     /// Kill, stop and start both ends at random, under traffic in both directions
     Storm {
-        /// How long, shared by the pairings
+        /// The total duration, shared by the pairings
         #[arg(long, default_value_t = 30)]
         seconds: u64,
         /// Only this pairing, as master:slave; may be given several times
         #[arg(long, value_name = "MASTER:SLAVE")]
         pairing: Vec<Pairing>,
-        /// Every pairing of languages instead of five
+        /// All pairings of languages instead of five
         #[arg(long)]
         full: bool,
-        /// Draw the faults and their moments from this number; at random if it is not given
+        /// The seed of the faults and their times [default: random]
         #[arg(long)]
         seed: Option<u64>,
     },
-    /// Take from processes what a sandbox or an old kernel may lack, and see them live without it, or name it
+    /// Run processes without facilities that a sandbox or an old kernel may lack: they work, or report what is missing
     Sandbox {
         /// Only this language; may be given several times
         #[arg(long, value_name = "NAME")]
@@ -58,7 +59,7 @@ enum Command {
     },
     /// Print the rows in these files as tables, one per suite, and fail if one of them failed
     Report {
-        /// What suites printed: one JSON object per line
+        /// Files with the output of suites: one JSON object per line
         files: Vec<PathBuf>,
     },
 }
@@ -93,18 +94,18 @@ fn point(name: &str) -> Result<&'static str> {
     eshm::CRASH_POINTS.iter().copied().find(|point| *point == name).ok_or_else(known)
 }
 
-/// All but those of `remove_dead`, which no peer program calls: they are tried in core/tests/segments.rs.
+/// All except those of `remove_dead`, which no peer program calls. core/tests/segments.rs tests them.
 fn points_of_endpoints() -> Vec<&'static str> {
     eshm::CRASH_POINTS.iter().copied().filter(|point| !point.starts_with("remove.")).collect()
 }
 
-/// Each language once as master and once as slave; or all pairings.
+/// Returns pairings with each language once as master and once as slave, or all pairings.
 fn pairings(full: bool) -> Vec<Pairing> {
     let pairs = ["rust:cpp", "python:go", "cpp:c", "c:python", "go:rust"];
     if full { Pairing::all() } else { pairs.map(|pair| pair.parse().expect("languages of the table")).into() }
 }
 
-/// Whether there were rows, and all of them passed.
+/// Returns whether there were rows and all of them passed.
 fn report(files: &[PathBuf]) -> Result<bool> {
     let mut all = Vec::new();
     for file in files {

@@ -1,4 +1,4 @@
-//! Spoiled segments and hostile peers against every language. `scripts/test_faults.sh` runs this.
+//! Tests every language with invalid segments and hostile peers. `scripts/test_faults.sh` runs this.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -15,25 +15,25 @@ use interop_tests::hostile::victim::{KINDS, Kind, Victim};
 use interop_tests::segment::{Segment, Side};
 use interop_tests::toolchain::Workshop;
 
-/// Victims at the same time: they wait more than they work.
+/// The number of concurrent victims. They mostly wait.
 const AT_ONCE: usize = 6;
-/// Failures after which a case is given up.
+/// The number of failures after which a case stops.
 const ENOUGH: usize = 5;
 
-/// Plants spoiled segments for peers of every language, then attacks them while they work; prints rows of JSON.
+/// Opens invalid segments with peers of every language, then attacks the peers while they work. Prints rows of JSON.
 #[derive(Parser)]
 #[command(name = "hostile")]
 struct Arguments {
-    /// How long each victim is attacked, in each role: for one round at least
+    /// How long each victim is attacked in each role; at least one round
     #[arg(long, default_value_t = 2)]
     seconds: u64,
-    /// Plant every n-th image only, and all whole files
+    /// Use only every n-th image, and all whole files
     #[arg(long, value_name = "N", default_value_t = 1)]
     one_in: usize,
     /// Only this victim; may be given several times
     #[arg(long, value_name = "NAME")]
     victim: Vec<String>,
-    /// Where the series of random strikes begins
+    /// The seed of the attacks
     #[arg(long, default_value_t = 1)]
     seed: u64,
 }
@@ -49,7 +49,7 @@ fn main() -> ExitCode {
     }
 }
 
-/// Whether there were rows, and all of them passed.
+/// Returns whether there were rows and all of them passed.
 fn run(arguments: &Arguments) -> Result<bool> {
     let workshop = Workshop::find()?;
     let mut images = corpus::images()?;
@@ -92,7 +92,7 @@ fn missing(kind: &Kind) -> Row {
     row
 }
 
-/// What the threads of a case have found.
+/// The findings of the threads of a case.
 #[derive(Default)]
 struct Findings {
     tried: u64,
@@ -102,7 +102,7 @@ struct Findings {
     failures: Vec<String>,
 }
 
-/// Runs `work` on threads, each with a victim of its own; what one returns as an error is a failure.
+/// Runs `work` on threads, each with its own victim. An error that it returns is a failure.
 fn with_victims(
     command: &[PathBuf],
     findings: &Mutex<Findings>,
@@ -112,7 +112,7 @@ fn with_victims(
         let mut victim = Victim::start(command)?;
         work(&mut victim, findings)?;
         let slowest = victim.finish()?;
-        let mut findings = findings.lock().expect("nobody panics with it");
+        let mut findings = findings.lock().expect("no thread panics while it holds the lock");
         findings.slowest = findings.slowest.max(slowest);
         Ok(())
     };
@@ -120,14 +120,18 @@ fn with_victims(
         for _ in 0..AT_ONCE {
             scope.spawn(|| {
                 if let Err(error) = one() {
-                    findings.lock().expect("nobody panics with it").failures.push(format!("{error:#}"));
+                    findings
+                        .lock()
+                        .expect("no thread panics while it holds the lock")
+                        .failures
+                        .push(format!("{error:#}"));
                 }
             });
         }
     });
 }
 
-/// Plants images, in each role.
+/// Opens images in each role.
 fn plant(kind: &Kind, command: &[PathBuf], group: &str, images: &[&Image]) -> Row {
     let inputs: Vec<(&Image, &str)> =
         images.iter().flat_map(|image| ["slave", "master", "auto"].map(|role| (*image, role))).collect();
@@ -136,11 +140,12 @@ fn plant(kind: &Kind, command: &[PathBuf], group: &str, images: &[&Image]) -> Ro
     with_victims(command, &findings, |victim, findings| {
         let segment = Segment::fresh("corpus");
         loop {
-            let Some((image, role)) = next.lock().expect("nobody panics with it").next() else {
+            let Some((image, role)) = next.lock().expect("no thread panics while it holds the lock").next()
+            else {
                 return Ok(());
             };
             let tried = victim.try_image(&segment, image, role);
-            let mut found = findings.lock().expect("nobody panics with it");
+            let mut found = findings.lock().expect("no thread panics while it holds the lock");
             found.tried += 1;
             match tried {
                 Ok(let_in) => found.let_in += u64::from(let_in),
@@ -154,28 +159,28 @@ fn plant(kind: &Kind, command: &[PathBuf], group: &str, images: &[&Image]) -> Ro
             }
         }
     });
-    let findings = findings.into_inner().expect("nobody panics with it");
+    let findings = findings.into_inner().expect("no thread panics while it holds the lock");
     let row = Row::new("hostile", format!("{}: {group}", kind.name))
         .figure("inputs", findings.tried as f64)
         .figure("let_in", findings.let_in as f64);
     finished(row, findings)
 }
 
-/// Attacks victims in one role for a while.
+/// Attacks victims in one role for the given time.
 fn assault(kind: &Kind, command: &[PathBuf], side: Side, arguments: &Arguments) -> Row {
     let end = Instant::now() + Duration::from_secs(arguments.seconds);
     let seed = Mutex::new(arguments.seed);
     let findings = Mutex::new(Findings::default());
     with_victims(command, &findings, |victim, findings| {
-        // Once at least: a victim may take longer to start than it is to be attacked.
+        // At least one round: the start of a victim may take longer than the time of the attack.
         loop {
             let seed = {
-                let mut next = seed.lock().expect("nobody panics with it");
+                let mut next = seed.lock().expect("no thread panics while it holds the lock");
                 *next += 1;
                 *next - 1
             };
             let fought = attack::round(victim, side, seed);
-            let mut found = findings.lock().expect("nobody panics with it");
+            let mut found = findings.lock().expect("no thread panics while it holds the lock");
             found.tried += 1;
             match fought {
                 Ok(Tally { calls, strikes }) => {
@@ -195,7 +200,7 @@ fn assault(kind: &Kind, command: &[PathBuf], side: Side, arguments: &Arguments) 
             }
         }
     });
-    let findings = findings.into_inner().expect("nobody panics with it");
+    let findings = findings.into_inner().expect("no thread panics while it holds the lock");
     let row = Row::new("hostile", format!("{}: attacked as {}", kind.name, side.word()))
         .figure("inputs", findings.tally.strikes as f64)
         .figure("rounds", findings.tried as f64)

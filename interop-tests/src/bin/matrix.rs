@@ -1,4 +1,4 @@
-//! Runs every scenario with every pairing and prints the matrix; or the life test, at any length.
+//! Runs every scenario with every pairing and prints the matrix, or runs the life test alone.
 
 use std::fs;
 use std::path::PathBuf;
@@ -35,7 +35,7 @@ struct Arguments {
     life: Life,
 }
 
-/// With `--scenario life` alone: how much of it.
+/// Options for `--scenario life` alone.
 #[derive(clap::Args)]
 #[command(next_help_heading = "With `--scenario life`")]
 struct Life {
@@ -80,14 +80,14 @@ fn main() -> ExitCode {
     })
 }
 
-/// Prints in one line what is wrong with the command line.
+/// Prints one line that explains the error in the command line.
 fn refuse(what: &str) -> ExitCode {
     eprintln!("{what}");
     ExitCode::from(USAGE)
 }
 
 impl Arguments {
-    /// Whether this is the life test, and nothing else.
+    /// Returns whether only the life test is selected.
     fn is_life(&self) -> bool {
         matches!(&self.scenario[..], [only] if only.name == "life") && !self.list
     }
@@ -123,7 +123,7 @@ impl Life {
     }
 }
 
-/// Runs the life test; success is that something was played and nothing failed.
+/// Runs the life test. It succeeds if at least one program ran and none failed.
 fn live(arguments: &Arguments) -> Result<ExitCode> {
     let mut pairings = arguments.pairings(life::pairings().into_iter());
     if let Some(other) = pairings.iter().find(|pairing| !life::plays(pairing)) {
@@ -155,7 +155,7 @@ fn live(arguments: &Arguments) -> Result<ExitCode> {
     Ok(if report.found.is_empty() && report.programs > 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Runs what was asked for; success is that something was run and all of it passed.
+/// Runs the selected scenarios. Succeeds if at least one ran and all passed.
 fn show(arguments: &Arguments) -> Result<ExitCode> {
     if arguments.list {
         for Scenario { name, promise, .. } in Scenario::every() {
@@ -210,7 +210,7 @@ fn print(outcome: &Outcome) {
     }
 }
 
-/// An array, one object to a line.
+/// Returns a JSON array with one object per line.
 fn write_json(path: &PathBuf, outcomes: &[Outcome]) -> Result<()> {
     let lines = outcomes.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
     Ok(fs::write(path, format!("[\n{}\n]\n", lines.join(",\n")))?)

@@ -1,4 +1,4 @@
-//! What the journals of both sides say of one direction: see `README.md`, "Ledgers".
+//! Accounts for the messages of one direction, from the journals of both sides: see `README.md`, "Ledgers".
 
 use std::fs;
 use std::ops::RangeInclusive;
@@ -6,47 +6,47 @@ use std::path::Path;
 
 use anyhow::{Context, Result, ensure};
 
-/// One side's journal, as its lives have left it.
+/// The journal of one side, written by all its processes.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Journal {
-    /// The greatest number that was about to be sent.
+    /// The greatest number that a process was about to send.
     pub intended: u64,
-    /// The greatest number that was acknowledged, or is known to be in doubt.
+    /// The greatest number that was acknowledged or marked as doubtful.
     pub sent: u64,
-    /// The greatest number received.
+    /// The greatest received number.
     pub received: u64,
-    /// Processes that kept it.
+    /// The number of processes that wrote it.
     pub lives: u64,
     doubtful: Vec<RangeInclusive<u64>>,
     missing: Vec<RangeInclusive<u64>>,
-    /// Messages that came again and were recognised, as they may after a kill between receipt and release.
+    /// Repeated messages that were recognised. A kill between receipt and release causes them.
     pub again: u64,
-    /// Messages that came twice and should not have.
+    /// Duplicated messages that no kill explains.
     pub duplicates: u64,
 }
 
-/// What became of the messages of one direction.
+/// The account of the messages of one direction.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Account {
     /// Numbers that arrived.
     pub delivered: u64,
-    /// Numbers that were acknowledged and did not arrive.
+    /// Acknowledged numbers that did not arrive.
     pub lost: u64,
-    /// Numbers that arrived more than once, those not counted that a kill explains.
+    /// Numbers that arrived more than once and that no kill explains.
     pub duplicates: u64,
-    /// Numbers whose sender was killed before it knew whether they were sent.
+    /// Doubtful numbers: their sender was killed before it knew whether they were sent.
     pub doubtful: u64,
-    /// Of those, the ones that arrived.
+    /// Doubtful numbers that arrived.
     pub doubtful_delivered: u64,
-    /// Numbers that came again after a kill, and were recognised.
+    /// Numbers that arrived again after a kill and were recognised.
     pub again: u64,
 }
 
 impl Journal {
-    /// Reads a journal; one that is not there yet is empty.
+    /// Reads a journal. A missing file is an empty journal.
     ///
     /// # Errors
-    /// When it cannot be read, or is not one.
+    /// If the file cannot be read or is not a journal.
     pub fn read(path: &Path) -> Result<Journal> {
         if !path.exists() {
             return Ok(Journal::default());
@@ -56,7 +56,7 @@ impl Journal {
             .chunks_exact(8)
             .map(|word| u64::from_ne_bytes(word.try_into().expect("eight bytes")))
             .collect();
-        // Words that were never set are not there yet.
+        // The file ends after the last word that was written.
         words.resize(words.len().max(8), 0);
         let mut journal = Journal::default();
         let (head, records) = words.split_at(8);
@@ -79,11 +79,11 @@ impl Journal {
     /// `excused`, any number of the last may be missing, and no other.
     ///
     /// # Errors
-    /// When more was received than ever was sent.
+    /// If more was received than sent.
     pub fn account(&self, receiver: &Journal, excused: &[RangeInclusive<u64>]) -> Result<Account> {
         let (received, intended) = (receiver.received, self.intended);
         ensure!(received <= intended, "message {received} was received, but only {intended} were ever sent");
-        // What had not come when all was over is missing as well.
+        // Numbers that never arrived are missing as well.
         let rest = std::iter::once(received + 1..=self.sent).filter(|rest| !rest.is_empty());
         let missing = union(receiver.missing.iter().cloned().chain(rest));
         let doubtful = union(self.doubtful.iter().cloned());
@@ -102,7 +102,7 @@ impl Journal {
 }
 
 impl Account {
-    /// Both directions together.
+    /// Returns the sum of both directions.
     #[must_use]
     pub fn and(self, other: Account) -> Account {
         Account {
@@ -115,7 +115,7 @@ impl Account {
         }
     }
 
-    /// Checks that something was delivered, nothing acknowledged was lost, and nothing came twice.
+    /// Checks that at least one message was delivered, no acknowledged one was lost, and none was duplicated.
     ///
     /// # Errors
     /// Otherwise.
@@ -127,7 +127,7 @@ impl Account {
     }
 }
 
-/// The same numbers in ranges that are in order and apart. A kill may have made a process note a range twice.
+/// Sorts and merges ranges. A kill may have made a process record a range twice.
 fn union(ranges: impl Iterator<Item = RangeInclusive<u64>>) -> Vec<RangeInclusive<u64>> {
     let mut ranges: Vec<_> = ranges.collect();
     ranges.sort_by_key(|range| *range.start());
@@ -147,13 +147,13 @@ fn count(ranges: &[RangeInclusive<u64>]) -> u64 {
     ranges.iter().map(|range| range.end() - range.start() + 1).sum()
 }
 
-/// The part of a gap that is the end of a range.
+/// Returns the part of a gap that is the end of a range.
 fn end_of(range: &RangeInclusive<u64>, gap: &RangeInclusive<u64>) -> Option<RangeInclusive<u64>> {
     let start = *gap.start().max(range.start());
     (start <= *range.end() && gap.end() >= range.end()).then(|| start..=*range.end())
 }
 
-/// How many numbers are in both.
+/// Returns how many numbers are in both.
 fn common(one: &[RangeInclusive<u64>], other: &[RangeInclusive<u64>]) -> u64 {
     let overlap = |a: &RangeInclusive<u64>, b: &RangeInclusive<u64>| {
         (*a.end().min(b.end()) + 1).saturating_sub(*a.start().max(b.start()))
@@ -203,7 +203,7 @@ mod tests {
     }
 
     #[test]
-    fn what_nobody_sent_is_an_error() {
+    fn a_number_that_was_never_sent_is_an_error() {
         sender(10, &[]).account(&receiver(11, &[]), &[]).unwrap_err();
     }
 }

@@ -1,4 +1,4 @@
-//! Two processes that keep ledgers, and may be killed and started again.
+//! Two processes that run the scenario `ledger`, and may be killed and restarted.
 
 use std::ops::RangeInclusive;
 use std::path::PathBuf;
@@ -15,29 +15,29 @@ use crate::peer::{Peer, Said};
 use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 
-/// How long a process may take to die where it shall.
+/// The time limit for a process to reach its crash point.
 const DEATH: Duration = Duration::from_secs(10);
 
-/// Where a process kills itself.
+/// The crash point at which a process kills itself.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Crash {
     pub(super) point: &'static str,
-    /// At which time it passes the point.
+    /// The pass of the point that kills: 1 is the first.
     pub(super) time: u32,
-    /// Whether the times count from its start, or from [`Duel::arm`].
+    /// Whether passes count from the start of the process or from [`Duel::arm`].
     pub(super) at_once: bool,
 }
 
-/// A segment, two journals, and what both sides are started with.
+/// A segment, two journals, and the settings of both sides.
 pub(super) struct Duel<'a> {
     peers: &'a Peers,
     pairing: Pairing,
     pub(super) segment: Segment,
     folder: TempDir,
-    /// The queue capacity that the master asks for, in bytes.
+    /// The master's queue capacity, in bytes.
     pub(super) queue: usize,
     lives: [u64; 2],
-    /// For each side, which of its messages were lost with a segment without a name: at the end of each range.
+    /// For each side, ranges whose last messages may be lost because their segment had no name.
     excused: [Vec<RangeInclusive<u64>>; 2],
 }
 
@@ -45,17 +45,17 @@ pub(super) struct Duel<'a> {
 pub(super) struct Life {
     pub(super) peer: Peer,
     side: Side,
-    /// Which process of its side it is, from 1: the series of its messages.
+    /// The number of the process on its side, from 1. It is the seed of its messages.
     number: u64,
     ready: Option<Instant>,
-    /// How its peer is, as it last said.
+    /// The peer state that it last reported.
     peer_state: String,
 }
 
 impl<'a> Duel<'a> {
     pub(super) fn new(peers: &'a Peers, pairing: Pairing, suite: &str) -> Result<Duel<'a>> {
         let folder = tempfile::tempdir().context("a folder for the journals")?;
-        // Small, so that the queue goes round and is full now and then.
+        // Small, so that the queue wraps around and is sometimes full.
         let queue = 16384;
         Ok(Duel {
             peers,
@@ -90,12 +90,12 @@ impl<'a> Duel<'a> {
         Ok(Life { peer: Peer::start(label, command)?, side, number, ready: None, peer_state: String::new() })
     }
 
-    /// Makes crashes happen that wait for it.
+    /// Enables the crash points that wait for it.
     pub(super) fn arm(&self) -> Result<()> {
         Ok(std::fs::write(self.trigger(), "")?)
     }
 
-    /// Makes them wait again.
+    /// Disables them again.
     pub(super) fn disarm(&self) -> Result<()> {
         Ok(std::fs::remove_file(self.trigger())?)
     }
@@ -104,12 +104,12 @@ impl<'a> Duel<'a> {
         self.folder.path().join("armed")
     }
 
-    /// Where a side's journal is.
+    /// Returns the path of a side's journal.
     pub(super) fn journal(&self, side: Side) -> PathBuf {
         self.folder.path().join(side.word())
     }
 
-    /// Ends both, the slave first, and accounts for every message: nothing may be left of the segment.
+    /// Ends both, the slave first, and accounts for every message. No file of the segment may remain.
     pub(super) fn finish(&self, mut one: Life, mut other: Life) -> Result<Account> {
         rest(&mut one, &mut other)?;
         let (master, slave) = if one.side == Side::Master { (one, other) } else { (other, one) };
@@ -127,7 +127,7 @@ impl<'a> Duel<'a> {
         Ok(master.account(&slave, of_master)?.and(slave.account(&master, of_slave)?))
     }
 
-    /// The greatest number that a side has received so far.
+    /// Returns the greatest number that a side has received so far.
     pub(super) fn received(&self, side: Side) -> Result<u64> {
         Ok(Journal::read(&self.journal(side))?.received)
     }
@@ -158,12 +158,12 @@ impl Life {
         )
     }
 
-    /// Waits until it has said that all is sent and received.
+    /// Waits until it reports that all messages are sent and received.
     fn is_done(&mut self) -> Result<()> {
         self.until("the end of the traffic", |_, said| matches!(said, Observation::Done { .. })).map(drop)
     }
 
-    /// Waits until it has noticed that its peer is gone, and returns when it did; `None`: it had before.
+    /// Waits until it has noticed that its peer is gone. Returns the time, or `None` if it had noticed before.
     pub(super) fn notices(&mut self) -> Result<Option<Instant>> {
         let gone = |state: &str| state == "dead" || state == "closed";
         if gone(&self.peer_state) {
@@ -172,7 +172,7 @@ impl Life {
         self.until("the peer's death", |state, _| gone(state)).map(Some)
     }
 
-    /// Waits until it has said that its peer is in this state.
+    /// Waits until it reports this peer state.
     pub(super) fn sees(&mut self, state: &str) -> Result<()> {
         if self.peer_state == state {
             return Ok(());
@@ -180,7 +180,7 @@ impl Life {
         self.until(&format!("a peer that is {state}"), |said, _| said == state).map(drop)
     }
 
-    /// Listens until its peer's state, as it said last, and what it says now are what is waited for.
+    /// Reads its lines until the last reported peer state and the present line match what is waited for.
     fn until(&mut self, what: &str, holds: impl Fn(&str, &Observation) -> bool) -> Result<Instant> {
         loop {
             let line = self.peer.hear().with_context(|| format!("while waiting for {what}"))?;
@@ -199,15 +199,15 @@ impl Life {
         }
     }
 
-    /// Waits until it has died of its crash.
+    /// Waits until the crash point has killed it.
     pub(super) fn dies(self, crash: Crash) -> Result<()> {
         self.peer.ends_by(Signal::SIGKILL, DEATH).with_context(|| format!("{} was not reached", crash.point))
     }
 }
 
-/// Waits until each has received a message of the other; how long that took since the later one was attached.
+/// Waits until each has received a message of the other. Returns the time since the later one attached.
 pub(super) fn service(one: &mut Life, other: &mut Life) -> Result<Duration> {
-    // A slave that waits for its master is not the one to ask first.
+    // The master is asked first, because a slave may still wait for it.
     let (first, second) =
         if one.side == Side::Master { (&mut *one, &mut *other) } else { (&mut *other, &mut *one) };
     let ready = first.ready()?.max(second.ready()?);
@@ -215,7 +215,7 @@ pub(super) fn service(one: &mut Life, other: &mut Life) -> Result<Duration> {
     Ok(heard.saturating_duration_since(ready))
 }
 
-/// Has both stop when all is delivered. They wait then, to be told to go on or to leave.
+/// Stops both when all messages are delivered. They then wait for the order to go on or to leave.
 pub(super) fn rest(one: &mut Life, other: &mut Life) -> Result<()> {
     one.peer.tell("stop")?;
     other.peer.tell("stop")?;

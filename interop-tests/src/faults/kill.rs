@@ -1,4 +1,4 @@
-//! The suite `kill`: a process dies at each crash point of the core, in each role and language, and comes back.
+//! The suite `kill`: a process is killed at each crash point of the core, in each role and language, and restarted.
 
 use std::fs;
 use std::time::{Duration, Instant};
@@ -14,40 +14,40 @@ use crate::language::{Language, Pairing};
 use crate::segment::Side;
 use crate::toolchain::Peers;
 
-/// How long after the return of the one that died both directions must work again: the stale threshold and two
+/// The time limit for both directions to work again after the restart: the stale threshold and two
 /// reconnect intervals.
 const SERVICE: Duration = Duration::from_millis(100 + 2 * 100);
-/// How often a drill is tried whose only fault was to take longer: other programs use this machine, too.
+/// The number of attempts of a drill that fails only by its time limit, because the machine may be loaded.
 const TRIES: u32 = 3;
-/// The other queue capacity that a master asks for when it is to replace the segment.
+/// The queue capacity with which a master replaces the segment.
 const OTHER_QUEUE: usize = 32768;
 
-/// What brings a process to a crash point.
+/// The situation in which a process reaches a crash point.
 #[derive(Clone, Copy, Debug, PartialEq)]
 enum Moment {
-    /// It makes the segment.
+    /// It creates the segment.
     Creates,
-    /// It attaches to a live master's segment, or takes a dead one's over.
+    /// It attaches to a live master's segment, or takes over a dead master's.
     Joins,
-    /// It takes a dead master's segment over with another capacity.
+    /// It replaces a dead master's segment with another capacity.
     Replaces,
-    /// Messages and values go to and fro.
+    /// Messages and values go in both directions.
     Talks,
-    /// All is delivered and it leaves.
+    /// It closes after all messages are delivered.
     Leaves,
     /// Its peer is killed.
     Survives,
-    /// Its master leaves and comes back with another segment: while it waits, or while it goes on talking.
+    /// Its master closes and returns with another segment, while it waits or continues to send.
     Follows { talking: bool },
-    /// Its master is killed with messages unread, and the next one replaces the segment: they are carried over.
+    /// Its master is killed with unread messages, and the next master replaces the segment and carries them over.
     Carries,
-    /// The name of its segment is removed while both talk.
+    /// The name of its segment is removed under traffic.
     Guards,
-    /// After that, at rest, its slave is killed.
+    /// After that, while idle, its slave is killed.
     MovesAlone,
 }
 
-/// When a point is passed, and by whom.
+/// Returns in which situation a point is passed, and in which roles.
 fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
     const BOTH: &[Side] = &[Side::Master, Side::Slave];
     const MASTER: &[Side] = &[Side::Master];
@@ -72,14 +72,14 @@ fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
     })
 }
 
-/// How long it took the survivor to notice a death, and both to be of service after the return.
+/// The time until the survivor noticed a death, and the time until both directions worked again after the restart.
 #[derive(Clone, Copy)]
 struct Times {
     notice: Duration,
     service: Duration,
 }
 
-/// One side of one language that dies again and again, and the other that lives on.
+/// A victim of one language that is killed repeatedly, and a survivor.
 struct Drills<'a> {
     duel: Duel<'a>,
     victim: Side,
@@ -91,7 +91,7 @@ impl<'a> Drills<'a> {
         Ok(Drills { duel: Duel::new(peers, pairing, "kill")?, victim, survivor: None })
     }
 
-    /// Starts whichever is missing of the two, the master first; both talk after that.
+    /// Starts the missing processes, the master first, and waits until both directions work.
     fn pair(&mut self, crash: Option<Crash>) -> Result<(Life, Duration)> {
         let mut early = None;
         if self.victim == Side::Master {
@@ -112,12 +112,12 @@ impl<'a> Drills<'a> {
         self.survivor.as_mut().context("the survivor is there")
     }
 
-    /// Lets the victim die at the point, come back, at once or when the survivor has noticed, and die at any moment.
-    /// Returns how long it took to notice, and to come back.
+    /// Kills the victim at the point, restarts it at once or after the survivor has noticed, and kills it at a random
+    /// time. Returns the times of the detection and of the recovery.
     fn drill(&mut self, point: &'static str, time: u32, noticed: bool) -> Result<Times> {
         let (moment, _) = moment(point)?;
         let at_once = matches!(moment, Moment::Creates | Moment::Joins | Moment::Replaces);
-        // What is passed once in a life is passed once.
+        // Some points are passed only once per process.
         let crash = Crash { point, time: if moment == Moment::Talks { time } else { 1 }, at_once };
         if at_once {
             self.die_at_start(moment, crash)?;
@@ -145,7 +145,7 @@ impl<'a> Drills<'a> {
                 self.ask_for_another_queue();
             }
             Moment::Creates => {}
-            // On a seat that somebody was killed on.
+            // Leaves the seat of a killed process for the victim.
             _ if self.survivor.is_none() => {
                 let (victim, _) = self.pair(None)?;
                 victim.peer.kill()?;
@@ -155,7 +155,7 @@ impl<'a> Drills<'a> {
         let victim = self.duel.start(self.victim, Some(crash))?;
         let temporary = format!("/dev/shm/eshm_.eshm-tmp-{}-", victim.peer.pid());
         victim.dies(crash)?;
-        // Made with a temporary name, for want of anything better, which `remove_dead` would remove.
+        // Without unnamed files, a segment is created under a temporary name, which `remove_dead` removes.
         let left = remove_files(&temporary)?;
         let expected = usize::from(matches!(crash.point, "create.temporary" | "create.doubled"));
         ensure!(left == expected, "{left} files begin with {temporary}, expected {expected}");
@@ -190,7 +190,7 @@ impl<'a> Drills<'a> {
             }
             Moment::Carries => {
                 let mut master = self.survivor.take().context("the survivor is there")?;
-                // A master that stands still leaves messages unread.
+                // A stopped master leaves messages unread.
                 master.peer.signal(Signal::SIGSTOP)?;
                 victim.sees("frozen")?;
                 master.peer.end_by_force()?;
@@ -199,7 +199,7 @@ impl<'a> Drills<'a> {
                 self.duel.arm()?;
                 self.survivor = Some(self.duel.start(self.victim.other(), None)?);
                 victim.dies(crash)?;
-                // It held the last reference to the old segment, and what was in there alone.
+                // It held the last reference to the old segment, so the messages there are lost.
                 return self.duel.excuse_after(self.victim, received);
             }
             Moment::Guards => {
@@ -218,19 +218,19 @@ impl<'a> Drills<'a> {
         victim.dies(crash)
     }
 
-    /// The next master replaces the segment.
+    /// Starts the next master, which replaces the segment.
     fn ask_for_another_queue(&mut self) {
         self.duel.queue = if self.duel.queue == OTHER_QUEUE { OTHER_QUEUE / 2 } else { OTHER_QUEUE };
     }
 
-    /// Has a survivor that rests go on, once it has noticed that the other is gone.
+    /// Resumes an idle survivor after it has noticed that the peer is gone.
     fn go_on(&mut self) -> Result<()> {
         let survivor = self.survivor()?;
         survivor.notices()?;
         survivor.peer.tell("go")
     }
 
-    /// Lets both leave, and accounts for what they have sent.
+    /// Closes both, and accounts for their messages.
     fn finish(mut self) -> Result<Account> {
         let (victim, _) = self.pair(None)?;
         let survivor = self.survivor.take().context("the survivor is there")?;
@@ -240,23 +240,23 @@ impl<'a> Drills<'a> {
     }
 }
 
-/// What is to be tried.
+/// The plan of the suite.
 pub struct Plan {
-    /// These points.
+    /// The crash points.
     pub points: Vec<&'static str>,
-    /// Only these languages; all if there are none.
+    /// The victims' languages. Empty: all.
     pub languages: Vec<String>,
     /// Every language as survivor of every other, each point four times; otherwise one
     /// survivor each, and each point once.
     pub full: bool,
-    /// What the times at which a point is passed are drawn from.
+    /// The seed of the number of passes after which a point kills.
     pub seed: u64,
 }
 
-/// Runs the suite and prints its rows. Whether all passed.
+/// Runs the suite and prints its rows. Returns whether all passed.
 ///
 /// # Errors
-/// When the peers cannot be built.
+/// If the peers cannot be built.
 pub fn run(plan: &Plan) -> Result<bool> {
     let named = |name: &&str| plan.languages.is_empty() || plan.languages.iter().any(|one| one == name);
     let all = LANGUAGES.iter().map(|name| Language::named(name)).collect::<Result<Vec<_>>>()?;
@@ -268,7 +268,7 @@ pub fn run(plan: &Plan) -> Result<bool> {
     let mut rows: Vec<Row> = plan.points.iter().map(|point| Row::new("kill", *point)).collect();
     let mut accounts = Vec::new();
     for (index, language) in there.iter().enumerate().filter(|(_, language)| named(&language.name)) {
-        // Each one's survivor is of the next language.
+        // The survivor of each victim has the next language.
         let survivors = if plan.full { there.clone() } else { vec![there[(index + 1) % there.len()]] };
         for survivor in survivors {
             for victim in [Side::Master, Side::Slave] {
@@ -292,14 +292,14 @@ pub fn run(plan: &Plan) -> Result<bool> {
     Ok(rows.iter().chain(&accounts).all(|row| row.passed))
 }
 
-/// All points with one victim and one survivor.
+/// Tests all points with one victim and one survivor.
 struct Campaign<'a> {
     peers: &'a Peers,
     pairing: Pairing,
     victim: Side,
-    /// How often each point is tried.
+    /// The number of attempts per point.
     times: u32,
-    /// The figure's name in the rows.
+    /// The name of the figure in the rows.
     column: &'a str,
 }
 
@@ -322,7 +322,7 @@ impl Campaign<'_> {
             }
             for _ in 0..self.times {
                 kills += 1;
-                // By turns it comes back at once, and when its death was noticed.
+                // Alternates between an immediate restart and one after the survivor has noticed.
                 let noticed = kills % 2 == 1;
                 match self.drill(&mut drills, point, random, noticed, &mut account) {
                     Ok(times) => {
@@ -351,7 +351,7 @@ impl Campaign<'_> {
             .figure("again", account.again as f64)
     }
 
-    /// Tries a point; again if it only took too long.
+    /// Tests a point. Repeats it if only the time limit was exceeded.
     fn drill<'a>(
         &'a self,
         drills: &mut Option<Drills<'a>>,
@@ -385,7 +385,7 @@ impl Campaign<'_> {
     }
 }
 
-/// Removes the files whose paths begin so. Returns how many there were.
+/// Removes the files whose paths have this prefix. Returns their number.
 fn remove_files(beginning: &str) -> Result<usize> {
     let mut removed = 0;
     for entry in fs::read_dir("/dev/shm")? {
@@ -405,7 +405,7 @@ fn settle(drills: Drills<'_>, account: &mut Account, row: &mut Row) {
     }
 }
 
-/// The longest of the times with one victim, in milliseconds.
+/// Returns the longest of the times with one victim, in milliseconds.
 fn note(row: &mut Row, column: &str, took: Duration) {
     let name = format!("{column} ms");
     let before = row.figures.get(&name).and_then(serde_json::Value::as_f64).unwrap_or(0.0);

@@ -1,4 +1,4 @@
-//! What `scripts/test_faults.sh` runs: suites of faults, each of which prints rows.
+//! The fault suites that `scripts/test_faults.sh` runs. Each prints rows.
 
 mod account;
 mod duel;

@@ -1,4 +1,4 @@
-//! Rows: what every suite of faults prints, one JSON object to a line, and the table that is made of them.
+//! Rows: the output of every fault suite, one JSON object per line, and the table made from them.
 
 use std::fmt::Write as _;
 
@@ -6,28 +6,28 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
-/// What became of one case of a suite.
+/// The result of one case of a suite.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Row {
     /// The suite's name, the same on all of its rows.
     pub suite: String,
     /// The case's name, unique within the suite.
     pub case: String,
-    /// Whether it held.
+    /// Whether it passed.
     pub passed: bool,
-    /// Whether it could not be tried here: then `reason` says what is missing, and how to get it.
+    /// Whether it was skipped. Then `reason` says what is missing and how to install it.
     #[serde(default)]
     pub skipped: bool,
-    /// Numbers that were counted or measured, in the order in which they are shown. A unit is part of its name.
+    /// Measured numbers, in display order. The name includes the unit.
     #[serde(default)]
     pub figures: Map<String, Value>,
-    /// What did not hold; empty if all did.
+    /// The reason of a failure. Empty if it passed.
     #[serde(default)]
     pub reason: String,
 }
 
 impl Row {
-    /// A row that passes until it is said to fail.
+    /// Creates a row that has passed.
     pub fn new(suite: &str, case: impl Into<String>) -> Row {
         Row {
             suite: suite.to_owned(),
@@ -39,14 +39,14 @@ impl Row {
         }
     }
 
-    /// Adds a figure; fractions keep one digit.
+    /// Adds a figure. Fractions are rounded to one digit.
     #[must_use]
     pub fn figure(mut self, name: &str, value: f64) -> Row {
         self.figures.insert(name.to_owned(), ((value * 10.0).round() / 10.0).into());
         self
     }
 
-    /// Fails the row.
+    /// Marks the row as failed.
     pub fn fail(&mut self, reason: &str) {
         self.passed = false;
         if !self.reason.is_empty() {
@@ -63,10 +63,10 @@ impl Row {
         println!("{}", serde_json::to_string(self).expect("a row is plain data"));
     }
 
-    /// The rows in what a suite printed.
+    /// Parses the rows in the output of a suite.
     ///
     /// # Errors
-    /// For a line that is no row.
+    /// If a line is not a row.
     pub fn parse(text: &str) -> Result<Vec<Row>> {
         let row = |line: &str| serde_json::from_str(line).with_context(|| format!("{line:?} is no row"));
         text.lines().filter(|line| !line.trim().is_empty()).map(row).collect()
@@ -81,7 +81,7 @@ impl Row {
     }
 }
 
-/// The rows of one suite as a table for people: a column for each figure that any of them has.
+/// Formats the rows of one suite as a table with a column for each figure.
 pub fn table(rows: &[Row]) -> String {
     let mut names: Vec<&str> = Vec::new();
     for name in rows.iter().flat_map(|row| row.figures.keys()) {
@@ -101,7 +101,7 @@ pub fn table(rows: &[Row]) -> String {
     let mut text = String::new();
     for (index, line) in lines.iter().enumerate() {
         for (column, (cell, width)) in line.iter().zip(&widths).enumerate() {
-            // Words to the left, numbers to the right.
+            // Aligns words to the left and numbers to the right.
             let _ =
                 if column < 2 { write!(text, "  {cell:width$}") } else { write!(text, "  {cell:>width$}") };
         }
@@ -115,7 +115,7 @@ pub fn table(rows: &[Row]) -> String {
     text
 }
 
-/// A number, whole where it is.
+/// Formats a number, without a fraction if it is whole.
 fn shown(value: &Value) -> String {
     match value.as_f64() {
         Some(number) if number.fract() == 0.0 => format!("{number:.0}"),

@@ -17,27 +17,27 @@ use crate::language::{Language, Pairing};
 use crate::segment::Side;
 use crate::toolchain::Peers;
 
-/// How long both ends may take to make progress when nothing disturbs them: there to end a storm that hangs.
+/// The time limit for both ends to make progress without faults. It ends a storm that hangs.
 const STUCK: Duration = Duration::from_secs(30);
-/// How often progress is looked for.
+/// The interval of checks for progress.
 const LOOK: Duration = Duration::from_micros(200);
 
-/// What is to be tried.
+/// The plan of the suite.
 pub struct Plan {
-    /// These pairings, one after the other.
+    /// The pairings, which run one after the other.
     pub pairings: Vec<Pairing>,
-    /// How long in all.
+    /// The total duration.
     pub length: Duration,
-    /// What the faults and their moments are drawn from.
+    /// The seed of the faults and their times.
     pub seed: u64,
 }
 
-/// What happened in one storm.
+/// The counts of one storm.
 struct Tally {
     kills: u64,
     stops: u64,
     account: Account,
-    /// In microseconds: from READY, or SIGCONT, until both have received something.
+    /// In microseconds: from READY or SIGCONT until both have received a message.
     recoveries: Histogram<u64>,
 }
 
@@ -66,10 +66,10 @@ impl Tally {
     }
 }
 
-/// Runs the suite and prints its rows. Whether all passed.
+/// Runs the suite and prints its rows. Returns whether all passed.
 ///
 /// # Errors
-/// When the peers cannot be built.
+/// If the peers cannot be built.
 pub fn run(plan: &Plan) -> Result<bool> {
     let languages: Vec<&Language> =
         plan.pairings.iter().flat_map(|pairing| [pairing.master, pairing.slave]).collect();
@@ -126,7 +126,7 @@ fn storm(
     tally.account.holds()
 }
 
-/// A storm under way.
+/// A running storm.
 struct Storm<'a> {
     duel: Duel<'a>,
     /// Master and slave.
@@ -136,7 +136,7 @@ struct Storm<'a> {
 }
 
 impl Storm<'_> {
-    /// Lets things be for a random time: when the next fault comes is part of it.
+    /// Waits for a random time before the next fault.
     fn lull(&mut self, most_millis: u64) {
         thread::sleep(Duration::from_micros(self.random.u64(0..=most_millis * 1000)));
     }
@@ -145,7 +145,7 @@ impl Storm<'_> {
         if self.random.bool() { Side::Master } else { Side::Slave }
     }
 
-    /// Kills one end, wherever it is, and starts it again.
+    /// Kills one end at a random moment, and restarts it.
     fn kill_one(&mut self) -> Result<()> {
         let side = self.side();
         self.kill(side)?;
@@ -156,7 +156,7 @@ impl Storm<'_> {
         self.recover_perhaps()
     }
 
-    /// Kills both ends, and starts them again in any order.
+    /// Kills both ends, and restarts them in random order.
     fn kill_both(&mut self) -> Result<()> {
         let first = self.side();
         self.kill(first)?;
@@ -171,7 +171,7 @@ impl Storm<'_> {
     /// Stops one end for less or more than its peer's stale threshold.
     fn stop_one(&mut self) -> Result<()> {
         let side = self.side();
-        // A process that is not attached yet is no peer.
+        // A process that is not attached yet is not a peer.
         self.end(side).ready()?;
         self.end(side).peer.signal(Signal::SIGSTOP)?;
         self.tally.stops += 1;
@@ -195,12 +195,12 @@ impl Storm<'_> {
         Ok(())
     }
 
-    /// Most of the time the next fault waits until the last one is overcome.
+    /// Usually waits for recovery from the last fault before the next one.
     fn recover_perhaps(&mut self) -> Result<()> {
         if self.random.u32(0..4) > 0 { self.recover() } else { Ok(()) }
     }
 
-    /// Waits until both are attached and have received something since.
+    /// Waits until both are attached and have received a message since.
     fn recover(&mut self) -> Result<()> {
         let [master, slave] = &mut self.ends;
         let ready = master.ready()?.max(slave.ready()?);
@@ -221,16 +221,16 @@ impl Storm<'_> {
         Ok(())
     }
 
-    /// The numbers of the last messages that master and slave have received.
+    /// Returns the numbers of the last messages that master and slave have received.
     fn received(&self) -> Result<[u64; 2]> {
         Ok([received(&self.duel.journal(Side::Master))?, received(&self.duel.journal(Side::Slave))?])
     }
 }
 
-/// The word `received` of a journal.
+/// Returns the word `received` of a journal.
 fn received(journal: &Path) -> Result<u64> {
     let mut word = [0; 8];
     let read = File::open(journal).and_then(|file| file.read_exact_at(&mut word, 16));
-    // It may be just being made.
+    // The file may not exist yet.
     Ok(if read.is_ok() { u64::from_ne_bytes(word) } else { 0 })
 }

@@ -1,4 +1,4 @@
-//! Builds the peers of Rust, Python, C++ and C upon a core that has its crash points.
+//! Builds the peers of Rust, Python, C++ and C on a core with crash points.
 
 use std::fs;
 use std::path::Path;
@@ -9,10 +9,10 @@ use anyhow::{Context, Result, bail};
 use crate::language::Language;
 use crate::toolchain::{CPP_PEER, Peers, Workshop, compile_c};
 
-/// The languages that have crash points: those that are made of the core.
+/// The languages with crash points: those built on the core.
 pub(super) const LANGUAGES: [&str; 4] = ["rust", "python", "cpp", "c"];
 
-/// Prepares these languages' peers; those whose tools are missing are left out, as in [`Peers::prepare`].
+/// Prepares the peers of these languages. Languages whose tools are missing are left out, as in [`Peers::prepare`].
 ///
 /// # Errors
 /// As [`Peers::prepare`].
@@ -35,7 +35,7 @@ pub(super) fn prepare(languages: &[&'static Language]) -> Result<Peers> {
     })
 }
 
-/// All four at once, so that cargo builds the core once.
+/// Builds all four at once, so that cargo builds the core once.
 fn build(workshop: &Workshop, folder: &Path) -> Result<()> {
     fs::create_dir_all(folder)?;
     let mut cargo = Command::new("cargo");
@@ -53,7 +53,7 @@ fn build(workshop: &Workshop, folder: &Path) -> Result<()> {
     );
     let products = ["peer-rust", "lib_eshm.so", "libeshm_cpp.a", "libeshm_capi.a"]
         .map(|name| workshop.programs().join(name));
-    // Copied, since the next build of these packages replaces them.
+    // They are copied because the next build of these packages replaces them.
     let mut copy = Command::new("cp");
     copy.args(products).arg(folder);
     let mut cpp = Command::new("c++");
@@ -77,7 +77,7 @@ fn build(workshop: &Workshop, folder: &Path) -> Result<()> {
     package(workshop.root(), folder)
 }
 
-/// The Python package, as a wheel would install it.
+/// Installs the Python package as a wheel would.
 fn package(root: &Path, folder: &Path) -> Result<()> {
     let package = folder.join("python/eshm");
     fs::create_dir_all(&package)?;

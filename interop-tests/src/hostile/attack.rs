@@ -1,4 +1,4 @@
-//! A peer that attaches like any other, and then writes anything anywhere while its victim works.
+//! A peer that attaches normally, and then overwrites the segment while its victim works.
 
 use std::fs::{File, OpenOptions};
 use std::os::unix::fs::FileExt;
@@ -14,23 +14,23 @@ use super::fields::{self, Field};
 use super::victim::Victim;
 use crate::segment::{Segment, Side};
 
-/// What a round came to.
+/// The result of a round.
 #[derive(Clone, Copy, Debug, Default)]
 pub struct Tally {
-    /// Calls that the victim made.
+    /// The number of calls that the victim made.
     pub calls: u64,
-    /// Fields and spans that were overwritten meanwhile.
+    /// The number of fields and spans that were overwritten meanwhile.
     pub strikes: u64,
 }
 
-/// Calls of a victim in one round.
+/// The number of calls that a victim makes in one round.
 const CALLS: usize = 40;
 
-/// One round: the victim opens a segment in the role of `side`, the attacker in the other, and overwrites it until the
-/// victim has made its calls.
+/// Runs one round. The victim opens a segment in the role of `side`. The attacker opens it in the other role, and
+/// overwrites it until the victim has made its calls.
 ///
 /// # Errors
-/// As [`Victim::call`]; and when the two do not even meet.
+/// As [`Victim::call`], and if the two do not attach to each other.
 pub fn round(victim: &mut Victim<'_>, side: Side, seed: u64) -> Result<Tally> {
     let segment = Segment::fresh("hostile");
     let builder = Endpoint::builder(segment.name()).connect_timeout(Duration::from_secs(5));
@@ -46,7 +46,7 @@ pub fn round(victim: &mut Victim<'_>, side: Side, seed: u64) -> Result<Tally> {
         }
     };
     let attacker = Attacker::new(attacker, &segment)?;
-    // Dropped when the victim has made its calls.
+    // It is dropped when the victim has made its calls.
     let (working, done) = mpsc::channel();
     thread::scope(|scope| {
         let attack = scope.spawn(move || attacker.attack(seed, &done));
@@ -65,7 +65,7 @@ fn opened(opened: Result<(), i32>) -> Result<()> {
     opened.map_err(|code| anyhow!("error {code} before anything was attacked"))
 }
 
-/// The victim's part. Returns how many calls it made.
+/// Makes the victim's calls. Returns their number.
 fn work(victim: &mut Victim<'_>, segment: &Segment, side: Side, seed: u64) -> Result<u64> {
     let mut dice = Dice::new(seed);
     for done in 0..CALLS {
@@ -109,10 +109,10 @@ impl Attacker {
         Ok(Attacker { endpoint, file, fields, len })
     }
 
-    /// Strikes until it is `done`; returns how often.
+    /// Overwrites fields until `done`. Returns how often.
     fn attack(mut self, seed: u64, done: &Receiver<()>) -> u64 {
         let mut dice = Dice::new(!seed);
-        // Some rounds leave the header alone, without which a victim soon finds everything broken.
+        // Some rounds spare the header. Otherwise the victim soon reports every call as corrupt.
         let first = if dice.below(2) == 0 {
             0
         } else {
@@ -120,7 +120,7 @@ impl Attacker {
         };
         let mut strikes = 0;
         while done.try_recv() == Err(TryRecvError::Empty) {
-            // What goes wrong here is the attacker's own affair: it has broken its own segment.
+            // Errors are ignored: the attacker uses the segment that it has broken.
             let _ = match dice.below(16) {
                 0..=9 => self.strike(&mut dice, first),
                 10 => {
@@ -147,7 +147,7 @@ impl Attacker {
         strikes
     }
 
-    /// Overwrites a field: with a border of its range, with nearly what it is, or with anything.
+    /// Overwrites a field with a border of its range, with a value near the present one, or with a random value.
     fn strike(&self, dice: &mut Dice, first: usize) -> std::io::Result<()> {
         let field = dice.pick(&self.fields[first..]);
         let value = match dice.below(4) {

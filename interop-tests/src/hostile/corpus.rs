@@ -1,4 +1,4 @@
-//! Images of segments, each wrong in its own way.
+//! Images of invalid segments.
 
 use std::fs::File;
 use std::os::unix::fs::FileExt;
@@ -10,18 +10,18 @@ use super::dice::Dice;
 use super::fields::{self, Field};
 use crate::segment::{Map, Segment, Side};
 
-/// What a mailbox of the images holds, in bytes.
+/// The data size of the images, in bytes.
 const DATA_SIZE: usize = 64;
-/// What a queue of the images holds, in bytes.
+/// The queue capacity of the images, in bytes.
 const QUEUE_CAPACITY: usize = 1024;
 
-/// A file to be planted under a name.
+/// A file that a test creates under a segment name.
 pub struct Image {
-    /// What kind of images it belongs to.
+    /// The group of the image.
     pub group: &'static str,
-    /// What is wrong with it.
+    /// A description of the defect.
     pub name: String,
-    /// All of it.
+    /// The whole content.
     pub bytes: Vec<u8>,
 }
 
@@ -29,10 +29,10 @@ pub struct Image {
 pub const GROUPS: [&str; 5] =
     ["header fields", "mailbox fields", "queue fields", "1.x images", "whole files"];
 
-/// Every image.
+/// Returns every image.
 ///
 /// # Errors
-/// When no segment can be made, to be spoiled.
+/// If the segment that the images are derived from cannot be created.
 pub fn images() -> Result<Vec<Image>> {
     let (ours, map) = left_behind()?;
     let mut images = Vec::new();
@@ -52,7 +52,7 @@ pub fn images() -> Result<Vec<Image>> {
     Ok(images)
 }
 
-/// A segment whose endpoints have closed, with values and messages in it, short and long, read and unread.
+/// Returns a segment after both endpoints have closed. It has short and long, read and unread values and messages.
 fn left_behind() -> Result<(Vec<u8>, Map)> {
     let segment = Segment::fresh("image");
     let builder = || Endpoint::builder(segment.name()).data_size(DATA_SIZE).queue_capacity(QUEUE_CAPACITY);
@@ -73,7 +73,7 @@ fn left_behind() -> Result<(Vec<u8>, Map)> {
     Ok((segment.bytes()?, segment.map()?))
 }
 
-/// The same as ESHM 1.x would have left it: nothing behind its layout, and none of our fields.
+/// Returns the segment as ESHM 1.x would have left it: only its layout, without the fields of ESHM 2.
 fn made_by_1x(ours: &[u8], map: &Map, version: u32) -> Vec<u8> {
     let mut image = ours[..map.queue_offset as usize].to_vec();
     image[4..8].copy_from_slice(&version.to_ne_bytes());
@@ -81,7 +81,7 @@ fn made_by_1x(ours: &[u8], map: &Map, version: u32) -> Vec<u8> {
     image
 }
 
-/// One image for each field and each value at the borders of its range.
+/// Returns one image for each field and each value at the borders of its range.
 fn spoil(images: &mut Vec<Image>, group: &'static str, image: &[u8], fields: Vec<Field>) {
     for field in fields {
         for value in field.borders() {
@@ -122,7 +122,8 @@ fn whole_files(ours: &[u8], map: &Map) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Headers whose sizes fit each other, and neither the parts nor the file; and queues whose counts contradict them.
+/// Returns images with consistent header sizes that do not fit the parts or the file, and with contradictory queue
+/// counts.
 fn geometries(ours: &[u8], map: &Map) -> Vec<(String, Vec<u8>)> {
     let with = |changes: &[(usize, Vec<u8>)]| {
         let mut bytes = ours.to_vec();
@@ -153,13 +154,13 @@ fn geometries(ours: &[u8], map: &Map) -> Vec<(String, Vec<u8>)> {
     files
 }
 
-/// Plants an image without leaving the file's old pages behind.
+/// Writes an image as a new file, so that no old page of the file remains.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub fn plant(segment: &Segment, bytes: &[u8]) -> Result<()> {
     let file = File::create(segment.path())?;
-    // Hostile or not, its memory is there: a SIGBUS would tell of /dev/shm and not of the victim.
+    // All memory is allocated: a SIGBUS would show a fault of /dev/shm and not of the victim.
     nix::fcntl::posix_fallocate(&file, 0, bytes.len().max(1) as i64)?;
     file.set_len(bytes.len() as u64)?;
     Ok(file.write_all_at(bytes, 0)?)

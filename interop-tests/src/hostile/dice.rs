@@ -1,15 +1,15 @@
-//! Numbers that look random and come again with their seed: SplitMix64.
+//! Reproducible pseudo-random numbers: SplitMix64.
 
-/// See the module.
+/// A SplitMix64 generator.
 pub struct Dice(u64);
 
 impl Dice {
-    /// The series of this seed.
+    /// Creates the generator for a seed.
     pub fn new(seed: u64) -> Dice {
         Dice(seed)
     }
 
-    /// The next number.
+    /// Returns the next number.
     pub fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let word = (self.0 ^ (self.0 >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -17,17 +17,17 @@ impl Dice {
         word ^ (word >> 31)
     }
 
-    /// A number below `limit`, which is not 0.
+    /// Returns a number below `limit`. `limit` is not 0.
     pub fn below(&mut self, limit: u64) -> u64 {
         self.next() % limit
     }
 
-    /// One of `choices`, which are not none.
+    /// Returns one of `choices`, which is not empty.
     pub fn pick<'a, T>(&mut self, choices: &'a [T]) -> &'a T {
         &choices[self.below(choices.len() as u64) as usize]
     }
 
-    /// So many bytes.
+    /// Returns this many bytes.
     pub fn bytes(&mut self, len: usize) -> Vec<u8> {
         (0..len.div_ceil(8)).flat_map(|_| self.next().to_ne_bytes()).take(len).collect()
     }

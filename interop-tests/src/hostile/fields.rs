@@ -1,4 +1,4 @@
-//! Every field of a segment, from the written protocol: a field that is added there is attacked here.
+//! The fields of a segment, read from the written protocol: a field that is added there is attacked, too.
 
 use anyhow::{Context, Result};
 use serde_json::{Map as Object, Value};
@@ -8,42 +8,42 @@ use crate::segment::{Map, Side};
 /// The written protocol.
 const LAYOUT: &str = include_str!("../../../protocol/layout.json");
 
-/// A number in a segment.
+/// A numeric field of a segment.
 #[derive(Clone, Debug)]
 pub struct Field {
     /// Part and name.
     pub name: String,
-    /// Where in the segment.
+    /// The offset in the segment.
     pub offset: u64,
     /// 4 or 8 bytes.
     pub width: usize,
 }
 
 impl Field {
-    /// The values at the borders: 0, 1, and those around the middle and the end of the range.
+    /// Returns the border values: 0, 1, and those around the middle and the end of the range.
     pub fn borders(&self) -> Vec<u64> {
         let most = u64::MAX >> (64 - 8 * self.width);
         vec![0, 1, most / 2, most / 2 + 1, most - 1, most]
     }
 
-    /// A value as the bytes that the field would have.
+    /// Returns the bytes of the field for a value.
     pub fn bytes(&self, value: u64) -> Vec<u8> {
         if self.width == 4 { (value as u32).to_ne_bytes().to_vec() } else { value.to_ne_bytes().to_vec() }
     }
 }
 
-/// The fields of the header.
+/// Returns the fields of the header.
 ///
 /// # Errors
-/// When the written protocol has none.
+/// If the written protocol has none.
 pub fn header() -> Result<Vec<Field>> {
     part("header", "header", 0)
 }
 
-/// The fields of both mailboxes, and the first words of their data.
+/// Returns the fields of both mailboxes, and the first words of their data.
 ///
 /// # Errors
-/// When the written protocol has none.
+/// If the written protocol has none.
 pub fn channels(map: &Map) -> Result<Vec<Field>> {
     let mut fields = Vec::new();
     for side in [Side::Master, Side::Slave] {
@@ -54,10 +54,10 @@ pub fn channels(map: &Map) -> Result<Vec<Field>> {
     Ok(fields)
 }
 
-/// The fields of both queues: their counts, and the slots of their first messages and their last.
+/// Returns the fields of both queues: their counts, and their first and last slots.
 ///
 /// # Errors
-/// When the written protocol has none.
+/// If the written protocol has none.
 pub fn queues(map: &Map) -> Result<Vec<Field>> {
     let mut fields = Vec::new();
     for side in [Side::Master, Side::Slave] {
@@ -75,8 +75,8 @@ pub fn queues(map: &Map) -> Result<Vec<Field>> {
     Ok(fields)
 }
 
-/// The fields of one part of the written protocol, which lies at `start`. A field is as wide as there is room before the
-/// next one; what has room for more is taken for padding behind 4 bytes.
+/// Returns the fields of the part of the written protocol at `start`. A field has 8 bytes
+/// if the next one starts 8 bytes behind it, and 4 bytes otherwise.
 fn part(name: &str, key: &str, start: u64) -> Result<Vec<Field>> {
     let layout = layout()?;
     let end = number(&layout, &[key, "size"])?;

@@ -1,8 +1,8 @@
-//! Segments that nobody sane would write, and peers that write anything: what becomes of those who use them.
+//! Invalid segments and hostile peers, and the processes that use them.
 //!
-//! The victims are peer programs of every language, driven by their scenario `commands`. Whatever lies in the segment,
-//! each call must return an error or data within its time, and the process must live. [`corpus`] has the images that
-//! are planted before a victim attaches, [`attack`] the peer that attaches like any other and then overwrites
+//! The victims are peer programs of every language, driven by the scenario `commands`. Whatever the segment contains,
+//! each call must return an error or data in time, and the process must survive. [`corpus`] has the images that
+//! exist before a victim attaches. [`attack`] has the peer that attaches normally and then overwrites
 //! everything while the victim works.
 
 pub mod attack;

@@ -1,4 +1,4 @@
-//! The programs that are attacked: each language's peer, under AddressSanitizer where there is one for it.
+//! The attacked programs: each language's peer, under AddressSanitizer where the language has it.
 
 use std::path::PathBuf;
 use std::process::Command;
@@ -12,24 +12,24 @@ use crate::peer::Peer;
 use crate::segment::Segment;
 use crate::toolchain::{self, Workshop};
 
-/// How long a victim waits for a segment to be finished.
+/// The victim's connect timeout for a segment that is not initialised.
 const CONNECT_MS: u64 = 20;
-/// What a call may take beyond the time that it was given: for a machine that does something else. What is looked for is a
+/// The time that a call may take beyond its timeout. It is long, for a loaded machine: the test looks for a
 /// call that never returns.
 const ALLOWANCE: Duration = Duration::from_secs(10);
-/// The number of the error that leaves a segment as it is.
+/// The error code after which a segment must be unchanged.
 const FOREIGN: i32 = -3;
 
 /// A kind of victim.
 pub struct Kind {
-    /// Its name.
+    /// The name.
     pub name: &'static str,
-    /// A command that succeeds where its tools are installed, and the command that installs them.
+    /// A command that succeeds if its tools are installed, and the command that installs them.
     pub needs: (&'static [&'static str], &'static str),
     prepare: fn(&Workshop) -> Result<Vec<PathBuf>>,
 }
 
-/// Every kind of victim.
+/// All kinds of victims.
 pub const KINDS: &[Kind] = &[
     Kind { name: "rust-asan", needs: (&["cargo", "--version"], "apt-get install cargo"), prepare: rust },
     Kind { name: "cpp-asan", needs: (&["c++", "--version"], "apt-get install g++"), prepare: cpp },
@@ -43,7 +43,7 @@ pub const KINDS: &[Kind] = &[
 ];
 
 impl Kind {
-    /// Whether its tools are here.
+    /// Returns whether its tools are installed.
     pub fn is_present(&self) -> bool {
         let (probe, _) = self.needs;
         let output = Command::new(probe[0]).args(&probe[1..]).output();
@@ -59,7 +59,7 @@ impl Kind {
     }
 }
 
-/// The Rust peer with its core under AddressSanitizer, by the stable compiler.
+/// Builds the Rust peer and its core with AddressSanitizer, using the stable compiler.
 fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let target = workshop.folder().join("asan");
     let triple = format!("{}-unknown-linux-gnu", std::env::consts::ARCH);
@@ -77,7 +77,7 @@ fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
 /// AddressSanitizer and UndefinedBehaviorSanitizer, for C++ and C.
 const FLAGS: &str = "-fsanitize=address,undefined -fno-sanitize-recover=undefined -fno-omit-frame-pointer";
 
-/// The C++ peer with its facade under [`FLAGS`]; the core in it is not.
+/// Builds the C++ peer and the C++ facade with [`FLAGS`]. The core is built without them.
 fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     let (folder, peer) = (workshop.folder().join("cpp-asan"), workshop.folder().join("peer-cpp-asan"));
     let prefix = folder.join("prefix");
@@ -93,7 +93,7 @@ fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
 /// The C peer under [`FLAGS`]; the library in it is not, but what it copies to the peer goes through a `memcpy` that is
 /// checked.
 fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
-    // Installs the library, too.
+    // This also installs the library.
     toolchain::c(workshop)?;
     let (prefix, peer) = (workshop.folder().join("prefix"), workshop.folder().join("peer-c-asan"));
     let (headers, library) = (prefix.join("include"), prefix.join("lib/libeshm.a"));
@@ -103,11 +103,11 @@ fn c(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
-/// A victim at work.
+/// A running victim.
 pub struct Victim<'a> {
     command: &'a [PathBuf],
     peer: Peer,
-    /// How long the longest call took.
+    /// The duration of the longest call.
     pub slowest: Duration,
 }
 
@@ -122,24 +122,24 @@ impl<'a> Victim<'a> {
         process.args(arguments).args(["slave", "unused", "commands"]);
         process.args(["--timeout-ms", &CONNECT_MS.to_string()]);
         let mut peer = Peer::start("the victim".to_owned(), process)?;
-        // Its own start is not part of its first call.
+        // The first call does not include the start of the process.
         peer.ask("payload 1 1 16")?;
         Ok(Victim { command, peer, slowest: Duration::ZERO })
     }
 
-    /// Ends it, and starts another.
+    /// Ends the process, and starts another.
     ///
     /// # Errors
-    /// When that does not start.
+    /// If the new process does not start.
     pub fn replace(&mut self) -> Result<()> {
         self.peer = Victim::start(self.command)?.peer;
         Ok(())
     }
 
-    /// Has it make a call that may wait for `limit`. What it answers is its own affair; that it answers is not.
+    /// Makes a call that may wait for `limit`. Any answer is accepted, but there must be one.
     ///
     /// # Errors
-    /// When it crashed, hung, took too long, or reported an error that no segment can bring about.
+    /// If it crashed, hung, took too long, or reported an error that no segment content can cause.
     pub fn call(&mut self, call: &str, limit: Duration) -> Result<Observation> {
         let since = Instant::now();
         let answer = self.peer.ask(call)?;
@@ -147,7 +147,7 @@ impl<'a> Victim<'a> {
         self.slowest = self.slowest.max(took);
         ensure!(took < limit + ALLOWANCE, "{call:.40} took {took:?}, and was to take {limit:?}");
         if let Observation::Error { code, message } = &answer {
-            // Not: a name or a setting of ours (-1), a closed or a forked endpoint (-14, -18), a panic (-99).
+            // Excludes invalid arguments (-1), a closed or forked endpoint (-14, -18), and a panic (-99).
             ensure!(
                 matches!(code, -3..=-2 | -13..=-10 | -17..=-15 | -19),
                 "{call:.40}: error {code}, {message}"
@@ -156,7 +156,7 @@ impl<'a> Victim<'a> {
         Ok(answer)
     }
 
-    /// Opens a segment; the number of the error if it could not.
+    /// Opens a segment. Returns the error code if that fails.
     ///
     /// # Errors
     /// As [`Victim::call`].
@@ -168,10 +168,10 @@ impl<'a> Victim<'a> {
         }
     }
 
-    /// Attaches to an image and, if it is let in, uses all of it. Returns whether it was.
+    /// Attaches to an image and, if that succeeds, makes every call. Returns whether it attached.
     ///
     /// # Errors
-    /// As [`Victim::call`]; and when an image that was refused has been changed.
+    /// As [`Victim::call`], and if a refused image was changed.
     pub fn try_image(&mut self, segment: &Segment, image: &Image, role: &str) -> Result<bool> {
         corpus::plant(segment, &image.bytes)?;
         let opened = self.open(segment, role)?;
@@ -184,22 +184,22 @@ impl<'a> Victim<'a> {
             Err(FOREIGN) => ensure!(segment.bytes()? == image.bytes, "it was refused, and is not as it was"),
             Err(_) => {}
         }
-        // A slave leaves it; a master's close removes it.
+        // A slave's close leaves the file. A master's close removes it.
         let _ = std::fs::remove_file(segment.path());
         Ok(opened.is_ok())
     }
 
-    /// Ends it as it ends by itself.
+    /// Ends the process in the regular way.
     ///
     /// # Errors
-    /// When it does not, or a sanitizer has found something.
+    /// If it does not end, or a sanitizer reported an error.
     pub fn finish(self) -> Result<Duration> {
         self.peer.finish()?;
         Ok(self.slowest)
     }
 }
 
-/// What is done with an image: each call, and how many milliseconds it may wait.
+/// The calls that are made on an image, each with its timeout in milliseconds.
 #[rustfmt::skip]
 const CALLS: &[(&str, u64)] = &[
     ("state", 0), ("try-read", 0), ("read 2", 2), ("try-recv", 0), ("recv 2", 2), ("recv 2", 2), ("recv 2", 2),

@@ -1,4 +1,4 @@
-//! Either end leaves in good order, and comes back.
+//! Either end closes and is opened again.
 
 use anyhow::{Result, ensure};
 

@@ -1,4 +1,4 @@
-//! Values one by one.
+//! Values are exchanged one at a time.
 
 use anyhow::Result;
 
@@ -30,7 +30,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.close()
 }
 
-/// What the very first value meets: an old reader takes it for old, ours delivers it.
+/// The first value: a reader of 1.x ignores it as old, a reader of ours delivers it.
 fn swallowed(pair: &mut Pair<'_>) -> Result<()> {
     let (ours, old) = pair.both();
     ours.expect("write 6669727374", &Observation::Ok)?;

@@ -1,4 +1,4 @@
-//! A writer that is faster than its reader, in both directions after each other.
+//! A writer that is faster than its reader, first in one direction and then in the other.
 
 use anyhow::{Result, ensure};
 
@@ -9,7 +9,7 @@ use crate::segment::Segment;
 
 /// How many values are written in each direction.
 const COUNT: u64 = 20_000;
-/// An old reader that begins after the last value takes that one for old, and then there is nothing to judge.
+/// A reader of 1.x that starts after the last value ignores that value as old. Then there is nothing to check.
 const ATTEMPTS: usize = 10;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {

@@ -1,8 +1,8 @@
-//! Random lives of both ends: whatever happens to the processes, values are whole and in order, and service comes back.
+//! Random programs at both ends: values are complete and in order, and both directions work again after every event.
 //!
-//! What is weaker than between two of ours is what 1.x does: its reader may swallow a value, and may deliver one twice; its
-//! slave gives up after five seconds, and is opened anew then. A process is killed only between two calls, for a reader of
-//! 1.x waits for ever on what a killed writer has half written.
+//! The checks allow what 1.x does: its reader may drop a value or deliver it twice, and its slave gives up after five
+//! seconds and must be opened again. A process is killed only between two calls, because a reader of 1.x waits without
+//! limit for a value that a killed writer has half written.
 
 use std::collections::BTreeSet;
 use std::fmt::Write as _;
@@ -26,20 +26,20 @@ const STEPS: usize = 30;
 /// How long a slave waits for its segment, in milliseconds.
 const CONNECT: u64 = 300;
 const SIDES: [Side; 2] = [Side::Master, Side::Slave];
-/// The time did not suffice, or a slave's master is away; it was given up; it has closed.
+/// Error codes: timeout or reconnecting; peer stale; peer closed.
 const AWAY: [i32; 3] = [-10, -11, -16];
 
-/// One side's process, and what it wrote and read.
+/// The process of one side, and the values that it wrote and read.
 #[derive(Default)]
 struct End {
     peer: Option<Peer>,
     is_old: bool,
     is_open: bool,
     is_stopped: bool,
-    /// Every value that was offered, by its number, and those that were refused.
+    /// All offered values, by number, and those that were refused.
     texts: Vec<String>,
     refused: BTreeSet<usize>,
-    /// The last value of the other that this endpoint has read.
+    /// The last value of the peer that this endpoint has read.
     read: Option<usize>,
 }
 
@@ -48,12 +48,12 @@ struct Lives<'a> {
     segment: Segment,
     rng: Rng,
     ends: [End; 2],
-    /// What was told and heard, for people.
+    /// The log of commands and answers.
     history: String,
 }
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
-    // Each pairing plays programs of its own.
+    // Each pairing runs different programs.
     let first = 1000 * stage.pairing.to_string().bytes().map(u64::from).sum::<u64>();
     (first..first + PROGRAMS).try_for_each(|seed| play(stage, seed))
 }
@@ -141,7 +141,7 @@ impl Lives<'_> {
                 (end.is_open, end.read) = (true, None);
                 Ok(())
             }
-            // There is no segment, or its master is gone. The other process sits there still, for all that is known.
+            // There is no segment, or its master is gone, or the other process may still occupy the seat.
             Observation::Error { code: -3 | -10, .. } if side == Side::Slave => Ok(()),
             Observation::Error { code: -15, .. } => Ok(()),
             said => bail!("the {} cannot be opened: {said:?}", side.word()),
@@ -201,16 +201,16 @@ impl Lives<'_> {
         }
     }
 
-    /// A slave of 1.x that has given up is of no use any more: its program opens another one.
+    /// A slave of 1.x that has given up cannot be used any more: its program opens a new one.
     fn is_away(&mut self, side: Side, code: i32) -> Result<()> {
         if self.end(side).is_old && code == -11 { self.close(side) } else { Ok(()) }
     }
 
-    /// A value came: one that was accepted, whole, and not older than the last one.
+    /// Checks a received value: it was accepted, is complete, and is not older than the last one.
     fn comes(&mut self, side: Side, hex: &str) -> Result<()> {
         let writer = self.end(side.other());
         let number = writer.texts.iter().rposition(|text| text == hex);
-        let number = number.context("a value that nobody has written: it is torn, or another segment's")?;
+        let number = number.context("a value that was never written: it is torn, or from another segment")?;
         ensure!(!writer.refused.contains(&number), "value {number} was refused, and came");
         let end = self.end(side);
         let is_next = end.read.is_none_or(|last| number > last || end.is_old && number == last);
@@ -219,7 +219,7 @@ impl Lives<'_> {
         Ok(())
     }
 
-    /// Whatever has happened: both are opened, and what this side writes from now on arrives.
+    /// Checks the end state: both are open, and new values of this side arrive.
     fn arrives(&mut self, from: Side) -> Result<()> {
         let first = self.end(from).texts.len();
         let since = Instant::now();

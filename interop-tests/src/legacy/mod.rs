@@ -1,4 +1,4 @@
-//! ESHM 1.x at the other end: two stand-ins, and what is promised of each with every language of ours.
+//! ESHM 1.x as the peer: two stand-ins, and the scenarios of each with every language of ours.
 //!
 //! `peers/legacy/` does to a segment's bytes what a process of ESHM 1.0 and one of 1.2 do. A reader of 1.x takes the
 //! first value that it is shown for an old one; what follows from that is in [`prime`].
@@ -25,7 +25,7 @@ use crate::scenario::{CommandPair, Scenario, Side, Stage, open, word};
 use crate::segment::Segment;
 use crate::toolchain::Workshop;
 
-/// How long something may take to come about: there to end a test that hangs.
+/// The time limit of every wait. It ends a test that hangs.
 const WATCHDOG: Duration = Duration::from_secs(20);
 
 /// The stand-ins.
@@ -35,12 +35,12 @@ pub const VERSIONS: &[Language] = &[
     Language { name: "legacy-1.2", probe: &["cc", "--version"], install: "apt-get install gcc", prepare: version_12 },
 ];
 
-/// What is promised with them.
+/// The scenarios with the stand-ins.
 #[rustfmt::skip]
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "legacy-exchange", promise: "with 1.x: every value of 0 to N bytes arrives in both directions, one of N + 1 is refused", run: exchanges::run },
     Scenario { name: "legacy-latest-value", promise: "with 1.x: a fast writer's values are whole, in order, and the last one arrives, in both directions", run: floods::run },
-    Scenario { name: "legacy-send", promise: "with 1.x: send is acknowledged by reading, and times out where nobody reads; recv gets every value", run: sends::run },
+    Scenario { name: "legacy-send", promise: "with 1.x: send is acknowledged by reading, and times out if the value is not read; recv gets every value", run: sends::run },
     Scenario { name: "legacy-wake", promise: "with 1.2: a parked reader is woken by the other's write; with 1.0: both poll", run: wakes::run },
     Scenario { name: "legacy-restart", promise: "with 1.x: either end is killed and started again, and both directions work again", run: restarts::run },
     Scenario { name: "legacy-close", promise: "with 1.x: either end leaves and comes back, and both directions work again", run: closes::run },
@@ -48,7 +48,7 @@ pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "legacy-upgrade", promise: "two 1.x processes are replaced one after the other, and nothing is lost from then on", run: upgrades::run },
 ];
 
-/// Each version with each language, in both roles.
+/// Returns the pairings of each version with each language, in both roles.
 pub fn pairings() -> Vec<Pairing> {
     let pairs = |old| {
         LANGUAGES.iter().flat_map(move |ours| {
@@ -58,7 +58,7 @@ pub fn pairings() -> Vec<Pairing> {
     VERSIONS.iter().flat_map(pairs).collect()
 }
 
-/// Whether this is one of the stand-ins.
+/// Returns whether this is one of the stand-ins.
 pub fn is_old(language: &Language) -> bool {
     VERSIONS.iter().any(|version| version.name == language.name)
 }
@@ -87,12 +87,12 @@ struct Pair<'a> {
     stage: &'a Stage<'a>,
     segment: Segment,
     peers: CommandPair,
-    /// Which end the process of 1.x is.
+    /// The side of the process of 1.x.
     old: Side,
 }
 
 impl<'a> Pair<'a> {
-    /// Starts both and opens the segment, the master first; neither has read anything.
+    /// Starts both and opens the segment, the master first. Neither reads anything.
     fn open(stage: &'a Stage<'a>, scenario: &str) -> Result<Pair<'a>> {
         let old = if is_old(stage.pairing.master) { Side::Master } else { Side::Slave };
         let mut pair = Pair { stage, segment: Segment::fresh(scenario), peers: stage.command_pair()?, old };
@@ -115,25 +115,25 @@ impl<'a> Pair<'a> {
         self.peers.slave.expect("wait-peer 10000", &Observation::Ok)
     }
 
-    /// Ours, and the old one.
+    /// Returns our peer and the stand-in.
     fn both(&mut self) -> (&mut Peer, &mut Peer) {
         self.peers.way(self.old.other())
     }
 
-    /// Has the old one's reader begin.
+    /// Starts the stand-in's reader.
     fn prime(&mut self) -> Result<()> {
         let (ours, old) = self.both();
         prime(ours, old)
     }
 
-    /// A value each way.
+    /// Exchanges a value in each direction.
     fn exchange(&mut self, value: &[u8]) -> Result<()> {
         let (ours, old) = self.both();
         exchange(ours, old, value)?;
         exchange(old, ours, value)
     }
 
-    /// Kills a side's process, and starts another one in its place.
+    /// Kills a side's process, and starts another one.
     fn kill(&mut self, side: Side) -> Result<()> {
         let heir = self.stage.start(side, &self.segment, "commands", &[])?;
         let (mortal, _) = self.peers.way(side);
@@ -141,14 +141,14 @@ impl<'a> Pair<'a> {
         Ok(())
     }
 
-    /// Closes both, the slave first, and makes sure that nothing is left.
+    /// Closes both, the slave first, and checks that no file remains.
     fn close(mut self) -> Result<()> {
         self.peers.close(&self.segment)?;
         self.peers.finish()
     }
 }
 
-/// One value, from one peer to another.
+/// Sends one value from one peer to another.
 fn exchange(from: &mut Peer, to: &mut Peer, value: &[u8]) -> Result<()> {
     from.expect(&format!("write {}", word(value)), &Observation::Ok)?;
     to.receives("read 10000", value)
@@ -169,7 +169,7 @@ fn prime(writer: &mut Peer, reader: &mut Peer) -> Result<()> {
     bail!("{reader} has delivered nothing in {WATCHDOG:?}")
 }
 
-/// Asks until the answer is the one that is waited for.
+/// Repeats a command until the answer is the expected one.
 fn until(peer: &mut Peer, command: &str, holds: impl Fn(&Observation) -> bool) -> Result<()> {
     let since = Instant::now();
     loop {

@@ -6,7 +6,7 @@ use super::{Pair, until};
 use crate::observe::Observation;
 use crate::scenario::{Side, Stage};
 
-/// How often each end is.
+/// The number of kills of each end.
 const ROUNDS: usize = 3;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
@@ -23,7 +23,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.close()
 }
 
-/// The next process comes before the survivor has noticed anything, or after.
+/// The next process starts before or after the survivor has noticed the kill.
 fn restart(pair: &mut Pair<'_>, victim: Side, noticed: bool) -> Result<()> {
     pair.kill(victim)?;
     if noticed {

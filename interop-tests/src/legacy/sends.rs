@@ -1,4 +1,4 @@
-//! `send` and `recv`, where the other end knows only values.
+//! `send` and `recv` with a peer that has only values.
 
 use anyhow::Result;
 
@@ -6,20 +6,20 @@ use super::{Pair, prime};
 use crate::observe::Observation;
 use crate::scenario::{Stage, word};
 
-/// How many messages each way.
+/// The number of messages in each direction.
 const COUNT: u8 = 100;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     let mut pair = Pair::open(stage, "legacy-send")?;
-    nobody_reads(&mut pair)?;
+    the_reader_never_reads(&mut pair)?;
     acknowledged(&mut pair)?;
     received(&mut pair)?;
     pair.close()
 }
 
-/// Nothing hangs: the first one is put before the reader, the next one waits in vain, and after that the first one
-/// counts as lost.
-fn nobody_reads(pair: &mut Pair<'_>) -> Result<()> {
+/// Checks that nothing hangs if the reader never reads: the first message is sent, the next one times out, and then the
+/// first one counts as lost.
+fn the_reader_never_reads(pair: &mut Pair<'_>) -> Result<()> {
     let (ours, _) = pair.both();
     for _ in 0..2 {
         ours.expect("send 6f6e65 200", &Observation::Ok)?;
@@ -29,7 +29,7 @@ fn nobody_reads(pair: &mut Pair<'_>) -> Result<()> {
     Ok(())
 }
 
-/// Each message is read before the next one is put there; one that is not stays.
+/// Checks that each message is read before the next one replaces it. An unread one stays.
 fn acknowledged(pair: &mut Pair<'_>) -> Result<()> {
     let (ours, old) = pair.both();
     prime(ours, old)?;
@@ -43,7 +43,7 @@ fn acknowledged(pair: &mut Pair<'_>) -> Result<()> {
     old.expect("try-read", &Observation::Nothing)
 }
 
-/// Every value of a writer that waits for the answer.
+/// Checks that every value of a writer that waits for the acknowledgement arrives.
 fn received(pair: &mut Pair<'_>) -> Result<()> {
     let (ours, old) = pair.both();
     for number in 0..COUNT {

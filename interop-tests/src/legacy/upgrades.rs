@@ -1,4 +1,4 @@
-//! Two processes of 1.x are replaced by ours, one after the other: first the end that is ours in the pairing.
+//! Two processes of 1.x are replaced by ours one after the other, first the end that is ours in the pairing.
 
 use anyhow::Result;
 
@@ -9,7 +9,7 @@ use crate::peer::Peer;
 use crate::scenario::{CommandPair, Side, Stage, open, word};
 use crate::segment::Segment;
 
-/// How many messages each way, once both are ours.
+/// The number of messages in each direction after both are ours.
 const COUNT: u16 = 1000;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
@@ -45,7 +45,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.finish()
 }
 
-/// Ends a side's process in good order, and starts one of `stage` in its place.
+/// Closes a side's endpoint, ends its process, and starts one of `stage`.
 fn replace(pair: &mut CommandPair, side: Side, stage: &Stage<'_>, segment: &Segment) -> Result<()> {
     let heir = stage.start(side, segment, "commands", &[])?;
     let (peer, _) = pair.way(side);
@@ -66,7 +66,7 @@ fn meet(pair: &mut CommandPair) -> Result<()> {
     pair.slave.expect("wait-peer 10000", &Observation::Ok)
 }
 
-/// Every message arrives, once, in order; none of what the old ones wrote does.
+/// Checks that every message arrives once and in order, and no value of the old processes arrives.
 fn messages(sender: &mut Peer, receiver: &mut Peer) -> Result<()> {
     for number in 0..COUNT {
         sender.expect(&format!("send {}", word(&number.to_le_bytes())), &Observation::Ok)?;

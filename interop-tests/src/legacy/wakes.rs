@@ -13,13 +13,13 @@ use crate::segment::Segment;
 
 /// A channel's field `waiters`, for N = 4096.
 const WAITERS: usize = 4124;
-/// A reader that parks for 50 ms at a time may just be looking up when the write comes: so many times it may.
+/// The number of attempts: a reader that parks for 50 ms at a time may happen to poll at the time of the write.
 const ROUNDS: usize = 50;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     let mut pair = Pair::open(stage, "legacy-wake")?;
     pair.prime()?;
-    // Ours takes a peer that it has not yet seen ringing for one that never does.
+    // Our reader polls until it has seen that the peer wakes readers.
     pair.exchange(b"once")?;
     pair.exchange(b"twice")?;
     let version_12 = [stage.pairing.master, stage.pairing.slave].iter().any(|one| one.name == "legacy-1.2");
@@ -36,7 +36,7 @@ fn pair_side(stage: &Stage<'_>) -> Side {
     if super::is_old(stage.pairing.master) { Side::Master } else { Side::Slave }
 }
 
-/// A reader is parked, the `writer` writes, and the stand-in sees that it was woken, or that it woke somebody.
+/// Parks a reader, lets the `writer` write, and checks that the stand-in counts a wake.
 fn woken(pair: &mut Pair<'_>, writer: Side) -> Result<()> {
     let before = wakes(pair)?;
     for _ in 0..ROUNDS {
@@ -52,7 +52,7 @@ fn woken(pair: &mut Pair<'_>, writer: Side) -> Result<()> {
     bail!("none of {ROUNDS} parked readers was woken by the {}", writer.word())
 }
 
-/// With 1.0 nobody wakes: what is waited for arrives all the same.
+/// Version 1.0 does not wake readers. Checks that the value arrives by polling.
 fn polled(pair: &mut Pair<'_>) -> Result<()> {
     for writer in [Side::Master, Side::Slave] {
         for _ in 0..10 {
@@ -73,7 +73,7 @@ fn answered(reader: &mut Peer) -> Result<()> {
     }
 }
 
-/// How often the stand-in was woken, or woke somebody.
+/// Returns how often the stand-in was woken or woke a reader.
 fn wakes(pair: &mut Pair<'_>) -> Result<u64> {
     let (_, old) = pair.both();
     match old.ask("wakes")? {
@@ -82,7 +82,7 @@ fn wakes(pair: &mut Pair<'_>) -> Result<u64> {
     }
 }
 
-/// Waits until the reader of what `writer` writes says in the segment that it is parked.
+/// Waits until the segment shows that the reader of `writer`'s values is parked.
 fn parked(segment: &Segment, writer: Side) -> Result<()> {
     let at = if writer == Side::Master { 128 } else { 4352 } + WAITERS;
     let since = Instant::now();

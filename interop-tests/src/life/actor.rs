@@ -1,4 +1,4 @@
-//! One side's processes, and what was told and heard.
+//! The processes of one side, and the log of their commands and answers.
 
 use std::collections::VecDeque;
 
@@ -10,22 +10,22 @@ use crate::peer::Peer;
 use crate::segment::Side;
 use crate::toolchain::Peers;
 
-/// How many lines of each peer a failure shows.
+/// The number of log lines per peer that a failure report shows.
 pub(super) const TAIL: usize = 20;
 
-/// One side's processes, kept from program to program.
+/// The processes of one side. They are reused by the next program.
 pub(super) struct Actor {
     pub language: &'static Language,
     pub abilities: Abilities,
-    /// The process that plays; none after it was killed.
+    /// The process that runs the program. `None` after a kill.
     pub peer: Option<Peer>,
-    /// One that has started already: the next that plays, and the intruder.
+    /// A process that is started in advance, as the next peer or as the intruder.
     pub spare: Option<Peer>,
     pub lines: VecDeque<String>,
 }
 
 impl Actor {
-    /// A side that has not started a process yet.
+    /// Creates a side without a process.
     pub fn new(language: &'static Language) -> Actor {
         let abilities = Abilities::of(language.name);
         Actor { language, abilities, peer: None, spare: None, lines: VecDeque::new() }
@@ -38,7 +38,7 @@ impl Actor {
         Peer::start(format!("{} {}", self.language.name, side.word()), command)
     }
 
-    /// The process that plays, or the one that waits for its turn.
+    /// Returns the current process, or the one started in advance.
     pub fn peer(&mut self, peers: &Peers, side: Side) -> Result<&mut Peer> {
         if self.peer.is_none() {
             self.peer = Some(match self.spare.take() {
@@ -56,9 +56,9 @@ impl Actor {
         self.lines.push_back(line);
     }
 
-    /// Drops the last two lines if they say the same as the two before them.
+    /// Drops the last two lines if they repeat the two before them.
     pub fn forget_repetition(&mut self) {
-        // What stands behind the time and the direction, without the numbers.
+        // The text after the time and the direction, without numbers.
         let gist =
             |line: &String| line.get(11..).unwrap_or_default().split(['{', ' ']).next().map(str::to_owned);
         let gists: Vec<_> = self.lines.iter().rev().take(4).map(gist).collect();

@@ -1,4 +1,4 @@
-//! Programs that once failed, or that stand for a kind of failure: `interop-tests/corpus/life/*.life`. They run first.
+//! Programs that once failed, or that represent a kind of failure: `interop-tests/corpus/life/*.life`. They run first.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -12,10 +12,10 @@ pub fn folder() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("corpus/life")
 }
 
-/// Every program of the corpus, by its file's name, in the order of the names.
+/// Returns every program of the corpus with its file name, sorted by name.
 ///
 /// # Errors
-/// When a file cannot be read, or is no program.
+/// If a file cannot be read or is not a program.
 pub fn programs() -> Result<Vec<(String, Program)>> {
     let mut files: Vec<PathBuf> =
         fs::read_dir(folder())?.map(|entry| Ok(entry?.path())).collect::<Result<_>>()?;
@@ -28,10 +28,10 @@ pub fn programs() -> Result<Vec<(String, Program)>> {
     files.into_iter().map(named).collect()
 }
 
-/// The program in a file.
+/// Reads the program in a file.
 ///
 /// # Errors
-/// When it cannot be read, or names an unknown step: with the file and the line.
+/// If the file cannot be read or has an unknown step. The error names the file and the line.
 pub fn read(file: &Path) -> Result<Program> {
     let text = fs::read_to_string(file).with_context(|| format!("{} cannot be read", file.display()))?;
     text.parse().with_context(|| file.display().to_string())

@@ -1,16 +1,16 @@
-//! How often each call followed each event, so that a blind spot is seen.
+//! Counts how often each call followed each event, to show combinations that were never tested.
 
 use std::collections::BTreeMap;
 
 use serde::Serialize;
 
-/// Counts of calls, by the event that came before them, at either side.
+/// Counts of calls by the event before them, for both sides together.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Coverage {
     counts: BTreeMap<&'static str, BTreeMap<&'static str, u64>>,
 }
 
-/// The rows and the columns of the table: every verb, and every event.
+/// The rows (calls) and columns (events) of the table.
 const VERBS: [&str; 18] = [
     "write",
     "try-read",
@@ -46,12 +46,12 @@ const EVENTS: [&str; 11] = [
 ];
 
 impl Coverage {
-    /// A call was made, and this event was the last one before it.
+    /// Counts a call that followed this event.
     pub fn count(&mut self, event: &'static str, verb: &'static str) {
         *self.counts.entry(event).or_default().entry(verb).or_default() += 1;
     }
 
-    /// Adds what another one has counted.
+    /// Adds the counts of another table.
     pub fn add(&mut self, other: &Coverage) {
         for (event, verbs) in &other.counts {
             for (verb, count) in verbs {
@@ -64,7 +64,7 @@ impl Coverage {
         self.counts.get(event).and_then(|verbs| verbs.get(verb)).copied().unwrap_or_default()
     }
 
-    /// A table, a row per verb and a column per event, and a line that names what never happened.
+    /// Returns a table with a row per verb and a column per event, and a line that names the pairs with count 0.
     pub fn table(&self) -> String {
         let mut text = format!("{:12}", "call after");
         EVENTS.iter().for_each(|event| text += &format!("{event:>10}"));

@@ -1,4 +1,4 @@
-//! Draws random programs. Two programs of the same seed are the same.
+//! Draws random programs. The same seed gives the same program.
 
 use fastrand::Rng;
 
@@ -6,17 +6,17 @@ use super::ability::Abilities;
 use super::program::{Act, Opening, Program, Step, Verb};
 use crate::segment::Side;
 
-/// The sizes that a master asks for: the defaults, small queues that wrap around, and a data size equal to the capacity.
+/// The sizes that a master sets: the defaults, small queues that wrap around, and a data size equal to the capacity.
 const SIZES: [(Option<u64>, Option<u64>); 4] =
     [(None, None), (Some(256), Some(4096)), (Some(4096), Some(4096)), (Some(1024), Some(8192))];
 
 /// Longest messages: in a slot, in the arena, and longer than some segments admit.
 const LENGTHS: [u64; 6] = [40, 56, 56, 300, 1500, 5000];
 
-/// More messages than the smaller queues have room for.
+/// More messages than the smaller queues can hold.
 const FULL: u64 = 80;
 
-/// What the generator believes of a side, without running anything.
+/// The state of a side as the generator assumes it. Nothing is run.
 #[derive(Clone, Copy, Default)]
 struct Belief {
     open: bool,
@@ -28,12 +28,12 @@ struct Generator<'a> {
     rng: Rng,
     abilities: [&'a Abilities; 2],
     sides: [Belief; 2],
-    /// Segments without queues, and so no values: there, a value and a message share one place.
+    /// Uses segments without queues and sends no values, because values and messages share the mailbox there.
     queueless: bool,
     steps: Vec<Step>,
 }
 
-/// A program of about `length` steps. The sides' abilities come master first.
+/// Draws a program of about `length` steps. `abilities` has the master's first.
 pub fn program(seed: u64, length: usize, abilities: [&Abilities; 2]) -> Program {
     let mut rng = Rng::with_seed(seed);
     let queueless = rng.u32(..10) == 0;
@@ -126,7 +126,7 @@ impl Generator<'_> {
             15..18 => {
                 let wait = [Some(0), Some(20), None][self.rng.usize(..3)];
                 let few = self.rng.u64(1..6);
-                // Now and then all that a small queue holds. Not without limit: that may have no end.
+                // Sometimes fills a small queue. With a timeout, because a call without one may never return.
                 let many = few == 5 && longest <= 300 && wait.is_some();
                 Verb::SendMany { count: if many { FULL } else { few }, longest, wait }
             }
@@ -147,7 +147,7 @@ impl Generator<'_> {
         if value && self.queueless { Verb::TryRecv } else { verb }
     }
 
-    /// Adds an act that the side's language can do, and believes that it does what it shall.
+    /// Adds an act that the side's language supports, and assumes that it succeeds.
     fn act(&mut self, side: Side, act: Act) {
         if !self.abilities[side as usize].can(&act) {
             return;

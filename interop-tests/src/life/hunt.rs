@@ -1,4 +1,4 @@
-//! Plays the corpus, then random programs, with all pairings of a plan, and shrinks what fails.
+//! Runs the corpus, then random programs, with all pairings of a plan, and shrinks the failing programs.
 
 use std::fs;
 use std::sync::Mutex;
@@ -14,35 +14,35 @@ use super::{LIMIT, corpus, generate, program::Program, shrink::shrink};
 use crate::language::Pairing;
 use crate::toolchain::{Peers, Workshop};
 
-/// How many programs a worker plays with the same two processes, before it looks for another pairing.
+/// The number of programs that a worker runs with the same two processes before it takes the next pairing.
 const SHIFT: u64 = 15;
-/// How long a failure is shrunk, and how long what is owed at a program's end may take meanwhile.
+/// The time limit for shrinking a failure, and the limit for outstanding deliveries meanwhile.
 const SHRINKING: Duration = Duration::from_secs(60);
 const SHRINKING_LIMIT: Duration = Duration::from_secs(1);
-/// After so many failures a hunt ends, when nothing else is asked for: they are to be read.
+/// The default number of failures after which a hunt stops.
 const ENOUGH: usize = 5;
-/// How often the state is told.
+/// The interval between progress lines.
 const PROGRESS: Duration = Duration::from_secs(5);
-/// Most of a program is waiting, so the workers are more than the cores.
+/// Workers per core. A program mostly waits, so there are more workers than cores.
 const WORKERS_PER_CORE: usize = 3;
 
-/// What is to be played.
+/// The plan of a hunt.
 pub struct Plan {
-    /// With which pairings.
+    /// The pairings that run.
     pub pairings: Vec<Pairing>,
-    /// The first program's seed; the next ones count on from it.
+    /// The first program's seed. Each later program adds 1.
     pub seed: u64,
-    /// How many steps a program has; 10 to 60, by its seed, if it is not given.
+    /// The number of steps of a program. `None`: 10 to 60, by its seed.
     pub steps: Option<usize>,
-    /// How many random programs each pairing plays.
+    /// The number of random programs per pairing.
     pub programs: u64,
-    /// For how long, instead of so many programs.
+    /// Runs for this many seconds instead of a number of programs.
     pub seconds: Option<u64>,
-    /// Only this program, instead of the corpus and random ones: its name, and itself.
+    /// Runs only this program (name and program), instead of the corpus and random ones.
     pub replay: Option<(String, Program)>,
-    /// Whether the corpus is played first.
+    /// Whether the corpus runs first.
     pub corpus: bool,
-    /// After so many failures nothing else is begun.
+    /// The number of failures after which no further program starts.
     pub enough: usize,
 }
 
@@ -61,13 +61,13 @@ impl Default for Plan {
     }
 }
 
-/// Some programs with one pairing.
+/// A batch of programs for one pairing.
 enum Shift {
     Given(Vec<(String, Program)>),
     Drawn { seed: u64, count: u64 },
 }
 
-/// What the workers share.
+/// The state that the workers share.
 struct Board<'a> {
     plan: &'a Plan,
     peers: &'a Peers,
@@ -77,15 +77,15 @@ struct Board<'a> {
 
 struct State {
     next: u64,
-    /// How many programs have failed. The report has them once they are shrunk.
+    /// The number of failed programs. The report lists them after they are shrunk.
     failed: usize,
     report: Report,
 }
 
-/// Plays a plan. `progress` is told a line every few seconds.
+/// Runs a plan. Calls `progress` with a line every few seconds.
 ///
 /// # Errors
-/// When the corpus cannot be read. What fails in a program is in the report.
+/// If the corpus cannot be read. Failures of programs are in the report.
 pub fn hunt(plan: &Plan, peers: &Peers, progress: impl Fn(&str)) -> Result<Report> {
     let first = match &plan.replay {
         Some(named) => vec![named.clone()],
@@ -118,7 +118,7 @@ impl Board<'_> {
         }
     }
 
-    /// The next shift: the corpus with each pairing, then random programs with each pairing in turn.
+    /// Returns the next batch: the corpus for each pairing, then random programs for each pairing in turn.
     fn take(&self, first: &[(String, Program)]) -> Option<(usize, Shift)> {
         let mut state = self.lock();
         let pairings = self.plan.pairings.len() as u64;
@@ -138,7 +138,7 @@ impl Board<'_> {
         };
         let round = drawn / pairings;
         let left = if self.plan.seconds.is_some() { SHIFT } else { self.plan.programs - round * SHIFT };
-        // No two pairings play the same programs.
+        // Each pairing runs different programs.
         let seed = self.plan.seed.wrapping_add(drawn * SHIFT);
         Some((index, Shift::Drawn { seed, count: left.min(SHIFT) }))
     }
@@ -215,7 +215,7 @@ impl Board<'_> {
         report.found.extend(found);
     }
 
-    /// The failure of the shortest program that fails in the same way.
+    /// Returns the failure of the shortest program found that fails in the same way.
     fn shrunk(&self, index: usize, program: &Program, first: Failure, names: (String, String)) -> Found {
         let pairing = self.plan.pairings[index];
         let mut troupe = Troupe::new(self.peers, pairing, SHRINKING_LIMIT);
@@ -240,12 +240,12 @@ impl Board<'_> {
         found
     }
 
-    /// Keeps the shrunk program beside the builds.
+    /// Saves the shrunk program in the build folder.
     fn keep(&self, found: &Found) {
         let Ok(folder) = Workshop::find().map(|workshop| workshop.folder().join("life")) else { return };
         let name = format!("{}-{}.life", found.pairing.test_name(), found.origin.replace([' ', '/'], "-"));
         let comment: String = found.failure.reason.lines().map(|line| format!("# {line}\n")).collect();
-        // The script is printed all the same.
+        // An error is ignored: the report prints the script as well.
         let _ = fs::create_dir_all(&folder)
             .and_then(|()| fs::write(folder.join(name), format!("{comment}{}", found.script)));
     }
@@ -258,12 +258,12 @@ impl Board<'_> {
     }
 
     fn lock(&self) -> std::sync::MutexGuard<'_, State> {
-        // A worker that panicked has left whole counts behind.
+        // The counts are consistent even after a worker panicked.
         self.state.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
     }
 }
 
-/// The kind of a failure: its reason without the step and the numbers, which change as the program shrinks.
+/// Returns the kind of a failure: its reason without the step and the numbers, which change as the program shrinks.
 fn kind(reason: &str) -> String {
     let last = reason.split(": ").skip(1).collect::<Vec<_>>().join(": ");
     last.chars().filter(|character| !character.is_ascii_digit()).take(60).collect()

@@ -1,4 +1,4 @@
-//! Which answers of a peer the model allows, and what they say about where messages are.
+//! Checks the answers of a peer against the model, and updates the model with what they imply.
 
 use anyhow::{Context, Result, bail, ensure};
 
@@ -8,7 +8,7 @@ use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Side;
 
-/// What a receiving call does with a message.
+/// How a receiving call treats a message.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Keep {
     Release,
@@ -16,7 +16,8 @@ enum Keep {
 }
 
 impl Model {
-    /// A call is about to be made. Returns what it sends, as the command has it; until its answer all of it is doubtful.
+    /// Begins a call. Returns the content that it sends, as the command spells it. Until the answer, its messages are
+    /// doubtful.
     pub fn begins(&mut self, side: Side, verb: Verb) -> Vec<String> {
         self.seat(side).busy = Some(verb);
         let home = self.seat(side).sends_to.map_or(Home::Moving, Home::In);
@@ -46,7 +47,7 @@ impl Model {
             }
             Verb::Loan { .. } => way.loan = Some(offered - 1),
             Verb::LoanSend => {
-                // Loans are the next message, and so have the next number.
+                // A loan is the next message, so it has the next number.
                 let number = way.loan.unwrap_or_default();
                 way.pending.push_back(Message { number, sure: false, home, own: true, taken: false });
             }
@@ -55,10 +56,11 @@ impl Model {
         drafts
     }
 
-    /// A call's answer. `late`: other steps came between the call and its answer, or it may not have looked at all.
+    /// Checks the answer to a call. `late`: other steps ran between the call and its answer, or the call may not have
+    /// polled.
     ///
     /// # Errors
-    /// What the protocol does not allow.
+    /// If the protocol does not allow the answer.
     pub fn answers(&mut self, side: Side, verb: Verb, said: &Observation, late: bool) -> Result<()> {
         self.seat(side).busy = None;
         let from = side.other();
@@ -114,9 +116,9 @@ impl Model {
         }
     }
 
-    /// So many of the messages of a call were accepted; the others were not.
+    /// Records that the first `sent` messages of a call were accepted and the others were not.
     fn sent(&mut self, side: Side, verb: Verb, accepted: usize) -> Result<()> {
-        // A segment that is left may take what the next one cannot hold.
+        // A replaced segment may accept a message that is too long for the next segment.
         let limit = self.named.map_or(u64::MAX, |named| self.segments[named].limit());
         let way = &mut self.ways[side as usize];
         let first = match verb {
@@ -169,7 +171,7 @@ impl Model {
         way.value = Some(Message { number: way.values.len() - 1, sure: true, home, own: true, taken: false });
     }
 
-    /// A message came: it must be the next one that is certain, or a doubtful one before it.
+    /// Checks a received message: it must be the next sure one, or a doubtful one before it.
     fn delivered(&mut self, from: Side, hex: &str, keep: Keep) -> Result<()> {
         let way = &mut self.ways[from as usize];
         let number = identify(hex, 2 * from as u64, &way.texts)?;
@@ -190,14 +192,14 @@ impl Model {
         Ok(())
     }
 
-    /// What a message that came says about where its sender and its receiver are, and it itself.
+    /// Derives from a received message which segments its sender and its receiver use.
     fn learn(&mut self, from: Side, message: Message) -> Home {
         let receiver = self.seat(from.other());
         match message.home {
             Home::In(id) if !receiver.holds.contains(&id) => receiver.holds.push(id),
             Home::In(_) => {}
             Home::Moving => {
-                // Only a receiver that holds one segment says which one the message came through.
+                // The segment of the message is known only if the receiver uses exactly one segment.
                 if let ([only], true) = (&receiver.holds[..], receiver.may_hold.is_empty()) {
                     let only = *only;
                     let sender = self.seat(from);
@@ -212,7 +214,7 @@ impl Model {
         message.home
     }
 
-    /// A master sees its slave in the segment that it is in itself.
+    /// A master sees its slave, so both use the same segment.
     fn peer_is_there(&mut self, side: Side) {
         if side == Side::Master
             && let Some(id) = self.seat(side).sends_to
@@ -298,10 +300,10 @@ impl Model {
         Ok(())
     }
 
-    /// A call failed: nothing was sent, and nothing may be there to receive.
+    /// Checks a failed call: nothing was sent, and no message may be available.
     fn refused(&mut self, side: Side, verb: Verb, code: i32, late: bool) -> Result<()> {
         self.sent(side, verb, 0)?;
-        // A call that ran beside others may have found the queue full before they made room.
+        // A call that ran at the same time as others may have found the queue full before they released messages.
         ensure!(late && code == -12 || self.is_allowed(side, verb, code), "it has no reason to fail so");
         let lent = !self.ways[side.other() as usize].taken.is_empty();
         match verb {
@@ -313,14 +315,14 @@ impl Model {
         }
     }
 
-    /// Whether a call may fail with this code.
+    /// Returns whether a call may fail with this code.
     fn is_allowed(&self, side: Side, verb: Verb, code: i32) -> bool {
         let seat = &self.seats[side as usize];
         let (outgoing, incoming) = (&self.ways[side as usize], &self.ways[side.other() as usize]);
         let lent = outgoing.loan.is_some() || !incoming.taken.is_empty();
         match code {
-            // The peer may look gone to an endpoint that did not get to run for a while. That it is not gone for good is
-            // shown at the program's end.
+            // A live peer may look stale to an endpoint that was not scheduled for a while. The end of the program
+            // checks that it comes back.
             -10 | -11 => true,
             -16 => seat.peer_closed,
             -12 => {
@@ -328,13 +330,13 @@ impl Model {
                 verb.longest().is_some() && (lent || filled)
             }
             -13 => self.is_too_long(side, verb),
-            // Another loan, or another message, is lent; or a call ended the loan.
+            // Another loan or held message is open, or a call ended the loan.
             -1 | -14 => lent || matches!(verb, Verb::LoanSend),
             _ => false,
         }
     }
 
-    /// Whether what was just offered is longer than one of the segments that it may go to admits.
+    /// Returns whether the offered message is too long for one of the segments that it may go to.
     fn is_too_long(&self, side: Side, verb: Verb) -> bool {
         let seat = &self.seats[side as usize];
         let way = &self.ways[side as usize];
@@ -348,10 +350,10 @@ impl Model {
         ids.map(|id| self.segments[*id]).any(|sizes| length > if value { sizes.data } else { sizes.limit() })
     }
 
-    /// What a close said was not received, against what is known.
+    /// Checks the number of unreceived messages that a close reports.
     ///
     /// # Errors
-    /// When it is too little or too much.
+    /// If the number is too low or too high.
     pub fn counts_unreceived(&self, side: Side, unreceived: u64) -> Result<()> {
         let way = &self.ways[side as usize];
         let quiet = self.busy(side.other()).is_none();
@@ -366,22 +368,22 @@ impl Model {
     }
 }
 
-/// Whether the call receives one message.
+/// Returns whether the call receives one message.
 fn receives(verb: Verb) -> bool {
     verb.receives() && !matches!(verb, Verb::RecvMany { .. })
 }
 
-/// The number of a message, after comparing all of it with what was offered.
+/// Returns the number of a message after comparing all its bytes with what was offered.
 fn identify(hex: &str, seed: u64, texts: &[String]) -> Result<usize> {
     let bytes = hex::decode(hex)?;
     let word =
         |at: usize| bytes.get(at..at + 8).and_then(|word| word.try_into().ok()).map(u64::from_le_bytes);
     let (Some(number), Some(found)) = (word(0), word(8)) else {
-        bail!("a message of {} bytes, which nobody has sent", bytes.len());
+        bail!("a message of {} bytes, which was never sent", bytes.len());
     };
     ensure!(found == seed, "message {number} of series {found}, expected one of series {seed}");
     let text =
-        texts.get(number as usize).with_context(|| format!("message {number}, which nobody has sent"))?;
+        texts.get(number as usize).with_context(|| format!("message {number}, which was never sent"))?;
     ensure!(text == hex, "message {number} is torn: {} bytes, expected {}", bytes.len(), text.len() / 2);
     Ok(number as usize)
 }

@@ -1,8 +1,8 @@
-//! The life test: random programs of everything that can happen to two endpoints, judged by a model of the protocol.
+//! The life test: random programs of calls and events at two endpoints, checked against a model of the protocol.
 //!
-//! `program.rs` is what happens, `generate.rs` draws it, `model.rs` is the promise, `judge.rs` holds the answers against
-//! it, `run.rs` drives the peers, `wake.rs` sees whether they wake each other, `shrink.rs` makes a failure short, `hunt.rs` does
-//! all of this for all pairings.
+//! `program.rs` defines programs, `generate.rs` draws them, `model.rs` models the protocol, `judge.rs` checks the
+//! answers against it, `run.rs` drives the peers, `wake.rs` checks that they wake each other, `shrink.rs` shortens
+//! failing programs, `hunt.rs` does all of this for all pairings.
 
 mod ability;
 mod actor;
@@ -32,18 +32,19 @@ use anyhow::{Result, bail};
 use crate::language::Pairing;
 use crate::scenario::Stage;
 
-/// How long what is owed at a program's end may take. Generous: it is there to tell late from never.
+/// The time limit for outstanding deliveries at a program's end. It is long: it detects messages that never arrive, not
+/// slow ones.
 pub const LIMIT: Duration = Duration::from_secs(5);
 
-/// How many programs of how many steps a matrix plays per pairing, when nothing else is asked for.
+/// The number of random programs that the matrix runs per pairing by default.
 const PROGRAMS: u64 = 20;
 
-/// Whether a pairing has what the life test asks of it: ESHM 1.x has no messages.
+/// Returns whether the life test supports a pairing. ESHM 1.x has no messages, so it does not.
 pub fn plays(pairing: &Pairing) -> bool {
     !pairing.is_legacy()
 }
 
-/// Every pairing that plays.
+/// Returns every pairing that the life test supports.
 pub fn pairings() -> Vec<Pairing> {
     Pairing::ours()
 }
@@ -51,7 +52,7 @@ pub fn pairings() -> Vec<Pairing> {
 /// The scenario `life` of the matrix: the corpus and a few programs with one pairing.
 ///
 /// # Errors
-/// The first program that failed.
+/// If a program fails: the first failure.
 pub fn scenario(stage: &Stage<'_>) -> Result<()> {
     let plan = Plan { pairings: vec![stage.pairing], programs: PROGRAMS, ..Plan::default() };
     let report = hunt(&plan, stage.peers, |_| {})?;

@@ -1,55 +1,57 @@
-//! The promise, as a model: where each accepted message is, who can deliver it, and when it may be gone.
+//! A model of the protocol: where each accepted message is, who can deliver it, and when it may be lost.
 //!
-//! Written from `protocol/PROTOCOL.md` alone. What `send` accepts is delivered once and in order to whoever receives
-//! next: across closes, restarts, kills, and moves to other segments. The exceptions are those of the protocol:
+//! It is written from `protocol/PROTOCOL.md` alone. A message that `send` accepts is delivered once and in order to the
+//! next receiver, across closes, restarts, kills and switches of segments. The protocol has these exceptions:
 //!
 //! - A call that a kill interrupts may or may not have taken effect. Its messages are *doubtful*.
 //! - A message that was received and not released before a kill is received again (§8).
 //! - A message that is only in a segment without a name is lost with the last endpoint that holds this segment (§5).
 //! - A message that is longer than the segment it would move to is not delivered (§5).
 //!
-//! Each message has a *home*, the segment that it lies in, or is *moving*: carried over from one segment to another at
-//! a moment that nobody outside can see. A message whose home the receiver holds for certain must be there at once.
-//! `judge.rs` compares the answers of the peers with this.
+//! Each message has a *home*, the segment that holds it, or is *moving*: it is carried over to another segment at a
+//! moment that the test cannot observe. If the receiver is certain to use the home, the message must be available at
+//! once. `judge.rs` compares the answers of the peers with this.
 
 use std::collections::{BTreeSet, VecDeque};
 
 use super::program::{Act, Opening, Step, Verb};
 use crate::segment::Side;
 
-/// A segment, by the order in which they were made.
+/// A segment, numbered in order of creation.
 pub(super) type Id = usize;
 
-/// How a process's hold on its seat ended.
+/// How a process left its seat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum End {
     /// A clean close.
     Close,
     /// SIGKILL.
     Kill,
-    /// An exit with a call under way: a close, or a kill, as the language has it. Its master may leave the name.
+    /// An exit with a pending call. It is a close or a kill, depending on the language. A master may leave the name
+    /// behind.
     Exit {
-        /// Whether the name still leads to a file.
+        /// Whether the name still exists.
         named: bool,
     },
 }
 
-/// Where a message, or a value, is.
+/// The location of a message or a value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Home {
     In(Id),
     Moving,
 }
 
-/// A message that was accepted and not released; or may have been accepted, or released, if it is not `sure`.
+/// A message that was accepted and not released. If it is not `sure`, it may not have been accepted, or may have been
+/// released.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Message {
     pub number: usize,
     pub sure: bool,
     pub home: Home,
-    /// Whether the sender that accepted it is still there.
+    /// Whether the sender that accepted it is still open.
     pub own: bool,
-    /// Whether a receiver that has ended may have taken it, perhaps before its sender's call returned.
+    /// Whether a receiver that has ended may have received it, perhaps before its sender's call returned.
     pub taken: bool,
 }
 
@@ -58,39 +60,39 @@ pub(super) struct Message {
 pub(super) struct Seat {
     pub open: bool,
     pub stopped: bool,
-    /// The segments that it holds for certain, and those that it may have attached to besides.
+    /// The segments that it certainly uses, and further ones that it may have attached to.
     pub holds: Vec<Id>,
     pub may_hold: Vec<Id>,
-    /// The segment that its messages go to; unknown while it may be moving.
+    /// The segment that its messages go to. `None` while it may be switching.
     pub sends_to: Option<Id>,
-    /// Whether the peer has closed, and whether it has ended anyhow, since this endpoint was opened.
+    /// Whether the peer has closed, or has ended in any way, since this endpoint was opened.
     pub peer_closed: bool,
     pub peer_ended: bool,
-    /// The call that is under way.
+    /// The pending call.
     pub busy: Option<Verb>,
 }
 
 /// One direction, named by its sender.
 #[derive(Clone, Debug, Default)]
 pub(super) struct Way {
-    /// The hexadecimal text of every message that was offered, by its number.
+    /// The hexadecimal text of every offered message, by number.
     pub texts: Vec<String>,
     pub pending: VecDeque<Message>,
-    /// Received and not released: received again after a kill.
+    /// Messages that were received and not released. They are received again after a kill.
     pub taken: Vec<Message>,
-    /// Whether the receiver releases what it holds whenever it looks for a message or a value.
+    /// Whether each receive or read first releases the held message.
     pub lets_go: bool,
-    /// The number of a message that is being built in place.
+    /// The number of the message in the open loan.
     pub loan: Option<usize>,
-    /// The numbers of all messages that came.
+    /// The numbers of all received messages.
     pub came: BTreeSet<usize>,
-    /// Every value that was offered, the latest that was written, and the last that the present reader has read.
+    /// All offered values, the latest written value, and the last value that the present reader has read.
     pub values: Vec<String>,
     pub value: Option<Message>,
     pub read: Option<usize>,
 }
 
-/// The sizes of a segment, and which of its seats are closed, as the next endpoint there may be told.
+/// The sizes of a segment, and which of its seats were closed cleanly.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Sizes {
     pub data: u64,
@@ -99,26 +101,26 @@ pub(super) struct Sizes {
 }
 
 impl Sizes {
-    /// The longest message.
+    /// Returns the longest message.
     pub fn limit(self) -> u64 {
         if self.queue == 0 { self.data } else { self.queue }
     }
 }
 
-/// Both ends, both directions, and the segments between them.
+/// The model of both ends, both directions, and all segments.
 #[derive(Clone, Debug, Default)]
 pub struct Model {
     pub(super) seats: [Seat; 2],
     pub(super) ways: [Way; 2],
     pub(super) segments: Vec<Sizes>,
-    /// The segment that has the name.
+    /// The named segment.
     pub(super) named: Option<Id>,
-    /// Whether the named segment is the stand-in of a master whose name was removed while its slave lives.
+    /// Whether the named segment is a stand-in: its master's name was removed while the slave was alive.
     pub(super) stand_in: bool,
 }
 
 impl Model {
-    /// A model in which the master, and the slave, let what they hold go whenever they look for more.
+    /// Sets which of the two sides release the held message on each receive or read.
     pub fn of(lets_go: [bool; 2]) -> Model {
         let way = |lets_go| Way { lets_go, ..Way::default() };
         // Each direction is named by its sender.
@@ -129,22 +131,22 @@ impl Model {
         &mut self.seats[side as usize]
     }
 
-    /// Whether the endpoint is open.
+    /// Returns whether the endpoint is open.
     pub fn is_open(&self, side: Side) -> bool {
         self.seats[side as usize].open
     }
 
-    /// Whether the process is stopped.
+    /// Returns whether the process is stopped.
     pub fn is_stopped(&self, side: Side) -> bool {
         self.seats[side as usize].stopped
     }
 
-    /// The call that is under way at this side.
+    /// Returns the pending call of this side.
     pub fn busy(&self, side: Side) -> Option<Verb> {
         self.seats[side as usize].busy
     }
 
-    /// Whether a master takes the named segment over in place, rather than replace it (§4).
+    /// Returns whether a master takes over the named segment in place instead of replacing it (§4).
     fn takes_over(&self, opening: Opening) -> Option<Id> {
         let named = self.named?;
         let Sizes { data, queue, .. } = self.segments[named];
@@ -153,7 +155,7 @@ impl Model {
         fits.then_some(named)
     }
 
-    /// An endpoint was opened.
+    /// Records that an endpoint was opened.
     pub fn opened(&mut self, side: Side, opening: Opening) {
         let home = match (side, self.takes_over(opening)) {
             (Side::Slave, _) => self.named.unwrap_or_default(),
@@ -172,7 +174,8 @@ impl Model {
             Seat { open: true, holds: vec![home], sends_to: Some(home), peer_closed, ..Seat::default() };
         let slave = &self.seats[Side::Slave as usize];
         if let Some(old) = replaced.filter(|old| !slave.open || !slave.holds.contains(old)) {
-            // A master that replaces a segment without a slave moves from there (§4), unless a slave comes just then.
+            // A master that replaces a segment without a slave switches from it (§4), unless a slave attaches at that
+            // moment.
             let certain = !slave.open;
             let master = self.seat(side);
             if certain { &mut master.holds } else { &mut master.may_hold }.push(old);
@@ -181,7 +184,7 @@ impl Model {
         self.settle();
     }
 
-    /// An endpoint was closed, or its process has ended.
+    /// Records that an endpoint was closed, or that its process has ended.
     pub fn ended(&mut self, side: Side, end: End) {
         let busy = self.seat(side).busy;
         let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
@@ -201,11 +204,11 @@ impl Model {
         let outgoing = &mut self.ways[side as usize];
         outgoing.loan = None;
         outgoing.pending.iter_mut().chain(&mut outgoing.taken).for_each(|message| message.own = false);
-        // What was being carried over may have got there or not; or the peer holds it in a segment that is gone with both.
+        // A message that was being carried over may be in either segment, or lost with the segment that both left.
         let carried = outgoing.pending.iter_mut().chain(&mut outgoing.taken).chain(&mut outgoing.value);
         carried.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
         if side == Side::Slave {
-            // A slave that lives when a master replaces the segment holds it: what a former master left there goes with it.
+            // A slave keeps using a replaced segment. What a former master left there is lost with the slave.
             let left = incoming_of(&mut self.ways, side);
             let left = left.pending.iter_mut().chain(&mut left.value);
             left.filter(|message| message.home == Home::Moving).for_each(|message| message.sure = false);
@@ -231,28 +234,28 @@ impl Model {
         self.settle();
     }
 
-    /// The segment's file was removed; a live master has put a stand-in there (§5).
+    /// Records that the segment's file was removed. A live master has created a stand-in (§5).
     pub fn unlinked(&mut self) {
         let Some(old) = self.named.take() else { return };
         if self.is_open(Side::Master) {
-            // Nobody has sat in the slave's seat of a stand-in, and it is named after the one who sat in the other.
+            // The slave's seat of a stand-in was never occupied.
             self.segments.push(Sizes { closed: [false, true], ..self.segments[old] });
             let new = self.segments.len() - 1;
             self.named = Some(new);
             self.stand_in = true;
             if self.is_open(Side::Slave) && !self.seats[Side::Slave as usize].holds.contains(&old) {
-                // A slave on its way to the old segment may find either.
+                // A slave that was switching to the old segment may find either segment.
                 self.seat(Side::Slave).may_hold.push(new);
                 self.moves(Side::Master, new);
                 self.stand_in = false;
-                // In the stand-in its slave is closed until it comes.
+                // The stand-in shows its slave as closed until the slave attaches.
                 self.seat(Side::Master).peer_closed = true;
             }
         }
         self.settle();
     }
 
-    /// What follows by itself, sooner or later: endpoints move, and segments without name and holder are gone.
+    /// Applies what follows sooner or later: endpoints switch, and segments without name and user cease to exist.
     fn settle(&mut self) {
         let [master, slave] = &self.seats;
         if let Some(named) = self.named {
@@ -262,7 +265,7 @@ impl Model {
             } else if master.open && self.stand_in && !slave.open {
                 self.stand_in = false;
                 self.moves(Side::Master, named);
-                // In the stand-in its slave is closed, however it ended.
+                // The stand-in shows its slave as closed, however it ended.
                 self.seat(Side::Master).peer_closed = true;
             }
         }
@@ -285,7 +288,7 @@ impl Model {
         }
     }
 
-    /// This endpoint is about to move to a segment, and carries over what it has sent.
+    /// Records that this endpoint switches to a segment and carries over its unreceived messages.
     fn moves(&mut self, side: Side, to: Id) {
         let limit = self.segments[to].limit();
         let seat = self.seat(side);
@@ -293,7 +296,7 @@ impl Model {
         if !seat.may_hold.contains(&to) {
             seat.may_hold.push(to);
         }
-        // What only the receiver holds stays with it.
+        // A message in a segment that only the receiver uses stays there.
         let own = [&seat.holds[..], &seat.may_hold[..]].concat();
         let carried = |message: &&mut Message| match message.home {
             Home::In(id) => own.contains(&id),
@@ -309,19 +312,19 @@ impl Model {
         }
     }
 
-    /// Whether a message that the receiver of this direction has not got must be there now.
+    /// Returns whether this unreceived message must be available to its receiver now.
     pub(super) fn is_visible(&self, from: Side, message: Option<&Message>) -> bool {
         let receiver = &self.seats[from.other() as usize];
         let here = |message: &Message| matches!(message.home, Home::In(id) if receiver.holds.contains(&id));
         message.is_some_and(here)
     }
 
-    /// The first message of a direction that is certain to be there.
+    /// Returns the first sure message of a direction.
     pub(super) fn first_sure(&self, from: Side) -> Option<&Message> {
         self.ways[from as usize].pending.iter().find(|message| message.sure)
     }
 
-    /// What of this direction is certain to be there, and still to be delivered.
+    /// Describes a sure message or value of this direction that is not delivered yet.
     pub fn owed(&self, from: Side) -> Option<String> {
         let way = &self.ways[from as usize];
         let value = way.value.filter(|value| value.sure && way.read.is_none_or(|read| read < value.number));
@@ -330,32 +333,32 @@ impl Model {
         Some(format!("{what} {number} of the {}", from.word()))
     }
 
-    /// Whether the newest message of this direction was accepted for certain: nothing is behind it.
+    /// Returns whether the newest message of this direction is sure.
     pub fn owes_last(&self, from: Side) -> bool {
         let way = &self.ways[from as usize];
         way.pending.back().is_some_and(|last| last.sure && last.number + 1 == way.texts.len())
     }
 
-    /// The process was stopped, or goes on.
+    /// Records that the process was stopped or continued.
     pub fn stopped(&mut self, side: Side, stopped: bool) {
         self.seat(side).stopped = stopped;
     }
 
-    /// Whether an endpoint may be refused with this code when it is opened.
+    /// Returns whether opening an endpoint may fail with this code.
     pub fn may_not_open(&self, side: Side, code: i32) -> bool {
         let peer = &self.seats[side.other() as usize];
         match (side, code) {
-            // There is no segment, or its master is gone, or is about to move.
+            // There is no segment, or its master is gone or about to switch.
             (Side::Slave, -3) => self.named.is_none() || !peer.open,
-            // A master whose name was removed leaves the old segment in a moment, and holds this seat until then.
+            // A master whose name was removed soon leaves the old segment. Until then it keeps this seat.
             (Side::Slave, -15) => peer.open && (peer.stopped || peer.sends_to != self.named),
-            // A slave that was stopped while it tidied the seat up.
+            // A slave was stopped while it cleared the seat.
             (Side::Master, -15) => peer.stopped,
             _ => false,
         }
     }
 
-    /// Whether a step has a meaning now.
+    /// Returns whether a step applies now.
     pub fn applies(&self, step: &Step) -> bool {
         let &Step::At(side, act) = step else {
             return *step != Step::Unlink || !self.is_stopped(Side::Master);
@@ -367,7 +370,7 @@ impl Model {
             Act::Kill => seat.open,
             Act::Continue => seat.stopped,
             Act::Close | Act::Stop | Act::ExitBusy | Act::Fork | Act::Observe => running,
-            // Both seats of the named segment are known to be taken.
+            // Both seats of the named segment are certainly occupied.
             Act::Intrude => {
                 let settled = seat.open && peer.open && seat.sends_to.is_some() && peer.sends_to.is_some();
                 settled && (self.stand_in || seat.sends_to == self.named)
@@ -391,7 +394,8 @@ impl Model {
         }
     }
 
-    /// Whether a call without a time-out ends: at once, or because the peer is gone and the reconnect timeout ends.
+    /// Returns whether a call without a timeout ends: at once, or because the peer is gone and the reconnect timeout
+    /// passes.
     fn ends(&self, side: Side, verb: Verb) -> bool {
         let (seat, peer) = (&self.seats[side as usize], &self.seats[side.other() as usize]);
         let way = &self.ways[side as usize];
@@ -402,7 +406,7 @@ impl Model {
                 let free = incoming.taken.is_empty() || incoming.lets_go;
                 free && (gone || self.is_visible(side.other(), self.first_sure(side.other())))
             }
-            // Little enough to find room, whatever the sizes are.
+            // Few enough to fit at all sizes.
             _ => {
                 let little = verb.longest().is_some_and(|longest| longest <= 300);
                 let queued = self.segments.iter().all(|sizes| sizes.queue > 0);
@@ -415,15 +419,15 @@ impl Model {
     }
 }
 
-/// The direction in which this side receives.
+/// Returns the direction in which this side receives.
 fn incoming_of(ways: &mut [Way; 2], side: Side) -> &mut Way {
     &mut ways[side.other() as usize]
 }
 
-/// How many messages a receive that the end has interrupted may have taken for good.
+/// Returns how many messages a receive that was interrupted by the process's end may have released.
 fn taken_at_most(busy: Option<Verb>, end: End, queued: bool) -> u64 {
     match (busy, end) {
-        // What is held is not released, and so is received again; without queues it is taken.
+        // A held message is not released, so it is received again. Without queues it is gone from the mailbox.
         (Some(Verb::Hold { .. }), End::Kill) if queued => 0,
         (Some(Verb::RecvMany { most, .. }), _) => most,
         (Some(Verb::Recv { .. } | Verb::TryRecv | Verb::CancelRecv { .. } | Verb::Hold { .. }), _) => 1,
@@ -432,12 +436,12 @@ fn taken_at_most(busy: Option<Verb>, end: End, queued: bool) -> u64 {
     }
 }
 
-/// Whether a call that the end has interrupted may have released what was held.
+/// Returns whether a call that was interrupted by the process's end may have released the held messages.
 fn may_release(busy: Option<Verb>, lets_go: bool) -> bool {
     busy.is_some_and(|verb| verb == Verb::Release || verb.receives() || lets_go && verb.looks())
 }
 
-/// So many of the messages that are certain may be gone, in their order; and those between them that are under way.
+/// Marks this many sure messages, in order, as possibly gone, and the doubtful ones between them.
 fn doubt(pending: &mut VecDeque<Message>, mut most: u64) {
     for message in pending {
         if most == 0 {

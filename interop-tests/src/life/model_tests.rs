@@ -1,4 +1,4 @@
-//! The model, without any peer: what it lets pass, and what it does not.
+//! Tests of the model without peers: which answers it accepts and which it rejects.
 
 use super::model::{End, Model};
 use super::program::{Opening, Verb};
@@ -106,7 +106,7 @@ fn what_was_held_at_a_kill_comes_again() {
     comes(&mut model, Slave, &text).unwrap();
 }
 
-/// This side receives this message in place, and keeps it.
+/// Receives this message in place at this side, and holds it.
 fn hold(model: &mut Model, side: Side, hex: &str) {
     let hold = Verb::Hold { wait: 1 };
     model.begins(side, hold);
@@ -122,7 +122,7 @@ fn what_was_held_may_be_in_the_segment_that_lost_its_name() {
         model.ended(Master, End::Close);
         model.opened(Master, Opening { data: Some(256), ..Opening::default() });
         if removed {
-            // The slave moves to where the name led before, or to where it leads now.
+            // The slave switches to the previous named segment, or to the present one.
             model.unlinked();
         }
         hold(&mut model, Master, &text);
@@ -190,7 +190,7 @@ fn a_refusal_needs_a_reason() {
         let said = Observation::Error { code, message: String::new() };
         model.answers(Master, SEND, &said, false)
     };
-    assert!(refused(&mut model.clone(), -16).is_err(), "nobody has closed");
+    assert!(refused(&mut model.clone(), -16).is_err(), "no peer has closed");
     assert!(refused(&mut model.clone(), -12).is_err(), "there is nothing in the queue");
     assert!(refused(&mut model.clone(), -17).is_err(), "never");
     send(&mut model, Master);

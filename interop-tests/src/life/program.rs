@@ -1,4 +1,4 @@
-//! A program: what happens to two peers, step by step, and its text form, one step a line.
+//! A program: a list of steps at two peers, and its text form with one step per line.
 
 use std::fmt;
 use std::str::FromStr;
@@ -7,8 +7,8 @@ use anyhow::{Context, Result, bail};
 
 use crate::segment::Side;
 
-/// Steps in their order. A step that does not apply when its turn comes, such as a call at a side that is closed, is
-/// skipped: so every part of a program is a program, and can be run.
+/// Steps in order. A step that does not apply at its time, such as a call at a closed side, is
+/// skipped. So every part of a program is a valid program.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Program {
     /// The steps.
@@ -18,22 +18,22 @@ pub struct Program {
 /// One step.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Step {
-    /// Somebody removes the segment's file.
+    /// Removes the segment's file.
     Unlink,
-    /// Nothing happens for so many milliseconds.
+    /// Waits for this many milliseconds.
     Wait(u64),
-    /// Something happens at one side.
+    /// An act at one side.
     At(Side, Act),
 }
 
-/// What happens at a side.
+/// An act at one side.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Act {
-    /// Opens the endpoint, in a new process if the last one has ended.
+    /// Opens the endpoint, in a new process if the previous one has ended.
     Open(Opening),
-    /// Closes the endpoint. The process goes on.
+    /// Closes the endpoint. The process continues.
     Close,
-    /// SIGKILL, whatever it is at.
+    /// SIGKILL at any moment.
     Kill,
     /// SIGSTOP.
     Stop,
@@ -41,28 +41,28 @@ pub enum Act {
     Continue,
     /// Ends the process by `exit`, while one of its threads waits in a call.
     ExitBusy,
-    /// Forks; the child uses the endpoint.
+    /// Forks. The child uses the endpoint.
     Fork,
-    /// Looks at the segment as an observer.
+    /// Inspects the segment as an observer.
     Observe,
     /// Another process tries to take this seat.
     Intrude,
-    /// A call, whose answer is waited for.
+    /// A call. The next step starts after its answer.
     Call(Verb),
-    /// A call that is under way while the next steps happen.
+    /// Begins a call. The next steps run while it is pending.
     Begin(Verb),
-    /// Waits for the answer to the call that was begun.
+    /// Waits for the answer to the pending call.
     Finish,
 }
 
-/// How an endpoint is opened. What is not given is the library's default, or what the segment has.
+/// The options for opening an endpoint. A missing one means the library's default, or the size of the segment.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Opening {
-    /// As `auto` instead of the side's role.
+    /// Opens as `auto` instead of with the side's role.
     pub auto: bool,
     /// The data size, in bytes.
     pub data: Option<u64>,
-    /// The queue capacity, in bytes; 0: no queues.
+    /// The queue capacity in bytes. 0: no queues.
     pub queue: Option<u64>,
 }
 
@@ -91,7 +91,7 @@ pub enum Verb {
 }
 
 impl Verb {
-    /// Its name, as scripts, peers and the table of coverage have it.
+    /// Returns the name that scripts, peers and the coverage table use.
     pub fn name(self) -> &'static str {
         match self {
             Verb::Write { .. } => "write",
@@ -115,7 +115,7 @@ impl Verb {
         }
     }
 
-    /// The greatest length of what it sends or writes.
+    /// Returns the greatest length of the messages or values that it sends.
     pub fn longest(self) -> Option<u64> {
         match self {
             Verb::Write { longest }
@@ -127,7 +127,7 @@ impl Verb {
         }
     }
 
-    /// Whether it receives messages.
+    /// Returns whether it receives messages.
     pub fn receives(self) -> bool {
         matches!(
             self,
@@ -139,12 +139,12 @@ impl Verb {
         )
     }
 
-    /// Whether it looks for messages, or for a value.
+    /// Returns whether it receives messages or reads a value.
     pub fn looks(self) -> bool {
         self.receives() || matches!(self, Verb::TryRead | Verb::Read { .. })
     }
 
-    /// Whether it ends by itself, whatever happens.
+    /// Returns whether it always returns within its timeout.
     pub fn is_bounded(self) -> bool {
         !matches!(
             self,
@@ -222,7 +222,7 @@ impl Act {
         })
     }
 
-    /// The event's name; nothing for a call.
+    /// Returns the event's name. `None` for a call.
     pub fn event(self) -> Option<&'static str> {
         Some(match self {
             Act::Open(_) => "open",
@@ -305,7 +305,7 @@ impl fmt::Display for Step {
 impl FromStr for Program {
     type Err = anyhow::Error;
 
-    /// Reads one step a line; `#` begins a comment, and empty lines count for nothing.
+    /// Reads one step per line. `#` begins a comment. Empty lines are ignored.
     fn from_str(text: &str) -> Result<Program> {
         let mut steps = Vec::new();
         for (index, line) in text.lines().enumerate() {

@@ -1,4 +1,4 @@
-//! What a hunt has found, for people and for programs.
+//! The report of a hunt, as text and as JSON.
 
 use std::fmt;
 
@@ -11,54 +11,54 @@ use crate::language::Pairing;
 /// A program that failed.
 #[derive(Clone)]
 pub struct Found {
-    /// With which pairing.
+    /// The pairing that ran it.
     pub pairing: Pairing,
-    /// Where the program came from: `seed 17`, or a file's name.
+    /// The origin of the program: `seed 17`, or a file name.
     pub origin: String,
-    /// The arguments that play it again.
+    /// The arguments that run it again.
     pub replay: String,
-    /// What the shrunk program, or else the whole one, did.
+    /// The failure of the shrunk program, or of the whole one if it was not shrunk.
     pub failure: Failure,
     /// The shrunk program, one step a line.
     pub script: String,
 }
 
-/// The sum of a hunt.
+/// The result of a hunt.
 #[derive(Default)]
 pub struct Report {
-    /// How many programs were played.
+    /// The number of programs that ran.
     pub programs: u64,
-    /// How many steps.
+    /// The number of steps that ran.
     pub steps: u64,
-    /// Which call came after which event.
+    /// The counts of calls by preceding event.
     pub coverage: Coverage,
-    /// What failed.
+    /// The failures.
     pub found: Vec<Found>,
-    /// Of each pairing, in the plan's order: programs, and how many failed.
+    /// One row per pairing, in the order of the plan.
     pub pairings: Vec<Row>,
 }
 
-/// One pairing's line.
+/// The row of one pairing.
 #[derive(Clone, Debug, Serialize)]
 pub struct Row {
-    /// The language of the master.
+    /// The master's language.
     pub master: &'static str,
-    /// The language of the slave.
+    /// The slave's language.
     pub slave: &'static str,
     /// Always `life`.
     pub scenario: &'static str,
-    /// Whether no program failed.
+    /// Whether all programs passed.
     pub passed: bool,
-    /// How long its programs took, together.
+    /// The total time of its programs.
     pub seconds: f64,
-    /// How many programs were played.
+    /// The number of programs that ran.
     pub programs: u64,
-    /// How many steps.
+    /// The number of steps that ran.
     pub steps: u64,
 }
 
 impl Row {
-    /// A pairing of which nothing was played yet.
+    /// Creates the row of a pairing that has not run yet.
     pub fn new(pairing: Pairing) -> Row {
         let (master, slave) = (pairing.master.name, pairing.slave.name);
         Row { master, slave, scenario: "life", passed: true, seconds: 0.0, programs: 0, steps: 0 }
@@ -76,17 +76,17 @@ impl fmt::Display for Found {
 }
 
 impl Report {
-    /// The last lines of a run: the table of coverage, and the sums.
+    /// Returns the last lines of a run: the coverage table and the totals.
     pub fn summary(&self) -> String {
         let table = self.coverage.table();
         let failed = self.found.len();
         format!("{table}\n{} programs, {} steps, {failed} failed", self.programs, self.steps)
     }
 
-    /// One object per pairing, and one with the coverage: an array, an element a line.
+    /// Returns a JSON array with one object per pairing and one for the coverage, one element per line.
     ///
     /// # Errors
-    /// None that can be expected: all of it is plain data.
+    /// Never in practice: all of it is plain data.
     pub fn json(&self) -> serde_json::Result<String> {
         let mut lines = self.pairings.iter().map(serde_json::to_string).collect::<Result<Vec<_>, _>>()?;
         lines.push(serde_json::to_string(

@@ -1,4 +1,4 @@
-//! Plays a program with two peer processes, and judges each of their answers by the model.
+//! Runs a program with two peer processes and checks each answer against the model.
 
 use std::fmt;
 use std::fs;
@@ -18,15 +18,15 @@ use crate::observe::Observation;
 use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 
-/// Short settings, so that a program outlasts every timeout in some hundred milliseconds.
+/// Short settings, so that every timeout passes within a few hundred milliseconds.
 const SETTINGS: &str = "stale_ms=100 reconnect_timeout_ms=200 reconnect_ms=10 connect_ms=100";
 
-/// Why a program failed, for people to read.
+/// Why a program failed.
 #[derive(Clone, Debug)]
 pub struct Failure {
-    /// What the protocol does not allow.
+    /// The violation of the protocol.
     pub reason: String,
-    /// The last lines of both peers, told and heard.
+    /// The last commands and answers of both peers.
     pub tails: String,
 }
 
@@ -36,29 +36,29 @@ impl fmt::Display for Failure {
     }
 }
 
-/// The two sides of a pairing, who play one program after the other.
+/// The two sides of a pairing, which run one program after the other.
 pub struct Troupe<'a> {
     peers: &'a Peers,
     actors: [Actor; 2],
-    /// How long what is owed at a program's end may take.
+    /// The time limit for outstanding deliveries at a program's end.
     limit: Duration,
 }
 
 impl<'a> Troupe<'a> {
-    /// The processes of a pairing; `limit`: how long what is owed at the end may take.
+    /// Creates the sides of a pairing. `limit` is the time limit for outstanding deliveries at the end.
     pub fn new(peers: &'a Peers, pairing: Pairing, limit: Duration) -> Troupe<'a> {
         Troupe { peers, actors: [Actor::new(pairing.master), Actor::new(pairing.slave)], limit }
     }
 
-    /// What both languages can do, the master's first.
+    /// Returns the abilities of both languages, the master's first.
     pub fn abilities(&self) -> [&Abilities; 2] {
         [&self.actors[0].abilities, &self.actors[1].abilities]
     }
 
-    /// Plays a program, then has everything delivered that is owed. Returns how many steps were played.
+    /// Runs a program, then delivers every outstanding message. Returns the number of steps that ran.
     ///
     /// # Errors
-    /// What the model does not allow, or a peer that ended, hung, or said nonsense.
+    /// If an answer violates the model, or a peer ends, hangs, or prints an invalid line.
     pub fn play(&mut self, program: &Program, coverage: &mut Coverage) -> Result<usize, Failure> {
         let segment = Segment::fresh("life");
         let model = Model::of(self.abilities().map(|abilities| !abilities.holds_on()));
@@ -70,7 +70,7 @@ impl<'a> Troupe<'a> {
         played.map_err(|error| {
             let [master, slave] = &self.actors;
             let tails = master.tail(Side::Master) + &slave.tail(Side::Slave);
-            // Whatever state they are in: the next program has fresh ones.
+            // Their state is unknown: the next program starts new processes.
             self.actors.iter_mut().for_each(|actor| (actor.peer, actor.spare) = (None, None));
             // A peer that ended may have written pages to its stderr.
             let reason: Vec<String> = format!("{error:#}").lines().take(TAIL).map(str::to_owned).collect();
@@ -79,13 +79,13 @@ impl<'a> Troupe<'a> {
     }
 }
 
-/// One performance of a program.
+/// One run of a program.
 pub(super) struct Play<'a, 'b> {
     troupe: &'a mut Troupe<'b>,
     pub(super) segment: &'a Segment,
     pub(super) model: Model,
     since: Instant,
-    /// Whether the same is tried until it succeeds, so that its repetitions say nothing.
+    /// Whether a call is repeated until it succeeds. Its repetitions are not counted.
     repeats: bool,
 }
 
@@ -120,7 +120,7 @@ impl Play<'_, '_> {
         Ok(played)
     }
 
-    /// Waits for the call that is under way, if this act needs the process to itself.
+    /// Finishes the pending call if this act needs an idle process.
     fn make_free(&mut self, side: Side, act: Act) -> Result<()> {
         let through = matches!(act, Act::Kill | Act::Stop | Act::Continue | Act::Finish | Act::Intrude);
         let busy = self.model.busy(side).is_some() && !self.model.is_stopped(side);
@@ -226,7 +226,7 @@ impl Play<'_, '_> {
         self.refill(side)
     }
 
-    /// Starts the process that plays next, long before it must.
+    /// Starts the next process in advance.
     fn refill(&mut self, side: Side) -> Result<()> {
         let actor = &mut self.troupe.actors[side as usize];
         if actor.spare.is_none() {
@@ -251,7 +251,7 @@ impl Play<'_, '_> {
         self.refill(side)
     }
 
-    /// Another process asks for a seat that is taken.
+    /// Another process tries to take an occupied seat.
     fn intrude(&mut self, side: Side) -> Result<()> {
         self.refill(side)?;
         let actor = &mut self.troupe.actors[side as usize];
@@ -262,7 +262,7 @@ impl Play<'_, '_> {
         }
     }
 
-    /// Removes the file. A live master has the name lead to a segment again (PROTOCOL.md, "A master whose name is gone").
+    /// Removes the file. A live master restores the name (PROTOCOL.md, "A master whose name is gone").
     fn unlink(&mut self) -> Result<()> {
         let there = fs::remove_file(self.segment.path()).is_ok();
         let since = Instant::now();
@@ -292,7 +292,7 @@ impl Play<'_, '_> {
         self.model.answers(side, verb, &said, true).with_context(|| format!("{verb}, begun before"))
     }
 
-    /// Has both ends opened and everything delivered that was accepted; then closes them.
+    /// Opens both ends, delivers every accepted message, and closes both ends.
     fn finale(&mut self) -> Result<()> {
         const SIDES: [Side; 2] = [Side::Master, Side::Slave];
         for side in SIDES {
@@ -309,14 +309,14 @@ impl Play<'_, '_> {
             self.drain(side).with_context(|| format!("at the end, what the {} sent is due", side.word()))?;
         }
         self.repeats = false;
-        self.wakes_whom_it_shall().context("at the end, nothing is under way")?;
+        self.peers_wake_each_other().context("at the end, nothing is under way")?;
         for side in [Side::Slave, Side::Master] {
             self.close(side).context("at the end, both are closed")?;
         }
         self.segment.is_gone()
     }
 
-    /// Ends what a side is in the middle of.
+    /// Finishes the pending call of a side, and continues its process.
     fn calm(&mut self, side: Side) -> Result<()> {
         if self.model.is_stopped(side) {
             self.signal(side, Signal::SIGCONT)?;
@@ -336,7 +336,7 @@ impl Play<'_, '_> {
         let since = Instant::now();
         while !self.model.is_open(side) {
             self.open(side, Opening::default())?;
-            // A process may take long to start: what counts is that it is let in.
+            // The limit does not include the start of the process, which may take long.
             let is_in_time = self.model.is_open(side) || since.elapsed() < self.troupe.limit;
             ensure!(is_in_time, "the {} cannot be opened", side.word());
         }
@@ -351,7 +351,7 @@ impl Play<'_, '_> {
             if self.model.owes_last(side) {
                 break;
             }
-            // Room is made by the one who receives.
+            // The receiver must free space first.
             self.call(side.other(), Verb::Recv { wait: Some(1) })?;
             ensure!(since.elapsed() < self.troupe.limit, "the {} cannot send any more", side.word());
         }
@@ -370,7 +370,7 @@ impl Play<'_, '_> {
     }
 }
 
-/// The command that opens an endpoint with the settings of this test.
+/// Returns the command that opens an endpoint with the settings of this test.
 fn open_with(role: &str, opening: Opening, segment: &Segment) -> String {
     let mut command = format!("open-with role={role} name={} {SETTINGS}", hex::encode(segment.name()));
     if let Some(bytes) = opening.data {
@@ -382,7 +382,7 @@ fn open_with(role: &str, opening: Opening, segment: &Segment) -> String {
     command
 }
 
-/// A call as a peer is told it.
+/// Returns the command for a call.
 fn command(verb: Verb, drafts: &[String]) -> String {
     let drafts = drafts.join(" ");
     match verb {

@@ -1,8 +1,9 @@
-//! Makes a failing program shorter: delta debugging over its steps.
+//! Shortens a failing program by delta debugging over its steps.
 
 use super::program::Program;
 
-/// The shortest program that `fails` still accepts, by leaving out ever smaller parts. `fails` may say no to end early.
+/// Returns the shortest program found for which `fails` returns true. It removes ever smaller parts. `fails` may return
+/// false to stop early.
 pub fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> bool) -> Program {
     let mut best = program.clone();
     let mut part = best.steps.len().div_ceil(2);
@@ -18,7 +19,7 @@ pub fn shrink(program: &Program, mut fails: impl FnMut(&Program) -> bool) -> Pro
                 from += part;
             }
         }
-        // Parts of the same size again, until nothing can be left out.
+        // Repeats with the same part size until no part can be removed.
         if best.steps.len() == before {
             part = if part == 1 { 0 } else { part.div_ceil(2) };
         }

@@ -1,7 +1,7 @@
-//! Whether the peers wake each other, when both are there and nothing is under way. (PROTOCOL.md, section 9.)
+//! Checks that two idle, attached peers wake each other (PROTOCOL.md, section 9).
 //!
-//! A forgotten wake-up loses nothing: whoever waits looks up every 50 ms. So it is the time that tells, and, of a count of
-//! parked threads that somebody left raised, the segment.
+//! A missing wake-up loses no message, because a parked thread polls every 50 ms. It shows only in the latency. A count
+//! of parked threads that was not decremented shows in the segment.
 
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,18 +13,19 @@ use super::program::Verb;
 use super::run::Play;
 use crate::segment::{Map, Side};
 
-/// In less than this whoever is woken has answered, at least once in some attempts; and nobody who is not.
+/// A thread that is woken answers within this time in at least one of the attempts. A thread that is not woken never
+/// does.
 const PROMPT: Duration = Duration::from_millis(30);
 const ATTEMPTS: usize = 10;
-/// How long a wait is that shall be ended by the other side, in milliseconds.
+/// The timeout of a wait that the other side ends, in milliseconds.
 const WAIT: u64 = 400;
-/// How long the last thread may take to leave its place.
+/// The time limit for the last parked thread to return.
 const LEAVING: Duration = Duration::from_secs(2);
 
 impl Play<'_, '_> {
-    /// Each side, in turn, waits for what the other one sends, and writes; then nobody is parked any more.
-    pub(super) fn wakes_whom_it_shall(&mut self) -> Result<()> {
-        // Where they move, or may, nobody outside knows which segment is theirs.
+    /// Each side in turn waits for what the other side sends and writes. After that, no thread may be parked.
+    pub(super) fn peers_wake_each_other(&mut self) -> Result<()> {
+        // While the endpoints may switch segments, the test does not know which segment they use.
         if !self.model.is_settled() {
             return Ok(());
         }
@@ -36,12 +37,12 @@ impl Play<'_, '_> {
             let value = (Verb::Read { wait: WAIT }, Verb::Write { longest: 24 });
             let at = if queued { map.parked_receivers(from) } else { map.parked_readers(from) };
             self.wakes(side, message, at)?;
-            // Without queues, a value and a message share one place: a read finds either.
+            // Without queues, values and messages share the mailbox: a read returns either.
             if self.model.has_queues_throughout() {
                 self.wakes(side, value, map.parked_readers(from))?;
             }
         }
-        self.nobody_is_parked(map, queued)
+        self.no_thread_is_parked(map, queued)
     }
 
     fn wakes(&mut self, side: Side, (waits, rings): (Verb, Verb), parked: u64) -> Result<()> {
@@ -61,7 +62,7 @@ impl Play<'_, '_> {
         bail!("{} does not wake the {}, which is parked in {}", rings.name(), side.word(), waits.name())
     }
 
-    fn nobody_is_parked(&self, map: Map, queued: bool) -> Result<()> {
+    fn no_thread_is_parked(&self, map: Map, queued: bool) -> Result<()> {
         let since = Instant::now();
         loop {
             let mut left = None;
@@ -86,13 +87,13 @@ impl Play<'_, '_> {
 }
 
 impl Model {
-    /// Whether both are known to be in the segment that has the name.
+    /// Returns whether both endpoints are certain to use the named segment.
     fn is_settled(&self) -> bool {
         let there = |seat: &Seat| seat.open && seat.sends_to.is_some() && seat.sends_to == self.named;
         self.seats.iter().all(there) && !self.stand_in
     }
 
-    /// Whether values have a place of their own in each segment that there was.
+    /// Returns whether every segment so far had queues, so that values and messages do not share the mailbox.
     fn has_queues_throughout(&self) -> bool {
         self.segments.iter().all(|sizes| sizes.queue > 0)
     }

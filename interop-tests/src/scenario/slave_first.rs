@@ -9,12 +9,12 @@ use crate::observe::Observation;
 use crate::peer::Said;
 use crate::segment::Segment;
 
-/// The patience of a slave whose master never comes.
-const PATIENCE: Duration = Duration::from_millis(200);
+/// The connect timeout of a slave whose master never starts.
+const CONNECT_TIMEOUT: Duration = Duration::from_millis(200);
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     master_comes(stage)?;
-    nobody_comes(stage)
+    no_master_starts(stage)
 }
 
 fn master_comes(stage: &Stage<'_>) -> Result<()> {
@@ -40,16 +40,19 @@ fn master_comes(stage: &Stage<'_>) -> Result<()> {
     segment.is_gone()
 }
 
-fn nobody_comes(stage: &Stage<'_>) -> Result<()> {
+fn no_master_starts(stage: &Stage<'_>) -> Result<()> {
     let segment = Segment::fresh("slave-first");
-    let patience = options(&[("timeout-ms", PATIENCE.as_millis() as u64)]);
-    let mut slave = stage.start(Side::Slave, &segment, "commands", &patience)?;
+    let settings = options(&[("timeout-ms", CONNECT_TIMEOUT.as_millis() as u64)]);
+    let mut slave = stage.start(Side::Slave, &segment, "commands", &settings)?;
     // Only the opening is measured, not the start of the process.
     slave.ask("payload 1 0 16")?;
     let since = Instant::now();
     let text = slave.refuses("open", -3)?;
     let waited = since.elapsed();
-    ensure!(waited >= PATIENCE, "{slave} gave up after {waited:?}, expected {PATIENCE:?} or more");
+    ensure!(
+        waited >= CONNECT_TIMEOUT,
+        "{slave} gave up after {waited:?}, expected {CONNECT_TIMEOUT:?} or more"
+    );
     for part in [segment.name(), "no such segment", "start its master"] {
         ensure!(text.contains(part), "{text:?} does not say {part:?}");
     }

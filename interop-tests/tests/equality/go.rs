@@ -1,7 +1,7 @@
 //! Go: the functions `With…`, the fields of `Stats`, and the variables `Err…`.
 //!
-//! The defaults and the numbers of errors are inside of the package. So the questions are a file of the package, which the
-//! compiler is shown in its folder without being written there.
+//! The defaults and the numbers of errors are inside of the package. So the questions are a file of the package, which
+//! the compiler is shown in its folder without being written there.
 
 use std::fs;
 use std::process::Command;
@@ -149,7 +149,7 @@ impl Dialect for Go {
             "bytes" | "id" => format!("ifSet({field}Set, {field})"),
             _ => field,
         };
-        // Without the option, the default of its field is nobody's.
+        // If Go lacks the option, its field has no default to compare.
         let option = if name == "role" { "Master" } else { spelt };
         format!("\t_ = {option}; questionDefault({name:?}, {value})")
     }

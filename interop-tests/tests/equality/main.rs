@@ -1,9 +1,9 @@
 //! The five languages have the same options, defaults, ranges, error codes and statistics: those of
 //! `protocol/interface.json`, name by name.
 //!
-//! Each language is asked by a program. Of an option, the least and the greatest value must be accepted, and one just outside
-//! refused with the error −1: a slave opens a segment that does not exist, without waiting, so that an accepted value ends
-//! with the error −3.
+//! Each language is asked by a program. Of an option, the least and the greatest value must be accepted, and one just
+//! outside refused with the error −1: a slave opens a segment that does not exist, without waiting, so that an accepted
+//! value ends with the error −3.
 
 mod c;
 mod cpp;
@@ -22,7 +22,7 @@ use interop_tests::toolchain::{self, Workshop};
 use program::{Answers, Dialect, Question};
 use table::{Abilities, Probe, Table};
 
-/// Asks a language, and compares its answers with the table. `ask` is given the name of a segment that nobody has.
+/// Asks a language, and compares its answers with the table. `ask` is given the name of a segment that does not exist.
 fn check(language: &str, abilities: &Abilities, ask: fn(&Table, &Workshop, &str) -> Result<Answers>) {
     let known = Language::named(language).unwrap();
     if !toolchain::present(known) {

@@ -1,4 +1,4 @@
-//! What can be taken from a process: system calls that fail, limits, places that are not there.
+//! Confines a process: system calls fail, limits apply, directories are missing.
 
 use std::collections::BTreeMap;
 use std::env::consts::ARCH;
@@ -18,7 +18,7 @@ use seccompiler::{
     apply_filter,
 };
 
-/// A facility of the kernel that a sandbox, or an old kernel, may lack: which calls fail then, and with which error.
+/// A kernel facility that a sandbox or an old kernel may lack: the calls that fail, and their error.
 struct Facility {
     name: &'static str,
     calls: &'static [i64],
@@ -47,7 +47,7 @@ const FACILITIES: &[Facility] = &[
     Facility { name: "fchmod", calls: &[libc::SYS_fchmod, libc::SYS_fchown], only: None, error: Errno::EPERM },
 ];
 
-/// Limits of `setrlimit`, as `ulimit` knows them.
+/// Limits of `setrlimit`, with the names of `ulimit`.
 #[rustfmt::skip]
 const LIMITS: &[(&str, Resource)] = &[
     ("file-size", Resource::RLIMIT_FSIZE),
@@ -56,12 +56,12 @@ const LIMITS: &[(&str, Resource)] = &[
     ("locked-memory", Resource::RLIMIT_MEMLOCK),
 ];
 
-/// One thing to take from a process.
+/// One restriction of a process.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Confinement {
     /// A facility of the kernel.
     Without(&'static str),
-    /// What it may use of a resource: `ulimit`.
+    /// A resource limit: `ulimit`.
     Limit(&'static str, u64),
     /// /proc is not mounted.
     NoProc,
@@ -78,7 +78,7 @@ pub enum Confinement {
 }
 
 impl Confinement {
-    /// Every way to write one, for a message.
+    /// Returns every spelling of a restriction, for error messages.
     pub fn known() -> String {
         let facilities = FACILITIES.iter().map(|facility| format!("no-{}", facility.name));
         let limits = LIMITS.iter().map(|(name, _)| format!("{name}=NUMBER"));
@@ -87,7 +87,7 @@ impl Confinement {
         facilities.chain(limits).chain(places).collect::<Vec<_>>().join(", ")
     }
 
-    /// Whether it needs to be root, or a namespace of its own.
+    /// Returns whether it needs root or a new namespace.
     fn mounts(&self) -> bool {
         matches!(self, Confinement::NoProc | Confinement::Shm(_) | Confinement::NoShm)
     }
@@ -139,10 +139,10 @@ impl FromStr for Confinement {
     }
 }
 
-/// Takes all of this from this process, and from what it executes; but a PID namespace begins with its next child.
+/// Applies the restrictions to this process and to what it executes. A PID namespace begins with its next child.
 ///
 /// # Errors
-/// When the system refuses.
+/// If the system refuses.
 pub fn confine(all: &[Confinement]) -> Result<()> {
     if all.iter().any(Confinement::mounts) {
         unshare(CloneFlags::CLONE_NEWNS).context("a mount namespace (it needs root)")?;
@@ -189,7 +189,7 @@ pub fn confine(all: &[Confinement]) -> Result<()> {
     Ok(())
 }
 
-/// A filter that answers the facility's calls with its error.
+/// Returns a filter that fails the facility's calls with its error.
 fn filter(facility: &Facility) -> Result<BpfProgram> {
     let rules = match facility.only {
         None => Vec::new(),

@@ -1,4 +1,4 @@
-//! A control group for a test: made, given a limit, and removed when its processes have ended.
+//! A control group with a memory limit for a test. It is removed after its processes have ended.
 
 use std::fs;
 use std::path::{Path, PathBuf};
@@ -8,7 +8,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-/// Where control groups with a memory limit are made, by version, and the file that holds the limit.
+/// The folders for control groups with a memory limit, by version, and the file of the limit.
 const ROOTS: &[(&str, &str)] =
     &[("/sys/fs/cgroup/memory", "memory.limit_in_bytes"), ("/sys/fs/cgroup", "memory.max")];
 
@@ -16,10 +16,10 @@ const ROOTS: &[(&str, &str)] =
 pub(super) struct Group(PathBuf);
 
 impl Group {
-    /// One whose processes have this many bytes of memory together.
+    /// Creates a group whose processes share this many bytes of memory.
     ///
     /// # Errors
-    /// When the machine has no place for it, or does not let this user make one.
+    /// If the machine has no memory controller, or this user may not create a group.
     pub(super) fn with_memory(bytes: u64) -> Result<Group> {
         let mut why = Vec::new();
         for (root, limit) in ROOTS {

@@ -1,4 +1,4 @@
-//! The suite `sandbox`: what is missing or limited is lived without, or named.
+//! The suite `sandbox`: peers work without missing or limited facilities, or report them.
 
 mod confine;
 mod group;
@@ -21,33 +21,33 @@ use crate::segment::{Segment, Side};
 use crate::toolchain::Peers;
 use group::Group;
 
-/// The most that a message may take which finds its receiver asleep; without this facility a wait looks again and again.
+/// The latency limit for a message to a parked receiver. Without this facility a wait polls.
 const SOON: Duration = Duration::from_millis(500);
 
-/// The most that it may take to notice a peer's death. Generous: the stale threshold is 100 ms.
+/// The time limit to notice a peer's death. The stale threshold is 100 ms.
 const NOTICE: Duration = Duration::from_secs(5);
-/// How long a peer waits in vain.
+/// The timeout of a wait for which nothing arrives.
 const WAIT: Duration = Duration::from_millis(400);
-/// What is sent and written, in hexadecimal.
+/// The message and value that are sent, in hexadecimal.
 const BYTES: &str = "6f6e65";
 
-/// What an endpoint does from which something was taken.
+/// The expected behaviour of a confined endpoint.
 enum Outcome {
-    /// All that it does elsewhere.
+    /// It works as usual.
     Works,
-    /// It does not open; the text of the error has one of these words each.
+    /// It does not open. The error text contains one word of each list.
     Refuses(&'static [&'static str]),
 }
 
 use Outcome::{Refuses, Works};
 
-/// What is taken, and what comes of it.
+/// A restriction, and the expected behaviour.
 struct Case {
     confinements: &'static [&'static str],
     outcome: Outcome,
 }
 
-/// The memory, in bytes, that a control group leaves its processes, and a queue capacity of which it cannot hold two.
+/// The memory limit of the control group in bytes, and a queue capacity that does not fit into it twice.
 const MEMORY: u64 = 80 << 20;
 const LARGE: u64 = 100 << 20;
 
@@ -74,10 +74,10 @@ const CASES: &[Case] = &[
     Case { confinements: &["file-size=65536"], outcome: Refuses(&["ulimit -f"]) },
 ];
 
-/// Runs every case with every language, and prints a row for each case. Whether all passed.
+/// Runs every case with every language, and prints a row for each case. Returns whether all passed.
 ///
 /// # Errors
-/// When the peers cannot be built.
+/// If the peers cannot be built.
 pub fn run(only: &[String]) -> Result<bool> {
     let languages: Vec<&Language> = LANGUAGES
         .iter()
@@ -104,13 +104,13 @@ pub fn run(only: &[String]) -> Result<bool> {
     Ok(passed)
 }
 
-/// Prints a row. Whether it passed.
+/// Prints a row. Returns whether it passed.
 fn show(row: Row) -> bool {
     row.print();
     row.passed
 }
 
-/// Tries a case with each language, if this machine lets it be tried.
+/// Runs a case with each language, if this machine supports it.
 fn try_all(
     name: &str,
     confinements: &[String],
@@ -153,7 +153,7 @@ fn little_memory(languages: &[&'static Language], peers: &Peers) -> Row {
     })
 }
 
-/// With eight busy processes on the machine, nobody is taken for frozen: a heartbeat needs little time, but in time. Since
+/// With eight busy processes on the machine, no peer is taken for frozen. Since
 /// other programs use the machine, too, a language is tried three times.
 fn busy(languages: &[&'static Language], peers: &Peers) -> Row {
     let spinner = || Command::new("sh").args(["-c", "while :; do :; done"]).spawn();
@@ -164,14 +164,14 @@ fn busy(languages: &[&'static Language], peers: &Peers) -> Row {
         stage.stays_alive().or_else(|_| stage.stays_alive()).or_else(|_| stage.stays_alive())
     });
     for mut spinner in spinners {
-        // Both fail only when it has ended already.
+        // Both fail only if the process has already ended.
         let _ = spinner.kill();
         let _ = spinner.wait();
     }
     row
 }
 
-/// Whether this machine lets this be taken from a process.
+/// Returns whether this machine supports the restriction.
 fn allowed(confinements: &[String]) -> Result<()> {
     if confinements.is_empty() {
         return Ok(());
@@ -181,7 +181,7 @@ fn allowed(confinements: &[String]) -> Result<()> {
     Ok(())
 }
 
-/// The command that confines what follows it.
+/// Returns the command that confines the command that follows it.
 fn cell(confinements: &[String]) -> Result<Command> {
     let here: PathBuf = std::env::current_exe()?;
     let mut command = Command::new(here.with_file_name("cell"));
@@ -189,7 +189,7 @@ fn cell(confinements: &[String]) -> Result<Command> {
     Ok(command)
 }
 
-/// One case with one language.
+/// Runs one case with one language.
 struct Stage<'a> {
     confinements: &'a [String],
     language: &'static Language,
@@ -210,7 +210,7 @@ impl Stage<'_> {
         Peer::start(format!("{} {} ({place})", self.language.name, side.word()), command)
     }
 
-    /// Both ends, and each of them beside one from which nothing was taken.
+    /// Runs the case with both ends confined, and with each end confined alone.
     fn works(&self) -> Result<()> {
         for (master, slave) in [(true, true), (true, false), (false, true)] {
             let segment = Segment::fresh("sandbox");
@@ -228,7 +228,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// For a second, each end finds the other alive whenever it looks.
+    /// Checks for a second that each end always sees the other as alive.
     fn stays_alive(&self) -> Result<()> {
         let segment = Segment::fresh("sandbox");
         let mut master = self.start(Side::Master, false)?;
@@ -247,7 +247,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// A message and a value in each direction, to a receiver that waits already.
+    /// Sends a message and a value in each direction to a receiver that is already parked.
     fn exchange(&self, segment: &Segment, master: &mut Peer, slave: &mut Peer) -> Result<()> {
         for (peer, side) in [(&mut *master, Side::Master), (&mut *slave, Side::Slave)] {
             let opened = peer.ask(&open(side, segment))?;
@@ -262,7 +262,7 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// The endpoint does not open with these settings, says why, and leaves nothing.
+    /// Checks that the endpoint does not open with these settings, reports why, and leaves no file.
     fn refuses(&self, settings: &str, words: &[&str]) -> Result<()> {
         let segment = Segment::fresh("sandbox");
         let mut master = self.start(Side::Master, true)?;
@@ -278,7 +278,7 @@ impl Stage<'_> {
     }
 }
 
-/// What `from` gives comes soon to `to`, which waits for it.
+/// Checks that what `from` sends soon reaches `to`, which is parked.
 fn arrives(from: &mut Peer, to: &mut Peer, give: &str, take: &str) -> Result<()> {
     to.tell(&format!("{take} 20000"))?;
     let since = Instant::now();
@@ -292,7 +292,7 @@ fn arrives(from: &mut Peer, to: &mut Peer, give: &str, take: &str) -> Result<()>
     Ok(())
 }
 
-/// A wait for what does not come costs little processor time.
+/// Checks that a wait without a message costs little processor time.
 fn rests(peer: &mut Peer) -> Result<()> {
     let before = processor_time(peer)?;
     let nothing = peer.ask(&format!("recv {}", WAIT.as_millis()))?;
@@ -302,7 +302,7 @@ fn rests(peer: &mut Peer) -> Result<()> {
     Ok(())
 }
 
-/// What the process has used, of both kinds, in the system's hundredths of a second.
+/// Returns the user and system time of the process, in hundredths of a second.
 fn processor_time(peer: &Peer) -> Result<Duration> {
     let path = format!("/proc/{}/stat", peer.pid());
     let text = fs::read_to_string(&path).with_context(|| path.clone())?;
@@ -313,7 +313,7 @@ fn processor_time(peer: &Peer) -> Result<Duration> {
     Ok(Duration::from_millis(10 * (ticks(11)? + ticks(12)?)))
 }
 
-/// Waits until this peer has noticed that the other was killed.
+/// Waits until this peer has noticed that its peer was killed.
 fn notices(survivor: &mut Peer) -> Result<()> {
     let since = Instant::now();
     loop {
