@@ -132,7 +132,7 @@ fn a_lossless_direction_does_what_its_model_does() {
                     queue.push_back(bytes.clone());
                     Ok(())
                 }
-                // How many messages fit is the segment's affair, but one always does.
+                // The number of messages that fit depends on the segment, but one always fits.
                 Observation::Error { code: -12, .. } if !queue.is_empty() => Ok(()),
                 other => anyhow::bail!("try-send, with {} unread: {other:?}", queue.len()),
             },

@@ -1,6 +1,6 @@
 //! Promise: every language writes the same bytes, and says the same of its errors.
 //!
-//! One snapshot serves all languages: it is what `protocol/PROTOCOL.md` describes, as a process wrote it.
+//! All languages share one snapshot: it is what `protocol/PROTOCOL.md` describes, as a process wrote it.
 
 use interop_tests::Observation;
 use interop_tests::hexdump;

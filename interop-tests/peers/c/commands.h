@@ -12,7 +12,7 @@ typedef struct Words {
 // Answers commands until stdin ends, then closes the endpoint.
 void commands(const Arguments* arguments);
 
-// Whether the command is this one.
+// Returns whether the command is this one.
 bool is(const Words* words, const char* verb);
 
 // A word, which may be missing from a line that is no command: that ends the process, as the next ones do.
@@ -24,7 +24,7 @@ Bytes bytes(const Words* words, size_t index);
 Bytes decode(const char* hexadecimal);
 Bytes hex(const void* message, size_t size);
 
-// Whether bytes are a C string; if not, says that no segment has such a name.
+// Returns whether bytes are a C string. If not, reports that no segment has such a name.
 bool is_name(const Bytes* name);
 
 // Replaces what is open, and observes what was opened.

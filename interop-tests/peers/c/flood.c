@@ -50,13 +50,13 @@ static void expect(const Flood* flood, uint64_t number, const void* found, size_
     }
 }
 
-// Where the run that `number` is in begins.
+// Returns the first number of the run that contains `number`.
 static uint64_t begin_of(uint64_t number) { return number - number % RUN; }
 
-// How many messages the run that begins with `first` has, of `count` in all.
+// Returns the number of messages in the run that begins with `first`, of `count` in all.
 static size_t length_of(uint64_t first, uint64_t count) { return count - first < RUN ? count - first : RUN; }
 
-// Whether the run that begins with `first` goes in a batch.
+// Returns whether the run that begins with `first` is sent as a batch.
 static bool is_batch(uint64_t first) { return first / RUN % 2 == 1; }
 
 static void send_messages(ESHMHandle* endpoint, const Arguments* arguments, const Flood* flood) {

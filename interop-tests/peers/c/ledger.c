@@ -10,8 +10,8 @@
 #include "observe.h"
 #include "payload.h"
 
-// How many milliseconds a turn waits for a message when it has sent one, so that an answer is due; and when
-// it has not.
+// How many milliseconds a turn waits for a message if it has sent one, so that a reply is due, and if it has
+// not.
 static const uint32_t reply_turn = 100;
 static const uint32_t turn_length = 1;
 // The greatest number of messages that one turn receives.
@@ -39,7 +39,7 @@ static size_t longest(uint64_t number) {
     return lengths[number % 4];
 }
 
-// What a message says it is; it is whole.
+// Checks that a message is complete, and returns its process number and its number.
 static Numbered checked(const void* message, size_t size) {
     const unsigned char* bytes = message;
     uint64_t number = 0;
@@ -66,8 +66,7 @@ static bool order(void) {
     return false;
 }
 
-// What a killed predecessor had begun to send, and not lived to acknowledge, is in doubt, and never sent
-// again.
+// Marks as doubtful what a killed predecessor had begun to send and not acknowledged. It is never sent again.
 static void begin_life(Journal* journal) {
     if (journal->words[INTENDED] > journal->words[SENT]) {
         record(journal, DOUBTFUL, journal->words[SENT] + 1, journal->words[INTENDED]);

@@ -13,7 +13,7 @@ typedef struct Arguments {
     ESHMRole role;
     const char* name;
     const char* scenario;
-    // How many numbered messages this side sends.
+    // The number of numbered messages that this side sends.
     uint64_t count;
     // The segment's data size in bytes, if one is given; a master's default is 4096, a slave's is what it
     // finds.
@@ -56,7 +56,7 @@ bool came(int code);
 // before it. Returns the number of the error if none came.
 int read_value(ESHMHandle* endpoint, uint32_t timeout, Bytes* value, uint64_t* skipped);
 
-// What is known of the peer and of the segment.
+// Returns the information about the peer and the segment.
 ESHMInfo info(ESHMHandle* endpoint);
 
 // An endpoint's role, and "master" or "slave".

@@ -12,8 +12,8 @@
 
 // The number of values that are written between two reads of `latest-value`.
 static const uint64_t pace = 100;
-// How many milliseconds one side of `both-directions` or `stream` waits for one message before it looks at
-// the rest.
+// How many milliseconds one side of `both-directions` or `stream` waits for one message before it does its
+// other work.
 static const uint32_t turn = 1;
 
 static void expect(uint64_t found, uint64_t expected) {
@@ -160,7 +160,7 @@ void both_directions(ESHMHandle* endpoint, const Arguments* arguments) {
     done(sent, received);
 }
 
-// What `stream` remembers from turn to turn.
+// The state of `stream`.
 typedef struct Streaming {
     uint64_t sent;
     uint64_t received;

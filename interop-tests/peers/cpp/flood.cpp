@@ -55,10 +55,10 @@ class Flood {
     std::string block_;
 };
 
-// Where the run that `number` is in begins.
+// Returns the first number of the run that contains `number`.
 std::uint64_t begin_of(std::uint64_t number) { return number - number % run; }
 
-// Whether the run that begins with `first` goes in a batch.
+// Returns whether the run that begins with `first` is sent as a batch.
 bool is_batch(std::uint64_t first) { return first / run % 2 == 1; }
 
 void send(eshm::Endpoint& endpoint, const Arguments& arguments, const Flood& flood) {

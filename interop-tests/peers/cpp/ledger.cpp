@@ -27,7 +27,7 @@ std::size_t longest(std::uint64_t number) {
     return lengths[number % 4];
 }
 
-// What a message says it is; it is whole. Throws Broken.
+// Checks that a message is complete, and returns its process number and its number. Throws Broken.
 Numbered checked(std::string_view message) {
     std::uint64_t number = 0;
     for (std::size_t index = 0; index < std::min<std::size_t>(8, message.size()); ++index) {
@@ -36,7 +36,7 @@ Numbered checked(std::string_view message) {
     return check(message, longest(number));
 }
 
-// Whether it succeeded; not if it may succeed later.
+// Returns whether it succeeded. Returns false if it may succeed later.
 template <class Result>
 bool succeeded(const Result& result) {
     if (!result && !is_transient(result.error().code())) {
@@ -62,8 +62,7 @@ bool order() {
     return false;
 }
 
-// What a killed predecessor had begun to send, and not lived to acknowledge, is in doubt, and never sent
-// again.
+// Marks as doubtful what a killed predecessor had begun to send and not acknowledged. It is never sent again.
 void begin_life(Journal& journal) {
     if (journal[Word::intended] > journal[Word::sent]) {
         journal.record(Kind::doubtful, journal[Word::sent] + 1, journal[Word::intended]);

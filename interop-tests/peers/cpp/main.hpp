@@ -14,7 +14,7 @@ struct Arguments {
     eshm::Role role{};
     std::string name;
     std::string scenario;
-    // How many numbered messages this side sends.
+    // The number of numbered messages that this side sends.
     std::uint64_t count = 1000;
     // The segment's data size in bytes; a master's default is 4096, a slave's is what it finds.
     std::optional<std::size_t> size;

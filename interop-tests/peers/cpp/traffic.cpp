@@ -15,7 +15,7 @@ namespace {
 
 // The number of values that are written between two reads of `latest-value`.
 constexpr std::uint64_t pace = 100;
-// How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
+// How long one side of `both-directions` or `stream` waits for one message before it does its other work.
 constexpr auto turn = 1ms;
 
 std::string_view chars(const eshm::Message& message) { return eshm::bytes_view{message.bytes()}.chars(); }

@@ -55,7 +55,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def begin_life(journal: Journal) -> None:
-    """Put in doubt what a killed predecessor had begun to send, and not lived to acknowledge."""
+    """Mark as doubtful what a killed predecessor had begun to send and not acknowledged."""
     if journal[INTENDED] > journal[SENT]:
         journal.record(DOUBTFUL, journal[SENT] + 1, journal[INTENDED])
         journal[SENT] = journal[INTENDED]

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 #: The number of values that are written between two reads of `latest-value`.
 PACE = 100
-#: How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
+#: How long one side of `both-directions` or `stream` waits for one message before it does its other work.
 TURN = 0.001
 
 

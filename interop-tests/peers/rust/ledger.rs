@@ -77,7 +77,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     }
 }
 
-/// What a killed predecessor had begun to send, and not lived to acknowledge, is in doubt, and never sent again.
+/// Marks as doubtful what a killed predecessor had begun to send and not acknowledged. It is never sent again.
 fn begin_life(journal: &mut Journal) -> io::Result<()> {
     let (intended, sent) = (journal.get(Word::Intended), journal.get(Word::Sent));
     if intended > sent {

@@ -28,7 +28,7 @@ struct Arguments {
     role: Wanted,
     name: String,
     scenario: Scenario,
-    /// How many numbered messages this side sends.
+    /// The number of numbered messages that this side sends.
     #[arg(long, default_value_t = 1000)]
     count: u64,
     /// The segment's data size in bytes; a master's default is 4096, a slave's is what it finds.

@@ -13,7 +13,7 @@ use crate::{Arguments, Failure};
 
 /// The number of values that are written between two reads of `latest-value`.
 const PACE: u64 = 100;
-/// How long one side of `both-directions` or `stream` waits for one message before it looks at the rest.
+/// How long one side of `both-directions` or `stream` waits for one message before it does its other work.
 const TURN: Duration = Duration::from_millis(1);
 
 /// The master sends numbered messages and expects each back; the slave sends each back.

@@ -14,7 +14,7 @@ use interop_tests::faults::sandbox::{Confinement, confine};
 #[derive(Parser)]
 #[command(name = "cell", after_help = format!("Confinements: {}", Confinement::known()))]
 struct Arguments {
-    /// What to take from it; see below
+    /// What the program lacks; see below
     #[arg(required = true, value_name = "CONFINEMENT")]
     confinements: Vec<Confinement>,
     /// The program and its arguments

@@ -7,7 +7,7 @@ use crate::peer::{Peer, Said};
 use crate::scenario::{Side, Stage, options};
 use crate::segment::Segment;
 
-/// How many values are written in each direction.
+/// The number of values in each direction.
 const COUNT: u64 = 20_000;
 /// A reader of 1.x that starts after the last value ignores that value as old. Then there is nothing to check.
 const ATTEMPTS: usize = 10;

@@ -20,10 +20,10 @@ use crate::peer::Peer;
 use crate::scenario::{Side, Stage, open, options};
 use crate::segment::Segment;
 
-/// How many programs of how many steps are played.
+/// The number of programs, and of the steps of each.
 const PROGRAMS: u64 = 3;
 const STEPS: usize = 30;
-/// How long a slave waits for its segment, in milliseconds.
+/// The connect timeout of a slave, in milliseconds.
 const CONNECT: u64 = 300;
 const SIDES: [Side; 2] = [Side::Master, Side::Slave];
 /// Error codes: timeout or reconnecting; peer stale; peer closed.

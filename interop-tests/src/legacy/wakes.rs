@@ -1,4 +1,4 @@
-//! Parked readers.
+//! Wake-ups of parked readers.
 
 use std::thread;
 use std::time::{Duration, Instant};

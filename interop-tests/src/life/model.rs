@@ -222,7 +222,7 @@ impl Model {
             self.segments[*id].closed[side as usize] |= end != End::Kill;
         });
         let other = self.seat(side.other());
-        // One that never got to the other's segment was never seen there.
+        // An endpoint that never switched to the peer's segment was never seen there.
         other.peer_ended |= left.holds.iter().any(|id| other.holds.contains(id));
         other.peer_closed |= end != End::Kill;
         if side == Side::Master {

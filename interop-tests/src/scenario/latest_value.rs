@@ -7,7 +7,7 @@ use crate::observe::Observation;
 use crate::peer::{Peer, Said};
 use crate::segment::Segment;
 
-/// How many values are written in each direction.
+/// The number of values in each direction.
 const COUNT: u64 = 20_000;
 /// The reader lets at least this many values be written between two reads.
 const PACE: u64 = 100;

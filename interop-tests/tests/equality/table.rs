@@ -7,7 +7,7 @@ use interop_tests::toolchain::Workshop;
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-/// What every language has under the same names. The core's test `interface_json` holds it to the core.
+/// The interface that every language has under the same names. The core's test `interface_json` holds it to the core.
 #[derive(Deserialize)]
 pub struct Table {
     pub options: Vec<Setting>,
