@@ -1,4 +1,4 @@
-//! Processes that are killed, stopped, forked, or end without a goodbye.
+//! Processes that are killed, stopped, forked, or end without a close.
 
 mod common;
 

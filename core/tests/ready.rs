@@ -201,8 +201,8 @@ fn a_message_that_never_fits_is_worth_a_call() {
 }
 
 #[test]
-fn what_was_sent_before_the_goodbye_is_announced_before_it() {
-    let name = Name::new("ready-goodbye");
+fn what_was_sent_before_a_close_is_announced_before_it() {
+    let name = Name::new("ready-close");
     let (mut master, slave) = pair(&name);
     let (mut sender, mut receiver) = slave.into_split();
     fill(&mut sender);

@@ -60,7 +60,7 @@ fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
         "attach" => (Moment::Joins, SLAVE),
         "occupy" => (Moment::Joins, BOTH),
         "leave" => (Moment::Leaves, BOTH),
-        "bury" => (Moment::Survives, BOTH),
+        "clear" => (Moment::Survives, BOTH),
         "reconnect" => (Moment::Follows { talking: false }, SLAVE),
         "follow" => (Moment::Follows { talking: true }, SLAVE),
         "carry" => (Moment::Carries, SLAVE),
