@@ -72,7 +72,9 @@ def test_a_signal_ends_an_example_cleanly(
     expect_line(child, f"Initialized as {example.upper()}")
     child.send_signal(number)
     output, error = child.communicate(timeout=PATIENCE)
-    assert (output.splitlines()[-1], error, child.returncode) == ("Stopped", "", 0)
+    # The signal can come between the text that the example prints and its newline.
+    assert output.endswith("Stopped\n"), output
+    assert (error, child.returncode) == ("", 0)
     if peer is not None:
         peer.close()
 
