@@ -56,7 +56,7 @@ statistics! {
     master_alive: bool = Flag Value::Flag;
     /// As `master_alive`, for the slave.
     slave_alive: bool = Flag Value::Flag;
-    /// The creator's stale threshold, in milliseconds.
+    /// The master's stale threshold, in milliseconds.
     stale_threshold: u32 = Time milliseconds;
     /// Heartbeats of the master since this endpoint's statistics were last asked for.
     master_heartbeat_delta: u64 = Count number;

@@ -145,7 +145,8 @@ impl Setting {
         let mut ends = vec![(json!(least), true)];
         if least >= step {
             ends.push((json!(least - step), false));
-        } else if abilities.signed {
+        } else if abilities.signed && self.kind != "id" {
+            // A group of -1 is "none" in C.
             ends.push((json!(-1), false));
         }
         if most == u64::MAX {
@@ -169,7 +170,6 @@ impl Setting {
                 let modes = [(0o600, true), (0o777, true), (0o400, false), (0o200, false), (0o1600, false)];
                 modes.map(|(mode, accepted)| (json!(mode), accepted)).to_vec()
             }
-            ("id", _) => vec![(json!(0), true)],
             // The probe waits that long.
             ("time", "connect_timeout") => vec![(json!(0), true), (json!(1_000_000), true)],
             ("text", _) => {

@@ -109,6 +109,7 @@ impl Settings {
             (table::RECONNECT_TIMEOUT, limit(self.reconnect_timeout)),
             (table::RECONNECT_INTERVAL, time(self.reconnect_interval)),
             (table::RECONNECT_ATTEMPTS, count(self.reconnect_attempts)),
+            (table::GROUP, count(self.group)),
             (table::DATA_SIZE, bytes(self.data_size)),
             (table::QUEUE_CAPACITY, bytes(self.queue_capacity)),
         ];

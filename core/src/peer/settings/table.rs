@@ -261,7 +261,9 @@ pub(crate) const GROUP: Setting = setting(
     Value::None,
     "The group of a segment that the endpoint creates, by its number.",
 )
-.none("the group of the process");
+.none("the group of the process")
+// The greatest number of 32 bits is no group: the system takes it for "unchanged".
+.range(0, u32::MAX as u64 - 1, "the number of a group, 0 to 4294967294");
 pub(crate) const ANY_OWNER: Setting = setting(
     "any_owner",
     Kind::Flag,
