@@ -1,12 +1,12 @@
 //! What an `ESHMHandle*` stands for.
 
 use std::ffi::c_int;
-use std::sync::LazyLock;
+use std::process;
+use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use eshm::raw::{self, Closed, Host, Limit, SharedEndpoint, SharedReceiver, SharedSender};
 use eshm::{Endpoint, Inspector};
-use parking_lot::Mutex;
 use sharded_slab::Entry;
 
 use crate::abi::{TIMEOUT_INFINITE, WAKEUP_PUSH};
@@ -26,7 +26,10 @@ pub struct ESHMHandle {
 /// An endpoint, as the threads of a C program share it.
 pub(crate) struct Handle {
     endpoint: SharedEndpoint,
+    /// 1.x's; the lock is held for a load or a store.
     wakeup_mode: Mutex<u32>,
+    /// The process that made the handle: a child that was made without the C library's handlers for forks is told by it.
+    owner: u32,
 }
 
 /// C needs nothing between the parts of a wait.
@@ -40,7 +43,7 @@ impl Handle {
     /// Puts an endpoint into the registry.
     pub(crate) fn register(endpoint: Endpoint) -> Result<*mut ESHMHandle> {
         let endpoint = SharedEndpoint::new(endpoint);
-        REGISTRY.insert(Handle { endpoint, wakeup_mode: Mutex::new(WAKEUP_PUSH) })
+        REGISTRY.insert(Handle { endpoint, wakeup_mode: Mutex::new(WAKEUP_PUSH), owner: process::id() })
     }
 
     /// Returns what a handle stands for.
@@ -53,7 +56,7 @@ impl Handle {
     pub(crate) fn destroy(handle: *mut ESHMHandle) -> Result<Option<Closed>> {
         let found = Handle::find(handle)?;
         REGISTRY.remove(handle);
-        if found.check_process().is_err() {
+        if found.check_process().is_err() || found.owner != process::id() {
             return Ok(None);
         }
         // Of two threads that destroy the same one, one closes it.
@@ -83,12 +86,19 @@ impl Handle {
         lent.ok_or_else(|| Failure::invalid(nothing))
     }
 
-    pub(crate) fn wakeup_mode(&self) -> u32 {
-        *self.wakeup_mode.lock()
+    /// # Errors
+    /// `Forked` in a forked child, which may have no thread that releases the lock.
+    pub(crate) fn wakeup_mode(&self) -> Result<u32> {
+        self.check_process()?;
+        Ok(*self.wakeup_mode.lock().unwrap_or_else(PoisonError::into_inner))
     }
 
-    pub(crate) fn set_wakeup_mode(&self, mode: u32) {
-        *self.wakeup_mode.lock() = mode;
+    /// # Errors
+    /// As [`Handle::wakeup_mode`].
+    pub(crate) fn set_wakeup_mode(&self, mode: u32) -> Result<()> {
+        self.check_process()?;
+        *self.wakeup_mode.lock().unwrap_or_else(PoisonError::into_inner) = mode;
+        Ok(())
     }
 }
 

@@ -121,7 +121,7 @@ fn read(handle: *mut ESHMHandle, timeout_ms: u32, room: impl FnOnce() -> Result<
     let (handle, room) = (Handle::find(handle)?, room()?);
     // In ESHM 1.x a wait without limit does not end when the peer leaves.
     let limit = if timeout_ms == 0 { Limit::Now } else { Limit::For(longest(timeout_ms)) };
-    let read = if handle.wakeup_mode() == WAKEUP_POLL {
+    let read = if handle.wakeup_mode()? == WAKEUP_POLL {
         handle.receiver().read(&mut Polling, limit, |_, value| room.take(value).map(|()| value.len()))
     } else {
         handle.receiver().read(&mut C, limit, |_, value| room.take(value).map(|()| value.len()))
@@ -207,7 +207,7 @@ pub extern "C" fn eshm_set_wakeup_mode(handle: *mut ESHMHandle, mode: u32) -> c_
         if ![WAKEUP_PUSH, WAKEUP_POLL].contains(&mode) {
             return Err(out_of_range("mode", mode, "ESHM_WAKEUP_PUSH (0) or ESHM_WAKEUP_POLL (1)"));
         }
-        handle.set_wakeup_mode(mode);
+        handle.set_wakeup_mode(mode)?;
         Ok(())
     })
 }
@@ -220,7 +220,7 @@ pub extern "C" fn eshm_set_wakeup_mode(handle: *mut ESHMHandle, mode: u32) -> c_
 pub unsafe extern "C" fn eshm_get_wakeup_mode(handle: *mut ESHMHandle, mode: *mut u32) -> c_int {
     // SAFETY: the caller promises that `mode` is NULL or to an `enum ESHMWakeupMode`.
     let mode = || unsafe { Out::needed(mode, "mode") };
-    answer(handle, mode, |handle| Ok(handle.wakeup_mode()))
+    answer(handle, mode, Handle::wakeup_mode)
 }
 
 /// `eshm_error_string`.

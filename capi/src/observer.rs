@@ -2,20 +2,15 @@
 
 use std::ffi::c_int;
 use std::process;
-use std::sync::{Arc, LazyLock};
-use std::time::Duration;
+use std::sync::{Arc, LazyLock, Mutex, MutexGuard, PoisonError};
 
 use eshm::{Error, Observer};
-use parking_lot::{Mutex, MutexGuard};
 
 use crate::abi::{DirectionView, Options, SeatView, View};
 use crate::boundary::{Out, Structure, call};
 use crate::config;
 use crate::error::{Failure, NOT_INITIALIZED, Result};
 use crate::registry::Registry;
-
-/// How long a thread waits for its turn before it checks that it is not in a forked child.
-const TURN: Duration = Duration::from_millis(100);
 
 static REGISTRY: LazyLock<Registry<Watcher>> =
     LazyLock::new(|| Registry::new(0x4F42_5356_5C3A_691E_u64 as usize));
@@ -38,14 +33,10 @@ impl Watcher {
     /// # Errors
     /// `Forked` in a child of the process that opened it, which may have no thread that releases the lock.
     fn lock(&self) -> Result<MutexGuard<'_, Observer>> {
-        loop {
-            if process::id() != self.owner {
-                return Err(Error::Forked { segment: Arc::clone(&self.name) }.into());
-            }
-            if let Some(observer) = self.observer.try_lock_for(TURN) {
-                return Ok(observer);
-            }
+        if process::id() != self.owner {
+            return Err(Error::Forked { segment: Arc::clone(&self.name) }.into());
         }
+        Ok(self.observer.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

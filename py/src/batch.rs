@@ -8,7 +8,7 @@ use eshm::raw::{Limit, Stop};
 use pyo3::prelude::*;
 use pyo3::types::PyList;
 
-use crate::buffer::{Bytes, Records};
+use crate::buffer::{Bytes, Record, Records};
 use crate::calls;
 use crate::convert;
 use crate::endpoint::Endpoint;
@@ -45,13 +45,13 @@ pub fn send_records(
     let started = Instant::now();
     for start in (0..records.count()).step_by(CHUNK) {
         let end = records.count().min(start + CHUNK);
-        let messages: Vec<_> = (start..end).map(|index| records.get(index)).collect();
+        let messages: Vec<_> = (start..end).map(|index| Record { records: &records, index }).collect();
         let left = match limit {
             Limit::For(time) if start > 0 => Limit::For(time.saturating_sub(started.elapsed())),
             limit => limit,
         };
         let mut host = endpoint.host(py, Polling::Calm);
-        let settle = |message: &&[u8]| Cow::Owned(message.to_vec());
+        let settle = |message: &Record<'_, '_>| Cow::Owned(message.as_ref().to_vec());
         let (sent, outcome) = endpoint.shared.sender().send_many_settled(&mut host, &messages, left, settle);
         outcome.map_err(|failure| with_sent(py, failure, start + sent))?;
     }

@@ -125,6 +125,18 @@ pub struct Records<'py> {
     size: usize,
 }
 
+/// One of the records, whose bytes are looked at only when they are used.
+pub struct Record<'a, 'py> {
+    pub records: &'a Records<'py>,
+    pub index: usize,
+}
+
+impl AsRef<[u8]> for Record<'_, '_> {
+    fn as_ref(&self) -> &[u8] {
+        self.records.get(self.index)
+    }
+}
+
 impl<'py> Records<'py> {
     /// Returns records to be read.
     ///

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use eshm::raw::{Content, Limit};
+use eshm::raw::{Content, Limit, may_pass};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
@@ -30,7 +30,7 @@ pub fn send(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>, limit:
     }
     match sender.send(&mut host, &bytes, Limit::Now) {
         // Their owner may change them while the interpreter is released.
-        Err(Failure::Core(error)) if error.is_transient() => sender.send(&mut host, &bytes.settle(), limit),
+        Err(Failure::Core(error)) if may_pass(&error) => sender.send(&mut host, &bytes.settle(), limit),
         result => result,
     }
 }

@@ -1,5 +1,8 @@
 //! Both halves of an endpoint, shared by threads.
 
+use std::time::Duration;
+
+use super::turn_lock::TurnLock;
 use super::{Error, Host, SharedReceiver, SharedSender};
 use crate::api::endpoint::Endpoint;
 use crate::api::inspector::Inspector;
@@ -21,7 +24,12 @@ use crate::api::inspector::Inspector;
 pub struct SharedEndpoint {
     sender: SharedSender,
     receiver: SharedReceiver,
+    /// Held by the thread that closes both halves.
+    closing: TurnLock<()>,
 }
+
+/// How long a thread parks at most while another one closes.
+const CLOSING: Duration = Duration::from_secs(1);
 
 /// What became of an endpoint that was closed.
 #[derive(Debug)]
@@ -37,7 +45,11 @@ impl SharedEndpoint {
     /// Shares the endpoint.
     pub fn new(endpoint: Endpoint) -> Self {
         let (sender, receiver) = endpoint.into_split();
-        SharedEndpoint { sender: SharedSender::new(sender), receiver: SharedReceiver::new(receiver) }
+        SharedEndpoint {
+            sender: SharedSender::new(sender),
+            receiver: SharedReceiver::new(receiver),
+            closing: TurnLock::new(()),
+        }
     }
 
     /// Returns the half that writes and sends.
@@ -74,7 +86,18 @@ impl SharedEndpoint {
     /// Returns `None` if the endpoint was closed before, or belongs to the parent of this process, whose endpoint
     /// stays open.
     pub fn close<H: Host>(&self, host: &mut H) -> Option<Closed> {
+        if self.check_process().is_err() {
+            return None;
+        }
         self.inspector().stop();
+        // Of two threads that close, the second returns after the first.
+        let _closing = host.block(|| {
+            loop {
+                if let Some(guard) = self.closing.try_lock_for(CLOSING) {
+                    return guard;
+                }
+            }
+        });
         let closed = self.sender.close(host);
         self.receiver.close(host);
         closed.then(|| Closed {

@@ -47,6 +47,7 @@ mod receiving;
 mod sender;
 mod shared;
 mod stop;
+mod turn_lock;
 
 #[cfg(test)]
 mod tests;
@@ -56,7 +57,7 @@ pub use endpoint::{Closed, SharedEndpoint};
 pub use error::{ERRORS, Error, ErrorKind, error_name};
 pub use host::{Glance, Host, Limit, Plain};
 pub use receiver::{Borrowed, SharedReceiver};
-pub use sender::{Loaned, SharedSender};
+pub use sender::{Loaned, SharedSender, may_pass};
 pub use shared::Token;
 pub use stop::Stop;
 

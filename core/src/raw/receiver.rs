@@ -266,7 +266,7 @@ impl SharedReceiver {
             Some((slot, None)) => slot,
         };
         let receiver = &mut self.0.usable(&mut slot)?.receiver;
-        let generation = receiver.generation();
+        let generation = receiver.message_generation();
         let mut undo = None;
         let count = receiver.drain_found(most, |bytes| {
             let content = Content(Source::Queue { bytes, generation });
@@ -309,7 +309,7 @@ impl SharedReceiver {
             Channel::Values => receiver.wait_value_part(&wait, slice),
         });
         let ready = ready.map_err(failed::<H>)?;
-        Guard::unlock_fair(slot);
+        Guard::hand_on(slot);
         Ok(ready)
     }
 
@@ -368,6 +368,14 @@ impl SharedReceiver {
         }
         loop {
             let (receiving, slice) = (self.0.usable(&mut slot)?, host.slice());
+            // Another thread may have kept one since this one began to wait.
+            if receiving.has_kept(channel) {
+                // It does not come from the core, which refuses a forked child by itself.
+                self.0.check_process()?;
+                let found = receiving.now_or_kept(channel).map_err(failed::<H>)?;
+                let done = with(host, found)?;
+                return Ok(Some((slot, done)));
+            }
             let found = host.block(|| receiving.part(channel, &wait, slice));
             if let Some(found) = found.map_err(failed::<H>)? {
                 let done = with(host, found)?;

@@ -24,6 +24,7 @@ pub(super) struct Receiving {
 
 impl Half for Receiving {
     const USE_ENDS_LENT: bool = true;
+    const FIRST_TOKEN: u64 = 2;
 
     fn take_back(&mut self) {
         self.borrowed = None;

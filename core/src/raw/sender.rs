@@ -37,6 +37,7 @@ pub struct SharedSender(Shared<Sender>);
 
 impl Half for Sender {
     const USE_ENDS_LENT: bool = false;
+    const FIRST_TOKEN: u64 = 1;
 
     fn take_back(&mut self) {
         self.forget_loan();
@@ -87,24 +88,31 @@ impl SharedSender {
     /// # Errors
     /// Those of [`Sender::write`]; [`Error::Lent`].
     #[inline]
-    pub fn write<H: Host>(&self, host: &mut H, bytes: &[u8]) -> Result<(), H::Error> {
+    pub fn write<H: Host>(&self, host: &mut H, bytes: &(impl AsRef<[u8]> + ?Sized)) -> Result<(), H::Error> {
         let mut slot = self.0.lock(host)?;
-        self.0.usable(&mut slot)?.write(bytes).map_err(failed::<H>)
+        self.0.usable(&mut slot)?.write(bytes.as_ref()).map_err(failed::<H>)
     }
 
-    /// Sends a message that is delivered once and in order. Waits for room as the limit says, in parts. Nothing
-    /// else may change the bytes meanwhile.
+    /// Sends a message that is delivered once and in order. Waits for room as the limit says, in parts. With another
+    /// limit than [`Limit::Now`] nothing else may change the bytes meanwhile.
     ///
     /// A call that is ended, by whatever ends it, has not sent the message.
     ///
     /// # Errors
     /// Those of [`Sender::try_send`] and [`Sender::send_timeout`]; [`Error::Lent`]; those of the host.
     #[inline]
-    pub fn send<H: Host>(&self, host: &mut H, bytes: &[u8], limit: Limit) -> Result<(), H::Error> {
+    pub fn send<H: Host>(
+        &self,
+        host: &mut H,
+        bytes: &(impl AsRef<[u8]> + ?Sized),
+        limit: Limit,
+    ) -> Result<(), H::Error> {
         let mut slot = self.0.lock(host)?;
+        // Not before: while the lock is waited for, the owner of the bytes may change them.
+        let bytes = bytes.as_ref();
         match self.0.usable(&mut slot)?.try_send(bytes) {
             Ok(()) => Ok(()),
-            Err(error) if limit != Limit::Now && error.is_transient() => {
+            Err(error) if limit != Limit::Now && may_pass(&error) => {
                 let now = |sender: &mut Sender| sender.try_send(bytes);
                 let part = |sender: &mut Sender, wait: &Wait, part| {
                     Ok(sender.send_part(bytes, wait, part)?.then_some(()))
@@ -163,7 +171,7 @@ impl SharedSender {
         loop {
             let sender = self.0.usable(&mut slot)?;
             let before = *sent;
-            send_chunk(sender, messages, sent).map_err(failed::<H>)?;
+            send_chunk(sender, messages, sent);
             if *sent == messages.len() {
                 return Ok(());
             }
@@ -173,7 +181,7 @@ impl SharedSender {
             }
             if *sent == before {
                 let found = glance(host, |_| {
-                    send_chunk(sender, messages, sent).map_err(failed::<H>)?;
+                    send_chunk(sender, messages, sent);
                     Ok((*sent > before).then_some(()))
                 })?;
                 if found.is_none() {
@@ -199,7 +207,7 @@ impl SharedSender {
         let mut slot = self.0.lock(host)?;
         let start = match self.0.usable(&mut slot)?.try_loan(len).map(|loan| loan.into_raw().0) {
             Ok(start) => start,
-            Err(error) if limit != Limit::Now && error.is_transient() => {
+            Err(error) if limit != Limit::Now && may_pass(&error) => {
                 let now = |sender: &mut Sender| sender.try_loan(len).map(|loan| Memory(loan.into_raw().0));
                 let part = |sender: &mut Sender, wait: &Wait, part| {
                     Ok(sender.loan_part(len, wait, part)?.map(|loan| Memory(loan.into_raw().0)))
@@ -267,10 +275,16 @@ impl SharedSender {
     /// Those of [`Sender::send_timeout`], when waiting is in vain.
     pub fn wait_room<H: Host>(&self, host: &mut H, len: usize) -> Result<bool, H::Error> {
         let mut slot = self.0.lock(host)?;
+        if self.0.is_lent(&slot) {
+            // A send is refused at once. A wait could switch to another segment, and unmap the loan.
+            self.0.visible(&mut slot)?;
+            self.0.check_process()?;
+            return Ok(true);
+        }
         let (sender, slice) = (self.0.visible(&mut slot)?, host.slice());
         let ready =
             host.block(|| sender.wait_room_part(len, &Wait::new(None), slice)).map_err(failed::<H>)?;
-        Guard::unlock_fair(slot);
+        Guard::hand_on(slot);
         Ok(ready)
     }
 
@@ -294,7 +308,7 @@ impl SharedSender {
         let wait = begin_wait(sender, limit);
         let found = glance(host, |_| match now(sender) {
             Ok(done) => Ok(Some(done)),
-            Err(error) if error.is_transient() => Ok(None),
+            Err(error) if may_pass(&error) => Ok(None),
             Err(error) => Err(failed::<H>(error)),
         })?;
         if let Some(done) = found {
@@ -334,11 +348,15 @@ fn send_some<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usi
     }
 }
 
-/// As `send_some`, of one chunk; fails only where waiting does not help.
-fn send_chunk<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usize) -> Result<()> {
+/// As `send_some`, of one chunk. What stands in the way of the next message is found where it is waited for.
+fn send_chunk<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], sent: &mut usize) {
     let end = messages.len().min(*sent + CHUNK);
-    match send_some(sender, &messages[..end], sent) {
-        Err(error) if !error.is_transient() => Err(error),
-        _ => Ok(()),
-    }
+    let _ = send_some(sender, &messages[..end], sent);
+}
+
+/// Returns whether a call with a limit goes on to wait after this error of its first attempt, as those of [`Sender`] do: a
+/// peer that is closed or stale may come back in time.
+pub fn may_pass(error: &crate::error::Error) -> bool {
+    use crate::error::Error::{PeerClosed, PeerStale};
+    error.is_transient() || matches!(error, PeerClosed { .. } | PeerStale { .. })
 }

@@ -4,8 +4,7 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use parking_lot::{Mutex, MutexGuard};
-
+use super::turn_lock::{TurnGuard, TurnLock};
 use super::{Error, Host};
 use crate::api::inspector::Inspector;
 use crate::sys::{AtomicU64, Ordering};
@@ -48,6 +47,8 @@ impl Token {
 pub(super) trait Half: Send {
     /// Whether the next use ends what is lent, if nobody retains it. Otherwise it is refused.
     const USE_ENDS_LENT: bool;
+    /// The number of its first token, 1 or 2, so that no token of one half is one of the other.
+    const FIRST_TOKEN: u64;
 
     /// Takes back what was lent.
     fn take_back(&mut self);
@@ -57,7 +58,7 @@ pub(super) trait Half: Send {
 #[derive(Debug)]
 pub(super) struct Shared<H> {
     inspector: Inspector,
-    slot: Mutex<Slot<H>>,
+    slot: TurnLock<Slot<H>>,
     /// The number of the token in the slot, or 0. It changes with the slot locked, and is known without the lock,
     /// which another thread may hold for a slice.
     current: AtomicU64,
@@ -68,8 +69,8 @@ pub(super) struct Slot<H> {
     /// `None`: closed.
     half: Option<H>,
     lent: Option<Lent>,
-    /// How many tokens there have been.
-    tokens: u64,
+    /// The number of the next token.
+    next_token: u64,
 }
 
 /// What is lent.
@@ -92,11 +93,11 @@ enum End {
     Closed,
 }
 
-pub(super) type Guard<'a, H> = MutexGuard<'a, Slot<H>>;
+pub(super) type Guard<'a, H> = TurnGuard<'a, Slot<H>>;
 
 impl<H: Half> Shared<H> {
     pub(super) fn new(inspector: Inspector, half: H) -> Self {
-        let slot = Mutex::new(Slot { half: Some(half), lent: None, tokens: 0 });
+        let slot = TurnLock::new(Slot { half: Some(half), lent: None, next_token: H::FIRST_TOKEN });
         Shared { inspector, slot, current: AtomicU64::new(0) }
     }
 
@@ -151,6 +152,11 @@ impl<H: Half> Shared<H> {
         slot.half.as_mut().ok_or_else(|| self.closed())
     }
 
+    /// Returns whether something is lent.
+    pub(super) fn is_lent(&self, slot: &Slot<H>) -> bool {
+        slot.lent.is_some()
+    }
+
     /// The half, for a call that changes nothing of what is lent.
     pub(super) fn visible<'a>(&self, slot: &'a mut Slot<H>) -> Result<&'a mut H, Error> {
         if slot.lent.as_ref().is_some_and(|lent| lent.end == End::Closed) {
@@ -165,7 +171,7 @@ impl<H: Half> Shared<H> {
         host: &mut T,
         slot: Guard<'a, H>,
     ) -> Result<Guard<'a, H>, T::Error> {
-        MutexGuard::unlock_fair(slot);
+        TurnGuard::hand_on(slot);
         host.between()?;
         self.lock(host)
     }
@@ -187,10 +193,12 @@ impl<H: Half> Shared<H> {
 
     /// Gives out a token for what the half has just lent.
     pub(super) fn lend(&self, slot: &mut Slot<H>) -> Token {
-        slot.tokens += 1;
-        let token = Token(NonZeroU64::new(slot.tokens).expect("it counts from 1"));
+        let number = slot.next_token;
+        // The other half of the endpoint has the numbers between.
+        slot.next_token += 2;
+        let token = Token(NonZeroU64::new(number).expect("it counts from 1"));
         slot.lent = Some(Lent { token, users: 0, end: End::Open });
-        self.set_current(slot.tokens);
+        self.set_current(number);
         token
     }
 

@@ -68,6 +68,19 @@ impl AtomicU32 {
     }
 }
 
+impl AtomicU32 {
+    #[inline]
+    pub(crate) fn compare_exchange(
+        &self,
+        current: u32,
+        new: u32,
+        success: Ordering,
+        failure: Ordering,
+    ) -> Result<u32, u32> {
+        self.0.compare_exchange(current, new, success, failure)
+    }
+}
+
 impl AtomicU64 {
     #[inline]
     pub(crate) fn fetch_add(&self, value: u64, order: Ordering) -> u64 {

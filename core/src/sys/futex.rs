@@ -42,6 +42,15 @@ pub(crate) fn futex_wake(word: &AtomicU32) {
     }
 }
 
+/// Wakes one thread that is parked on `word`: the one that has waited longest, if all have the same priority.
+#[cfg(not(loom))]
+pub(crate) fn futex_wake_one(word: &AtomicU32) {
+    // SAFETY: as in `futex_wake`.
+    unsafe {
+        libc::syscall(libc::SYS_futex, word.0.as_ptr(), libc::FUTEX_WAKE, 1, 0, 0, 0);
+    }
+}
+
 #[cfg(loom)]
 pub(crate) use model::{futex_wait, futex_wake};
 

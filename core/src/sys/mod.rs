@@ -21,6 +21,8 @@ pub(crate) mod schedule;
 #[cfg(not(loom))]
 pub(crate) use atomic::AtomicBool;
 pub(crate) use atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering, UnsafeCell, fence, spin_hint, ticks};
+#[cfg(not(loom))]
+pub(crate) use futex::futex_wake_one;
 pub(crate) use futex::{futex_wait, futex_wake};
 pub(crate) use membarrier::{heavy_fence, light_fence};
 #[cfg(not(loom))]

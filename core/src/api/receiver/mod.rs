@@ -197,6 +197,11 @@ impl Receiver {
         }
     }
 
+    /// Returns the peer's generation in the segment where messages are received.
+    pub(crate) fn message_generation(&self) -> u64 {
+        self.side.attachment.generation()
+    }
+
     #[inline(always)]
     fn message(&mut self, found: Found) -> Message<'_> {
         match found {
