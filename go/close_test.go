@@ -107,6 +107,117 @@ func holdWakeUps(t *testing.T) (awake <-chan struct{}, letGo func()) {
 	return entered, letGo
 }
 
+// TestNoSwitchToAnotherSegmentWhileClosing: the round of the background goroutine that is in progress may still visit an
+// endpoint whose Close waits for its parked calls.
+func TestNoSwitchToAnotherSegmentWhileClosing(t *testing.T) {
+	t.Run("slave", func(t *testing.T) {
+		master, slave := pair(t, WithWait(Park))
+		closeDuring(t, slave, func() {
+			_ = master.Close()
+			next := open(t, slave.Name(), Master)
+			slave.tick(time.Now(), time.Millisecond)
+			expectKind(t, "a slave", next.WaitForPeer(within(t, time.Millisecond)), ErrTimeout)
+		})
+	})
+	t.Run("master", func(t *testing.T) {
+		master := open(t, freshName(t), Master, WithWait(Park))
+		closeDuring(t, master, func() {
+			removeName(t, master.Name())
+			master.tick(time.Now().Add(nameInterval), time.Millisecond)
+			if exists(master.Name()) {
+				t.Error("a stand-in was created")
+			}
+		})
+	})
+}
+
+// closeDuring closes an endpoint that has a parked call. It acts while Close waits for that call. The background
+// goroutine does not visit the endpoint meanwhile.
+func closeDuring(t *testing.T, e *Endpoint, act func()) {
+	t.Helper()
+	removeFromBackground(e)
+	awake, letGo := holdWakeUps(t)
+	ended, closed := make(chan error, 1), make(chan error, 1)
+	go func() {
+		_, err := e.Recv(context.Background())
+		ended <- err
+	}()
+	<-awake
+	go func() { closed <- e.Close() }()
+	until(t, "the close waits", func() bool { return e.parked.isClosed() })
+	former := e.link
+	act()
+	if e.current.Load() != nil || e.link != former {
+		t.Error("the endpoint has switched to another segment")
+	}
+	letGo()
+	expectKind(t, "Recv", <-ended, ErrClosed)
+	if err := <-closed; err != nil {
+		t.Error(err)
+	}
+}
+
+// TestReceiverIsClosedByItself: whatever the endpoint's current link is, a receiver without a link is closed.
+func TestReceiverIsClosedByItself(t *testing.T) {
+	for _, lent := range []bool{false, true} {
+		master, slave := pair(t)
+		l := slave.retainCurrent()
+		if lent {
+			mustSend(t, master, "lent")
+			if _, err := slave.Borrow(within(t, soon)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		_ = slave.Close()
+		slave.current.Store(l)
+		for range 2 {
+			_, err := slave.Recv(within(t, soon))
+			expectKind(t, "Recv", err, ErrClosed)
+			_, _, err = slave.TryRecv()
+			expectKind(t, "TryRecv", err, ErrClosed)
+			_, _, err = slave.TryRead()
+			expectKind(t, "TryRead", err, ErrClosed)
+		}
+		if users := l.users.Load(); users != 1 {
+			t.Errorf("%d users, expected this test only", users)
+		}
+		slave.current.Store(nil)
+		l.release()
+	}
+}
+
+// TestCloseReleasesTheSegmentWhileACallReceives: a call may find the endpoint closed before Close has come to the
+// receiver.
+func TestCloseReleasesTheSegmentWhileACallReceives(t *testing.T) {
+	for _, lent := range []bool{false, true} {
+		master, slave := pair(t)
+		l := slave.retainCurrent()
+		if lent {
+			mustSend(t, master, "lent")
+			message, err := slave.Borrow(within(t, soon))
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer message.Release()
+		}
+		slave.send.mu.Lock()
+		closed := make(chan error, 1)
+		go func() { closed <- slave.Close() }()
+		until(t, "the close waits for the sender", func() bool { return slave.current.Load() == nil })
+		_, _, _ = slave.TryRecv()
+		slave.send.mu.Unlock()
+		if err := <-closed; err != nil {
+			t.Error(err)
+		}
+		_, _, err := slave.TryRecv()
+		expectKind(t, "TryRecv", err, ErrClosed)
+		if users := l.users.Load(); users != 1 {
+			t.Errorf("%d users, expected this test only", users)
+		}
+		l.release()
+	}
+}
+
 func (s *parkedCalls) isClosed() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()

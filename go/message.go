@@ -43,9 +43,9 @@ func (m Message) Release() {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	switch {
-	case r.link != m.borrowedFrom.link: // already released
-	case r.endpoint.current.Load() == nil:
+	case r.lentLink == m.borrowedFrom.link: // the endpoint is closed
 		r.releaseClosedLink()
+	case r.link != m.borrowedFrom.link: // already released
 	case m.next-r.released-1 < r.queue.next-r.released:
 		r.releaseTo(m.next)
 	}

@@ -40,8 +40,8 @@ type receiver struct {
 	usesBox     bool   // the peer sends messages through the mailbox
 	legacyWakes legacyWakes
 
-	// After a Close with borrowed messages: releases link when the program drops the endpoint.
-	borrowedCleanup runtime.Cleanup
+	lentLink        *link           // after a Close with borrowed messages: where they are; retained
+	borrowedCleanup runtime.Cleanup // releases lentLink when the program drops the endpoint
 }
 
 // legacyWakes tells whether an ESHM 1.x peer wakes readers. Version 1.0 does not.
@@ -89,7 +89,7 @@ func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*recei
 
 // ready checks that the endpoint is open and no message is borrowed. After an error, the caller calls releaseClosedLink.
 func (r *receiver) ready() error {
-	if r.endpoint.current.Load() == nil {
+	if r.link == nil { // not endpoint.current, which is nil before close was called
 		return failClosed(r.endpoint.name)
 	}
 	if r.released != r.queue.next {
@@ -165,22 +165,23 @@ func (r *receiver) close() {
 	if r.link == nil {
 		return // it was never attached
 	}
+	l := r.link
 	r.boxLink.release()
-	r.boxLink = nil
+	r.boxLink, r.link = nil, nil
 	if r.released == r.queue.next {
-		r.link.release()
-		r.link = nil
+		l.release()
 		return
 	}
-	r.borrowedCleanup = runtime.AddCleanup(r.endpoint, (*link).release, r.link)
+	r.lentLink = l
+	r.borrowedCleanup = runtime.AddCleanup(r.endpoint, (*link).release, l)
 }
 
 // releaseClosedLink releases the memory of messages that were borrowed when the endpoint was closed. It does nothing
 // while the endpoint is open.
 func (r *receiver) releaseClosedLink() {
-	if r.link != nil && r.endpoint.current.Load() == nil {
+	if r.lentLink != nil {
 		r.borrowedCleanup.Stop()
-		r.link.release()
-		r.link = nil
+		r.lentLink.release()
+		r.lentLink = nil
 	}
 }

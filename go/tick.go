@@ -33,6 +33,7 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration) {
 	e.link.publishReads()
 	e.examine(now)
 	switch {
+	case e.closing: // no switch to another segment: the calls that wait must find the endpoint closed
 	case e.role == Master:
 		e.guardName(now)
 	case !e.staleSince.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
