@@ -11,11 +11,12 @@ import (
 //
 // It has no thread of its own. A thread that sleeps in the kernel needs two thirds of the time per tick, but each tick
 // then needs a processor of the Go scheduler, or a hand-over by it.
-var background struct {
+var background = struct {
 	mu        sync.Mutex
 	endpoints []*Endpoint
 	running   bool
-}
+	kick      chan struct{} // begins a round at once
+}{kick: make(chan struct{}, 1)}
 
 // addToBackground has the background goroutine visit an endpoint.
 func addToBackground(e *Endpoint) {
@@ -26,6 +27,12 @@ func addToBackground(e *Endpoint) {
 	if !background.running {
 		background.running = true
 		go runBackground()
+		return
+	}
+	// It may be in the middle of a long pause between the visits to slower endpoints.
+	select {
+	case background.kick <- struct{}{}:
+	default:
 	}
 }
 
@@ -42,30 +49,33 @@ func runBackground() {
 	const slowest = time.Second
 	ticker := time.NewTicker(slowest)
 	defer ticker.Stop()
-	for period := time.Duration(0); ; <-ticker.C {
-		endpoints, fastest := backgroundRound(slowest)
+	period := slowest
+	for {
+		endpoints := backgroundRound()
 		if len(endpoints) == 0 {
 			return
+		}
+		now, fastest := time.Now(), slowest
+		for _, e := range endpoints {
+			e.tick(now, period)
+			// After the visit, which sets the interval: a new peer may expect heartbeats sooner.
+			fastest = min(fastest, time.Duration(e.interval.Load()))
 		}
 		if fastest != period {
 			period = fastest
 			ticker.Reset(period)
 		}
-		now := time.Now()
-		for _, e := range endpoints {
-			e.tick(now, period)
+		select {
+		case <-ticker.C:
+		case <-background.kick:
 		}
 	}
 }
 
-// backgroundRound returns which endpoints to visit, and how often. If there is none, the goroutine ends.
-func backgroundRound(slowest time.Duration) (endpoints []*Endpoint, fastest time.Duration) {
+// backgroundRound returns which endpoints to visit. If there is none, the goroutine ends.
+func backgroundRound() []*Endpoint {
 	background.mu.Lock()
 	defer background.mu.Unlock()
-	fastest = slowest
-	for _, e := range background.endpoints {
-		fastest = min(fastest, time.Duration(e.interval.Load()))
-	}
 	background.running = len(background.endpoints) > 0
-	return background.endpoints, fastest
+	return background.endpoints
 }

@@ -108,3 +108,38 @@ func TestAnIdleEndpointBeatsSlowerUnlessItsHeartbeatIsSteady(t *testing.T) {
 		return master.TrySend(nil) == nil && master.interval.Load() == int64(time.Millisecond)
 	})
 }
+
+// rarely opens an endpoint that beats once per second, which the background goroutine has visited.
+func rarely(t *testing.T) *Endpoint {
+	t.Helper()
+	slow := open(t, freshName(t), Master, WithHeartbeatInterval(time.Second), WithStaleThreshold(time.Hour),
+		WithSteadyHeartbeat(true))
+	until(t, "the first visit", func() bool { return slow.link.self.heartbeat.Load() > 1 })
+	return slow
+}
+
+// expectBeats waits for some heartbeats, for half of the interval of rarely.
+func expectBeats(t *testing.T, e *Endpoint, beats uint64) {
+	t.Helper()
+	heartbeat := e.link.self.heartbeat
+	before := heartbeat.Load()
+	for deadline := time.Now().Add(500 * time.Millisecond); heartbeat.Load() < before+beats; time.Sleep(time.Millisecond) {
+		if time.Now().After(deadline) {
+			t.Fatalf("%d heartbeats, expected %d", heartbeat.Load()-before, beats)
+		}
+	}
+}
+
+// TestANewEndpointBeatsAtOnceBesideASlowOne: the goroutine may be in the middle of a long pause.
+func TestANewEndpointBeatsAtOnceBesideASlowOne(t *testing.T) {
+	rarely(t)
+	expectBeats(t, open(t, freshName(t), Master), 3)
+}
+
+// TestASlowEndpointBeatsSoonerAsSoonAsItSeesAnImpatientPeer: not only after one more of the long pauses.
+func TestASlowEndpointBeatsSoonerAsSoonAsItSeesAnImpatientPeer(t *testing.T) {
+	slow := rarely(t)
+	open(t, slow.Name(), Slave, WithBackground(false))
+	until(t, "the peer is seen", func() bool { return slow.interval.Load() < int64(time.Second) })
+	expectBeats(t, slow, 3)
+}
