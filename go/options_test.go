@@ -53,6 +53,10 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		fs.ModeDir | 0o600: false, fs.ModeSticky | 0o600: false, math.MaxUint32: false,
 	} {
 		expectOption(t, WithMode(mode), good, "mode", "let the owner read and write")
+		expectOption(t, option(func(s *settings) {
+			WithMode(mode).apply(s)
+			WithModeByUmask().apply(s)
+		}), true)
 	}
 	for gid, good := range map[int]bool{
 		math.MinInt: false, -1: false, 0: true, os.Getegid(): true,

@@ -147,7 +147,7 @@ func (s *settings) check(name string) error {
 		return failOption(name, "queue_capacity", fmt.Sprintf("%d bytes", s.queueCapacity),
 			"0 (no queues) to 68719476736 bytes (64 GiB)")
 	}
-	if s.mode&^fs.ModePerm != 0 || s.mode&0o600 != 0o600 {
+	if !s.modeByUmask && (s.mode&^fs.ModePerm != 0 || s.mode&0o600 != 0o600) {
 		return failOption(name, "mode", fmt.Sprintf("%#o", uint32(s.mode)),
 			"permission bits that let the owner read and write, such as 0600 or 0660")
 	}
