@@ -57,7 +57,8 @@ func (w WaitStrategy) MarshalText() ([]byte, error) { return []byte(w.String()),
 type Disconnect int
 
 const (
-	// Immediately has calls fail at once. A slave does not search for another master.
+	// Immediately has calls without a deadline, and all calls of a slave, fail at once. A slave does not search for
+	// another master.
 	Immediately Disconnect = iota
 	// OnTimeout has calls without a deadline fail when the reconnect timeout or the reconnect attempts are used up. A
 	// slave searches for another master as long as it is open. It is the default.

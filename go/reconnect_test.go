@@ -100,7 +100,7 @@ func TestDisconnectNeverWaitsForAKilledMaster(t *testing.T) {
 
 func TestReconnectAttemptsEndWaitsAndNotTheSearch(t *testing.T) {
 	slave := slaveOfAClosedMaster(t,
-		WithReconnectTimeout(Forever), WithReconnectAttempts(5), WithReconnectInterval(5*time.Millisecond))
+		WithReconnectTimeout(Forever), WithReconnectAttempts(50), WithReconnectInterval(5*time.Millisecond))
 	expectKind(t, "TrySend, at first", slave.TrySend(nil), ErrReconnecting)
 	until(t, "the attempts are used up", slave.hasGivenUp)
 	expectKind(t, "TrySend", slave.TrySend(nil), ErrPeerClosed)
@@ -119,6 +119,9 @@ func TestAttemptsDoNotCountForAMaster(t *testing.T) {
 	mustRecv(t, master, "last")
 	c.kill()
 	until(t, "the peer is dead", func() bool { return master.PeerState() == Dead })
+	master.mu.Lock()
+	master.searches = 5 // more than the attempts that are set
+	master.mu.Unlock()
 	if time.Sleep(20 * time.Millisecond); master.hasGivenUp() {
 		t.Error("the master has given its slave up before the reconnect timeout")
 	}
