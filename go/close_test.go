@@ -107,8 +107,8 @@ func holdWakeUps(t *testing.T) (awake <-chan struct{}, letGo func()) {
 	return entered, letGo
 }
 
-// TestNoSwitchToAnotherSegmentWhileClosing: the round of the background goroutine that is in progress may still visit an
-// endpoint whose Close waits for its parked calls.
+// TestNoSwitchToAnotherSegmentWhileClosing: the round of the background goroutine that is in progress may still visit
+// an endpoint whose Close waits for its parked calls.
 func TestNoSwitchToAnotherSegmentWhileClosing(t *testing.T) {
 	t.Run("slave", func(t *testing.T) {
 		master, slave := pair(t, WithWait(Park))
