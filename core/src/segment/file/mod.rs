@@ -83,8 +83,10 @@ impl MappedSegment {
             nix::unistd::fchown(&*file, None, Some(Gid::from_raw(group)))
                 .map_err(failed("giving it to its group"))?;
         }
-        if let Some(mode) = mode {
-            // The file was created with fewer permissions, and the umask has removed some.
+        let made = file.metadata().map_err(|error| create_error(name, "inspecting it", errno(&error)))?;
+        if let Some(mode) = mode.filter(|mode| *mode != made.mode() & 0o7777) {
+            // The file was created with fewer permissions, and the umask has removed some. A sandbox may refuse the call
+            // that most endpoints do not need.
             nix::sys::stat::fchmod(&*file, Mode::from_bits_truncate(mode))
                 .map_err(failed("setting its permissions"))?;
         }
