@@ -253,6 +253,75 @@ def test_a_fork_does_not_wait_for_ever_for_a_handler(name: str, events: Collecto
         logging.getLogger("eshm").removeHandler(waiting)
 
 
+def test_a_child_of_a_fork_during_a_handlers_work_logs_and_ends(name: str) -> None:
+    ended = run(
+        """
+        import logging, os, sys, threading, warnings
+        warnings.simplefilter("ignore", DeprecationWarning)
+        logging.basicConfig(level=logging.DEBUG, filename=os.devnull)
+        import eshm
+        lock, at_work = threading.Lock(), threading.Event()
+        parent = os.getpid()
+        class Waiting(logging.Handler):
+            def emit(self, record):
+                if os.getpid() == parent:
+                    at_work.set()
+                    with lock:
+                        pass
+                else:
+                    print("child:", record.getMessage(), flush=True)
+        logging.getLogger("eshm").addHandler(Waiting())
+        with lock:
+            first = eshm.Endpoint(sys.argv[1], role="master")
+            assert at_work.wait(10)
+            # The fork stops waiting for the handler, which waits for this thread.
+            pid = os.fork()
+            if pid == 0:
+                thread = threading.Thread(target=lambda: None)
+                thread.start()
+                thread.join()
+                with eshm.Endpoint(sys.argv[1] + "-child", role="master"):
+                    pass
+                sys.exit(7)
+        # A child that hangs must not outlive the test.
+        watchdog = threading.Timer(15, os.kill, (pid, 9))
+        watchdog.start()
+        status = os.waitpid(pid, 0)[1]
+        watchdog.cancel()
+        first.close()
+        print("status:", os.waitstatus_to_exitcode(status))
+        """,
+        name,
+    )
+    assert ended.returncode == 0, ended.stderr
+    lines = ended.stdout.splitlines()
+    assert lines[0].startswith(f"child: segment '{name}-child': attached"), ended.stdout
+    assert lines[-2].startswith(f"child: segment '{name}-child': closed"), ended.stdout
+    assert lines[-1] == "status: 7"
+
+
+def test_an_exit_does_not_wait_for_ever_for_a_filter(name: str) -> None:
+    ended = run(
+        """
+        import logging, sys, threading
+        import eshm
+        lock, at_work = threading.Lock(), threading.Event()
+        # A filter, not a handler: logging itself waits without limit for a handler at exit.
+        def wait(record):
+            at_work.set()
+            with lock:
+                return True
+        logging.getLogger("eshm").addFilter(wait)
+        logging.getLogger("eshm").setLevel(logging.DEBUG)
+        lock.acquire()
+        with eshm.Endpoint(sys.argv[1], role="master"):
+            assert at_work.wait(10)
+        """,
+        name,
+    )
+    assert (ended.returncode, ended.stderr) == (0, "")
+
+
 def fork(succeeds: Callable[[], bool]) -> int:
     """Returns the wait status of a child: 0 if what it does succeeds; that of a signal if it does not end."""
     pid = os.fork()

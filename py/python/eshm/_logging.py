@@ -16,13 +16,15 @@ from eshm._eshm import _start_events, _stop_events, _take_events
 
 #: How long a fork waits for a handler that is at work, in seconds.
 _PATIENCE = 1.0
+#: How long the exit waits for the last events to be logged, in seconds.
+_EXIT_PATIENCE = 5.0
 
 _logger = logging.getLogger("eshm")
 # A program that does not configure logging prints nothing.
 _logger.addHandler(logging.NullHandler())
 
 _thread: threading.Thread | None = None
-#: Held while an event is logged, and during a fork.
+#: Held while an event is logged, and during a fork. A forked child has its own.
 _logs = threading.RLock()
 _fork = threading.local()
 
@@ -55,7 +57,8 @@ def _stop() -> None:
     """Log what is left, and end the thread before the interpreter ends."""
     _stop_events()
     if _thread is not None:
-        _thread.join()
+        # There is a limit, since the exiting thread may hold a lock that a filter waits for.
+        _thread.join(_EXIT_PATIENCE)
 
 
 def _before_fork() -> None:
@@ -64,9 +67,17 @@ def _before_fork() -> None:
     _fork.waited = _logs.acquire(timeout=_PATIENCE)
 
 
-def _after_fork() -> None:
+def _after_fork_in_parent() -> None:
     if _fork.waited:
         _logs.release()
 
 
-os.register_at_fork(before=_before_fork, after_in_parent=_after_fork, after_in_child=_after_fork)
+def _after_fork_in_child() -> None:
+    """Replace the lock. After a wait without success, a thread that does not exist in the child holds it."""
+    global _logs  # noqa: PLW0603 - one per process
+    _logs = threading.RLock()
+
+
+os.register_at_fork(
+    before=_before_fork, after_in_parent=_after_fork_in_parent, after_in_child=_after_fork_in_child
+)
