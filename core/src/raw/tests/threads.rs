@@ -112,6 +112,8 @@ fn a_limit_holds_though_the_peer_is_given_up_earlier() {
         assert_eq!(core_code(slave.sender().send(&mut Plain, b"x", Limit::For(limit))), -10, "{round}");
         assert!(started.elapsed() >= limit, "{round}");
     }
+    // The master left its segment's name.
+    std::fs::remove_file(format!("/dev/shm/eshm_{}", slave.inspector().name())).unwrap();
 }
 
 #[test]
