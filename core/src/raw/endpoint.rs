@@ -2,10 +2,10 @@
 
 use std::time::Duration;
 
-use super::turn_lock::TurnLock;
 use super::{Error, Host, SharedReceiver, SharedSender};
 use crate::api::endpoint::Endpoint;
 use crate::api::inspector::Inspector;
+use crate::wait::TurnLock;
 
 /// An endpoint that threads share: its two halves.
 ///

@@ -47,7 +47,6 @@ mod receiving;
 mod sender;
 mod shared;
 mod stop;
-mod turn_lock;
 
 #[cfg(test)]
 mod tests;

@@ -4,10 +4,10 @@ use std::num::NonZeroU64;
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::turn_lock::{TurnGuard, TurnLock};
 use super::{Error, Host};
 use crate::api::inspector::Inspector;
 use crate::sys::{AtomicU64, Ordering};
+use crate::wait::{TurnGuard, TurnLock};
 
 /// How long a thread waits for its turn before it looks up: more than a slice, since a thread that gives up just
 /// before its turn queues up again.

@@ -52,7 +52,7 @@ pub(crate) fn futex_wake_one(word: &AtomicU32) {
 }
 
 #[cfg(loom)]
-pub(crate) use model::{futex_wait, futex_wake};
+pub(crate) use model::{futex_wait, futex_wake, futex_wake_one};
 
 /// A model of the futex for loom. A mutex stands for the hash-bucket lock of the kernel, a condition variable for its
 /// wait queue.
@@ -63,11 +63,18 @@ mod model {
     use super::{AtomicU32, Duration};
     use crate::sys::Ordering;
     use loom::sync::{Condvar, Mutex};
-    use std::collections::HashMap;
+    use std::collections::{HashMap, VecDeque};
+
+    /// The threads that wait, by numbers that count up, the first that came first.
+    #[derive(Default)]
+    struct Queue {
+        next: u32,
+        waiting: VecDeque<u32>,
+    }
 
     loom::lazy_static! {
-        /// The number of wake-ups of each word, by its address.
-        static ref BUCKET: (Mutex<HashMap<usize, u32>>, Condvar) = (Mutex::new(HashMap::new()), Condvar::new());
+        /// The wait queues, by the address of the word.
+        static ref BUCKET: (Mutex<HashMap<usize, Queue>>, Condvar) = (Mutex::new(HashMap::new()), Condvar::new());
     }
 
     fn key(word: &AtomicU32) -> usize {
@@ -75,19 +82,27 @@ mod model {
     }
 
     pub(crate) fn futex_wait(word: &AtomicU32, expected: u32, _timeout: Duration) {
-        let mut woken = BUCKET.0.lock().unwrap();
-        let before = woken.get(&key(word)).copied();
+        let mut bucket = BUCKET.0.lock().unwrap();
         // Relaxed: the kernel reads the word as plain memory under the bucket lock.
         if word.load(Ordering::Relaxed) != expected {
             return;
         }
-        while woken.get(&key(word)).copied() == before {
-            woken = BUCKET.1.wait(woken).unwrap();
+        let queue = bucket.entry(key(word)).or_default();
+        let own = queue.next;
+        queue.next += 1;
+        queue.waiting.push_back(own);
+        while bucket[&key(word)].waiting.contains(&own) {
+            bucket = BUCKET.1.wait(bucket).unwrap();
         }
     }
 
     pub(crate) fn futex_wake(word: &AtomicU32) {
-        *BUCKET.0.lock().unwrap().entry(key(word)).or_default() += 1;
+        BUCKET.0.lock().unwrap().entry(key(word)).or_default().waiting.clear();
+        BUCKET.1.notify_all();
+    }
+
+    pub(crate) fn futex_wake_one(word: &AtomicU32) {
+        BUCKET.0.lock().unwrap().entry(key(word)).or_default().waiting.pop_front();
         BUCKET.1.notify_all();
     }
 }

@@ -21,9 +21,7 @@ pub(crate) mod schedule;
 #[cfg(not(loom))]
 pub(crate) use atomic::AtomicBool;
 pub(crate) use atomic::{AtomicI32, AtomicU32, AtomicU64, Ordering, UnsafeCell, fence, spin_hint, ticks};
-#[cfg(not(loom))]
-pub(crate) use futex::futex_wake_one;
-pub(crate) use futex::{futex_wait, futex_wake};
+pub(crate) use futex::{futex_wait, futex_wake, futex_wake_one};
 pub(crate) use membarrier::{heavy_fence, light_fence};
 #[cfg(not(loom))]
 pub(crate) use membarrier::{register_fences, unregister_fences};

@@ -8,6 +8,7 @@ mod deadline;
 mod doorbell;
 #[cfg(not(loom))]
 mod poll_timing;
+mod turn_lock;
 
 #[cfg(not(loom))]
 pub use backoff::WaitStrategy;
@@ -20,3 +21,4 @@ pub(crate) use deadline::coarse_now;
 pub(crate) use doorbell::{Doorbell, Fences};
 #[cfg(not(loom))]
 pub(crate) use poll_timing::PollTiming;
+pub(crate) use turn_lock::{TurnGuard, TurnLock};

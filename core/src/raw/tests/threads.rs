@@ -1,6 +1,6 @@
 //! Halves that several threads, or a fork, meet in.
 
-use std::sync::Barrier;
+use std::sync::{Barrier, mpsc};
 use std::thread;
 
 use super::*;
@@ -140,13 +140,24 @@ fn a_close_returns_when_the_seat_is_free() {
 #[test]
 fn a_child_of_a_process_with_threads_in_calls_uses_its_own_endpoints() {
     let (master, slave) = pair("fork-with-waiters");
+    let (started, threads) = mpsc::channel();
     let waiters: Vec<_> = (0..4)
         .map(|_| {
             let slave = Arc::clone(&slave);
-            thread::spawn(move || drop(slave.receiver().recv(&mut Plain, Limit::For(60 * SECOND), copy)))
+            let started = started.clone();
+            thread::spawn(move || {
+                started.send(nix::unistd::gettid()).unwrap();
+                drop(slave.receiver().recv(&mut Plain, Limit::For(60 * SECOND), copy));
+            })
         })
         .collect();
-    thread::sleep(Duration::from_millis(20));
+    for _ in 0..4 {
+        let status = format!("/proc/self/task/{}/stat", threads.recv().unwrap());
+        // Asleep: in its call, or waiting for its turn.
+        while !std::fs::read_to_string(&status).unwrap().contains(") S ") {
+            thread::yield_now();
+        }
+    }
     // SAFETY: the child uses endpoints of its own, and ends without destructors.
     match unsafe { fork() }.unwrap() {
         ForkResult::Child => {

@@ -8,7 +8,7 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use crate::sys::{AtomicU32, Ordering, futex_wait, futex_wake_one};
+use crate::sys::{AtomicU32, Ordering, fence, futex_wait, futex_wake, futex_wake_one};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -17,8 +17,11 @@ const HANDED_ON: u32 = 2;
 /// How long it is reserved: those threads may have left just then.
 const RESERVED: Duration = Duration::from_millis(20);
 
+/// No time passes in a loom model.
+const HAS_TIME: bool = cfg!(not(loom));
+
 /// See the module.
-pub(super) struct TurnLock<T> {
+pub(crate) struct TurnLock<T> {
     word: AtomicU32,
     /// The number of threads in [`TurnLock::try_lock_for`].
     waiting: AtomicU32,
@@ -33,7 +36,7 @@ pub(super) struct TurnLock<T> {
 unsafe impl<T: Send> Sync for TurnLock<T> {}
 
 impl<T> TurnLock<T> {
-    pub(super) fn new(value: T) -> Self {
+    pub(crate) fn new(value: T) -> Self {
         TurnLock {
             word: AtomicU32::new(FREE),
             waiting: AtomicU32::new(0),
@@ -45,44 +48,51 @@ impl<T> TurnLock<T> {
 
     /// Locks, if the lock is free.
     #[inline]
-    pub(super) fn try_lock(&self) -> Option<TurnGuard<'_, T>> {
+    pub(crate) fn try_lock(&self) -> Option<TurnGuard<'_, T>> {
         if self.take(FREE) || self.take_unclaimed() { Some(TurnGuard { lock: self }) } else { None }
     }
 
     /// Locks, or returns `None` when the lock was not free in time.
-    pub(super) fn try_lock_for(&self, time: Duration) -> Option<TurnGuard<'_, T>> {
+    pub(crate) fn try_lock_for(&self, time: Duration) -> Option<TurnGuard<'_, T>> {
         let until = Instant::now() + time;
         // Relaxed: only the number counts.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
-        // SeqCst: pairs with the load in `unlock` and `hand_on`: either they see this thread, or it sees the new word, in
-        // the comparison of the kernel at the latest.
-        self.waiting.fetch_add(1, Ordering::SeqCst);
+        // Release: pairs with the Acquire load in `hand_on`, which then sees the number, too.
+        self.waiting.fetch_add(1, Ordering::Release);
+        // Pairs with the fence in `release`: either that sees this thread, or this thread sees the new word, in the comparison
+        // of the kernel at the latest.
+        fence(Ordering::SeqCst);
         let mut reserved_since = None;
         let locked = loop {
             // A thread that was woken tries before it looks at the time, so that no wake-up is lost with it.
             if self.take(FREE) {
                 break true;
             }
-            // Acquire: pairs with the swap in `unlock`: a thread that sees it handed on sees for whom.
+            // Acquire: pairs with the store in `release`: a thread that sees it handed on sees for whom.
             let word = self.word.load(Ordering::Acquire);
+            if word == FREE {
+                // It was unlocked just now. Parked on this word, the thread would miss that.
+                continue;
+            }
             let now = Instant::now();
             let mut left = until.saturating_duration_since(now);
             if word == HANDED_ON {
                 let since = *reserved_since.get_or_insert(now);
-                if (self.is_reserved_for(number) || now - since >= RESERVED) && self.take(HANDED_ON) {
+                let has_lapsed = HAS_TIME && now - since >= RESERVED;
+                if (self.is_reserved_for(number) || has_lapsed) && self.take(HANDED_ON) {
                     break true;
                 }
                 left = left.min(RESERVED);
             } else {
                 reserved_since = None;
             }
-            if now >= until {
+            if HAS_TIME && now >= until {
                 break false;
             }
             futex_wait(&self.word, word, left);
         };
-        // SeqCst: pairs with the load in `take_unclaimed`.
-        self.waiting.fetch_sub(1, Ordering::SeqCst);
+        // Relaxed: a thread that sees it late wakes nobody, or waits for its turn.
+        self.waiting.fetch_sub(1, Ordering::Relaxed);
         // Not `then_some`: a guard that is made and dropped unlocks.
         locked.then(|| TurnGuard { lock: self })
     }
@@ -95,23 +105,24 @@ impl<T> TurnLock<T> {
     /// Takes the lock from this state.
     #[inline]
     fn take(&self, from: u32) -> bool {
-        // Acquire: pairs with the Release in `unlock` and `hand_on`: this thread sees what the last holder wrote.
+        // Acquire: pairs with the store in `release`: this thread sees what the last holder wrote.
         self.word.compare_exchange(from, HELD, Ordering::Acquire, Ordering::Relaxed).is_ok()
     }
 
     /// Takes a lock that was handed on, if the threads that waited have left meanwhile.
     fn take_unclaimed(&self) -> bool {
-        // SeqCst: pairs with the accesses in `try_lock_for`.
-        self.waiting.load(Ordering::SeqCst) == 0 && self.take(HANDED_ON)
+        // Relaxed: a thread that waits and is not seen loses its turn, and not the lock.
+        self.waiting.load(Ordering::Relaxed) == 0 && self.take(HANDED_ON)
     }
 
+    /// Changes the word of a lock that this thread holds. Returns whether threads wait.
     #[inline]
-    fn unlock(&self, to: u32) {
-        // SeqCst, both: see `try_lock_for`. The swap is also the Release that `take` pairs with.
-        self.word.swap(to, Ordering::SeqCst);
-        if self.waiting.load(Ordering::SeqCst) != 0 {
-            futex_wake_one(&self.word);
-        }
+    fn release(&self, to: u32) -> bool {
+        // Release: pairs with the Acquire in `take`, and the one in `try_lock_for`.
+        self.word.store(to, Ordering::Release);
+        // Pairs with the fence in `try_lock_for`.
+        fence(Ordering::SeqCst);
+        self.waiting.load(Ordering::Relaxed) != 0
     }
 }
 
@@ -122,7 +133,7 @@ impl<T> fmt::Debug for TurnLock<T> {
 }
 
 /// The lock is held. Dropping it unlocks.
-pub(super) struct TurnGuard<'a, T> {
+pub(crate) struct TurnGuard<'a, T> {
     lock: &'a TurnLock<T>,
 }
 
@@ -131,14 +142,21 @@ unsafe impl<T: Sync> Sync for TurnGuard<'_, T> {}
 
 impl<T> TurnGuard<'_, T> {
     /// Unlocks, and hands the lock to a thread that waits, if there is one: this thread does not get it before.
-    pub(super) fn hand_on(guard: Self) {
+    pub(crate) fn hand_on(guard: Self) {
         let lock = guard.lock;
         std::mem::forget(guard);
-        // Relaxed, both: published by the swap in `unlock`.
-        lock.reserved_until.store(lock.next.load(Ordering::Relaxed), Ordering::Relaxed);
-        // SeqCst: see `TurnLock::try_lock_for`.
-        let to = if lock.waiting.load(Ordering::SeqCst) == 0 { FREE } else { HANDED_ON };
-        lock.unlock(to);
+        // Acquire: pairs with the Release in `try_lock_for`.
+        let to = if lock.waiting.load(Ordering::Acquire) == 0 {
+            FREE
+        } else {
+            // Relaxed, both. A thread that was counted above had its number before. The store in `release` publishes this one.
+            lock.reserved_until.store(lock.next.load(Ordering::Relaxed), Ordering::Relaxed);
+            HANDED_ON
+        };
+        if lock.release(to) {
+            // All: the system may wake a thread that came later and has a higher priority, and must wait on.
+            futex_wake(&lock.word);
+        }
     }
 }
 
@@ -163,11 +181,16 @@ impl<T> DerefMut for TurnGuard<'_, T> {
 impl<T> Drop for TurnGuard<'_, T> {
     #[inline]
     fn drop(&mut self) {
-        self.lock.unlock(FREE);
+        if self.lock.release(FREE) {
+            futex_wake_one(&self.lock.word);
+        }
     }
 }
 
-#[cfg(test)]
+#[cfg(all(test, loom))]
+mod models;
+
+#[cfg(all(test, not(loom)))]
 mod tests {
     use std::sync::Arc;
     use std::thread;
@@ -205,7 +228,7 @@ mod tests {
             let lock = Arc::clone(&lock);
             thread::spawn(move || lock.try_lock_for(LONG).unwrap().push("other"))
         };
-        while lock.waiting.load(Ordering::SeqCst) == 0 {
+        while lock.waiting.load(Ordering::Relaxed) == 0 {
             thread::yield_now();
         }
         guard.push("first");
