@@ -21,6 +21,29 @@ if TYPE_CHECKING:
 #: The limit of every wait, in seconds. A test that works takes less.
 PATIENCE = 30.0
 
+#: The options of an endpoint, in their order.
+OPTIONS = [
+    "role",
+    "data_size",
+    "queue_capacity",
+    "wait",
+    "connect_timeout",
+    "heartbeat_interval",
+    "stale_threshold",
+    "disconnect",
+    "reconnect_timeout",
+    "reconnect_interval",
+    "reconnect_attempts",
+    "auto_cleanup",
+    "background",
+    "mode",
+    "group",
+    "any_owner",
+    "steady_heartbeat",
+    "give_up",
+    "domain",
+]
+
 _numbers = itertools.count()
 
 

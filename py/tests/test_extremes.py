@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 import eshm
-from conftest import segment_file
+from conftest import OPTIONS, segment_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -24,27 +24,6 @@ BUFFERS = [b"", b"x", bytearray(8), memoryview(b"abcdefgh")[::2]]
 OBJECTS = [None, True, [], [1], (), {}, object()]
 EXTREMES: list[Any] = [*INTEGERS, *FRACTIONS, *STRINGS, *BUFFERS, *OBJECTS]
 
-SETTINGS = [
-    "role",
-    "data_size",
-    "queue_capacity",
-    "wait",
-    "connect_timeout",
-    "heartbeat_interval",
-    "stale_threshold",
-    "disconnect",
-    "reconnect_timeout",
-    "reconnect_interval",
-    "reconnect_attempts",
-    "auto_cleanup",
-    "background",
-    "mode",
-    "group",
-    "any_owner",
-    "steady_heartbeat",
-    "give_up",
-]
-
 # Valid sizes that would take too much of this machine's memory.
 TOO_COSTLY = range(1 << 26, (64 << 30) + 1)
 
@@ -53,7 +32,7 @@ def shown(value: object) -> str:
     return f"{type(value).__name__}-{repr(value)[:20]}"
 
 
-@pytest.mark.parametrize("setting", SETTINGS)
+@pytest.mark.parametrize("setting", OPTIONS)
 def test_a_setting_of_any_kind_opens_or_is_refused(name: str, setting: str) -> None:
     opened = 0
     for value in EXTREMES:

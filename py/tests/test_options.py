@@ -8,28 +8,7 @@ import inspect
 import pytest
 
 import eshm
-
-OPTIONS = [
-    "role",
-    "data_size",
-    "queue_capacity",
-    "wait",
-    "connect_timeout",
-    "heartbeat_interval",
-    "stale_threshold",
-    "disconnect",
-    "reconnect_timeout",
-    "reconnect_interval",
-    "reconnect_attempts",
-    "auto_cleanup",
-    "background",
-    "mode",
-    "group",
-    "any_owner",
-    "steady_heartbeat",
-    "give_up",
-    "domain",
-]
+from conftest import OPTIONS
 
 
 def test_an_endpoint_and_an_async_endpoint_have_the_same_options() -> None:
