@@ -10,7 +10,7 @@ use pyo3::types::PyList;
 
 use crate::buffer::{Bytes, Record, Records};
 use crate::calls;
-use crate::convert;
+use crate::convert::{self, Whole};
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, Result};
 use crate::interpreter::Polling;
@@ -69,7 +69,7 @@ fn with_sent(py: Python<'_>, failure: Failure, sent: usize) -> Failure {
 pub fn recv_many<'py>(
     py: Python<'py>,
     endpoint: &Endpoint,
-    most: Option<i64>,
+    most: Option<Whole>,
     limit: Limit,
 ) -> Result<Bound<'py, PyList>> {
     let most = match most {

@@ -7,7 +7,7 @@ use pyo3::prelude::*;
 use pyo3::types::PyBytes;
 
 use crate::buffer::Bytes;
-use crate::convert;
+use crate::convert::{self, Whole};
 use crate::endpoint::Endpoint;
 use crate::error::{Failure, Result};
 use crate::interpreter::{Interpreter, Polling};
@@ -35,7 +35,7 @@ pub fn send(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>, limit:
     }
 }
 
-pub fn loan<'py>(owner: &Bound<'py, Endpoint>, size: i64, limit: Limit) -> Result<Bound<'py, Loan>> {
+pub fn loan<'py>(owner: &Bound<'py, Endpoint>, size: Whole, limit: Limit) -> Result<Bound<'py, Loan>> {
     let (py, endpoint) = (owner.py(), owner.get());
     let size = convert::whole::<usize>(endpoint.name(), "size", size)?;
     let loan = endpoint.shared.sender().loan(&mut endpoint.host(py, Polling::Eager), size, limit)?;

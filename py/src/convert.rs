@@ -1,8 +1,11 @@
 //! Converts arguments to the core's types, and the core's results to Python's.
 
+use std::fmt;
 use std::time::{Duration, SystemTime};
 
+use eshm::raw::SETTINGS;
 use eshm::{Disconnect, Error, PeerState, Result, Role, WaitStrategy};
+use pyo3::exceptions::PyOverflowError;
 use pyo3::prelude::*;
 use pyo3::types::IntoPyDict;
 
@@ -11,16 +14,92 @@ pub fn invalid(segment: &str, setting: &'static str, found: String, expected: &'
     Error::InvalidConfig { segment: segment.into(), setting, found, expected }
 }
 
-/// Converts a number of seconds, as every duration is given in Python.
-pub fn seconds(segment: &str, setting: &'static str, value: f64) -> Result<Duration> {
+/// A number of seconds, as every duration is given in Python. Integers beyond all floats are infinite.
+#[derive(Clone, Copy)]
+pub struct Seconds(pub f64);
+
+impl FromPyObject<'_, '_> for Seconds {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.extract() {
+            Ok(value) => Ok(Seconds(value)),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                Ok(Seconds(if object.lt(0)? { f64::NEG_INFINITY } else { f64::INFINITY }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// A whole number, which has no limits in Python.
+#[derive(Clone, Copy)]
+pub enum Whole {
+    /// One of 64 bits.
+    Within(i64),
+    /// Any other one, in words.
+    Beyond(&'static str),
+}
+
+impl Whole {
+    /// The number, if the type has it.
+    pub fn get<T: TryFrom<i64>>(self) -> Option<T> {
+        match self {
+            Whole::Within(value) => T::try_from(value).ok(),
+            Whole::Beyond(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Whole {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Whole::Within(value) => value.fmt(f),
+            Whole::Beyond(words) => words.fmt(f),
+        }
+    }
+}
+
+impl FromPyObject<'_, '_> for Whole {
+    type Error = PyErr;
+
+    fn extract(object: Borrowed<'_, '_, PyAny>) -> PyResult<Self> {
+        match object.extract() {
+            Ok(value) => Ok(Whole::Within(value)),
+            Err(error) if error.is_instance_of::<PyOverflowError>(object.py()) => {
+                let is_negative = object.call_method0("__index__")?.lt(0)?;
+                Ok(Whole::Beyond(if is_negative { "less than -2^63" } else { "2^63 or more" }))
+            }
+            Err(error) => Err(error),
+        }
+    }
+}
+
+/// Converts a number of seconds. The core checks its range.
+pub fn seconds(segment: &str, setting: &'static str, Seconds(value): Seconds) -> Result<Duration> {
+    // `{:?}` has an exponent where `{}` has up to 300 zeros.
     Duration::try_from_secs_f64(value)
-        .map_err(|_| invalid(segment, setting, format!("{value} s"), "a number of seconds, 0 or more"))
+        .map_err(|_| invalid(segment, setting, format!("{value:?} s"), expected(setting)))
 }
 
 /// Converts a whole number. The core checks its range.
-pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: i64) -> Result<T> {
-    T::try_from(value)
-        .map_err(|_| invalid(segment, setting, value.to_string(), "0 or more, and not as large"))
+pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: Whole) -> Result<T> {
+    value.get().ok_or_else(|| invalid(segment, setting, value.to_string(), expected(setting)))
+}
+
+/// The range of an argument in Python's words.
+fn expected(setting: &str) -> &'static str {
+    match setting {
+        "timeout" | "connect_timeout" => "0 to 1.8e19 seconds",
+        "reconnect_timeout" => "more than 0 and at most 1.8e19 seconds, or None for no limit",
+        "reconnect_attempts" => "1 to 4294967295, or None for no limit",
+        "mode" => "permission bits that let the owner read and write, such as 0o600 or 0o660",
+        "size" => "0 to max_message bytes",
+        _ => {
+            let range = SETTINGS.iter().find(|entry| entry.name == setting).and_then(|entry| entry.range);
+            range.map_or("0 to 9223372036854775807", |range| range.text)
+        }
+    }
 }
 
 /// Converts a limit; `None` is without limit. Refuses a zero as the core does, in Python's words.

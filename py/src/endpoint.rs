@@ -12,7 +12,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 
 use crate::batch;
 use crate::calls;
-use crate::convert;
+use crate::convert::{self, Seconds, Whole};
 use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
 use crate::events;
@@ -75,17 +75,17 @@ impl Endpoint {
     }
 
     /// A time-out of a call, where `None` is no limit.
-    fn timeout(&self, seconds: Option<f64>) -> Result<Option<Duration>> {
+    fn timeout(&self, seconds: Option<Seconds>) -> Result<Option<Duration>> {
         let convert = |seconds| convert::seconds(self.name(), "timeout", seconds);
         Ok(seconds.map(convert).transpose()?)
     }
 
-    fn limit(&self, timeout: Option<f64>) -> Result<Limit> {
+    fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
         Ok(Limit::from_timeout(self.timeout(timeout)?))
     }
 
     /// As `limit`, for a batch: with 0, it sends what there is room for.
-    fn batch_limit(&self, timeout: Option<f64>) -> Result<Limit> {
+    fn batch_limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
         Ok(match self.limit(timeout)? {
             Limit::For(Duration::ZERO) => Limit::Now,
             limit => limit,
@@ -98,10 +98,11 @@ impl Endpoint {
     #[new]
     #[pyo3(signature = (
         name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
-        connect_timeout = 5.0, heartbeat_interval = 0.001, stale_threshold = 0.1, disconnect = "on_timeout",
-        reconnect_timeout = Some(5.0), reconnect_interval = 0.1, reconnect_attempts = Some(50),
-        auto_cleanup = true, background = true, mode = Some(0o600), group = None, any_owner = false,
-        steady_heartbeat = false, give_up = false, domain = None
+        connect_timeout = Seconds(5.0), heartbeat_interval = Seconds(0.001), stale_threshold = Seconds(0.1),
+        disconnect = "on_timeout", reconnect_timeout = Some(Seconds(5.0)), reconnect_interval = Seconds(0.1),
+        reconnect_attempts = Some(Whole::Within(50)), auto_cleanup = true, background = true,
+        mode = Some(Whole::Within(0o600)), group = None, any_owner = false, steady_heartbeat = false,
+        give_up = false, domain = None
     ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
@@ -112,20 +113,20 @@ impl Endpoint {
         py: Python<'_>,
         name: &str,
         role: &str,
-        data_size: Option<i64>,
-        queue_capacity: Option<i64>,
+        data_size: Option<Whole>,
+        queue_capacity: Option<Whole>,
         wait: &str,
-        connect_timeout: f64,
-        heartbeat_interval: f64,
-        stale_threshold: f64,
+        connect_timeout: Seconds,
+        heartbeat_interval: Seconds,
+        stale_threshold: Seconds,
         disconnect: &str,
-        reconnect_timeout: Option<f64>,
-        reconnect_interval: f64,
-        reconnect_attempts: Option<i64>,
+        reconnect_timeout: Option<Seconds>,
+        reconnect_interval: Seconds,
+        reconnect_attempts: Option<Whole>,
         auto_cleanup: bool,
         background: bool,
-        mode: Option<i64>,
-        group: Option<i64>,
+        mode: Option<Whole>,
+        group: Option<Whole>,
         any_owner: bool,
         steady_heartbeat: bool,
         give_up: bool,
@@ -241,7 +242,7 @@ impl Endpoint {
 
     /// Waits until the peer is alive. Raises TimeoutError if it is not in time.
     #[pyo3(signature = (timeout = None))]
-    fn wait_for_peer(&self, py: Python<'_>, timeout: Option<f64>) -> Result<()> {
+    fn wait_for_peer(&self, py: Python<'_>, timeout: Option<Seconds>) -> Result<()> {
         let timeout = self.timeout(timeout)?;
         let (deadline, inspector) = (Deadline::new(timeout), self.inspector());
         loop {
@@ -271,7 +272,7 @@ impl Endpoint {
     ///
     /// Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn read<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyBytes>>> {
+    fn read<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> Result<Option<Bound<'py, PyBytes>>> {
         calls::read(py, self, self.limit(timeout)?)
     }
 
@@ -279,7 +280,7 @@ impl Endpoint {
     ///
     /// Raises TimeoutError, with nothing sent, when there is no room in time.
     #[pyo3(signature = (data, timeout = None))]
-    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+    fn send(&self, py: Python<'_>, data: &Bound<'_, PyAny>, timeout: Option<Seconds>) -> Result<()> {
         calls::send(py, self, data, self.limit(timeout)?)
     }
 
@@ -290,7 +291,7 @@ impl Endpoint {
 
     /// Returns a copy of the next message, and releases the message. Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn recv<'py>(&self, py: Python<'py>, timeout: Option<f64>) -> Result<Option<Bound<'py, PyBytes>>> {
+    fn recv<'py>(&self, py: Python<'py>, timeout: Option<Seconds>) -> Result<Option<Bound<'py, PyBytes>>> {
         calls::recv(py, self, self.limit(timeout)?)
     }
 
@@ -303,7 +304,7 @@ impl Endpoint {
     ///
     /// Waits for it as send does, and raises TimeoutError when there is none in time.
     #[pyo3(signature = (size, timeout = None))]
-    fn loan<'py>(slf: &Bound<'py, Self>, size: i64, timeout: Option<f64>) -> Result<Bound<'py, Loan>> {
+    fn loan<'py>(slf: &Bound<'py, Self>, size: Whole, timeout: Option<Seconds>) -> Result<Bound<'py, Loan>> {
         calls::loan(slf, size, slf.get().limit(timeout)?)
     }
 
@@ -316,7 +317,7 @@ impl Endpoint {
         slf: &Bound<'py, Self>,
         shape: &Bound<'py, PyAny>,
         dtype: &Bound<'py, PyAny>,
-        timeout: Option<f64>,
+        timeout: Option<&Bound<'py, PyAny>>,
     ) -> PyResult<Bound<'py, PyAny>> {
         slf.py().import("eshm._arrays")?.call_method1("loan_array", (slf, shape, dtype, timeout))
     }
@@ -325,7 +326,7 @@ impl Endpoint {
     ///
     /// Raises TimeoutError when there is none in time.
     #[pyo3(signature = (timeout = None))]
-    fn borrow<'py>(slf: &Bound<'py, Self>, timeout: Option<f64>) -> Result<Option<Bound<'py, Borrowed>>> {
+    fn borrow<'py>(slf: &Bound<'py, Self>, timeout: Option<Seconds>) -> Result<Option<Bound<'py, Borrowed>>> {
         calls::borrow(slf, slf.get().limit(timeout)?)
     }
 
@@ -334,7 +335,7 @@ impl Endpoint {
     /// The timeout is one for all of them. With 0, sends what there is room for, and raises FullError if that is not
     /// all. When one cannot be sent, the exception's `sent` tells how many were.
     #[pyo3(signature = (messages, timeout = None))]
-    fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+    fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<Seconds>) -> Result<()> {
         batch::send_many(py, self, messages, self.batch_limit(timeout)?)
     }
 
@@ -342,7 +343,7 @@ impl Endpoint {
     ///
     /// When one cannot be sent, the exception's `sent` tells how many were.
     #[pyo3(signature = (array, timeout = None))]
-    fn send_records(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<()> {
+    fn send_records(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<Seconds>) -> Result<()> {
         batch::send_records(py, self, array, self.batch_limit(timeout)?)
     }
 
@@ -353,8 +354,8 @@ impl Endpoint {
     fn recv_many<'py>(
         &self,
         py: Python<'py>,
-        max: Option<i64>,
-        timeout: Option<f64>,
+        max: Option<Whole>,
+        timeout: Option<Seconds>,
     ) -> Result<Bound<'py, PyList>> {
         batch::recv_many(py, self, max, self.limit(timeout)?)
     }
@@ -365,7 +366,7 @@ impl Endpoint {
     /// Raises TimeoutError when there is none in time, and InvalidError for a message of another size than the items.
     /// That message stays the next one.
     #[pyo3(signature = (array, timeout = None))]
-    fn recv_into(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<f64>) -> Result<usize> {
+    fn recv_into(&self, py: Python<'_>, array: &Bound<'_, PyAny>, timeout: Option<Seconds>) -> Result<usize> {
         batch::recv_into(py, self, array, self.limit(timeout)?)
     }
 

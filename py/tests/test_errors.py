@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pickle
+import re
 import time
 from typing import TYPE_CHECKING, Any
 
@@ -79,6 +80,49 @@ def test_a_setting_out_of_range_is_named_and_creates_nothing(name: str, setting:
         eshm.Endpoint(name, **{"role": "master", **setting})
     assert raised.value.code == -1
     assert not segment_file(name).exists()
+
+
+@pytest.mark.parametrize("value", [-1, 2**63, -(2**63) - 1, 10**400], ids=["-1", "2^63", "-2^63-1", "10^400"])
+@pytest.mark.parametrize(
+    ("setting", "expected"),
+    [
+        ("data_size", "1 to 67108864 bytes"),
+        ("queue_capacity", "0 (no queues) to 68719476736 bytes"),
+        ("reconnect_attempts", "1 to 4294967295, or None"),
+        ("mode", "permission bits"),
+        ("group", "0 to 4294967294"),
+        ("stale_threshold", "1 ms to 1 h"),
+        ("heartbeat_interval", "1 ms to 1 s"),
+        ("reconnect_interval", "1 ms to 1 h"),
+    ],
+)
+def test_an_integer_of_any_size_is_refused_with_the_range(
+    name: str, setting: str, expected: str, value: int
+) -> None:
+    with pytest.raises(eshm.InvalidError, match=f"{setting} is .*; expected .*{re.escape(expected)}"):
+        eshm.Endpoint(name, **{"role": "master", setting: value})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("value", [-1, 10**400, 1e300], ids=["negative", "integer", "float"])
+def test_seconds_out_of_range_are_refused_with_a_short_text(
+    pair: tuple[eshm.Endpoint, eshm.Endpoint], value: float
+) -> None:
+    settings = ("connect_timeout", "reconnect_timeout", "stale_threshold")
+    for setting in settings:
+        with pytest.raises(eshm.InvalidError, match=f"{setting} is .* s; expected ") as raised:
+            eshm.Endpoint("unopened", **{"role": "master", setting: value})  # type: ignore[arg-type]
+        assert len(str(raised.value)) < 200
+    with pytest.raises(eshm.InvalidError, match=r"timeout is .* s; expected 0 to 1.8e19 seconds") as raised:
+        pair[0].recv(value)
+    assert len(str(raised.value)) < 200
+
+
+def test_arguments_of_calls_are_refused_with_their_range(pair: tuple[eshm.Endpoint, eshm.Endpoint]) -> None:
+    master, slave = pair
+    with pytest.raises(eshm.InvalidError, match=r"size is 2\^63 or more; expected 0 to max_message bytes"):
+        master.loan(2**63)
+    with pytest.raises(eshm.InvalidError, match="max is -1; expected 0 to 9223372036854775807"):
+        slave.recv_many(-1)
 
 
 def test_a_slave_without_a_master_fails(name: str) -> None:

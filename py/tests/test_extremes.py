@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
 # The documented exceptions. A panic of the library would be another BaseException.
-DOCUMENTED = (eshm.Error, TypeError, ValueError, OverflowError, MemoryError, BufferError)
+DOCUMENTED = (eshm.Error, TypeError, ValueError, MemoryError, BufferError)
 
 INTEGERS = [0, 1, -1, 2**31 - 1, 2**31, 2**32, 2**63 - 1, 2**63, 2**64, 10**400, -(2**63), -(10**400)]
 FRACTIONS = [0.0, -0.0, 1e-9, -1e-9, 1e308, math.inf, -math.inf, math.nan]

@@ -46,6 +46,11 @@ def test_the_background_thread_is_scheduled_as_was_set() -> None:
         ("round_robin", 100, None),
         ("batch", 0, None),
         ("normal", 0, [1024]),
+        ("fifo", 256, None),
+        ("fifo", -1, None),
+        ("fifo", 1 << 64, None),
+        ("normal", 0, [-1]),
+        ("normal", 0, [0, 1 << 64]),
     ],
 )
 def test_values_out_of_range_are_refused(policy: str, priority: int, cpus: list[int] | None) -> None:
