@@ -24,6 +24,8 @@ if TYPE_CHECKING:
         ([2, np.int64(3)], [("x", "<f4"), ("id", "<u2")]),
         ((), np.int32),
         ((0, 5), np.float32),
+        (np.array([2, 3]), np.float32),
+        (np.array([7]), "u1"),
     ],
 )
 def test_an_array_is_built_in_the_queue(pair: Pair, shape: Any, dtype: Any) -> None:
@@ -31,7 +33,7 @@ def test_an_array_is_built_in_the_queue(pair: Pair, shape: Any, dtype: Any) -> N
     values = np.frombuffer(bytes(range(240)), np.uint8)
     with master.loan_array(shape, dtype) as loan:
         assert loan.array.dtype == np.dtype(dtype)
-        assert loan.array.shape == (tuple(shape) if isinstance(shape, (tuple, list)) else (shape,))
+        assert loan.array.shape == (tuple(shape) if np.iterable(shape) else (shape,))
         size = loan.array.nbytes
         loan.array.reshape(-1).view(np.uint8)[:] = values[:size]
         loan.send()
@@ -71,7 +73,13 @@ def test_an_array_that_is_not_sent_is_released(pair: Pair) -> None:
         (2.5, "u1", TypeError),
         ("4", "u1", TypeError),
         (1 << 40, "u1", eshm.TooLargeError),
-        (1 << 70, "u1", OverflowError),
+        (1 << 70, "u1", eshm.InvalidError),
+        (1 << 61, "f8", eshm.InvalidError),
+        ((0, 1 << 62, 4), "u1", eshm.InvalidError),
+        ((1,) * 1000, "u1", eshm.InvalidError),
+        (2, "3f4", eshm.InvalidError),
+        (2, "S", eshm.InvalidError),
+        (2, [], eshm.InvalidError),
     ],
 )
 def test_invalid_shapes_and_dtypes_are_refused(

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-import operator
-from typing import TYPE_CHECKING, Any, SupportsIndex
+from typing import TYPE_CHECKING, Any, SupportsIndex, cast
 
 from eshm._errors import InvalidError
 
@@ -85,7 +84,15 @@ def loan_array(
         raise InvalidError(
             f"segment '{endpoint.name}': dtype {dtype} holds Python objects, which another process cannot use"
         )
-    lengths = tuple(map(operator.index, (shape,) if isinstance(shape, SupportsIndex) else shape))
-    if any(length < 0 for length in lengths):
-        raise InvalidError(f"segment '{endpoint.name}': shape is {lengths}, expected lengths of 0 or more")
+    if dtype.subdtype is not None:
+        raise InvalidError(
+            f"segment '{endpoint.name}': dtype {dtype} is an array: append its shape to that of the loan"
+        )
+    if dtype.itemsize == 0:
+        raise InvalidError(f"segment '{endpoint.name}': dtype {dtype} has no size, give it one")
+    try:
+        # Takes the memory of one item, and checks the shape as NumPy does.
+        lengths = np.broadcast_to(np.empty((), dtype), cast("Iterable[int]", shape)).shape
+    except (ValueError, OverflowError) as error:
+        raise InvalidError(f"segment '{endpoint.name}': no array has this shape: {error}") from None
     return ArrayLoan(endpoint.loan(math.prod(lengths) * dtype.itemsize, timeout), lengths, dtype)
