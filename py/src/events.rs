@@ -14,10 +14,13 @@ use tracing::field::{Field, Visit};
 use tracing::span::{Attributes, Id, Record};
 use tracing::{Event, Level, Metadata, Subscriber};
 
-/// How many events may wait to be logged. Further ones are dropped.
+/// How many events may wait to be logged. Further ones are dropped, and counted.
 const MOST: usize = 1024;
 
-/// The name of the thing that an event is about, and its text, with a level of `logging`.
+/// A warning, as a level of `logging`.
+const WARNING: u8 = 30;
+
+/// A level of `logging`, the name of the segment that an event is about, which may be empty, and its text.
 type Entry = (u8, String, String);
 
 static FIRST: Queue = Queue::new();
@@ -32,6 +35,8 @@ struct Queue {
 struct State {
     phase: Phase,
     entries: VecDeque<Entry>,
+    /// How many events were dropped since the entries were last taken.
+    dropped: u64,
 }
 
 #[derive(Clone, Copy, PartialEq)]
@@ -45,7 +50,7 @@ enum Phase {
 
 impl Queue {
     const fn new() -> Self {
-        let state = State { phase: Phase::Idle, entries: VecDeque::new() };
+        let state = State { phase: Phase::Idle, entries: VecDeque::new(), dropped: 0 };
         Queue { state: Mutex::new(state), changed: Condvar::new(), next: OnceLock::new() }
     }
 
@@ -64,9 +69,14 @@ impl Queue {
 
     fn push(&self, entry: Entry) {
         let mut state = self.lock();
-        if state.phase == Phase::Running && state.entries.len() < MOST {
+        if state.phase != Phase::Running {
+            return;
+        }
+        if state.entries.len() < MOST {
             state.entries.push_back(entry);
             self.changed.notify_one();
+        } else {
+            state.dropped += 1;
         }
     }
 
@@ -75,7 +85,14 @@ impl Queue {
         let state = self.lock();
         let waits = |state: &mut State| state.entries.is_empty() && state.phase == Phase::Running;
         let mut state = self.changed.wait_while(state, waits).unwrap_or_else(PoisonError::into_inner);
-        (!state.entries.is_empty()).then(|| mem::take(&mut state.entries))
+        let mut entries = mem::take(&mut state.entries);
+        if state.dropped > 0 {
+            let dropped = mem::take(&mut state.dropped);
+            // They came after all entries.
+            let text = format!("{dropped} events were dropped: they arrived faster than they were logged");
+            entries.push_back((WARNING, String::new(), text));
+        }
+        (!entries.is_empty()).then_some(entries)
     }
 }
 
@@ -117,7 +134,8 @@ pub fn stop_events() {
     queue.changed.notify_all();
 }
 
-/// Waits for events. Returns them, oldest first: for each its level, its segment and its text.
+/// Waits for events. Returns them, oldest first: for each its level, its segment and its text. The segment of an
+/// event that is about none is empty.
 #[pyfunction(name = "_take_events")]
 pub fn take_events(py: Python<'_>) -> Option<Vec<Entry>> {
     py.detach(|| Queue::current().take()).map(Vec::from)
@@ -136,7 +154,7 @@ impl Subscriber for Collector {
         event.record(&mut text);
         let level = match *event.metadata().level() {
             Level::ERROR => 40,
-            Level::WARN => 30,
+            Level::WARN => WARNING,
             Level::INFO => 20,
             Level::DEBUG => 10,
             Level::TRACE => 5,

@@ -120,6 +120,41 @@ def test_a_filter_that_raises_does_not_end_the_log(
     assert "refused" in capsys.readouterr().err
 
 
+def test_events_that_the_queue_drops_are_counted_once(name: str, events: Collector) -> None:
+    def wait(record: logging.LogRecord) -> bool:
+        del record
+        at_work.set()
+        return proceed.wait(PATIENCE)
+
+    def dropped() -> list[logging.LogRecord]:
+        return [record for record in events.records if "events were dropped" in record.getMessage()]
+
+    at_work, proceed, rounds = threading.Event(), threading.Event(), 700
+    logger = logging.getLogger("eshm")
+    logger.addFilter(wait)
+    try:
+        with eshm.Endpoint(name, role="master"):
+            assert at_work.wait(PATIENCE)
+        for _ in range(rounds - 1):
+            with eshm.Endpoint(name, role="master"):
+                pass
+        proceed.set()
+        record = events.wait_for("", "events were dropped")
+    finally:
+        proceed.set()
+        logger.removeFilter(wait)
+    assert record.levelno == logging.WARNING
+    number, text = record.getMessage().split(maxsplit=1)
+    assert text == "events were dropped: they arrived faster than they were logged"
+    logged = [record for record in events.records if getattr(record, "segment", None) == name]
+    # Each endpoint attaches and closes.
+    assert int(number) + len(logged) == 2 * rounds
+    with eshm.Endpoint(name + "-next", role="master"):
+        pass
+    events.wait_for(name + "-next", "closed")
+    assert dropped() == [record]
+
+
 def run(script: str, *args: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-c", textwrap.dedent(script), *args],

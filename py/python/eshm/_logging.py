@@ -47,7 +47,12 @@ def _forward() -> None:
         for level, segment, text in events:
             with _logs:
                 try:
-                    _logger.log(level, "segment '%s': %s", segment, text.strip(), extra={"segment": segment})
+                    if segment:
+                        _logger.log(
+                            level, "segment '%s': %s", segment, text.strip(), extra={"segment": segment}
+                        )
+                    else:
+                        _logger.log(level, "%s", text, extra={"segment": segment})
                 except Exception:  # of a filter of the program's: the next event may pass it
                     traceback.print_exc()
 
