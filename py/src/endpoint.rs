@@ -334,6 +334,9 @@ impl Endpoint {
     ///
     /// The timeout is one for all of them. With 0, sends what there is room for, and raises FullError if that is not
     /// all. When one cannot be sent, the exception's `sent` tells how many were.
+    ///
+    /// Messages that other threads send through this endpoint may come in between, and a `loan()` of another thread ends
+    /// the batch with InUseError.
     #[pyo3(signature = (messages, timeout = None))]
     fn send_many(&self, py: Python<'_>, messages: &Bound<'_, PyAny>, timeout: Option<Seconds>) -> Result<()> {
         batch::send_many(py, self, messages, self.batch_limit(timeout)?)
