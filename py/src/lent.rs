@@ -11,8 +11,8 @@ use crate::endpoint::Endpoint;
 use crate::error::{Failure, Result};
 use crate::interpreter::{Interpreter, Polling};
 
-/// Memory that an endpoint has lent to Python.
-pub struct Lent {
+/// Memory that an endpoint has lent to Python: its receiver if `RECEIVED`, otherwise its sender.
+pub struct Lent<const RECEIVED: bool> {
     endpoint: Py<Endpoint>,
     token: Token,
     start: *mut u8,
@@ -20,11 +20,11 @@ pub struct Lent {
 }
 
 // SAFETY: the pointer is used only through buffers, which the half counts; any thread may use the memory.
-unsafe impl Send for Lent {}
+unsafe impl<const RECEIVED: bool> Send for Lent<RECEIVED> {}
 // SAFETY: as above; all other fields are `Sync`.
-unsafe impl Sync for Lent {}
+unsafe impl<const RECEIVED: bool> Sync for Lent<RECEIVED> {}
 
-impl Lent {
+impl<const RECEIVED: bool> Lent<RECEIVED> {
     /// `len` bytes at `start`, which `endpoint` has lent under `token`.
     pub fn new(endpoint: &Bound<'_, Endpoint>, token: Token, start: *mut u8, len: usize) -> Self {
         Lent { endpoint: endpoint.clone().unbind(), token, start, len }
@@ -38,33 +38,79 @@ impl Lent {
         self.endpoint.get().shared.receiver()
     }
 
+    /// Counts a view of the memory.
+    fn retain(&self, py: Python<'_>) -> Result<()> {
+        let retained = if RECEIVED {
+            self.receiver().retain(&mut host(py), self.token)
+        } else {
+            self.sender().retain(&mut host(py), self.token)
+        };
+        retained.map_err(Self::failure)
+    }
+
+    /// Counts a view less.
+    fn unretain(&self, py: Python<'_>) {
+        if RECEIVED {
+            self.receiver().unretain(&mut host(py), self.token);
+        } else {
+            self.sender().unretain(&mut host(py), self.token);
+        }
+    }
+
+    /// Returns the memory as soon as there are no views of it. Returns whether that is now.
+    fn abandon(&self, py: Python<'_>) -> bool {
+        if RECEIVED {
+            self.receiver().abandon(&mut host(py), self.token)
+        } else {
+            self.sender().abandon(&mut host(py), self.token)
+        }
+    }
+
+    fn failure(error: raw::Error) -> Failure {
+        let failure = Failure::from(error);
+        if RECEIVED { failure.of_receiver() } else { failure }
+    }
+
     /// Ends a `with` block. `raised`: an exception has left it. Its traceback may be what keeps the views, and it says
     /// more than an error about them.
-    fn exit(&self, is_over: bool, raised: bool) -> Result<()> {
-        if is_over || raised {
+    fn exit(&self, py: Python<'_>, raised: bool) -> Result<()> {
+        if self.abandon(py) || raised {
             return Ok(());
         }
         let segment = self.endpoint.get().name().into();
-        Err(raw::Error::InUse { segment }.into())
+        Err(Self::failure(raw::Error::InUse { segment }))
     }
 
-    /// Fills in `view`, a view of `owner`, which has been counted.
+    /// Fills in `view`, a view of `owner`, and counts it. It is read-only if the memory is `RECEIVED`.
     ///
     /// # Safety
-    /// The caller may write to `view`, and keeps the memory in place until the view is released. If it is not
-    /// `readonly`, no one else uses that memory.
+    /// `owner` has this memory. The caller may write to `view`, and passes it to `unretain` later on.
     unsafe fn fill_view(
         &self,
         owner: &Bound<'_, PyAny>,
         view: *mut ffi::Py_buffer,
-        readonly: bool,
         flags: c_int,
-    ) -> PyResult<()> {
-        let (len, readonly) = (self.len as Py_ssize_t, readonly.into());
-        // SAFETY: the caller says so.
+    ) -> Result<()> {
+        let (py, len, readonly) = (owner.py(), self.len as Py_ssize_t, RECEIVED.into());
+        // An error must leave the view without an owner.
+        // SAFETY: the caller may write to it.
+        unsafe { (*view).obj = ptr::null_mut() };
+        self.retain(py)?;
+        // SAFETY: as above. Memory that is retained stays until `unretain`, and that of a loan is its holder's.
         let status =
             unsafe { ffi::PyBuffer_FillInfo(view, owner.as_ptr(), self.start.cast(), len, readonly, flags) };
-        if status == 0 { Ok(()) } else { Err(PyErr::fetch(owner.py())) }
+        if status == 0 {
+            return Ok(());
+        }
+        let error = PyErr::fetch(py);
+        self.unretain(py);
+        Err(error.into())
+    }
+}
+
+impl<const RECEIVED: bool> Drop for Lent<RECEIVED> {
+    fn drop(&mut self) {
+        Python::attach(|py| self.abandon(py));
     }
 }
 
@@ -80,7 +126,7 @@ fn host(py: Python<'_>) -> Interpreter<'_> {
 /// ...     np.frombuffer(loan, frame.dtype).reshape(frame.shape)[:] = frame
 /// ...     loan.send()
 #[pyclass(module = "eshm", frozen)]
-pub struct Loan(pub Lent);
+pub struct Loan(pub Lent<false>);
 
 #[pymethods]
 impl Loan {
@@ -116,29 +162,16 @@ impl Loan {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let _ = (exc, traceback);
-        let is_over = self.0.sender().abandon(&mut host(py), self.0.token);
-        self.0.exit(is_over, exc_type.is_some())
+        self.0.exit(py, exc_type.is_some())
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        let (lent, py) = (&slf.get().0, slf.py());
-        // An error must leave the view without an owner.
-        // SAFETY: the interpreter calls this slot with a structure to be filled in.
-        unsafe { (*view).obj = ptr::null_mut() };
-        lent.sender().retain(&mut host(py), lent.token)?;
-        // SAFETY: as above; the memory of a loan that is retained stays, and is its holder's.
-        let filled = unsafe { lent.fill_view(slf, view, false, flags) };
-        Ok(filled.inspect_err(|_| lent.sender().unretain(&mut host(py), lent.token))?)
+        // SAFETY: the interpreter passes a structure to be filled in, and later on to the slot below.
+        unsafe { slf.get().0.fill_view(slf, view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
-        self.0.sender().unretain(&mut host(py), self.0.token);
-    }
-}
-
-impl Drop for Loan {
-    fn drop(&mut self) {
-        Python::attach(|py| self.0.sender().abandon(&mut host(py), self.0.token));
+        self.0.unretain(py);
     }
 }
 
@@ -149,7 +182,7 @@ impl Drop for Loan {
 /// >>> with robot.borrow() as message:
 /// ...     total = np.frombuffer(message, np.float32).sum()
 #[pyclass(module = "eshm", frozen)]
-pub struct Borrowed(pub Lent);
+pub struct Borrowed(pub Lent<true>);
 
 #[pymethods]
 impl Borrowed {
@@ -158,7 +191,7 @@ impl Borrowed {
     /// Raises InUseError (a BufferError) while there are views of it, such as NumPy arrays.
     fn release(&self, py: Python<'_>) -> Result<()> {
         let released = self.0.receiver().release(&mut host(py), self.0.token);
-        released.map_err(|error| Failure::from(error).of_receiver())
+        released.map_err(Lent::<true>::failure)
     }
 
     fn __len__(&self) -> usize {
@@ -179,29 +212,15 @@ impl Borrowed {
         traceback: Option<&Bound<'_, PyAny>>,
     ) -> Result<()> {
         let _ = (exc, traceback);
-        let is_over = self.0.receiver().abandon(&mut host(py), self.0.token);
-        self.0.exit(is_over, exc_type.is_some()).map_err(Failure::of_receiver)
+        self.0.exit(py, exc_type.is_some())
     }
 
     unsafe fn __getbuffer__(slf: &Bound<'_, Self>, view: *mut ffi::Py_buffer, flags: c_int) -> Result<()> {
-        let (lent, py) = (&slf.get().0, slf.py());
-        // An error must leave the view without an owner.
-        // SAFETY: the interpreter calls this slot with a structure to be filled in.
-        unsafe { (*view).obj = ptr::null_mut() };
-        let retained = lent.receiver().retain(&mut host(py), lent.token);
-        retained.map_err(|error| Failure::from(error).of_receiver())?;
-        // SAFETY: as above; the memory of a message that is retained stays.
-        let filled = unsafe { lent.fill_view(slf, view, true, flags) };
-        Ok(filled.inspect_err(|_| lent.receiver().unretain(&mut host(py), lent.token))?)
+        // SAFETY: the interpreter passes a structure to be filled in, and later on to the slot below.
+        unsafe { slf.get().0.fill_view(slf, view, flags) }
     }
 
     unsafe fn __releasebuffer__(&self, py: Python<'_>, _view: *mut ffi::Py_buffer) {
-        self.0.receiver().unretain(&mut host(py), self.0.token);
-    }
-}
-
-impl Drop for Borrowed {
-    fn drop(&mut self) {
-        Python::attach(|py| self.0.receiver().abandon(&mut host(py), self.0.token));
+        self.0.unretain(py);
     }
 }
