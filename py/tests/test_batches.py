@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import array
+import time
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -57,6 +58,24 @@ def test_any_iterable_of_buffers_can_be_sent(pair: Pair) -> None:
     master.send_many(iter(buffers))
     master.send_many((b"d", np.frombuffer(b"e", np.uint8)))
     assert slave.recv_many(timeout=PATIENCE) == [b"a", b"b", b"c", b"d", b"e"]
+
+
+def test_other_threads_send_and_lend_while_a_batch_waits(name: str) -> None:
+    long = bytes(2000)
+    with eshm.Endpoint(name, role="master", queue_capacity=4096) as master:
+        with eshm.Endpoint(name, role="slave") as slave:
+            before = fill(master, long)
+            batch = Waiter(lambda: master.send_many([b"first", long], PATIENCE))
+            deadline = time.monotonic() + PATIENCE
+            while master.stats().messages_sent == before:
+                assert time.monotonic() < deadline
+            # There is room for these, as they are short.
+            master.send(b"between", PATIENCE)
+            with master.loan(1, PATIENCE):
+                with pytest.raises(eshm.InUseError, match="a loan is open") as raised:
+                    batch.result()
+            assert raised.value.sent == 1
+            assert slave.recv_many() == [*[long] * before, b"first", b"between"]
 
 
 def test_recv_many_returns_at_most_max_messages(pair: Pair) -> None:
