@@ -311,7 +311,7 @@ impl Endpoint {
     /// Reserves memory in the queue for a message that is a NumPy array of that shape and dtype: an ArrayLoan.
     ///
     /// Waits for it as send does, and raises TimeoutError when there is none in time. Raises InvalidError for a dtype
-    /// that holds Python objects, is itself an array, or has no size.
+    /// that holds Python objects, is itself an array, or has no size, and for a shape that no array has.
     #[pyo3(signature = (shape, dtype, timeout = None))]
     fn loan_array<'py>(
         slf: &Bound<'py, Self>,
