@@ -69,10 +69,6 @@ pub use segment::layout;
 #[cfg(feature = "crash-points")]
 #[doc(hidden)]
 pub use sys::crash::POINTS as CRASH_POINTS;
-/// For bindings, until they use [`raw`].
-#[cfg(not(loom))]
-#[doc(hidden)]
-pub use wait::Wait;
 #[cfg(not(loom))]
 pub use {
     api::builder::Builder,

@@ -8,6 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Name, WATCHDOG, poll};
+use eshm::raw::exclusive;
 use eshm::{Builder, Endpoint, Error, PeerState, Role};
 
 fn master(name: &str) -> Builder {
@@ -398,7 +399,7 @@ fn a_loan_in_a_segment_that_was_replaced_is_not_sent_into_the_void() {
     let first = Endpoint::master(&name).unwrap();
     let (mut sender, _receiver) = Endpoint::slave(&name).unwrap().into_split();
     let before = sender.generation();
-    let _ = sender.loan(10).unwrap().into_raw();
+    exclusive::lend(sender.loan(10).unwrap());
     drop(first);
     let _second = Endpoint::builder(&name).role(Role::Master).data_size(8192).open().unwrap();
     let since = std::time::Instant::now();
@@ -406,7 +407,7 @@ fn a_loan_in_a_segment_that_was_replaced_is_not_sent_into_the_void() {
         assert!(since.elapsed() < WATCHDOG, "the slave moves over to the new segment");
         std::thread::yield_now();
     }
-    let error = sender.send_loaned().unwrap_err();
+    let error = exclusive::send_loan(&mut sender).unwrap_err();
     assert!(matches!(error, eshm::Error::Reconnecting { .. }), "{error}");
     sender.send(b"and it goes on").unwrap();
 }

@@ -8,6 +8,7 @@ use std::os::unix::fs::FileExt;
 use std::time::Duration;
 
 use common::{Child, Name, poll, say, scenario, within};
+use eshm::raw::exclusive;
 use eshm::{Endpoint, PeerState, Role};
 
 /// Offsets in the header: PROTOCOL.md, section 2.
@@ -29,10 +30,10 @@ fn a_send_ends_a_loan_that_was_taken_apart() {
     let name = Name::new("sound-loan");
     let mut master = Endpoint::builder(&name).role(Role::Master).queue_capacity(8192).open().unwrap();
     let mut slave = Endpoint::slave(&name).unwrap();
-    let (_, length) = master.loan(100).unwrap().into_raw();
-    assert_eq!(length, 100);
+    let loan = exclusive::lend(master.loan(100).unwrap());
+    assert_eq!(loan.len, 100);
     master.send(&[1; 1000]).unwrap();
-    assert_eq!(master.split().0.send_loaned().unwrap_err().code(), -14);
+    assert_eq!(exclusive::send_loan(master.split().0).unwrap_err().code(), -14);
     let (sender, receiver) = (master.split().0, slave.split().1);
     let message = receiver.recv().unwrap();
     sender.send(&[2; 1000]).unwrap();
@@ -44,9 +45,9 @@ fn a_send_ends_a_loan_without_queues_too() {
     let name = Name::new("sound-draft");
     let mut master = Endpoint::builder(&name).role(Role::Master).queue_capacity(0).open().unwrap();
     let mut slave = Endpoint::slave(&name).unwrap();
-    let _ = master.loan(5).unwrap().into_raw();
+    exclusive::lend(master.loan(5).unwrap());
     master.send(b"first").unwrap();
-    assert_eq!(master.split().0.send_loaned().unwrap_err().code(), -14);
+    assert_eq!(exclusive::send_loan(master.split().0).unwrap_err().code(), -14);
     assert_eq!(&*slave.recv().unwrap(), b"first");
 }
 

@@ -124,7 +124,7 @@ impl Sender {
     /// Returns null if there is no loan, as `outcome` says.
     pub(crate) fn loan(&mut self, size: usize, wait: i64) -> *mut u8 {
         match exclusive::loan(&mut self.inner, size, limit(wait)) {
-            Ok(loan) => loan.into_raw().0,
+            Ok(loan) => exclusive::lend(loan).start,
             Err(error) => {
                 self.outcome.keep(&error);
                 std::ptr::null_mut()
@@ -133,11 +133,11 @@ impl Sender {
     }
 
     pub(crate) fn send_loan(&mut self) -> i32 {
-        self.outcome.code_of(self.inner.send_loaned())
+        self.outcome.code_of(exclusive::send_loan(&mut self.inner))
     }
 
     pub(crate) fn forget_loan(&mut self) {
-        self.inner.forget_loan();
+        exclusive::give_back(&mut self.inner);
     }
 
     pub(crate) fn outcome(&self) -> &Outcome {
@@ -174,7 +174,7 @@ impl Receiver {
     }
 
     pub(crate) fn release(&mut self) {
-        self.inner.release();
+        exclusive::release(&mut self.inner);
     }
 
     pub(crate) fn recv_many(
@@ -224,8 +224,7 @@ fn deliver(found: Result<Option<Message<'_>>>, received: &mut Received, outcome:
 
 #[inline(always)]
 fn fill(message: Message<'_>, received: &mut Received) -> i32 {
-    let (skipped, generation) = (message.skipped(), message.generation());
-    let (data, size) = message.into_raw();
+    let exclusive::Borrowed { start: data, len: size, skipped, generation } = exclusive::borrow(message);
     *received = Received { data, size, skipped, generation };
     Code::ok.repr
 }

@@ -8,3 +8,6 @@ pub(crate) mod receiver;
 pub(crate) mod segments;
 pub(crate) mod sender;
 mod side;
+
+#[cfg(test)]
+mod tests;

@@ -2,6 +2,9 @@
 //!
 //! They add nothing to the core's verbs: no lock, no token, no part.
 //!
+//! A language that cannot keep a Rust borrow takes a message or a loan apart, with [`borrow`] and [`lend`], and ends
+//! it by [`release`], [`send_loan`] or [`give_back`]. Each half has one of them at a time.
+//!
 //! ```
 //! use eshm::raw::{Limit, exclusive};
 //! let (mut sender, mut receiver) = eshm::Endpoint::master("doc-exclusive")?.into_split();
@@ -17,6 +20,8 @@ use super::Limit;
 use super::stop::{Stop, cut};
 use crate::api::receiver::{Message, Receiver};
 use crate::api::sender::{Loan, Sender};
+#[cfg(doc)]
+use crate::error::Error;
 use crate::error::Result;
 
 /// Sends a message as [`Sender::try_send`], [`Sender::send_timeout`] or [`Sender::send`] does.
@@ -62,6 +67,52 @@ pub fn loan(sender: &mut Sender, len: usize, limit: Limit) -> Result<Loan<'_>> {
     }
 }
 
+/// A loan without its Rust borrow: see [`lend`].
+#[derive(Clone, Copy, Debug)]
+pub struct Loaned {
+    /// Where the memory begins: at a multiple of 8, in a queue and longer than 56 bytes of 64.
+    pub start: *mut u8,
+    /// How many bytes it has.
+    pub len: usize,
+}
+
+/// Takes a loan apart, for a language that cannot keep its Rust borrow.
+///
+/// The memory is the holder's until [`send_loan`], [`give_back`] or any other call of the sender that writes, sends or
+/// lends, and no longer than the sender exists.
+///
+/// ```
+/// use eshm::raw::{Limit, exclusive};
+/// let (mut sender, _receiver) = eshm::Endpoint::master("doc-lend")?.into_split();
+/// let loan = exclusive::lend(exclusive::loan(&mut sender, 3, Limit::Now)?);
+/// // SAFETY: the memory is this thread's until the sender is used again.
+/// unsafe { loan.start.copy_from_nonoverlapping(b"abc".as_ptr(), loan.len) };
+/// exclusive::send_loan(&mut sender)?;
+/// assert_eq!(exclusive::send_loan(&mut sender).unwrap_err().code(), -14);
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[inline(always)]
+pub fn lend(loan: Loan<'_>) -> Loaned {
+    let (start, len) = loan.into_raw();
+    Loaned { start, len }
+}
+
+/// Sends the loan that [`lend`] took apart. Never waits.
+///
+/// # Errors
+/// [`Error::Closed`] if there is none, or another call has ended it. Otherwise as [`Loan::send`]. The loan is over in
+/// every case.
+#[inline(always)]
+pub fn send_loan(sender: &mut Sender) -> Result<()> {
+    sender.send_loaned()
+}
+
+/// Gives the loan that [`lend`] took apart back, unsent. Does nothing if there is none.
+#[inline(always)]
+pub fn give_back(sender: &mut Sender) {
+    sender.forget_loan();
+}
+
 /// Receives a message as [`Receiver::try_recv`], [`Receiver::recv_timeout`] or [`Receiver::recv`] does. Returns
 /// `None` when there is none in time.
 ///
@@ -88,6 +139,49 @@ pub fn read(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
         Limit::For(time) => receiver.read_timeout(time),
         Limit::Forever => receiver.read().map(Some),
     }
+}
+
+/// A message or a value without its Rust borrow: see [`borrow`].
+#[derive(Clone, Copy, Debug)]
+pub struct Borrowed {
+    /// Where its bytes begin: at a multiple of 8, in a queue and longer than 56 bytes of 64.
+    pub start: *const u8,
+    /// How many bytes it has.
+    pub len: usize,
+    /// How many values were overwritten since the one that was read before; 0 for a message.
+    pub skipped: u64,
+    /// The peer's generation: see [`Message::generation`].
+    pub generation: u64,
+}
+
+/// Takes a message or a value apart, for a language that cannot keep its Rust borrow.
+///
+/// Nobody of this process writes the bytes until [`release`] or any other call of the receiver that reads or receives,
+/// and no longer than the receiver exists. A process that is killed before receives the message again.
+///
+/// ```
+/// use eshm::raw::{Limit, exclusive};
+/// let (_sender, mut receiver) = eshm::Endpoint::master("doc-borrow")?.into_split();
+/// let mut slave = eshm::Endpoint::slave("doc-borrow")?;
+/// slave.send(b"abc")?;
+/// let message = exclusive::recv(&mut receiver, Limit::Forever)?.expect("it waits without limit");
+/// let borrowed = exclusive::borrow(message);
+/// // SAFETY: nobody writes the bytes until the receiver is used again.
+/// assert_eq!(unsafe { std::slice::from_raw_parts(borrowed.start, borrowed.len) }, b"abc");
+/// exclusive::release(&mut receiver);
+/// # Ok::<(), eshm::Error>(())
+/// ```
+#[inline(always)]
+pub fn borrow(message: Message<'_>) -> Borrowed {
+    let (skipped, generation) = (message.skipped(), message.generation());
+    let (start, len) = message.into_raw();
+    Borrowed { start, len, skipped, generation }
+}
+
+/// Releases the message that [`borrow`] took apart. Does nothing if there is none, and to a value.
+#[inline(always)]
+pub fn release(receiver: &mut Receiver) {
+    receiver.release();
 }
 
 /// Hands each of up to `most` messages that are there to `each`, in place, and releases them all at once. Waits for

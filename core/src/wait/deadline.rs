@@ -3,13 +3,13 @@
 use std::time::{Duration, Instant};
 
 /// A wait that is done in parts, for a caller that must do other work in between: an interpreter with signals to
-/// handle or a lock to release. See [`Receiver::recv_part`](crate::Receiver::recv_part).
+/// handle or a lock to release. See `Receiver::recv_part`.
 #[derive(Clone, Copy, Debug)]
-pub struct Wait(pub(crate) Deadline);
+pub(crate) struct Wait(pub(crate) Deadline);
 
 impl Wait {
     /// Starts a wait that ends after `timeout`, or never.
-    pub fn new(timeout: Option<Duration>) -> Self {
+    pub(crate) fn new(timeout: Option<Duration>) -> Self {
         Wait(Deadline::after(timeout))
     }
 }

@@ -14,10 +14,9 @@ mod turn_lock;
 pub use backoff::WaitStrategy;
 #[cfg(not(loom))]
 pub(crate) use backoff::{Backoff, SLICE, pause};
-pub(crate) use deadline::Deadline;
-pub use deadline::Wait;
 #[cfg(not(loom))]
 pub(crate) use deadline::coarse_now;
+pub(crate) use deadline::{Deadline, Wait};
 pub(crate) use doorbell::{Doorbell, Fences};
 #[cfg(not(loom))]
 pub(crate) use poll_timing::PollTiming;

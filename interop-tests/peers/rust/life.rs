@@ -5,6 +5,7 @@ use std::sync::mpsc;
 use std::thread;
 use std::time::Duration;
 
+use eshm::raw::exclusive::{self, Borrowed};
 use eshm::{BatchError, Endpoint, Observer};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
@@ -17,15 +18,9 @@ use crate::{Failure, role};
 #[derive(Default)]
 pub struct Borrows {
     /// A message that was received and not released.
-    held: Option<Held>,
+    held: Option<Borrowed>,
     /// Whether a loan is open. Its message is written already.
     loan: bool,
-}
-
-/// A message of the receiver without its lifetime.
-struct Held {
-    start: *const u8,
-    len: usize,
 }
 
 impl Borrows {
@@ -55,19 +50,19 @@ impl Borrows {
             ["loan", content, wait] => self.borrow_room(endpoint, &bytes(content)?, millis(wait)?)?,
             ["loan-send"] => {
                 self.loan = false;
-                endpoint.split().0.send_loaned()?;
+                exclusive::send_loan(endpoint.split().0)?;
                 Observation::Ok
             }
             ["loan-drop"] => {
                 self.loan = false;
-                endpoint.split().0.forget_loan();
+                exclusive::give_back(endpoint.split().0);
                 Observation::Ok
             }
             ["hold", wait] => self.hold(endpoint, millis(wait)?)?,
             ["held"] => self.show(),
             ["release"] => {
                 self.held = None;
-                endpoint.split().1.release();
+                exclusive::release(endpoint.split().1);
                 Observation::Ok
             }
             ["fork"] => use_in_child(endpoint)?,
@@ -90,10 +85,10 @@ impl Borrows {
 
     fn give_back(&mut self, endpoint: &mut Endpoint) {
         if self.held.take().is_some() {
-            endpoint.split().1.release();
+            exclusive::release(endpoint.split().1);
         }
         if std::mem::take(&mut self.loan) {
-            endpoint.split().0.forget_loan();
+            exclusive::give_back(endpoint.split().0);
         }
     }
 
@@ -105,24 +100,23 @@ impl Borrows {
     ) -> Result<Observation, Failure> {
         let mut loan = endpoint.split().0.loan_timeout(content.len(), wait)?;
         loan.copy_from_slice(content);
-        let _ = loan.into_raw();
+        exclusive::lend(loan);
         self.loan = true;
         Ok(Observation::Ok)
     }
 
     fn hold(&mut self, endpoint: &mut Endpoint, wait: Duration) -> Result<Observation, Failure> {
         let Some(received) = endpoint.recv_timeout(wait)? else { return Ok(Observation::Nothing) };
-        let (skipped, generation) = (received.skipped(), received.generation());
         let hex = hex::encode(&*received);
-        let (start, len) = received.into_raw();
-        self.held = Some(Held { start, len });
-        Ok(Observation::Message { hex, skipped, generation })
+        let held = exclusive::borrow(received);
+        self.held = Some(held);
+        Ok(Observation::Message { hex, skipped: held.skipped, generation: held.generation })
     }
 
     /// Returns the held message again. It must not have changed.
     fn show(&self) -> Observation {
         let Some(held) = &self.held else { return Observation::Nothing };
-        // SAFETY: `into_raw` lends the memory until the receiver is used again, and `is_in_the_way` refuses such
+        // SAFETY: nobody writes the memory until the receiver is used again, and `is_in_the_way` refuses such
         // commands while a message is held; `leave` and `exit-busy`, which drop the receiver, end the hold.
         let bytes = unsafe { std::slice::from_raw_parts(held.start, held.len) };
         Observation::Message { hex: hex::encode(bytes), skipped: 0, generation: 0 }

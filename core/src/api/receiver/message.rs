@@ -62,8 +62,7 @@ impl Message<'_> {
 
     /// The message's memory, without the borrow: for bindings. It is valid until [`Receiver::release`] or any other
     /// call of the receiver, and while the receiver exists.
-    #[doc(hidden)]
-    pub fn into_raw(self) -> (*const u8, usize) {
+    pub(crate) fn into_raw(self) -> (*const u8, usize) {
         let mut message = std::mem::ManuallyDrop::new(self);
         message.receiver.lent = message.lent.then_some(message.len);
         (message.start, message.len)

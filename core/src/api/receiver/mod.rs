@@ -99,8 +99,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::read_timeout`], and [`Error::Timeout`] when the whole wait is over.
-    #[doc(hidden)]
-    pub fn read_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+    pub(crate) fn read_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
         let found = self.wait_part(What::Value, wait.0, Deadline::after(Some(part)))?;
         Ok(found.map(|found| self.message(found)))
     }
@@ -150,26 +149,9 @@ impl Receiver {
     /// Waits for `part` of a longer wait of [`Receiver::recv`] or [`Receiver::recv_timeout`], so that the caller can
     /// look up in between. `Ok(None)`: nothing yet, call again.
     ///
-    /// ```
-    /// use std::time::Duration;
-    /// # let mut master = eshm::Endpoint::master("doc-part")?;
-    /// # let (_, receiver) = master.split();
-    /// let wait = eshm::Wait::new(Some(Duration::from_millis(30)));
-    /// let error = loop {
-    ///     match receiver.recv_part(&wait, Duration::from_millis(10)) {
-    ///         Ok(Some(message)) => println!("{} bytes", message.len()),
-    ///         Ok(None) => println!("nothing yet"),
-    ///         Err(error) => break error,
-    ///     }
-    /// };
-    /// assert!(matches!(error, eshm::Error::Timeout { .. }));
-    /// # Ok::<(), eshm::Error>(())
-    /// ```
-    ///
     /// # Errors
     /// As [`Receiver::recv_timeout`], and [`Error::Timeout`] when the whole wait is over.
-    #[doc(hidden)]
-    pub fn recv_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
+    pub(crate) fn recv_part(&mut self, wait: &Wait, part: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_fast()? {
             Some(found) => Some(found),
             None => self.wait_part(What::Message, wait.0, Deadline::after(Some(part)))?,
@@ -179,8 +161,7 @@ impl Receiver {
 
     /// Releases the message that [`Message::into_raw`] took apart: for bindings, which cannot keep a borrow. The next
     /// call that receives does so too.
-    #[doc(hidden)]
-    pub fn release(&mut self) {
+    pub(crate) fn release(&mut self) {
         if let Some(len) = self.lent.take() {
             self.release_one(len);
         }

@@ -19,8 +19,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::recv_part`].
-    #[doc(hidden)]
-    pub fn wait_message_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
+    pub(crate) fn wait_message_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
         self.wait_ready(What::Message, wait.0, Deadline::after(Some(part)))
     }
 
@@ -28,8 +27,7 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::read_part`].
-    #[doc(hidden)]
-    pub fn wait_value_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
+    pub(crate) fn wait_value_part(&mut self, wait: &Wait, part: Duration) -> Result<bool> {
         self.wait_ready(What::Value, wait.0, Deadline::after(Some(part)))
     }
 

@@ -62,8 +62,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send_part`].
-    #[doc(hidden)]
-    pub fn loan_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<Option<Loan<'_>>> {
+    pub(crate) fn loan_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<Option<Loan<'_>>> {
         let start = match self.loan_fast(len)? {
             Some(start) => Some(start),
             None => self.wait(len, wait.0, Deadline::after(Some(part)), |sender| sender.attempt_loan(len))?,
@@ -93,9 +92,8 @@ impl Sender {
     /// # Errors
     /// [`Error::Closed`] if there is none, or another call has ended it; [`Error::Reconnecting`] if the segment was
     /// replaced meanwhile; otherwise as [`Sender::try_send`]. The loan is gone in every case.
-    #[doc(hidden)]
     #[inline]
-    pub fn send_loaned(&mut self) -> Result<()> {
+    pub(crate) fn send_loaned(&mut self) -> Result<()> {
         if !self.side.is_settled()
             && let Err(error) = self.check_loan()
         {
@@ -127,8 +125,7 @@ impl Sender {
     }
 
     /// Gives the loan that [`Loan::into_raw`] took apart back, unsent.
-    #[doc(hidden)]
-    pub fn forget_loan(&mut self) {
+    pub(crate) fn forget_loan(&mut self) {
         self.drafted = None;
         if let Some(queue) = &mut self.outgoing.queue {
             queue.forget_loan();
@@ -182,8 +179,7 @@ impl Loan<'_> {
 
     /// The loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
     /// [`Sender::forget_loan`], or any other call of the sender that sends or writes, and while the sender exists.
-    #[doc(hidden)]
-    pub fn into_raw(self) -> (*mut u8, usize) {
+    pub(crate) fn into_raw(self) -> (*mut u8, usize) {
         let loan = std::mem::ManuallyDrop::new(self);
         (loan.start, loan.len)
     }

@@ -104,8 +104,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send_timeout`], with [`Error::Timeout`] when the whole wait is over.
-    #[doc(hidden)]
-    pub fn send_part(&mut self, bytes: &[u8], wait: &Wait, part: Duration) -> Result<bool> {
+    pub(crate) fn send_part(&mut self, bytes: &[u8], wait: &Wait, part: Duration) -> Result<bool> {
         if self.send_fast(bytes)? {
             return Ok(true);
         }

@@ -1,4 +1,4 @@
-//! Whether a sender has room, asked without sending: see [`Receiver::wait_message_part`](crate::Receiver).
+//! Whether a sender has room, asked without sending: see `Receiver::wait_message_part`.
 
 use std::time::Duration;
 
@@ -15,8 +15,7 @@ impl Sender {
     ///
     /// # Errors
     /// As [`Sender::send_part`].
-    #[doc(hidden)]
-    pub fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
+    pub(crate) fn wait_room_part(&mut self, len: usize, wait: &Wait, part: Duration) -> Result<bool> {
         let (deadline, part) = (wait.0, Deadline::after(Some(part)));
         loop {
             let sample = self.outgoing.space_bell().0.sample();
