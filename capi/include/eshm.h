@@ -243,9 +243,10 @@ ESHM_API int eshm_configure_monitor(ESHMMonitorPolicy policy, int priority, cons
 
 /* How calls wait for what is not there yet. */
 enum ESHMWaitStrategy {
-    ESHM_WAIT_SPIN_THEN_PARK = 0, /* polls for some ten microseconds, then sleeps until it is woken */
+    ESHM_WAIT_ADAPTIVE = 0,       /* learns where the peer runs, and polls, offers the processor or sleeps */
     ESHM_WAIT_SPIN = 1,           /* polls, and never leaves its core */
-    ESHM_WAIT_PARK = 2            /* sleeps at once until it is woken */
+    ESHM_WAIT_SPIN_THEN_PARK = 2, /* polls for some ten microseconds, then sleeps until it is woken */
+    ESHM_WAIT_PARK = 3            /* sleeps at once until it is woken */
 };
 typedef enum ESHMWaitStrategy ESHMWaitStrategy;
 
@@ -284,7 +285,7 @@ typedef struct ESHMOptions {
     bool background;   /* a thread of the library keeps the heartbeat; if not: eshm_update_heartbeat */
 } ESHMOptions;
 
-/* Returns the defaults: AUTO, the environment's domain, SPIN_THEN_PARK, the sizes of the segment, 5 s to
+/* Returns the defaults: AUTO, the environment's domain, ADAPTIVE, the sizes of the segment, 5 s to
  * connect, a heartbeat every 1 ms, stale after 100 ms, ON_TIMEOUT, reconnection for 5 s, every 100 ms, 50
  * times, without giving up; 0600 and no other owner; clean-up and background. */
 static inline ESHMOptions eshm_default_options(const char* name) {
@@ -294,7 +295,7 @@ static inline ESHMOptions eshm_default_options(const char* name) {
     options.directory = NULL;
     options.prefix = NULL;
     options.role = ESHM_ROLE_AUTO;
-    options.wait = ESHM_WAIT_SPIN_THEN_PARK;
+    options.wait = ESHM_WAIT_ADAPTIVE;
     options.data_size = 0;
     options.queue_capacity = 0;
     options.connect_timeout_ms = 5000;

@@ -146,11 +146,12 @@ fn disconnect(behaviour: u32, field: &'static str) -> Result<Disconnect> {
 
 fn wait(strategy: u32) -> Result<WaitStrategy> {
     match strategy {
-        0 => Ok(WaitStrategy::SpinThenPark),
+        0 => Ok(WaitStrategy::Adaptive),
         1 => Ok(WaitStrategy::Spin),
-        2 => Ok(WaitStrategy::Park),
+        2 => Ok(WaitStrategy::SpinThenPark),
+        3 => Ok(WaitStrategy::Park),
         _ => {
-            let expected = "ESHM_WAIT_SPIN_THEN_PARK (0), _SPIN (1) or _PARK (2)";
+            let expected = "ESHM_WAIT_ADAPTIVE (0), _SPIN (1), _SPIN_THEN_PARK (2) or _PARK (3)";
             Err(out_of_range("options.wait", strategy, expected))
         }
     }

@@ -167,7 +167,7 @@ fn in_c(setting: &raw::Setting) -> (String, i64) {
         (raw::Value::Time(time), _) => return (name + "_ms", time.as_millis().try_into().unwrap()),
         (raw::Value::Choice(choice), _) => match (setting.name, choice) {
             ("role", "auto") => abi::ROLE_AUTO.into(),
-            ("wait", "spin_then_park") => 0,
+            ("wait", "adaptive") => 0,
             ("disconnect", "on_timeout") => 1,
             other => panic!("the test does not know {other:?}"),
         },

@@ -89,7 +89,7 @@ fn a_name_of_any_kind_is_taken_or_refused() {
 /// Every combination of strategy and policy bears every time-out, also those whose end no clock can show.
 #[test]
 fn a_time_out_of_any_length_is_one() {
-    for wait in [WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park] {
+    for wait in [WaitStrategy::Adaptive, WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park] {
         for disconnect in [Disconnect::Immediately, Disconnect::OnTimeout, Disconnect::Never] {
             let name = Name::new("time-out");
             let builder = Endpoint::builder(&name).wait(wait).disconnect(disconnect);

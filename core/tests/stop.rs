@@ -52,7 +52,9 @@ fn a_stop_ends_every_call_that_waits() {
 
 #[test]
 fn a_stop_ends_calls_whatever_the_wait_strategy() {
-    for strategy in [WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park] {
+    for strategy in
+        [WaitStrategy::Adaptive, WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park]
+    {
         for (what, call) in [WAITING[0], WAITING[3], WAITING[5]] {
             assert_stop_ends(what, call, |builder| builder.wait(strategy));
         }

@@ -99,8 +99,8 @@ pub(crate) fn builder(name: &[u8], settings: &Settings<'_>) -> Result<Builder> {
         .wait(check.choice(
             "wait",
             settings.wait.repr,
-            [WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park],
-            "spin, spin_then_park or park",
+            [WaitStrategy::Adaptive, WaitStrategy::Spin, WaitStrategy::SpinThenPark, WaitStrategy::Park],
+            "adaptive, spin, spin_then_park or park",
         )?)
         .disconnect(check.choice(
             "disconnect",

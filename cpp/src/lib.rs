@@ -37,6 +37,7 @@ mod ffi {
     #[namespace = "eshm"]
     #[repr(u8)]
     enum WaitStrategy {
+        adaptive,
         spin,
         spin_then_park,
         park,

@@ -144,11 +144,12 @@ pub fn disconnect(segment: &str, word: &str) -> Result<Disconnect> {
 /// Converts the name of a wait strategy. `eshm.Wait` is a `str`, too.
 pub fn wait(segment: &str, word: &str) -> Result<WaitStrategy> {
     match word {
+        "adaptive" => Ok(WaitStrategy::Adaptive),
         "spin" => Ok(WaitStrategy::Spin),
         "spin_then_park" => Ok(WaitStrategy::SpinThenPark),
         "park" => Ok(WaitStrategy::Park),
         _ => {
-            let expected = "\"spin\", \"spin_then_park\" or \"park\"";
+            let expected = "\"adaptive\", \"spin\", \"spin_then_park\" or \"park\"";
             Err(invalid(segment, "wait", format!("{word:?}"), expected))
         }
     }

@@ -33,8 +33,9 @@ use crate::lent::{Borrowed, Loan};
 /// data_size: the greatest size of a value (write) in bytes. None: the size of the segment that is there, or 4096.
 /// queue_capacity: the greatest size of a message (send) in bytes. None: the size of the segment that is there, or
 ///     256 KiB. 0 creates a segment without queues, on which send has one message in flight.
-/// wait: how calls wait. "spin" polls and never leaves its core, "spin_then_park" parks after some ten microseconds,
-///     "park" at once. At most a few microseconds of that hold the interpreter.
+/// wait: how calls wait. "adaptive" learns where the peer runs, and polls, offers the processor to others or parks
+///     accordingly. "spin" polls and never leaves its core, "spin_then_park" parks after some ten microseconds, "park"
+///     at once. At most a few microseconds of that hold the interpreter.
 /// connect_timeout: how long a slave waits for its segment to appear.
 /// heartbeat_interval: how often this endpoint updates its heartbeat: 0.001 to 1, and at most stale_threshold.
 /// stale_threshold: the peer is stale when its heartbeat has stood still for this time.
@@ -97,13 +98,13 @@ impl Endpoint {
 impl Endpoint {
     #[new]
     #[pyo3(signature = (
-        name, *, role = "auto", data_size = None, queue_capacity = None, wait = "spin_then_park",
+        name, *, role = "auto", data_size = None, queue_capacity = None, wait = "adaptive",
         connect_timeout = Seconds(5.0), heartbeat_interval = Seconds(0.001), stale_threshold = Seconds(0.1),
         disconnect = "on_timeout", reconnect_timeout = Some(Seconds(5.0)), reconnect_interval = Seconds(0.1),
         reconnect_attempts = Some(Whole::Within(50)), auto_cleanup = true, background = true,
         mode = Some(Whole::Within(0o600)), group = None, any_owner = false, steady_heartbeat = false,
         give_up = false, domain = None
-    ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='spin_then_park', \
+    ), text_signature = "(name, *, role='auto', data_size=None, queue_capacity=None, wait='adaptive', \
         connect_timeout=5.0, heartbeat_interval=0.001, stale_threshold=0.1, disconnect='on_timeout', \
         reconnect_timeout=5.0, reconnect_interval=0.1, reconnect_attempts=50, \
         auto_cleanup=True, background=True, mode=0o600, group=None, any_owner=False, steady_heartbeat=False, \

@@ -67,7 +67,7 @@ impl Builder {
         self
     }
 
-    /// Sets how calls wait. Default: [`WaitStrategy::SpinThenPark`].
+    /// Sets how calls wait. Default: [`WaitStrategy::Adaptive`].
     pub fn wait(mut self, strategy: WaitStrategy) -> Self {
         self.settings.wait = strategy;
         self

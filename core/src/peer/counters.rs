@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::stats::Stats;
 use crate::sys::{AtomicU64, Ordering};
+use crate::wait::Activity;
 
 /// The counts that an endpoint keeps in its own memory. Any thread may read them.
 #[derive(Debug, Default)]
@@ -47,6 +48,11 @@ impl Counters {
         if woke {
             self.wakeups.add(1);
         }
+    }
+
+    /// Returns what this endpoint has sent, and how often that took a wake-up.
+    pub(crate) fn activity(&self) -> Activity {
+        Activity { sent: self.sent.events(), wakeups: self.wakeups.get() }
     }
 
     /// Counts a wait for space, and its duration. If the wait is done in parts, only the first part is `new`.

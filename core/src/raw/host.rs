@@ -125,7 +125,8 @@ pub trait Host {
     }
 
     /// Returns how a call looks for a message or room before its first part, without [`Host::block`]: worth while
-    /// where that is slow. By default it does not.
+    /// where that is slow. A call does not look where such looks were in vain before. By default it does not look at
+    /// all.
     fn glance(&self) -> Option<Glance> {
         None
     }
@@ -139,12 +140,13 @@ impl Host for Plain {
     type Error = Error;
 }
 
-/// Looks as the host wants it, and returns what was found.
+/// Looks as the host wants it, if looks pay, and returns what was found.
 pub(super) fn glance<H: Host, T>(
     host: &mut H,
+    pays: bool,
     mut look: impl FnMut(&mut H) -> Result<Option<T>, H::Error>,
 ) -> Result<Option<T>, H::Error> {
-    let Some(Glance { time, looks, pauses }) = host.glance() else { return Ok(None) };
+    let Some(Glance { time, looks, pauses }) = host.glance().filter(|_| pays) else { return Ok(None) };
     let started = Instant::now();
     loop {
         for _ in 0..looks.max(1) {

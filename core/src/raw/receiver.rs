@@ -359,7 +359,7 @@ impl SharedReceiver {
             return Ok(Some((slot, done)));
         }
         let Some(wait) = limit.begin() else { return Ok(None) };
-        let done = glance(host, |host| {
+        let done = glance(host, receiving.receiver.polls_pay(), |host| {
             let found = receiving.now(channel).map_err(failed::<H>)?;
             found.map(|found| with(host, found)).transpose()
         })?;

@@ -180,7 +180,7 @@ impl SharedSender {
                 return Err(failed::<H>(sender.side.timeout("room for the whole batch", wait.0)));
             }
             if *sent == before {
-                let found = glance(host, |_| {
+                let found = glance(host, sender.polls_pay(), |_| {
                     send_chunk(sender, messages, sent);
                     Ok((*sent > before).then_some(()))
                 })?;
@@ -306,7 +306,7 @@ impl SharedSender {
     ) -> Result<(Guard<'a, Sender>, T), H::Error> {
         let sender = self.0.usable(&mut slot)?;
         let wait = begin_wait(sender, limit);
-        let found = glance(host, |_| match now(sender) {
+        let found = glance(host, sender.polls_pay(), |_| match now(sender) {
             Ok(done) => Ok(Some(done)),
             Err(error) if may_pass(&error) => Ok(None),
             Err(error) => Err(failed::<H>(error)),

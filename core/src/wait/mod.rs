@@ -8,16 +8,18 @@ mod deadline;
 mod doorbell;
 #[cfg(not(loom))]
 mod poll_timing;
+#[cfg(not(loom))]
+mod strategy;
 mod turn_lock;
 
 #[cfg(not(loom))]
-pub use backoff::WaitStrategy;
-#[cfg(not(loom))]
-pub(crate) use backoff::{Backoff, SLICE, pause};
+pub(crate) use backoff::{Activity, Backoff, SLICE};
 #[cfg(not(loom))]
 pub(crate) use deadline::coarse_now;
 pub(crate) use deadline::{Deadline, Wait};
 pub(crate) use doorbell::{Doorbell, Fences};
 #[cfg(not(loom))]
 pub(crate) use poll_timing::PollTiming;
+#[cfg(not(loom))]
+pub use strategy::WaitStrategy;
 pub(crate) use turn_lock::{TurnGuard, TurnLock};

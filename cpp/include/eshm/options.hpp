@@ -32,9 +32,10 @@ enum class Disconnect : std::uint8_t {
 
 /// How an endpoint waits.
 enum class WaitStrategy : std::uint8_t {
+    adaptive,       ///< Learns where the peer runs; polls, offers the processor to others or parks accordingly.
     spin,           ///< Polls without a pause: the steadiest latency, for a thread with a core of its own.
     spin_then_park, ///< Polls for some ten microseconds, then parks until it is woken.
-    park,           ///< Parks at once: for peers that are slow or share the core.
+    park,           ///< Parks at once: for peers that are slow.
 };
 
 /// The state of the peer.
@@ -126,7 +127,7 @@ struct Options {
     /// most `data_size` bytes. The creator of the segment decides, as for `data_size`.
     std::optional<std::size_t> queue_capacity = std::nullopt;
     /// How calls wait.
-    WaitStrategy wait = WaitStrategy::spin_then_park;
+    WaitStrategy wait = WaitStrategy::adaptive;
     /// How long a slave waits for its segment to appear; zero: it does not wait.
     Duration connect_timeout = std::chrono::seconds{5};
     /// The interval of this endpoint's heartbeat, 1 ms … 1 s, at most the stale threshold.

@@ -89,8 +89,9 @@ fn set(builder: Builder, option: &Setting, value: &Value) -> Result<Builder, Ref
         "queue_capacity" => builder.queue_capacity(number as usize),
         "wait" => builder.wait(match text {
             "spin" => WaitStrategy::Spin,
+            "spin_then_park" => WaitStrategy::SpinThenPark,
             "park" => WaitStrategy::Park,
-            _ => WaitStrategy::SpinThenPark,
+            _ => WaitStrategy::Adaptive,
         }),
         "connect_timeout" => builder.connect_timeout(time),
         "heartbeat_interval" => builder.heartbeat_interval(time),

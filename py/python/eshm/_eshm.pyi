@@ -54,7 +54,7 @@ class Endpoint:
         role: Role | Literal["master", "slave", "auto"] = "auto",
         data_size: int | None = None,
         queue_capacity: int | None = None,
-        wait: Wait | Literal["spin", "spin_then_park", "park"] = "spin_then_park",
+        wait: Wait | Literal["adaptive", "spin", "spin_then_park", "park"] = "adaptive",
         connect_timeout: float = 5.0,
         heartbeat_interval: float = 0.001,
         stale_threshold: float = 0.1,

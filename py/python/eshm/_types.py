@@ -34,6 +34,9 @@ class Disconnect(enum.StrEnum):
 class Wait(enum.StrEnum):
     """How an endpoint waits."""
 
+    #: Polls for about a microsecond, then offers the processor to others, then parks until it is woken. How long each
+    #: lasts follows from the waits before.
+    ADAPTIVE = "adaptive"
     #: Polls without leaving its core.
     SPIN = "spin"
     #: Polls for some ten microseconds, fewer when that was in vain, then parks until it is woken.
@@ -48,7 +51,7 @@ class EndpointOptions(TypedDict, total=False):
     role: Role | Literal["master", "slave", "auto"]
     data_size: int | None
     queue_capacity: int | None
-    wait: Wait | Literal["spin", "spin_then_park", "park"]
+    wait: Wait | Literal["adaptive", "spin", "spin_then_park", "park"]
     connect_timeout: float
     heartbeat_interval: float
     stale_threshold: float

@@ -6,7 +6,7 @@ use super::Receiver;
 use super::poll::{Found, What};
 use crate::channel::queue::QueueReceiver;
 use crate::error::{Error, Result};
-use crate::wait::{Deadline, Fences, pause};
+use crate::wait::{Deadline, Fences};
 
 impl Receiver {
     pub(super) fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
@@ -20,7 +20,7 @@ impl Receiver {
     fn wait_long(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
         let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
         loop {
-            if let Some(found) = self.park_and_spin(what, deadline, whole)? {
+            if let Some(found) = self.park(what, deadline, whole)? {
                 return Ok(found);
             }
         }
@@ -35,23 +35,23 @@ impl Receiver {
     ) -> Result<Option<Found>> {
         match self.spin(what)? {
             Some(found) => Ok(Some(found)),
-            None => self.park_and_spin(what, deadline, part),
+            None => self.park(what, deadline, part),
         }
     }
 
-    /// Polls as often as the backoff allows, without leaving the core.
+    /// Polls as the wait strategy says, without a park.
     fn spin(&mut self, what: What) -> Result<Option<Found>> {
-        for look in 0..self.backoff.polls() {
-            if self.may_be_there(what)
-                && let Some(found) = self.poll_once(what)?
-            {
-                self.backoff.spin_succeeded();
-                return Ok(Some(found));
-            }
-            pause(look);
-        }
-        self.backoff.spin_failed();
-        Ok(None)
+        let mut backoff = self.backoff;
+        let activity = self.side.link.counters.activity();
+        let found = backoff
+            .spin(1, activity, || if self.may_be_there(what) { self.poll_once(what) } else { Ok(None) });
+        self.backoff = backoff;
+        found
+    }
+
+    /// Whether polls without a yield or a park pay at present.
+    pub(crate) fn polls_pay(&self) -> bool {
+        self.backoff.polls_pay()
     }
 
     /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.
@@ -66,7 +66,7 @@ impl Receiver {
         }
     }
 
-    fn park_and_spin(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
+    fn park(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
         let timed = !deadline.is_endless();
         loop {
             // Asked before the last poll, which still finds what came before the peer's close.
@@ -86,6 +86,12 @@ impl Receiver {
             };
             let Some(part_left) = part.left() else { return Ok(None) };
             let left = left.min(part_left);
+            if !self.backoff.parks() {
+                if let Some(found) = self.spin(what)? {
+                    return Ok(Some(found));
+                }
+                continue;
+            }
             match self.arrivals(what) {
                 Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
                 None => {
@@ -93,9 +99,6 @@ impl Receiver {
                     let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
                     self.backoff.wait(bell, sample, silent, left);
                 }
-            }
-            if let Some(found) = self.spin(what)? {
-                return Ok(Some(found));
             }
         }
     }

@@ -6,10 +6,12 @@ use super::Sender;
 use crate::error::{Error, Result};
 use crate::peer::outgoing::LEGACY_ACK_TIMEOUT;
 use crate::sys::spin_hint;
-use crate::wait::Deadline;
+use crate::wait::{Activity, Deadline};
 
 /// Hints between two looks for room.
 const LOOK_PAUSES: u32 = 8;
+/// The time of such a look, as a multiple of the time of a load.
+const LOOK_COST: u32 = 40;
 /// How often a sender looks that waits for the carry-over: for room in a segment that is not its own yet.
 const CARRY_POLL: Duration = Duration::from_millis(1);
 
@@ -48,13 +50,13 @@ impl Sender {
             self.waiting = false;
             return Ok(Some(done));
         }
-        let done = self.park_and_spin(len, deadline, part, attempt);
+        let done = self.park_until(len, deadline, part, attempt);
         self.side.link.counters.count_room_wait(!self.waiting, begun.elapsed());
         self.waiting = matches!(done, Ok(None));
         done
     }
 
-    fn park_and_spin<T>(
+    fn park_until<T>(
         &mut self,
         len: usize,
         deadline: Deadline,
@@ -78,25 +80,31 @@ impl Sender {
                     .timeout("room for a message, or the reading of the one before,", deadline));
             };
             let Some(part_left) = part.left() else { return Ok(None) };
-            self.park(sample, left.min(part_left));
-            if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+            if self.backoff.parks() {
+                self.park(sample, left.min(part_left));
+            } else if let Some(done) = self.spin(len, deadline, &mut attempt)? {
                 return Ok(Some(done));
             }
         }
     }
 
-    /// Tries for as many polls as the backoff allows, without leaving the core.
+    /// Whether polls without a yield or a park pay at present.
+    pub(crate) fn polls_pay(&self) -> bool {
+        self.backoff.polls_pay()
+    }
+
+    /// Tries as the wait strategy says, without a park.
     fn spin<T>(
         &mut self,
         len: usize,
         deadline: Deadline,
         attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
-        for _ in 0..self.backoff.polls() {
+        let mut backoff = self.backoff;
+        let done = backoff.spin(LOOK_COST, Activity::default(), || {
             if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
-                self.backoff.spin_succeeded();
                 return Ok(Some(done));
             }
             // Not at once: every look takes the cache line away from the receiver that is to make room, and should find
@@ -104,9 +112,10 @@ impl Sender {
             for _ in 0..LOOK_PAUSES {
                 spin_hint();
             }
-        }
-        self.backoff.spin_failed();
-        Ok(None)
+            Ok(None)
+        });
+        self.backoff = backoff;
+        done
     }
 
     pub(super) fn park(&self, sample: u32, left: Duration) {

@@ -65,7 +65,7 @@ impl Default for Settings {
             role: None,
             data_size: None,
             queue_capacity: None,
-            wait: WaitStrategy::SpinThenPark,
+            wait: WaitStrategy::Adaptive,
             connect_timeout: table::CONNECT_TIMEOUT.value().time(),
             heartbeat_interval: table::HEARTBEAT_INTERVAL.value().time(),
             stale_threshold: table::STALE_THRESHOLD.value().time(),

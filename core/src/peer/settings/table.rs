@@ -181,8 +181,8 @@ pub(crate) const QUEUE_CAPACITY: Setting = setting(
 .range(0, MAX_QUEUE_CAPACITY, "0 (no queues) to 68719476736 bytes (64 GiB)");
 pub(crate) const WAIT: Setting = setting(
     "wait",
-    Kind::Choice(&["spin", "spin_then_park", "park"]),
-    Value::Choice("spin_then_park"),
+    Kind::Choice(&["adaptive", "spin", "spin_then_park", "park"]),
+    Value::Choice("adaptive"),
     "How calls wait for what is not there yet.",
 );
 pub(crate) const CONNECT_TIMEOUT: Setting =

@@ -272,6 +272,21 @@ fn a_glance_finds_without_blocking() {
     thread.join().unwrap();
 }
 
+/// A peer that needs this processor cannot answer while a glance lasts.
+#[test]
+fn glances_that_are_in_vain_are_left_out() {
+    let (_master, slave) = pair("vain");
+    for _ in 0..8 {
+        assert_eq!(core_code(slave.receiver().recv(&mut Plain, Limit::For(Duration::ZERO), copy)), -10);
+    }
+    // A glance would last ten seconds.
+    let mut host = Counting { glances: true, last: Some(1), ..Counting::default() };
+    let begun = std::time::Instant::now();
+    assert!(slave.receiver().recv(&mut host, Limit::For(60 * SECOND), copy).is_err());
+    assert_eq!(host.blocks, 1);
+    assert!(begun.elapsed() < 5 * SECOND);
+}
+
 #[test]
 fn a_batch_says_how_many_were_sent() {
     let (master, slave) = pair_of("batch", 64);

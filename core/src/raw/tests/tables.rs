@@ -12,8 +12,7 @@ fn the_builder_has_the_defaults_of_the_table() {
             "role" => builder.settings.role.is_none().then_some(Value::Choice("auto")),
             "data_size" => builder.settings.data_size.is_none().then_some(Value::None),
             "queue_capacity" => builder.settings.queue_capacity.is_none().then_some(Value::None),
-            "wait" => (builder.settings.wait == WaitStrategy::SpinThenPark)
-                .then_some(Value::Choice("spin_then_park")),
+            "wait" => (builder.settings.wait == WaitStrategy::Adaptive).then_some(Value::Choice("adaptive")),
             "connect_timeout" => Some(Value::Time(builder.settings.connect_timeout)),
             "heartbeat_interval" => Some(Value::Time(builder.settings.heartbeat_interval)),
             "steady_heartbeat" => Some(Value::Flag(builder.settings.steady)),

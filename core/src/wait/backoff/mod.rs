@@ -1,0 +1,186 @@
+//! Waiting: spin, then park, then time out.
+
+mod adaptive;
+
+use std::time::Duration;
+
+use super::{Doorbell, WaitStrategy};
+use crate::sys::spin_hint;
+pub(crate) use adaptive::Activity;
+use adaptive::{Adaptive, System};
+
+/// The maximum number of polls before a park. They take about ten microseconds, as long as a park and a wake-up.
+const MOST_SPINS: u32 = 3000;
+const FEWEST_SPINS: u32 = 50;
+/// The number of polls without a spin hint to the processor. They take about a microsecond.
+const EAGER_SPINS: u32 = 2000;
+/// The longest park. A waiter wakes up regularly to check for events that ring no doorbell: a killed peer, a replaced
+/// segment. ESHM 1.2 uses the same.
+pub(crate) const SLICE: Duration = Duration::from_millis(50);
+/// How long a waiter sleeps if its peer is an ESHM 1.0 process, which never wakes anybody.
+const SILENT_PEER_POLL: Duration = Duration::from_micros(100);
+
+/// How one half of an endpoint waits. What it has learnt from earlier waits decides how long it spins.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Backoff {
+    strategy: WaitStrategy,
+    /// The number of polls before the next step, [`FEWEST_SPINS`] ..= [`MOST_SPINS`], or 1 to park at once.
+    polls: u32,
+    adaptive: Adaptive,
+}
+
+impl Backoff {
+    pub(crate) fn new(strategy: WaitStrategy) -> Self {
+        let polls = match strategy {
+            WaitStrategy::Park => 1,
+            WaitStrategy::Adaptive => EAGER_SPINS,
+            WaitStrategy::Spin | WaitStrategy::SpinThenPark => MOST_SPINS,
+        };
+        Backoff { strategy, polls, adaptive: Adaptive::default() }
+    }
+
+    /// Returns the number of polls at the start, which have no pause in between.
+    #[inline(always)]
+    pub(crate) fn eager_polls(&self) -> u32 {
+        self.polls.min(EAGER_SPINS)
+    }
+
+    /// Returns whether the polls at the start pay: not where the peer needs this processor to answer.
+    pub(crate) fn polls_pay(&self) -> bool {
+        self.polls >= EAGER_SPINS / 4
+    }
+
+    /// Polls until `poll` returns something, or until it is time to park: `Ok(None)`.
+    ///
+    /// `cost` is the time of a poll, as a multiple of the time of a load. `activity` is what this endpoint has done so
+    /// far.
+    pub(crate) fn spin<T, E>(
+        &mut self,
+        cost: u32,
+        activity: Activity,
+        mut poll: impl FnMut() -> Result<Option<T>, E>,
+    ) -> Result<Option<T>, E> {
+        for look in 0..(self.polls / cost).max(1) {
+            if let Some(found) = poll()? {
+                if look > 0 {
+                    self.spin_succeeded();
+                }
+                return Ok(Some(found));
+            }
+            pause(look);
+        }
+        self.spin_failed();
+        if self.strategy != WaitStrategy::Adaptive {
+            return Ok(None);
+        }
+        let outcome = self.adaptive.spin(&System, cost, activity, &mut poll)?;
+        if outcome.polls_would_have_paid {
+            self.polls = EAGER_SPINS;
+        }
+        Ok(outcome.found)
+    }
+
+    /// Records that polls found what they waited for. Something that was there at the first poll teaches nothing.
+    fn spin_succeeded(&mut self) {
+        if self.strategy == WaitStrategy::SpinThenPark {
+            self.polls = (self.polls * 2).min(MOST_SPINS);
+        }
+    }
+
+    /// Records that the polls found nothing.
+    fn spin_failed(&mut self) {
+        if matches!(self.strategy, WaitStrategy::SpinThenPark | WaitStrategy::Adaptive) {
+            self.polls = (self.polls / 2).max(FEWEST_SPINS);
+        }
+    }
+
+    /// Returns whether to wait on a doorbell after a spin. Otherwise the caller spins again.
+    pub(crate) fn parks(&self) -> bool {
+        self.strategy != WaitStrategy::Spin
+    }
+
+    /// Waits until the doorbell rings, for at most a slice. If the peer is silent, sleeps for a short time instead.
+    pub(crate) fn wait(&self, bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
+        if !self.parks() {
+            spin_hint();
+        } else if silent {
+            std::thread::sleep(SILENT_PEER_POLL.min(left));
+        } else {
+            bell.park(sample, SLICE.min(left));
+        }
+    }
+}
+
+/// Pauses between two polls. `poll` is the number of polls so far.
+#[inline(always)]
+fn pause(poll: u32) {
+    // A peer that answers at once does so within the first polls. A hint would only delay the next poll.
+    if poll >= EAGER_SPINS {
+        spin_hint();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::convert::Infallible;
+
+    /// Waits for something that is there at poll number `at`, and returns how many polls that took.
+    fn polls(backoff: &mut Backoff, at: Option<u32>) -> u32 {
+        let mut polls = 0;
+        let found = backoff.spin(1, Activity::default(), || {
+            polls += 1;
+            Ok::<_, Infallible>((Some(polls - 1) == at).then_some(()))
+        });
+        assert_eq!(found.unwrap().is_some(), at.is_some());
+        polls
+    }
+
+    #[test]
+    fn spin_then_park_polls_less_after_polls_in_vain_and_more_after_others() {
+        let mut backoff = Backoff::new(WaitStrategy::SpinThenPark);
+        assert_eq!(polls(&mut backoff, None), MOST_SPINS);
+        assert_eq!(polls(&mut backoff, None), MOST_SPINS / 2);
+        while polls(&mut backoff, None) > FEWEST_SPINS {}
+        assert!(!backoff.polls_pay());
+        for _ in 0..10 {
+            polls(&mut backoff, Some(FEWEST_SPINS - 1));
+        }
+        assert_eq!(polls(&mut backoff, None), MOST_SPINS);
+    }
+
+    /// A peer on the same processor: each wait parks, and finds the message when it is woken.
+    #[test]
+    fn what_is_there_at_the_first_poll_does_not_make_polls_pay() {
+        let mut backoff = Backoff::new(WaitStrategy::SpinThenPark);
+        for _ in 0..100 {
+            polls(&mut backoff, None);
+            polls(&mut backoff, Some(0));
+        }
+        assert_eq!(polls(&mut backoff, None), FEWEST_SPINS);
+    }
+
+    #[test]
+    fn park_polls_once_and_spin_does_not_learn() {
+        let (mut park, mut spin) = (Backoff::new(WaitStrategy::Park), Backoff::new(WaitStrategy::Spin));
+        for _ in 0..3 {
+            assert_eq!(polls(&mut park, None), 1);
+            assert_eq!(polls(&mut spin, None), MOST_SPINS);
+        }
+        assert!(park.parks() && !park.polls_pay());
+        assert!(!spin.parks() && spin.polls_pay());
+    }
+
+    /// The cost of a look shortens the polls, so that they last as long.
+    #[test]
+    fn costly_looks_are_fewer() {
+        let mut backoff = Backoff::new(WaitStrategy::SpinThenPark);
+        let mut looks = 0;
+        let found = backoff.spin(40, Activity::default(), || {
+            looks += 1;
+            Ok::<_, Infallible>(None::<()>)
+        });
+        assert_eq!(found, Ok(None));
+        assert_eq!(looks, MOST_SPINS / 40);
+    }
+}
