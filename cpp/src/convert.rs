@@ -147,11 +147,11 @@ struct Check<'a> {
 
 impl Check<'_> {
     /// Returns the value of an enum of the facade, which has them in the same order.
-    fn choice<T: Copy>(
+    fn choice<T: Copy, const N: usize>(
         &self,
         setting: &'static str,
         repr: u8,
-        values: [T; 3],
+        values: [T; N],
         expected: &'static str,
     ) -> Result<T> {
         let value = values.get(usize::from(repr)).copied();

@@ -281,9 +281,8 @@ TEST(Waiting, LastsAsLongAsGiven) {
 }
 
 TEST(Waiting, EveryStrategyReceives) {
-    for (const auto strategy :
-         {eshm::WaitStrategy::adaptive, eshm::WaitStrategy::spin, eshm::WaitStrategy::spin_then_park,
-          eshm::WaitStrategy::park}) {
+    for (const auto strategy : {eshm::WaitStrategy::adaptive, eshm::WaitStrategy::spin,
+                                eshm::WaitStrategy::spin_then_park, eshm::WaitStrategy::park}) {
         eshm::Options options;
         options.wait = strategy;
         Pair pair{options};

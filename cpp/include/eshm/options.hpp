@@ -32,8 +32,8 @@ enum class Disconnect : std::uint8_t {
 
 /// How an endpoint waits.
 enum class WaitStrategy : std::uint8_t {
-    adaptive,       ///< Learns where the peer runs; polls, offers the processor to others or parks accordingly.
-    spin,           ///< Polls without a pause: the steadiest latency, for a thread with a core of its own.
+    adaptive, ///< Learns where the peer runs; polls, offers the processor to others or parks accordingly.
+    spin,     ///< Polls without a pause: the steadiest latency, for a thread with a core of its own.
     spin_then_park, ///< Polls for some ten microseconds, then parks until it is woken.
     park,           ///< Parks at once: for peers that are slow.
 };

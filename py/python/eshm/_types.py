@@ -34,8 +34,8 @@ class Disconnect(enum.StrEnum):
 class Wait(enum.StrEnum):
     """How an endpoint waits."""
 
-    #: Polls for about a microsecond, then offers the processor to others, then parks until it is woken. How long each
-    #: lasts follows from the waits before.
+    #: Polls for about a microsecond, then offers the processor to others, then parks until it is woken. How
+    #: long each lasts follows from the waits before.
     ADAPTIVE = "adaptive"
     #: Polls without leaving its core.
     SPIN = "spin"
