@@ -81,6 +81,9 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 		trafficSince: now, nextNameCheck: now.Add(nameInterval),
 	}
 	e.send.endpoint, e.recv.endpoint = e, e
+	for _, one := range []*backoff{&e.send.backoff, &e.recv.backoff, &e.recv.boxBackoff} {
+		one.init(e)
+	}
 	e.current.Store(l)
 	e.interval.Store(int64(settings.heartbeatInterval))
 	l.self.publishThreshold(settings.staleThreshold)

@@ -35,18 +35,21 @@ const (
 type WaitStrategy int
 
 const (
+	// Adaptive learns from its own waits: it polls while that pays, yields the processor to whoever wants it, and
+	// sleeps in the kernel otherwise. It is the default.
+	Adaptive WaitStrategy = iota
 	// Spin polls without a pause and never gives up its processor. It suits an endpoint with a processor of its own.
-	Spin WaitStrategy = iota
-	// SpinThenPark polls for 20 µs, and then sleeps in the kernel until the peer wakes it. It is the default.
+	Spin
+	// SpinThenPark polls for 20 µs, and then sleeps in the kernel until the peer wakes it.
 	SpinThenPark
 	// Park sleeps in the kernel at once. It suits peers that are slow or that share the processor. A wake-up takes some
 	// 30 µs.
 	Park
 )
 
-// String returns "spin", "spin_then_park" or "park", and "WaitStrategy(N)" for any other number.
+// String returns "adaptive", "spin", "spin_then_park" or "park", and "WaitStrategy(N)" for any other number.
 func (w WaitStrategy) String() string {
-	return nameOf(int(w), "WaitStrategy", "spin", "spin_then_park", "park")
+	return nameOf(int(w), "WaitStrategy", "adaptive", "spin", "spin_then_park", "park")
 }
 
 // MarshalText returns what [WaitStrategy.String] returns, for logs and JSON.
@@ -102,7 +105,7 @@ func WithQueueCapacity(bytes int) Option {
 	return option(func(s *settings) { s.queueCapacity, s.queueCapacitySet = bytes, true })
 }
 
-// WithWait sets how calls wait: [SpinThenPark] by default.
+// WithWait sets how calls wait: [Adaptive] by default.
 func WithWait(strategy WaitStrategy) Option {
 	return option(func(s *settings) { s.wait = strategy })
 }

@@ -69,9 +69,9 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 		expectOption(t, WithReconnectAttempts(attempts), attempts > 0,
 			"reconnect_attempts", "1 to 4294967295, or Unlimited for no limit")
 	}
-	for _, strategy := range []WaitStrategy{math.MinInt, -1, Spin, SpinThenPark, Park, Park + 1, math.MaxInt} {
-		expectOption(t, WithWait(strategy), strategy >= Spin && strategy <= Park,
-			"wait", strategy.String(), "Spin, SpinThenPark or Park")
+	for _, strategy := range []WaitStrategy{math.MinInt, -1, Adaptive, Spin, SpinThenPark, Park, Park + 1, math.MaxInt} {
+		expectOption(t, WithWait(strategy), strategy >= Adaptive && strategy <= Park,
+			"wait", strategy.String(), "Adaptive, Spin, SpinThenPark or Park")
 	}
 	for _, behaviour := range []Disconnect{math.MinInt, -1, Immediately, OnTimeout, Never, Never + 1, math.MaxInt} {
 		expectOption(t, WithDisconnect(behaviour), behaviour >= Immediately && behaviour <= Never,

@@ -22,12 +22,19 @@ func (r *receiver) spinForValue() (value Message, ok bool, err error) {
 		r.releaseClosedLink()
 		return Message{}, false, err
 	}
-	if r.endpoint.settings.spin > 0 {
-		for left := pollsPerRound; left > 0 && !r.box.arrived(); left-- {
-		}
-	}
+	r.spinForArrival()
 	ok, err = r.readValue(&value)
 	return value, ok, err
+}
+
+// spinForArrival polls until a new value is there, or for the time of an answer.
+func (r *receiver) spinForArrival() {
+	for range r.boxBackoff.polls.Load() {
+		if r.box.arrived() {
+			return
+		}
+	}
+	r.boxBackoff.pollsFailed()
 }
 
 // readValue takes the latest value if it is new, and makes it the caller's own.
@@ -40,7 +47,7 @@ func (r *receiver) readValue(value *Message) (bool, error) {
 // ReadAppend reads the latest value as [Endpoint.Read] does, and appends it to the buffer. It allocates nothing if the
 // buffer has room.
 func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error) {
-	err := e.recv.await(ctx, waitForValue, (*receiver).valueWaitPoint, func(r *receiver) (bool, error) {
+	err := e.recv.untilValue(ctx, false, func(r *receiver) (bool, error) {
 		var value Message
 		ok, err := r.attemptBox(&value)
 		buffer = append(buffer, value.bytes...)
@@ -51,7 +58,7 @@ func (e *Endpoint) ReadAppend(ctx context.Context, buffer []byte) ([]byte, error
 
 func (r *receiver) awaitValue(ctx context.Context) (Message, error) {
 	var value Message
-	err := r.await(ctx, waitForValue, (*receiver).valueWaitPoint, func(r *receiver) (bool, error) {
+	err := r.untilValue(ctx, true, func(r *receiver) (bool, error) {
 		return r.readValue(&value)
 	})
 	return value, err

@@ -26,6 +26,7 @@ type receiver struct {
 	borrowedFrom  *borrowedFrom // of the messages of link
 	queue         recvQueue
 	timing        pollTiming
+	backoff       backoff
 	released      uint32 // number of the first borrowed message, or of the next message if none is borrowed
 	borrowedBytes int    // of the borrowed messages
 
@@ -33,6 +34,8 @@ type receiver struct {
 
 	boxLink *link // retained; nil after Close
 	box     mailboxReader
+
+	boxBackoff backoff
 
 	pid         int32  // of the peer that epoch, generation, usesBox and legacyWakes describe
 	epoch       uint32 // the peer's generation in the header
@@ -51,14 +54,23 @@ type legacyWakes struct {
 	seen    bool   // it has changed since then
 }
 
-// pollsPerRound is how often a receiver polls for an answer: for some 2 µs, within which most answers come.
-const pollsPerRound = 2048
+// untilMessage attempts until it succeeds. polled tells whether the call has polled for a message already.
+func (r *receiver) untilMessage(ctx context.Context, polled bool, attempt func(*receiver) (bool, error)) error {
+	how := wait{backoff: &r.backoff, polled: polled}
+	return r.await(ctx, waitForMessage, how, (*receiver).messageWaitPoint, attempt)
+}
+
+// untilValue is untilMessage for a value.
+func (r *receiver) untilValue(ctx context.Context, polled bool, attempt func(*receiver) (bool, error)) error {
+	how := wait{backoff: &r.boxBackoff, polled: polled}
+	return r.await(ctx, waitForValue, how, (*receiver).valueWaitPoint, attempt)
+}
 
 // await attempts until it succeeds. It decides on the wait point before each attempt.
-func (r *receiver) await(ctx context.Context, what string, where func(*receiver) waitPoint,
+func (r *receiver) await(ctx context.Context, what string, how wait, where func(*receiver) waitPoint,
 	attempt func(*receiver) (bool, error),
 ) error {
-	_, err := r.endpoint.await(ctx, what, func() (at waitPoint, done bool, err error) {
+	_, err := r.endpoint.await(ctx, what, how, func() (at waitPoint, done bool, err error) {
 		r.mu.Lock()
 		defer r.mu.Unlock()
 		if err = r.ready(); err != nil {

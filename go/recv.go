@@ -57,11 +57,11 @@ func (r *receiver) spinAndTake(message *Message) (bool, error) {
 	if !r.link.hasQueues() {
 		return false, nil
 	}
-	if r.endpoint.settings.spin > 0 {
+	if polls := r.backoff.polls.Load(); polls > 0 {
 		r.timing.waitForFirstPoll(r.endpoint.sent.Load())
 		if r.queue.arrived() {
 			r.timing.firstPollHit()
-		} else if !r.spinOnMark() {
+		} else if !r.spinOnMark(polls) {
 			return false, nil
 		}
 	}
@@ -82,21 +82,23 @@ func (r *receiver) handOut(message *Message, how holding) {
 
 // spinOnMark polls the mark of the next message, after a first poll that found nothing. It reports whether the message
 // came.
-func (r *receiver) spinOnMark() bool {
+func (r *receiver) spinOnMark(polls uint32) bool {
 	r.timing.firstPollMissed()
-	for range pollsPerRound {
+	for range polls {
 		if r.queue.arrived() {
 			r.timing.laterPollHit()
+			r.backoff.pollsPaid()
 			return true
 		}
 	}
 	r.timing.allPollsMissed()
+	r.backoff.pollsFailed()
 	return false
 }
 
 func (r *receiver) awaitMessage(ctx context.Context, how holding) (Message, error) {
 	var message Message
-	err := r.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
+	err := r.untilMessage(ctx, true, func(r *receiver) (bool, error) {
 		return r.receive(&message, how)
 	})
 	return message, err
@@ -135,7 +137,7 @@ func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error
 	if ok || err != nil {
 		return buffer, err
 	}
-	err = e.recv.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
+	err = e.recv.untilMessage(ctx, true, func(r *receiver) (bool, error) {
 		var message Message
 		ok, err := r.attempt(&message)
 		if ok {
@@ -182,7 +184,7 @@ func (r *receiver) awaitMany(ctx context.Context, messages []Message, how holdin
 		return 0, nil
 	}
 	count := 0
-	err := r.await(ctx, waitForMessage, (*receiver).messageWaitPoint, func(r *receiver) (bool, error) {
+	err := r.untilMessage(ctx, false, func(r *receiver) (bool, error) {
 		if ok, err := r.attempt(&messages[0]); !ok {
 			return false, err
 		}

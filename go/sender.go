@@ -35,6 +35,7 @@ type sender struct {
 	undeliverable           uint64    // messages to be carried over that the segment could not hold
 	unreceivedAtClose       uint64    // not received when the endpoint was closed
 	waits                   waits
+	backoff                 backoff
 	sentMessages, sentBytes atomic.Uint64
 	owed                    bool   // an ESHM 1.x reader has not read the last message
 	readBy                  uint64 // its readCount before that message
@@ -80,7 +81,8 @@ func (s *sender) count(messages, bytes int) {
 
 // await attempts until it succeeds. It waits for room and for a master.
 func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
-	since, err := s.endpoint.await(ctx, waitForRoom, func() (at waitPoint, done bool, err error) {
+	how := wait{backoff: &s.backoff}
+	since, err := s.endpoint.await(ctx, waitForRoom, how, func() (at waitPoint, done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
 		if err = s.ready(); err == nil {

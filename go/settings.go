@@ -36,14 +36,12 @@ type settings struct {
 	groupSet          bool
 	anyOwner          bool
 	logger            *slog.Logger
-
-	spin time.Duration // how long a call polls before it parks; follows from wait
 }
 
 // defaultSettings are those of the Rust core (core/src/config.rs).
 func defaultSettings() settings {
 	return settings{
-		wait:              SpinThenPark,
+		wait:              Adaptive,
 		connectTimeout:    5 * time.Second,
 		heartbeatInterval: time.Millisecond,
 		staleThreshold:    100 * time.Millisecond,
@@ -68,7 +66,6 @@ func newSettings(name string, options []Option) (settings, address, error) {
 		}
 		option.apply(&s)
 	}
-	s.spin = s.wait.spin()
 	domain, err := checked(s.domain)
 	if err != nil {
 		return s, address{}, err
@@ -78,18 +75,6 @@ func newSettings(name string, options []Option) (settings, address, error) {
 		return s, address{}, err
 	}
 	return s, at, s.check(name)
-}
-
-// spin returns how long a call polls before it parks.
-func (w WaitStrategy) spin() time.Duration {
-	switch w {
-	case Spin:
-		return Forever
-	case Park:
-		return 0
-	default:
-		return 20 * time.Microsecond
-	}
 }
 
 // searchEnds tells whether a slave's search for a master ends when its calls without a deadline fail.
@@ -163,8 +148,8 @@ func (s *settings) checkChoices(name string) error {
 	switch {
 	case s.role < Auto || s.role > Slave:
 		return failOption(name, "role", s.role, "Auto, Master or Slave")
-	case s.wait < Spin || s.wait > Park:
-		return failOption(name, "wait", s.wait, "Spin, SpinThenPark or Park")
+	case s.wait < Adaptive || s.wait > Park:
+		return failOption(name, "wait", s.wait, "Adaptive, Spin, SpinThenPark or Park")
 	case s.disconnect < Immediately || s.disconnect > Never:
 		return failOption(name, "disconnect", s.disconnect, "Immediately, OnTimeout or Never")
 	case s.logger == nil:

@@ -12,7 +12,9 @@ const (
 	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was
 	// replaced.
 	parkSlice = 50 * time.Millisecond
-	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile.
+	// spinTime is how long a call spins before it parks, with [SpinThenPark].
+	spinTime = 20 * time.Microsecond
+	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile, with [Spin].
 	spinSlice = 200 * time.Microsecond
 	// unorderedSlice is the longest sleep where the system has no barrier that rules a lost wake-up out.
 	unorderedSlice = time.Millisecond
@@ -48,7 +50,7 @@ type attempt func() (at waitPoint, done bool, err error)
 
 // await attempts until it succeeds, fails, or waiting is not worthwhile any more. It also returns when it began to
 // sleep: the zero time if it did not.
-func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since time.Time, err error) {
+func (e *Endpoint) await(ctx context.Context, what string, how wait, try attempt) (since time.Time, err error) {
 	var verdict error
 	for {
 		at, done, err := try()
@@ -60,28 +62,43 @@ func (e *Endpoint) await(ctx context.Context, what string, try attempt) (since t
 			at.link.release()
 			return since, verdict
 		}
-		if !at.spin(min(e.settings.spin, spinSlice)) {
+		if !e.spin(&at, &how) {
 			if since.IsZero() {
 				since = time.Now()
 			}
 			verdict = e.whyStopWaiting(ctx, at.limit, what, since)
-			if verdict == nil && time.Since(since) >= e.settings.spin-spinSlice {
+			if verdict == nil && e.settings.wait != Spin {
 				e.park(ctx, at)
+				how.parked = true
 			}
 		}
 		at.link.release()
 	}
 }
 
-// spin polls for a while. It reports whether the word changed.
-func (p *waitPoint) spin(limit time.Duration) bool {
-	if limit == 0 || p.sleep > 0 {
+// spin polls for as long as the wait strategy says. It reports whether the word changed.
+func (e *Endpoint) spin(at *waitPoint, how *wait) bool {
+	if at.sleep > 0 {
 		return false
 	}
+	switch e.settings.wait {
+	case Spin:
+		return at.spin(spinSlice)
+	case SpinThenPark:
+		return at.spin(spinTime)
+	case Park:
+		return false
+	default:
+		return how.spin(at.polled, at.seen)
+	}
+}
+
+// spin polls for a while. It reports whether the word changed.
+func (p *waitPoint) spin(limit time.Duration) bool {
 	polled, seen := p.polled, p.seen
 	var since time.Time
 	for {
-		for range pollsPerRound {
+		for range mostPolls {
 			if polled.Load() != seen {
 				return true
 			}

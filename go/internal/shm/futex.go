@@ -46,6 +46,10 @@ func Wake(word *atomic.Uint32) {
 	_, _, _ = unix.Syscall(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWake, math.MaxInt32)
 }
 
+// Yield lets the other threads of this processor run. The Go scheduler gives this goroutine's processor to others if
+// that takes long.
+func Yield() { _, _, _ = unix.Syscall(unix.SYS_SCHED_YIELD, 0, 0, 0) }
+
 // barrierWorks tells whether the system has the barrier, and lets this process call it.
 var barrierWorks = sync.OnceValue(func() bool {
 	commands, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierQuery, 0, 0)
