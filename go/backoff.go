@@ -117,9 +117,17 @@ func (b *backoff) pollsFailed() {
 	}
 }
 
+// delayPoll idles, unless the strategy is not to poll.
+func (b *backoff) delayPoll(rounds int) {
+	if b.polls.Load() > 0 {
+		idle(&b.polls, rounds)
+	}
+}
+
 // wait is the backoff of one call.
 type wait struct {
 	backoff *backoff
+	delay   int  // in idle rounds, before the polls at its start
 	polled  bool // the polls at its start are over
 	parked  bool // it has slept
 }
@@ -133,6 +141,7 @@ func (w *wait) spin(word *atomic.Uint32, seen uint32) bool {
 	}
 	if !w.polled {
 		w.polled = true
+		b.delayPoll(w.delay)
 		for range b.polls.Load() {
 			if word.Load() != seen {
 				b.pollsPaid()

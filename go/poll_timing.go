@@ -32,6 +32,9 @@ const (
 	longestDelay = 4096
 	// streamLength is how many hits in a row are a stream.
 	streamLength = 8
+	// fullDelay is how long a sender that found the queue full leaves the receiver alone: for some tens of short messages.
+	// Otherwise it would fetch the line of "consumed" for each message that the receiver releases.
+	fullDelay = 2048
 	// streamDelay is how long the sender of a stream gets to write ahead: some tens of short messages.
 	streamDelay = 512
 )
@@ -71,9 +74,11 @@ func (p *pollTiming) laterPollHit() {
 // allPollsMissed records that the message did not come within the time of an answer: this is no exchange.
 func (p *pollTiming) allPollsMissed() { p.delay = 0 }
 
-// wait idles. The loads keep the compiler from removing the loop.
-func (p *pollTiming) wait(rounds int) {
+func (p *pollTiming) wait(rounds int) { idle(&p.idle, rounds) }
+
+// idle takes some time. The loads keep the compiler from removing the loop.
+func idle(word *atomic.Uint32, rounds int) {
 	for range rounds {
-		p.idle.Load()
+		word.Load()
 	}
 }

@@ -31,3 +31,18 @@ func TestPollTimingIsBoundedAndEnds(t *testing.T) {
 		t.Errorf("a delay of %d after nothing came", p.delay)
 	}
 }
+
+// TestExchangesAreToldFromStreams, since a sender gets the cache lines of slots in different ways.
+func TestExchangesAreToldFromStreams(t *testing.T) {
+	master, slave := pair(t)
+	mustSend(t, master, "first")
+	if master.send.inExchange() {
+		t.Error("an exchange, though nothing came back")
+	}
+	mustRecv(t, slave, "first")
+	mustSend(t, slave, "answer")
+	mustRecv(t, master, "answer")
+	if !master.send.inExchange() || master.send.inExchange() {
+		t.Error("expected an exchange once after the answer")
+	}
+}

@@ -220,3 +220,19 @@ func FuzzQueue(f *testing.F) {
 		}
 	})
 }
+
+// TestPrefetchingChangesNoMessage that the receiver has not released, whether slots are free or not.
+func TestPrefetchingChangesNoMessage(t *testing.T) {
+	q := heapQueue(4, 100, 0)
+	sender, receiver := mustResume(t, q), q.receiver()
+	for number := range 4 {
+		sender.send(t, []byte{byte(number)})
+		sender.prefetchSlots(true)
+		sender.prefetchSlots(false)
+	}
+	for number := range 4 {
+		if message, ok, err := receiver.take(); !ok || err != nil || len(message) != 1 || message[0] != byte(number) {
+			t.Errorf("message %d is %x, %v, %v", number, message, ok, err)
+		}
+	}
+}

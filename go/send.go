@@ -30,6 +30,7 @@ func (e *Endpoint) Send(ctx context.Context, message []byte) error {
 	if sent, err := e.send.try(message); sent || err != nil && !isNoMaster(err) {
 		return err
 	}
+	e.send.backoff.delayPoll(fullDelay)
 	return e.send.await(ctx, func(s *sender) (bool, error) { return s.attempt(message) })
 }
 
@@ -85,8 +86,16 @@ func (s *sender) try(message []byte) (bool, error) {
 	}
 	s.wakeReceiver()
 	s.count(1, len(message))
-	s.queue.prefetchSlot()
+	s.queue.prefetchSlots(s.inExchange())
 	return true, nil
+}
+
+// inExchange tells whether this endpoint has received a message since the last one that was sent.
+func (s *sender) inExchange() bool {
+	received := s.endpoint.recv.messages.Load()
+	exchange := received != s.received
+	s.received = received
+	return exchange
 }
 
 // direct publishes a message on the shortest path, if that is possible.

@@ -37,6 +37,7 @@ type sender struct {
 	waits                   waits
 	backoff                 backoff
 	sentMessages, sentBytes atomic.Uint64
+	received                uint64 // messages that the endpoint had received when it last sent one
 	owed                    bool   // an ESHM 1.x reader has not read the last message
 	readBy                  uint64 // its readCount before that message
 }
@@ -81,7 +82,7 @@ func (s *sender) count(messages, bytes int) {
 
 // await attempts until it succeeds. It waits for room and for a master.
 func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error)) error {
-	how := wait{backoff: &s.backoff}
+	how := wait{backoff: &s.backoff, delay: fullDelay}
 	since, err := s.endpoint.await(ctx, waitForRoom, how, func() (at waitPoint, done bool, err error) {
 		s.mu.Lock()
 		defer s.mu.Unlock()
