@@ -9,8 +9,14 @@ use crate::sys::Ordering;
 use crate::wait::Doorbell;
 
 /// A sender without messages in flight continues at the start of the arena once it is this far into it, because
-/// memory that was used recently is in a cache. (The limit is low in tests, so that they reach it.)
+/// memory that was used recently is in a cache. (The limits are low in tests, so that they reach them.)
 const RESTART_AFTER: u64 = if cfg!(test) { 128 } else { 32 << 10 };
+/// From this size on, a message takes so many lines that the transfer from cache to cache counts.
+const SPREAD_MESSAGE: u64 = if cfg!(test) { 192 } else { 16 << 10 };
+/// As [`RESTART_AFTER`], for messages of at least [`SPREAD_MESSAGE`]. The private caches of the two processors cannot
+/// hold so much, so the lines that are used again lie in the shared cache. A processor gets a line from there several
+/// times as fast as from the private cache of another one (`docs/large-payloads.md`).
+const RESTART_SPREAD_AFTER: u64 = if cfg!(test) { 256 } else { 2 << 20 };
 /// For a message of at least this size, the sender first checks whether messages are in flight. That costs one cache
 /// line, of the many that the message takes.
 const LONG_MESSAGE: usize = if cfg!(test) { 100 } else { 4 << 10 };
@@ -275,8 +281,9 @@ impl QueueSender {
         let size = self.memory.arena_size();
         let len = (len as u64).next_multiple_of(LINE);
         let offset = self.arena_head % size;
+        let limit = if len < SPREAD_MESSAGE { RESTART_AFTER } else { RESTART_SPREAD_AFTER };
         // A message that does not fit before the end of the arena starts at its beginning.
-        let over = offset + len > size || (self.in_flight.is_empty() && offset >= RESTART_AFTER);
+        let over = offset + len > size || (self.in_flight.is_empty() && offset >= limit);
         let start = if over { self.arena_head + (size - offset) } else { self.arena_head };
         let end = start + len;
         let oldest = self.in_flight.front().map_or(start, |flight| flight.start);

@@ -240,6 +240,27 @@ mod sequential {
         }
     }
 
+    /// Sends and takes one message after the other, and returns the offset of each.
+    fn offsets(lens: &[usize]) -> Vec<usize> {
+        let memory = memory(4, 16);
+        let mut sender = QueueSender::resume(memory.clone()).unwrap();
+        let mut receiver = QueueReceiver::resume(memory.clone());
+        let place = |&len: &usize| {
+            let start = sender.loan(len).unwrap().unwrap() as usize;
+            sender.send_loan().unwrap();
+            take(&mut receiver).unwrap();
+            start - memory.arena_at(0) as usize
+        };
+        lens.iter().map(place).collect()
+    }
+
+    #[test]
+    fn with_nothing_in_flight_short_messages_stay_near_the_start_and_long_ones_spread() {
+        assert_eq!(offsets(&[128; 3]), [0, 0, 0]);
+        assert_eq!(offsets(&[129; 4]), [0, 192, 0, 192]);
+        assert_eq!(offsets(&[192, 192, 128, 192]), [0, 192, 0, 128]);
+    }
+
     #[test]
     fn a_sender_killed_before_the_mark_leaves_no_message() {
         let memory = memory(4, 5);
