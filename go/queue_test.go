@@ -110,6 +110,39 @@ func TestQueueOfOneMessage(t *testing.T) {
 	}
 }
 
+// TestPlacesOfReleasedMessages: with nothing in flight, short messages stay near the arena's beginning, and long ones
+// spread.
+func TestPlacesOfReleasedMessages(t *testing.T) {
+	for _, test := range []struct {
+		length, period int
+		offsets        uint64 // from one message to the next
+	}{
+		{1 << 10, 32, 1 << 10},
+		{8 << 10, 4, 8 << 10},
+		{16 << 10, 128, 16 << 10},
+		{1 << 20, 2, 1 << 20},
+		{4 << 20, 1, 0},
+	} {
+		q := heapQueue(4, 8<<20, 0)
+		sender, receiver := mustResume(t, q), q.receiver()
+		for number := range 2*test.period + 1 {
+			room, ok, err := sender.reserve(test.length)
+			if !ok || err != nil {
+				t.Fatalf("no room for %d bytes in an empty queue: %v", test.length, err)
+			}
+			sender.publish(room)
+			at, err := q.locate(q.slot(uint32(number)), inArena)
+			if expected := uint64(number%test.period) * test.offsets; err != nil || at.offset != expected {
+				t.Fatalf("message %d of %d bytes is at %d, %v; expected %d", number, test.length, at.offset, err, expected)
+			}
+			if _, ok, err := receiver.take(); !ok || err != nil {
+				t.Fatal(err)
+			}
+			receiver.release(receiver.next)
+		}
+	}
+}
+
 // TestQueueBetweenGoroutines lets the race detector check the memory order.
 func TestQueueBetweenGoroutines(t *testing.T) {
 	q := heapQueue(8, 1000, 0)
