@@ -16,8 +16,19 @@ const PATIENCE: Duration = Duration::from_secs(5);
 /// How many messages make a batch.
 const BATCH: usize = 64;
 
+/// The room for long messages that a program with large payloads would configure: `docs/large-payloads.md`.
+const ROOMY: usize = 4 << 20;
+/// From this size on, the queue gets [`ROOMY`].
+const LARGE: usize = 16 << 10;
+
 fn open(args: &Args, side: Side) -> Result<Endpoint> {
-    let wait = if args.what == What::Park { WaitStrategy::Park } else { WaitStrategy::SpinThenPark };
+    let wait = match args.what {
+        What::Park => WaitStrategy::Park,
+        // What these are held against, iceoryx2 and the flag with a memcpy, polls without end.
+        What::Loan | What::Copied => WaitStrategy::Spin,
+        _ => WaitStrategy::SpinThenPark,
+    };
+    let room = if args.size < LARGE { eshm::DEFAULT_QUEUE_CAPACITY } else { ROOMY };
     let builder = Endpoint::builder(&args.name).wait(wait);
     let endpoint = match side {
         Side::Lead => builder.role(Role::Slave).open()?,
@@ -25,7 +36,7 @@ fn open(args: &Args, side: Side) -> Result<Endpoint> {
             let master = builder
                 .role(Role::Master)
                 .data_size(args.size.max(eshm::DEFAULT_DATA_SIZE))
-                .queue_capacity((args.size * args.window).max(eshm::DEFAULT_QUEUE_CAPACITY))
+                .queue_capacity((args.size * args.window).max(room))
                 .open()?;
             ready();
             master
