@@ -99,7 +99,7 @@ impl Sources {
         let folder: PathBuf =
             [root.clone()].into_iter().chain(parts.map(|part| part.as_os_str().into())).collect();
         for folder in folder.ancestors().take_while(|folder| folder.starts_with(&root)) {
-            let Some(left) = version.left(folder, swap) else { continue };
+            let Some(left) = version.left(folder, needed, swap) else { continue };
             if left < needed {
                 return Err(Shortage {
                     what: format!(
@@ -144,12 +144,16 @@ const V2: Version = Version {
 };
 
 impl Version {
-    /// Returns how many more bytes this cgroup can use, if it has a limit.
-    fn left(&self, folder: &Path, swap: u64) -> Option<u64> {
+    /// Returns how many more bytes this cgroup can use. Returns `None` without a limit, and if `needed` bytes are free
+    /// even without a reclaim: the kernel then need not sum up `memory.stat`.
+    fn left(&self, folder: &Path, needed: u64, swap: u64) -> Option<u64> {
         let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
         // "max" does not parse as a number.
         let limit = number(self.limit)?;
         let used = number(self.usage)?;
+        if limit.saturating_sub(used) >= needed {
+            return None;
+        }
         let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
         let reclaimable: u64 = self.reclaimable.iter().filter_map(|name| field(&stat, name)).sum();
         let swap = match self.swap {
