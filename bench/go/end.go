@@ -2,27 +2,9 @@ package main
 
 import (
 	"fmt"
-	"slices"
+	"os"
 	"time"
 )
-
-// observation is what a process observed, as src/timing.rs has it.
-type observation struct {
-	NS       float64  `json:"ns"` // per round trip, or per message of a stream
-	Floor    *float64 `json:"floor,omitempty"`
-	Messages uint64   `json:"messages"`
-	Lost     uint64   `json:"lost"`
-	Latency  *latency `json:"latency,omitempty"`
-	Wakeups  uint64   `json:"wakeups"`
-}
-
-// latency is percentiles of single round trips, in nanoseconds.
-type latency struct {
-	P50  float64 `json:"p50"`
-	P99  float64 `json:"p99"`
-	P999 float64 `json:"p999"`
-	Max  float64 `json:"max"`
-}
 
 // end is one end of a measurement: src/duplex.rs in Go.
 type end struct {
@@ -35,12 +17,17 @@ func (e end) drive() (observation, error) {
 	if err := e.ask(); err != nil {
 		return observation{}, err
 	}
-	before := e.link.wakeups()
+	before, used := e.link.wakeups(), usageNow()
 	timing := timing{end: e}
-	observed, err := timing.roundTrips(e.args.budget)
+	roundTrips := timing.roundTrips
+	if e.args.burst > 0 {
+		roundTrips = timing.bursts
+	}
+	observed, err := roundTrips(e.args.budget)
 	if err != nil {
 		return observation{}, err
 	}
+	observed.usage = used.since()
 	observed.Wakeups = e.link.wakeups() - before
 	return observed, e.send(stop)
 }
@@ -50,7 +37,7 @@ func (e end) echo() (observation, error) {
 	if err := e.answer(); err != nil {
 		return observation{}, err
 	}
-	before := e.link.wakeups()
+	before, used := e.link.wakeups(), usageNow()
 	var arrivals arrivals
 	for {
 		seq, whole, err := e.recv()
@@ -59,7 +46,7 @@ func (e end) echo() (observation, error) {
 		}
 		if !arrivals.next(seq, whole) {
 			// The driver counts the trips.
-			return observation{Lost: arrivals.lost, Wakeups: e.link.wakeups() - before}, nil
+			return observation{Lost: arrivals.lost, Wakeups: e.link.wakeups() - before, usage: used.since()}, nil
 		}
 		if err := e.send(seq); err != nil {
 			return observation{}, err
@@ -74,7 +61,7 @@ func (e end) source() (observation, error) {
 	}
 	// The clock is looked at so rarely that it does not count.
 	stride := uint64(max(64<<10/e.args.size, 1))
-	seq := uint64(0)
+	seq, used := uint64(0), usageNow()
 	for started := time.Now(); time.Since(started) < e.args.budget; {
 		for last := seq + stride; seq < last; seq++ {
 			if err := e.send(seq); err != nil {
@@ -85,7 +72,8 @@ func (e end) source() (observation, error) {
 	if err := e.send(stop); err != nil {
 		return observation{}, err
 	}
-	return observation{Wakeups: e.link.wakeups()}, e.link.flush()
+	err := e.link.flush()
+	return observation{Wakeups: e.link.wakeups(), usage: used.since()}, err
 }
 
 // sink counts what arrives, and what does not.
@@ -93,6 +81,7 @@ func (e end) sink() (observation, error) {
 	if err := e.answer(); err != nil {
 		return observation{}, err
 	}
+	used := usageNow()
 	var arrivals arrivals
 	var started time.Time
 	for {
@@ -112,7 +101,7 @@ func (e end) sink() (observation, error) {
 		return observation{}, fmt.Errorf("only %d messages arrived", arrivals.count)
 	}
 	ns := float64(elapsed.Nanoseconds()) / float64(arrivals.count-1)
-	return observation{NS: ns, Messages: arrivals.count, Lost: arrivals.lost}, nil
+	return observation{NS: ns, Messages: arrivals.count, Lost: arrivals.lost, usage: used.since()}, nil
 }
 
 // ask has both directions checked for content, and tells either side that the other is there.
@@ -124,6 +113,11 @@ func (e end) ask() error {
 		if err := e.expectRamp(seq + reply); err != nil {
 			return err
 		}
+	}
+	if e.args.gate {
+		fmt.Println("READY")
+		_, err := os.Stdin.Read(make([]byte, 1))
+		return err
 	}
 	return nil
 }
@@ -177,82 +171,4 @@ func (e end) recv() (seq uint64, whole bool, err error) {
 	}
 	seq, whole = read(bytes, e.args.touched)
 	return seq, whole, nil
-}
-
-// timing is that of round trips: see src/timing.rs.
-type timing struct {
-	end  end
-	seq  uint64
-	lost uint64
-}
-
-// batchTime is how long a batch of round trips takes at least.
-const batchTime = 50 * time.Microsecond
-
-func (t *timing) roundTrips(budget time.Duration) (observation, error) {
-	size, err := t.calibrate(budget / 10)
-	if err != nil {
-		return observation{}, err
-	}
-	var batches []float64
-	for started := time.Now(); len(batches) == 0 || time.Since(started) < budget*6/10; {
-		took, err := t.batch(size)
-		if err != nil {
-			return observation{}, err
-		}
-		batches = append(batches, float64(took.Nanoseconds())/float64(size))
-	}
-	var trips []float64
-	for started := time.Now(); len(trips) == 0 || time.Since(started) < budget*3/10; {
-		took, err := t.batch(1)
-		if err != nil {
-			return observation{}, err
-		}
-		trips = append(trips, float64(took.Nanoseconds()))
-	}
-	slices.Sort(batches)
-	slices.Sort(trips)
-	at := func(share float64) float64 { return trips[int(share*float64(len(trips)-1))] }
-	return observation{
-		NS:       batches[len(batches)/2],
-		Floor:    &batches[len(batches)/20],
-		Messages: t.seq,
-		Lost:     t.lost,
-		Latency:  &latency{at(0.5), at(0.99), at(0.999), at(1)},
-	}, nil
-}
-
-// calibrate warms up, and finds how many trips make a batch.
-func (t *timing) calibrate(budget time.Duration) (int, error) {
-	started := time.Now()
-	size := 1
-	for {
-		took, err := t.batch(size)
-		switch {
-		case err != nil:
-			return 0, err
-		case took < batchTime:
-			size *= 2
-		case time.Since(started) >= budget:
-			return size, nil
-		}
-	}
-}
-
-func (t *timing) batch(size int) (time.Duration, error) {
-	started := time.Now()
-	for range size {
-		if err := t.end.send(t.seq); err != nil {
-			return 0, err
-		}
-		seq, whole, err := t.end.recv()
-		if err != nil {
-			return 0, err
-		}
-		if !whole || seq != t.seq {
-			t.lost++
-		}
-		t.seq++
-	}
-	return time.Since(started), nil
 }

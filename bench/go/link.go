@@ -2,7 +2,11 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"net"
+	"slices"
+	"strings"
 	"time"
 
 	"eshm"
@@ -20,6 +24,7 @@ type link interface {
 	flush() error
 	// wakeups is how many system calls it made to wake its peer.
 	wakeups() uint64
+	close() error
 }
 
 var background = context.Background()
@@ -32,6 +37,9 @@ func open(args *arguments) (*eshm.Endpoint, error) {
 			eshm.WithDataSize(max(args.size, eshm.DefaultDataSize)),
 			eshm.WithQueueCapacity(max(args.size, eshm.DefaultQueueCapacity)),
 		}
+	}
+	if args.what == "park" {
+		options = append(options, eshm.WithWait(eshm.Park))
 	}
 	endpoint, err := eshm.Open(background, args.name, options...)
 	if err != nil {
@@ -46,11 +54,20 @@ func open(args *arguments) (*eshm.Endpoint, error) {
 }
 
 // newLink is the link of what is to be measured.
-func newLink(args *arguments, endpoint *eshm.Endpoint) (link, error) {
+func newLink(args *arguments) (link, error) {
+	known := []string{"queue", "park", "mailbox", "loan", "batch", "seqpacket"}
+	if !slices.Contains(known, args.what) {
+		return nil, fmt.Errorf("this program measures %s, not %s", strings.Join(known, ", "), args.what)
+	}
+	if args.what == "seqpacket" {
+		return newSeqpacket(args)
+	}
+	endpoint, err := open(args)
+	if err != nil {
+		return nil, err
+	}
 	q := queue{endpoint: endpoint, buffer: make([]byte, args.size)}
 	switch args.what {
-	case "queue":
-		return &q, nil
 	case "mailbox":
 		return &mailbox{queue: q}, nil
 	case "loan":
@@ -58,7 +75,7 @@ func newLink(args *arguments, endpoint *eshm.Endpoint) (link, error) {
 	case "batch":
 		return newBatches(q), nil
 	default:
-		return nil, fmt.Errorf("this program measures queue, mailbox, loan and batch, not %s", args.what)
+		return &q, nil
 	}
 }
 
@@ -81,6 +98,8 @@ func (q *queue) recv() ([]byte, error) {
 }
 
 func (q *queue) flush() error { return nil }
+
+func (q *queue) close() error { return q.endpoint.Close() }
 
 func (q *queue) wakeups() uint64 { return q.endpoint.Stats().Wakeups }
 
@@ -165,3 +184,48 @@ func (b *batches) recv() ([]byte, error) {
 	b.next++
 	return b.received[b.next-1].Bytes(), nil
 }
+
+// seqpacket is a Unix socket that keeps messages apart.
+type seqpacket struct {
+	conn   *net.UnixConn
+	buffer []byte
+	answer []byte
+}
+
+func newSeqpacket(args *arguments) (link, error) {
+	address := &net.UnixAddr{Name: "/dev/shm/" + args.name + ".sock", Net: "unixpacket"}
+	conn, err := connect(address, args.follows())
+	size := args.size
+	return &seqpacket{conn: conn, buffer: make([]byte, size), answer: make([]byte, size)}, err
+}
+
+func connect(address *net.UnixAddr, follows bool) (*net.UnixConn, error) {
+	if !follows {
+		return net.DialUnix(address.Net, nil, address)
+	}
+	listener, err := net.ListenUnix(address.Net, address)
+	if err != nil {
+		return nil, err
+	}
+	fmt.Println("READY")
+	conn, err := listener.AcceptUnix()
+	return conn, errors.Join(err, listener.Close())
+}
+
+func (s *seqpacket) room() ([]byte, error) { return s.buffer, nil }
+
+func (s *seqpacket) send() error {
+	_, err := s.conn.Write(s.buffer)
+	return err
+}
+
+func (s *seqpacket) recv() ([]byte, error) {
+	count, err := s.conn.Read(s.answer)
+	return s.answer[:count], err
+}
+
+func (s *seqpacket) flush() error { return nil }
+
+func (s *seqpacket) wakeups() uint64 { return 0 }
+
+func (s *seqpacket) close() error { return s.conn.Close() }

@@ -1,4 +1,4 @@
-// ESHM from Go, as one process of a measurement: see src/contestants/mod.rs for the command line.
+// ESHM and Unix sockets from Go, as one process of a measurement: see src/contestants/mod.rs for the command line.
 package main
 
 import (
@@ -22,6 +22,9 @@ type arguments struct {
 	budget  time.Duration
 	verify  uint64
 	touched bool
+	burst   int           // round trips after each rest; 0: no rests
+	rest    time.Duration // before a burst
+	gate    bool          // whether the runner says when the timing starts
 }
 
 func (a *arguments) follows() bool { return a.role == "echo" || a.role == "sink" }
@@ -37,9 +40,13 @@ func parse(words []string) (*arguments, error) {
 	options.Uint64Var(&args.verify, "verify", 16, "messages that are checked for content before it")
 	options.Int("window", 1, "of no use here")
 	options.BoolVar(&args.touched, "touched", false, "whether all of the payload is written and read")
+	options.IntVar(&args.burst, "burst", 0, "round trips after each rest; 0: no rests")
+	rest := options.Int("rest-ms", 0, "how long a rest takes")
+	options.BoolVar(&args.gate, "gate", false, "whether the runner says when the timing starts")
 	if err := options.Parse(words[3:]); err != nil {
 		return nil, err
 	}
+	args.rest = time.Duration(*rest) * time.Millisecond
 	args.budget = time.Duration(*millis) * time.Millisecond
 	switch {
 	case options.NArg() > 0:
@@ -66,13 +73,9 @@ func run(words []string) error {
 
 // measure opens what is to be measured, and runs this process's end of it.
 func measure(args *arguments) (observation, error) {
-	endpoint, err := open(args)
+	link, err := newLink(args)
 	if err != nil {
 		return observation{}, err
-	}
-	link, err := newLink(args, endpoint)
-	if err != nil {
-		return observation{}, errors.Join(err, endpoint.Close())
 	}
 	end := end{args, link}
 	observed, err := map[string]func() (observation, error){
@@ -82,7 +85,7 @@ func measure(args *arguments) (observation, error) {
 		// The runner says, by closing it, that the other side is done.
 		_, err = io.Copy(io.Discard, os.Stdin)
 	}
-	return observed, errors.Join(err, endpoint.Close())
+	return observed, errors.Join(err, link.close())
 }
 
 func main() {

@@ -1,4 +1,4 @@
-"""ESHM from Python, as one process of a measurement: see src/contestants/mod.rs for the command line.
+"""ESHM and Unix sockets from Python, as one process of a measurement: see src/contestants/mod.rs for the command line.
 
 A loop that is timed sends and receives, and compares what it has got with what it expects. Numbers and
 payloads are made before, since making them would be timed otherwise.
@@ -9,9 +9,12 @@ from __future__ import annotations
 import argparse
 import gc
 import json
+import resource
+import socket
 import sys
+from functools import partial
 from statistics import median
-from time import perf_counter_ns
+from time import perf_counter_ns, sleep
 
 import eshm
 
@@ -21,8 +24,10 @@ PERIOD = 251
 BATCH = 64
 # How many round trips there are between two looks at the clock.
 ROUND = 64
-# A stream repeats so many different messages.
+# Timed messages repeat after so many different ones.
 MADE = 1024
+# So many bursts are made at least, however long they take.
+FEWEST_BURSTS = 5
 
 
 def ramp(size: int, seq: int) -> bytes:
@@ -42,6 +47,8 @@ class Queue:
     def __init__(self, args: argparse.Namespace) -> None:
         follows = args.role in ("echo", "sink")
         settings = {"role": "master" if follows else "slave"}
+        if args.what == "park":
+            settings["wait"] = "park"
         if follows:
             settings["data_size"] = max(args.size, 4096)
             if args.size > 256 << 10:
@@ -53,6 +60,10 @@ class Queue:
         self.send = self.endpoint.send
         self.recv = self.endpoint.recv
 
+    def wakeups(self) -> int:
+        """Count the system calls made to wake the peer."""
+        return self.endpoint.stats().wakeups
+
 
 class Mailbox(Queue):
     """`write` and `read`: the latest value."""
@@ -63,55 +74,125 @@ class Mailbox(Queue):
         self.recv = self.endpoint.read
 
 
-def ask(link: Queue, args: argparse.Namespace) -> None:
+class Seqpacket:
+    """A Unix socket that keeps messages apart."""
+
+    def __init__(self, args: argparse.Namespace) -> None:
+        path = f"/dev/shm/{args.name}.sock"
+        end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        if args.role in ("echo", "sink"):
+            end.bind(path)
+            end.listen(1)
+            print("READY", flush=True)
+            self.socket, _ = end.accept()
+        else:
+            end.connect(path)
+            self.socket = end
+        self.send = self.socket.send
+        self.recv = partial(self.socket.recv, args.size)
+
+    def wakeups(self) -> int:
+        """Count nothing: the kernel wakes the peer."""
+        return 0
+
+
+def used() -> tuple[int, int]:
+    """Ask how many nanoseconds of processor time this process has used, and how often it left the processor."""
+    usage = resource.getrusage(resource.RUSAGE_SELF)
+    return round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw + usage.ru_nivcsw
+
+
+def used_since(before: tuple[int, int]) -> dict:
+    """Tell what was used since."""
+    now = used()
+    return {"cpu_ns": now[0] - before[0], "switches": now[1] - before[1]}
+
+
+def ask(link: Queue | Seqpacket, args: argparse.Namespace) -> None:
     """Have both directions checked for content, and tell either side that the other is there."""
     for seq in range(args.verify):
         link.send(ramp(args.size, seq))
         expect_ramp(link, args, seq + REPLY)
+    if args.gate:
+        print("READY", flush=True)
+        sys.stdin.readline()
 
 
-def answer(link: Queue, args: argparse.Namespace) -> None:
+def answer(link: Queue | Seqpacket, args: argparse.Namespace) -> None:
     """Be the other side of `ask`."""
     for seq in range(args.verify):
         expect_ramp(link, args, seq)
         link.send(ramp(args.size, seq + REPLY))
 
 
-def expect_ramp(link: Queue, args: argparse.Namespace, seq: int) -> None:
+def expect_ramp(link: Queue | Seqpacket, args: argparse.Namespace, seq: int) -> None:
     """Receive a message of the check."""
     if bytes(link.recv()) != ramp(args.size, seq):
         sys.exit(f"message {seq} of the check does not have the content that was sent")
 
 
-def drive(link: Queue, args: argparse.Namespace) -> dict:
+def drive(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     """Make round trips."""
     ask(link, args)
-    # No round trip takes less than a microsecond.
-    made = [numbered(args, seq) for seq in range(args.budget_ms * 1000)]
+    made = [numbered(args, seq) for seq in range(MADE)]
+    before, usage = link.wakeups(), used()
+    observed = bursts(link, args, made) if args.burst else round_trips(link, args, made)
+    observed |= used_since(usage) | {"wakeups": link.wakeups() - before}
+    link.send(numbered(args, STOP))
+    return observed
+
+
+def round_trips(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> dict:
+    """Make one after the other."""
     send, recv = link.send, link.recv
     budget = args.budget_ms * 1_000_000
-    lost, batches, trips = 0, [], []
-    before = link.endpoint.stats().wakeups
-    started, at = perf_counter_ns(), 0
-    while (batch := perf_counter_ns()) - started < budget * 7 // 10 and at + ROUND <= len(made):
+    lost, batches, trips, at = 0, [], [], 0
+    started = now = perf_counter_ns()
+    while now - started < budget * 7 // 10:
+        batch = now
         for message in made[at : at + ROUND]:
             send(message)
             lost += recv() != message
-        at += ROUND
-        batches.append((perf_counter_ns() - batch) / ROUND)
-    for message in made[at:]:
+        at = (at + ROUND) % MADE
+        now = perf_counter_ns()
+        batches.append((now - batch) / ROUND)
+    while now - started < budget:
+        message = made[at]
         trip = perf_counter_ns()
         send(message)
         lost += recv() != message
         trips.append((now := perf_counter_ns()) - trip)
-        if now - started > budget:
-            break
-    wakeups = link.endpoint.stats().wakeups - before
-    send(numbered(args, STOP))
-    # The first tenth warms up.
-    ns = median(batches[len(batches) // 10 :])
-    messages = at + len(trips)
-    return {"ns": ns, "messages": messages, "lost": lost, "wakeups": wakeups, "latency": latency(trips)}
+        at = (at + 1) % MADE
+    messages = len(batches) * ROUND + len(trips)
+    return {
+        # The first tenth warms up.
+        "ns": median(batches[len(batches) // 10 :]),
+        "mean": (now - started) / messages,
+        "messages": messages,
+        "lost": lost,
+        "latency": latency(trips),
+    }
+
+
+def bursts(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> dict:
+    """Make some after each rest."""
+    send, recv = link.send, link.recv
+    budget, rest = args.budget_ms * 1_000_000, args.rest_ms / 1000
+    burst = (made * (args.burst // MADE + 1))[1 : args.burst]
+    lost, times = 0, []
+    started = perf_counter_ns()
+    while len(times) < FEWEST_BURSTS or perf_counter_ns() - started < budget:
+        sleep(rest)
+        begun = perf_counter_ns()
+        send(made[0])
+        lost += recv() != made[0]
+        first = perf_counter_ns() - begun
+        for message in burst:
+            send(message)
+            lost += recv() != message
+        times.append((first, (perf_counter_ns() - begun) / args.burst))
+    ns = median(each for _, each in times)
+    return {"ns": ns, "messages": len(times) * args.burst, "lost": lost, "bursts": times}
 
 
 def latency(trips: list[int]) -> dict | None:
@@ -121,42 +202,43 @@ def latency(trips: list[int]) -> dict | None:
     return {name: trips[int(share * (len(trips) - 1))] for name, share in at.items()} if trips else None
 
 
-def echo(link: Queue, args: argparse.Namespace) -> dict:
+def echo(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     """Answer with what it has received, which the driver compares with what it has sent."""
     answer(link, args)
     send, recv, stop = link.send, link.recv, numbered(args, STOP)
-    before = link.endpoint.stats().wakeups
+    before, usage = link.wakeups(), used()
     while (message := recv()) != stop:
         send(message)
-    return {"wakeups": link.endpoint.stats().wakeups - before}
+    return used_since(usage) | {"wakeups": link.wakeups() - before}
 
 
-def source(link: Queue, args: argparse.Namespace) -> dict:
+def source(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     """Stream at full speed."""
     ask(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
     send = link.send
+    usage = used()
     budget, started = args.budget_ms * 1_000_000, perf_counter_ns()
     while perf_counter_ns() - started < budget:
         for message in made:
             send(message)
     send(numbered(args, STOP))
-    return {}
+    return used_since(usage)
 
 
-def sink(link: Queue, args: argparse.Namespace) -> dict:
+def sink(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     """Receive a stream, one call per message."""
     answer(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
     stop, recv = numbered(args, STOP), link.recv
     lost = rounds = 0
-    started = perf_counter_ns()
+    usage, started = used(), perf_counter_ns()
     while True:
         for message in made:
             received = recv()
             if received != message:
                 if received == stop:
-                    return streamed(perf_counter_ns() - started, rounds * MADE, lost)
+                    return streamed(perf_counter_ns() - started, rounds * MADE, lost) | used_since(usage)
                 lost += 1
         rounds += 1
 
@@ -204,12 +286,15 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("role", choices=("drive", "echo", "source", "sink"))
-    parser.add_argument("what", choices=("queue", "mailbox", "batch"))
+    parser.add_argument("what", choices=("queue", "park", "mailbox", "batch", "seqpacket"))
     parser.add_argument("name")
     parser.add_argument("--size", type=int, default=56)
     parser.add_argument("--budget-ms", type=int, default=200)
     parser.add_argument("--verify", type=int, default=16)
     parser.add_argument("--touched", action="store_true")
+    parser.add_argument("--burst", type=int, default=0)
+    parser.add_argument("--rest-ms", type=int, default=0)
+    parser.add_argument("--gate", action="store_true")
     return parser.parse_args()
 
 
@@ -218,7 +303,7 @@ def main() -> None:
     args = parse()
     # The collector would show in the worst case, and is not what is measured.
     gc.disable()
-    link = Mailbox(args) if args.what == "mailbox" else Queue(args)
+    link = {"mailbox": Mailbox, "seqpacket": Seqpacket}.get(args.what, Queue)(args)
     act = {
         ("drive", False): drive,
         ("echo", False): echo,

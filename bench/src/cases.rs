@@ -1,6 +1,7 @@
-//! What is measured: one contestant, one shape, one size.
+//! What is measured: one contestant, one shape, one size, in one rhythm and one placing.
 
 use std::fmt;
+use std::time::Duration;
 
 use clap::ValueEnum;
 use serde::Serialize;
@@ -14,6 +15,10 @@ pub const SIZES: [usize; 11] =
 pub const SMALL: usize = 56;
 /// shmipc's own benchmark has so many requests under way at once.
 pub const WINDOW: usize = 199;
+/// The rest before a burst.
+pub const REST: Duration = Duration::from_millis(50);
+/// The rest between two paced calls.
+pub const PACE: Duration = Duration::from_millis(5);
 
 /// What the two processes do.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -31,6 +36,32 @@ pub enum Shape {
     Alone,
 }
 
+/// When round trips are made.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Rhythm {
+    /// One after the other.
+    Continuous,
+    /// So many, after a rest of [`REST`].
+    Burst(u32),
+    /// One, after a rest of [`PACE`].
+    Paced,
+}
+
+/// On which processors the two processes may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Placing {
+    /// Each is bound to a processor of its own.
+    Apart,
+    /// Both are bound to the same one.
+    One,
+    /// Both may use the same two.
+    Two,
+    /// On all processors that the benchmark may use.
+    Free,
+}
+
 /// One row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Case {
@@ -46,11 +77,27 @@ pub struct Case {
     pub size: usize,
     /// Whether the whole payload is written and read.
     pub touched: bool,
+    /// When round trips are made.
+    pub rhythm: Rhythm,
+    /// Where.
+    pub placing: Placing,
+    /// How many pairs of processes do so at once.
+    pub pairs: usize,
 }
 
 impl Case {
     const fn new(what: What, shape: Shape, size: usize) -> Self {
-        Case { what, shape, lead: "rust", follow: "rust", size, touched: false }
+        Case {
+            what,
+            shape,
+            lead: "rust",
+            follow: "rust",
+            size,
+            touched: false,
+            rhythm: Rhythm::Continuous,
+            placing: Placing::Apart,
+            pairs: 1,
+        }
     }
 
     /// Rust ↔ Rust, with a payload of which only the first word is touched.
@@ -68,14 +115,14 @@ impl Case {
         Self::new(what, Shape::Window, size)
     }
 
-    /// A receiver that waits in vain.
-    pub const fn idle() -> Self {
-        Self::new(What::Idle, Shape::Idle, SMALL)
+    /// A receiver that waits in vain, or many endpoints that nobody uses.
+    pub const fn idle(what: What) -> Self {
+        Self::new(what, Shape::Idle, SMALL)
     }
 
-    /// memcpy.
-    pub const fn memcpy(size: usize) -> Self {
-        Self::new(What::Memcpy, Shape::Alone, size)
+    /// What one process does by itself.
+    pub const fn alone(what: What, size: usize) -> Self {
+        Self::new(what, Shape::Alone, size)
     }
 
     /// The same with the whole payload written and read.
@@ -86,6 +133,27 @@ impl Case {
     /// The same between other languages.
     pub const fn between(self, lead: &'static str, follow: &'static str) -> Self {
         Case { lead, follow, ..self }
+    }
+
+    /// The same in another rhythm.
+    pub const fn rhythm(self, rhythm: Rhythm) -> Self {
+        Case { rhythm, ..self }
+    }
+
+    /// The same on other processors.
+    pub const fn placing(self, placing: Placing) -> Self {
+        Case { placing, ..self }
+    }
+
+    /// Whether it is held against the raw limit: two processes that do nothing else, on processors of their own.
+    pub fn is_limit(&self) -> bool {
+        (self.rhythm, self.placing, self.pairs) == (Rhythm::Continuous, Placing::Apart, 1)
+    }
+
+    /// How many processors it needs.
+    pub fn processors(&self) -> usize {
+        let alone = self.shape == Shape::Alone || matches!(self.placing, Placing::One | Placing::Free);
+        if alone { 1 } else { 2 }
     }
 
     /// What the two processes do; the second may not be needed.
@@ -108,6 +176,17 @@ impl Case {
         }
         if self.touched {
             options.push("--touched".to_owned());
+        }
+        let (burst, rest) = match self.rhythm {
+            Rhythm::Continuous => (0, Duration::ZERO),
+            Rhythm::Burst(trips) => (trips, REST),
+            Rhythm::Paced => (1, PACE),
+        };
+        if burst > 0 {
+            options.extend([format!("--burst={burst}"), format!("--rest-ms={}", rest.as_millis())]);
+        }
+        if self.pairs > 1 {
+            options.push("--gate".to_owned());
         }
         options
     }
@@ -134,9 +213,15 @@ impl What {
             What::Park => "ESHM send/recv, parked",
             What::Mailbox => "ESHM write/read",
             What::Idle => "ESHM idle receiver",
+            What::Idlers => "1000 idle endpoints of ESHM",
+            What::Open => "ESHM open",
+            What::Attach => "ESHM open by the slave",
+            What::First => "ESHM first message after open",
             What::Iceoryx2 => "iceoryx2",
+            What::Iceoryx2Event => "iceoryx2, event",
             What::Shmipc => "shmipc",
             What::Unix => "Unix socket",
+            What::Seqpacket => "Unix socket, SEQPACKET",
             What::Tcp => "TCP loopback",
             What::Pipe => "pipe",
         }
@@ -156,7 +241,34 @@ impl fmt::Display for Case {
             Shape::Alone => write!(f, ", {}", bytes(self.size))?,
             Shape::Idle => {}
         }
-        if self.touched { f.write_str(", touched") } else { Ok(()) }
+        if self.touched {
+            f.write_str(", touched")?;
+        }
+        if self.pairs > 1 {
+            write!(f, ", {} pairs", self.pairs)?;
+        }
+        write!(f, "{}{}", self.rhythm, self.placing)
+    }
+}
+
+impl fmt::Display for Rhythm {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Continuous => Ok(()),
+            Self::Burst(trips) => write!(f, ", bursts of {trips}"),
+            Self::Paced => f.write_str(", paced"),
+        }
+    }
+}
+
+impl fmt::Display for Placing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Apart => "",
+            Self::One => ", one CPU",
+            Self::Two => ", two CPUs",
+            Self::Free => ", unpinned",
+        })
     }
 }
 

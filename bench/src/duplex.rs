@@ -4,8 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
 
+use crate::contestants::ready;
 use crate::payload::{self, REPLY, STOP};
-use crate::timing::{self, Observation};
+use crate::timing::{self, Observation, Usage};
 
 /// One end of a contestant's connection.
 pub trait Duplex {
@@ -43,6 +44,10 @@ pub struct Job {
     pub verify: u64,
     /// How long the timing takes.
     pub budget: Duration,
+    /// How many round trips follow a rest of what length; without it, all follow each other.
+    pub burst: Option<(u32, Duration)>,
+    /// Whether the runner says when the timing starts.
+    pub gate: bool,
 }
 
 impl Job {
@@ -68,6 +73,9 @@ impl Job {
             link.flush()?;
             self.expect_ramp(link, seq + REPLY)?;
         }
+        if self.gate {
+            pass_gate()?;
+        }
         Ok(())
     }
 
@@ -91,11 +99,16 @@ impl Job {
 /// Makes round trips with [`echo`] on the other end.
 pub fn drive(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.ask(link)?;
-    let before = link.wakeups();
-    let mut observed = timing::round_trips(job.budget, |seq| {
+    let (before, usage) = (link.wakeups(), Usage::now()?);
+    let trip = |seq| {
         job.send(link, seq)?;
         Ok(job.recv(link)? == Some(seq))
-    })?;
+    };
+    let observed = match job.burst {
+        None => timing::round_trips(job.budget, trip),
+        Some((trips, rest)) => timing::bursts(job.budget, trips, rest, trip),
+    }?;
+    let mut observed = observed.used_since(usage)?;
     observed.wakeups = link.wakeups() - before;
     job.send(link, STOP)?;
     Ok(observed)
@@ -104,13 +117,21 @@ pub fn drive(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
 /// Answers each message with its number.
 pub fn echo(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.answer(link)?;
-    let before = link.wakeups();
+    let (before, usage) = (link.wakeups(), Usage::now()?);
     let mut arrivals = Arrivals::default();
     while let Some(seq) = arrivals.next(job.recv(link)?) {
         job.send(link, seq)?;
     }
     // The driver counts the trips.
-    Ok(Observation { lost: arrivals.lost, wakeups: link.wakeups() - before, ..Observation::default() })
+    let wakeups = link.wakeups() - before;
+    Observation { lost: arrivals.lost, wakeups, ..Observation::default() }.used_since(usage)
+}
+
+/// Tells the runner that this pair is ready, and waits until all others are too.
+fn pass_gate() -> Result<()> {
+    ready();
+    std::io::stdin().read_line(&mut String::new())?;
+    Ok(())
 }
 
 /// Streams numbered messages into [`sink`] at full speed.
@@ -118,7 +139,7 @@ pub fn source(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.ask(link)?;
     // The clock is looked at so rarely that it does not count.
     let stride = ((64 << 10) / job.size as u64).max(1);
-    let started = Instant::now();
+    let (started, usage) = (Instant::now(), Usage::now()?);
     let mut seq = 0;
     while started.elapsed() < job.budget {
         for seq in seq..seq + stride {
@@ -128,12 +149,13 @@ pub fn source(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     }
     job.send(link, STOP)?;
     link.flush()?;
-    Ok(Observation { wakeups: link.wakeups(), ..Observation::default() })
+    Observation { wakeups: link.wakeups(), ..Observation::default() }.used_since(usage)
 }
 
 /// Counts what arrives, and what does not.
 pub fn sink(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.answer(link)?;
+    let usage = Usage::now()?;
     let (mut arrivals, mut over) = (Arrivals::default(), false);
     let mut recv_some = |arrivals: &mut Arrivals| {
         link.recv_some(job.size, |bytes| over |= arrivals.next(payload::read(bytes, job.touched)).is_none())?;
@@ -145,12 +167,13 @@ pub fn sink(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     while !recv_some(&mut arrivals)? {}
     let elapsed = started.elapsed();
     ensure!(arrivals.count > before, "only {before} messages arrived");
-    Ok(Observation {
+    let observed = Observation {
         ns: elapsed.as_nanos() as f64 / (arrivals.count - before) as f64,
         messages: arrivals.count,
         lost: arrivals.lost,
         ..Observation::default()
-    })
+    };
+    observed.used_since(usage)
 }
 
 /// The numbers that arrive, which shall be 0, 1, 2 …

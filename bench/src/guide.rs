@@ -34,7 +34,7 @@ pub struct Guide {
 }
 
 /// Runs one pair.
-pub fn run(pair: &Pair, processors: [usize; 2], time: Duration) -> Guide {
+pub fn run(pair: &Pair, processors: &[usize; 2], time: Duration) -> Guide {
     eprint!("the guide's benchmark, {}: ", pair.name);
     let measured = measure(pair, processors, time).map_err(|error| format!("{error:#}"));
     match &measured {
@@ -45,7 +45,7 @@ pub fn run(pair: &Pair, processors: [usize; 2], time: Duration) -> Guide {
     Guide { pair: pair.name.clone(), rate, lost, why: measured.err() }
 }
 
-fn measure(pair: &Pair, processors: [usize; 2], time: Duration) -> Result<(f64, u64)> {
+fn measure(pair: &Pair, processors: &[usize; 2], time: Duration) -> Result<(f64, u64)> {
     let segment = format!("eshm-bench-guide-{}", std::process::id());
     let _leftovers = Leftovers(&segment);
     // A line each second, as in the guide, would not be read here.
@@ -54,8 +54,8 @@ fn measure(pair: &Pair, processors: [usize; 2], time: Duration) -> Result<(f64, 
     master.args([&segment, interval]).arg(time.as_secs().to_string());
     let mut slave = pair.slave.command();
     slave.args([&segment, interval]);
-    let master = Process::start(master, processors[0], time + PATIENCE)?;
-    let slave = Process::start(slave, processors[1], time + PATIENCE)?;
+    let master = Process::start(master, &processors[..1], time + PATIENCE)?;
+    let slave = Process::start(slave, &processors[1..], time + PATIENCE)?;
     let sent = last(&master.finish().context("the master")?)?;
     let received = last(&slave.finish().context("the slave")?)?;
     Ok((received.0, sent.1 + received.1))

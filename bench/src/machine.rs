@@ -33,16 +33,17 @@ pub struct Machine {
 
 impl Machine {
     /// Looks around.
-    pub fn look(processors: [usize; 2], interpreters: &[String], effort: String) -> Self {
+    pub fn look(processors: &[usize], interpreters: &[String], effort: String) -> Self {
         let compilers = [("rustc", "--version"), ("c++", "--version"), ("go", "version")];
         let interpreters = interpreters.iter().map(|tool| (tool.as_str(), "--version"));
         let changed = !said("git", &["status", "--porcelain", "--untracked-files=no"]).is_empty();
         let commit = said("git", &["rev-parse", "--short=12", "HEAD"]);
+        let processors: Vec<_> = processors.iter().map(usize::to_string).collect();
         let online = std::thread::available_parallelism().map_or(0, usize::from);
         Machine {
             date: humantime::format_rfc3339_seconds(SystemTime::now()).to_string(),
             cpu: cpu(),
-            processors: format!("{} and {} of {online}", processors[0], processors[1]),
+            processors: format!("{} of {online}", processors.join(" and ")),
             kernel: kernel(),
             compilers: (compilers.into_iter().chain(interpreters))
                 .map(|(tool, question)| said(tool, &[question]))

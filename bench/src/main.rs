@@ -12,9 +12,12 @@ mod plan;
 mod process;
 mod report;
 mod rivals;
+mod rows;
 mod runner;
 mod targets;
 mod timing;
+mod users;
+mod verdicts;
 
 use std::path::PathBuf;
 
@@ -23,7 +26,7 @@ use clap::{Parser, Subcommand};
 
 use guide::{Guide, Pair};
 use machine::Machine;
-use plan::Effort;
+use plan::{Effort, Group};
 use process::Program;
 use report::Report;
 use runner::{Absent, Programs, Runner};
@@ -54,10 +57,11 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Run {
-    /// Fewer rounds, shorter timings: some four minutes instead of twenty.
+    /// Fewer rounds, shorter timings: some eight minutes instead of more than twenty.
     #[arg(long)]
     quick: bool,
-    /// Only groups whose name begins so: languages, streams, parked, copies, size-64, window-64, guide …
+    /// Only groups whose name begins so: bursts, one-cpu, crowded, paced, unpinned, languages, streams, waiting, parked,
+    /// copies, size-64, window-64, guide …
     #[arg(long)]
     only: Vec<String>,
     /// Where the report goes.
@@ -97,13 +101,19 @@ impl Run {
         programs.insert("rust".to_owned(), Program::this("child")?);
         let absent: Absent = self.absent.iter().cloned().collect();
         let mut runner = Runner::new(programs, absent.clone(), effort)?;
-        let said = format!("{} rounds, {} ms each", effort.rounds, effort.budget.as_millis());
+        let said = effort.to_string();
         let machine = Machine::look(runner.processors(), &self.interpreters, said);
         let mut groups = plan::groups();
         groups.retain(|group| self.wants(&group.name));
+        let mut missing: Vec<_> = absent.iter().map(|(name, why)| format!("{name}: {why}")).collect();
+        missing.extend(leave_out(&mut groups, runner.processors()));
         let rows = runner.run(&groups);
-        let guide = if self.wants("guide") { self.guide(&absent, &runner, effort) } else { Vec::new() };
-        Report::new(machine, rows, runner.placements(), guide, instructions::count()).publish(&self.report)
+        let guide = match runner.processors() {
+            &[first, last] if self.wants("guide") => self.guide(&absent, &[first, last], effort),
+            _ => Vec::new(),
+        };
+        let instructions = instructions::count();
+        Report::new(machine, rows, runner.placements(), guide, instructions, missing).publish(&self.report)
     }
 
     fn wants(&self, group: &str) -> bool {
@@ -111,7 +121,7 @@ impl Run {
     }
 
     /// The guide's pairs of languages.
-    fn guide(&self, absent: &Absent, runner: &Runner, effort: Effort) -> Vec<Guide> {
+    fn guide(&self, absent: &Absent, processors: &[usize; 2], effort: Effort) -> Vec<Guide> {
         let programs: Programs = commands(&self.guide).collect();
         let pairs = [("cpp", "cpp"), ("cpp", "python"), ("python", "python")];
         let run = |(master, slave): (&str, &str)| {
@@ -124,7 +134,7 @@ impl Run {
             };
             match (find(master, "master"), find(slave, "slave")) {
                 (Ok(master), Ok(slave)) => {
-                    guide::run(&Pair { name, master, slave }, runner.processors(), effort.guide)
+                    guide::run(&Pair { name, master, slave }, processors, effort.guide)
                 }
                 (Err(why), _) | (_, Err(why)) => Guide { pair: name, rate: None, lost: None, why: Some(why) },
             }
@@ -133,9 +143,34 @@ impl Run {
     }
 }
 
+/// Removes the groups that need more processors than there are, and says which and why.
+fn leave_out(groups: &mut Vec<Group>, processors: &[usize]) -> Option<String> {
+    let (kept, left_out): (Vec<_>, Vec<_>) =
+        std::mem::take(groups).into_iter().partition(|group| group.processors() <= processors.len());
+    *groups = kept;
+    let names: Vec<_> = left_out.into_iter().map(|group| group.name).collect();
+    let why = "they need two processors, and this process may use one";
+    (!names.is_empty()).then(|| format!("the groups {} and guide are left out: {why}", names.join(", ")))
+}
+
 /// Commands are split at white space.
 fn commands(pairs: &[(String, String)]) -> impl Iterator<Item = (String, Program)> {
     pairs.iter().map(|(name, command)| {
         (name.clone(), Program(command.split_whitespace().map(str::to_owned).collect()))
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn one_processor_leaves_out_what_needs_two_and_says_so() {
+        let mut groups = plan::groups();
+        let said = leave_out(&mut groups, &[3]).unwrap();
+        let kept: Vec<_> = groups.iter().map(|group| group.name.as_str()).collect();
+        assert_eq!(kept, ["bursts", "one-cpu", "paced"]);
+        assert!(said.contains("crowded") && said.contains("they need two processors"));
+        assert_eq!(leave_out(&mut plan::groups(), &[0, 1]), None);
+    }
 }

@@ -1,13 +1,13 @@
 //! The processes of a measurement: pinned, watched, and gone when the runner is.
 
-use std::io::{BufRead, BufReader, Read};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, anyhow, bail};
+use anyhow::{Context, Result, anyhow, ensure};
 use nix::sched::{CpuSet, sched_getaffinity, sched_setaffinity};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
@@ -31,16 +31,20 @@ impl Program {
     }
 }
 
-/// Two processors for the two processes, on different cores where there are any.
-pub fn two_processors() -> Result<[usize; 2]> {
+/// The processors that this process may use.
+pub fn allowed() -> Result<Vec<usize>> {
     let allowed = sched_getaffinity(Pid::from_raw(0))?;
     let processors: Vec<_> =
         (0..CpuSet::count()).filter(|&cpu| allowed.is_set(cpu).unwrap_or(false)).collect();
-    let &[.., first, last] = processors.as_slice() else {
-        bail!("two processors are needed, this process may use {}", processors.len());
-    };
-    let elsewhere = processors.iter().rev().find(|&&cpu| core(cpu) != core(last));
-    Ok([elsewhere.copied().unwrap_or(first), last])
+    ensure!(!processors.is_empty(), "this process may use no processor");
+    Ok(processors)
+}
+
+/// Two of them for the two processes, on different cores where there are any; the only one, if there is no other.
+pub fn two_of(allowed: &[usize]) -> Vec<usize> {
+    let &[.., first, last] = allowed else { return allowed.to_vec() };
+    let elsewhere = allowed.iter().rev().find(|&&cpu| core(cpu) != core(last));
+    vec![elsewhere.copied().unwrap_or(first), last]
 }
 
 fn core(processor: usize) -> Option<String> {
@@ -57,13 +61,13 @@ pub struct Process {
 }
 
 impl Process {
-    /// Starts a process on one processor, with a limited time to live.
-    pub fn start(mut command: Command, processor: usize, limit: Duration) -> Result<Self> {
-        let mut processors = CpuSet::new();
-        processors.set(processor)?;
+    /// Starts a process on these processors, with a limited time to live.
+    pub fn start(mut command: Command, processors: &[usize], limit: Duration) -> Result<Self> {
+        let mut bound = CpuSet::new();
+        processors.iter().try_for_each(|&processor| bound.set(processor))?;
         let alarm = limit.as_secs() as u32 + 1;
         let setup = move || {
-            sched_setaffinity(Pid::from_raw(0), &processors)?;
+            sched_setaffinity(Pid::from_raw(0), &bound)?;
             // Should the runner be killed, so is this; should it forget this one, it ends by itself.
             nix::sys::prctl::set_pdeathsig(Signal::SIGKILL)?;
             nix::unistd::alarm::set(alarm);
@@ -101,6 +105,12 @@ impl Process {
                 None => return Err(self.failure(&format!("it ended before it said {start}"))),
             }
         }
+    }
+
+    /// Lets it pass its gate.
+    pub fn let_go(&mut self) -> Result<()> {
+        let stdin = self.stdin.as_mut().context("no stdin")?;
+        stdin.write_all(b"\n").context("opening its gate")
     }
 
     /// Waits for the end of the process; what else it has said. Sleeps meanwhile, to leave the cores alone.

@@ -5,8 +5,8 @@ use serde::Serialize;
 use crate::cases::{Case, SIZES, SMALL, Shape};
 use crate::contestants::What;
 use crate::plan::stream;
-use crate::runner::{Row, Rows};
-use crate::targets::Verdict;
+use crate::rows::{Row, Rows};
+use crate::verdicts::Verdict;
 
 /// Who they are. Kernel facilities have the kernel's version.
 pub const RIVALS: [Rival; 5] = [
@@ -56,12 +56,12 @@ pub struct Comparison {
     pub why: Option<String>,
 }
 
-/// Every rival at every size, in every shape that it was measured in.
+/// Every rival at every size, in every shape that it was measured in beside the limit.
 pub fn compare(rows: &Rows, version: impl Fn(&Rival) -> String) -> Vec<Comparison> {
     let mut comparisons = Vec::new();
     for rival in &RIVALS {
         let version = version(rival);
-        for (case, row) in rows.iter().filter(|(case, _)| case.what == rival.what) {
+        for (case, row) in rows.iter().filter(|(case, _)| case.what == rival.what && case.is_limit()) {
             comparisons.push(one(*case, row, rows, version.clone()));
         }
     }
@@ -119,7 +119,7 @@ pub fn judge(comparisons: &[Comparison]) -> Verdict {
         limit: Some(comparisons.len() as f64),
         ratio: (!comparisons.is_empty()).then(|| ahead as f64 / comparisons.len() as f64),
         target: ">= 1.00".to_owned(),
-        met: ahead == comparisons.len() && ahead > 0,
+        met: Some(ahead == comparisons.len() && ahead > 0),
         why: (!behind.is_empty()).then(|| behind.join(", ")),
     }
 }

@@ -5,12 +5,13 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail};
 
-use crate::cases::{Case, SMALL, Shape, word};
+use crate::cases::{Case, Placing, SMALL, Shape, word};
 use crate::contestants::{Role, What};
 use crate::placement::{self, Placements};
 use crate::plan::{Effort, Group};
-use crate::process::{Leftovers, Process, Program, two_processors};
-use crate::timing::{Latency, Observation, median};
+use crate::process::{Leftovers, Process, Program, allowed, two_of};
+use crate::rows::{Row, Rows};
+use crate::timing::Observation;
 
 /// How long a pair of processes may take beyond its timing: to start, check and stop.
 const PATIENCE: Duration = Duration::from_secs(15);
@@ -22,88 +23,6 @@ pub const LIMIT: Case = Case::round_trip(What::Line, SMALL);
 /// It takes little time to measure.
 const LIMIT_BUDGET: Duration = Duration::from_millis(20);
 
-/// What the rounds of one case gave.
-#[derive(Clone, Debug, Default)]
-pub struct Row {
-    /// One for each round that worked.
-    pub observations: Vec<Observation>,
-    /// Those made in another placement.
-    pub set_aside: Vec<Observation>,
-    /// Whether none was made in the placement that counts, undisturbed.
-    pub elsewhere: bool,
-    /// Why the others did not.
-    pub failures: Vec<String>,
-}
-
-impl Row {
-    /// Sets aside what was measured in another placement than the one that counts, unless there is nothing else.
-    fn keep(&mut self, placements: &Placements) {
-        let counts = |observed: &Observation| observed.limit.is_some_and(|limit| placements.counts(limit));
-        self.elsewhere = !self.observations.iter().any(counts);
-        if !self.elsewhere {
-            let (kept, others) = std::mem::take(&mut self.observations).into_iter().partition(counts);
-            self.observations = kept;
-            self.set_aside.extend(others);
-        }
-    }
-
-    /// The same row, of those observations only that were made in one of the known placements, whatever counts.
-    pub fn placed(&self, placements: &Placements, place: usize) -> Row {
-        let all = self.observations.iter().chain(&self.set_aside);
-        let there =
-            all.filter(|observed| observed.limit.and_then(|limit| placements.place(limit)) == Some(place));
-        Row { observations: there.cloned().collect(), ..Row::default() }
-    }
-
-    /// The limit at the time, in nanoseconds.
-    pub fn limit(&self) -> Option<f64> {
-        self.median(|observed| observed.limit)
-    }
-
-    /// The median of something over the rounds that worked.
-    pub fn median(&self, value: impl Fn(&Observation) -> Option<f64>) -> Option<f64> {
-        let mut values: Vec<_> = self.observations.iter().filter_map(value).collect();
-        (!values.is_empty()).then(|| median(&mut values))
-    }
-
-    /// Nanoseconds per round trip or message.
-    pub fn ns(&self) -> Option<f64> {
-        self.median(|observed| Some(observed.ns))
-    }
-
-    /// The least and the most of them.
-    pub fn spread(&self) -> Option<(f64, f64)> {
-        let values = self.observations.iter().map(|observed| observed.ns);
-        let least = values.clone().min_by(f64::total_cmp)?;
-        Some((least, values.max_by(f64::total_cmp)?))
-    }
-
-    /// Percentiles: of each, the median over the rounds; of the worst, the worst.
-    pub fn latency(&self) -> Option<Latency> {
-        let of = |value: fn(Latency) -> f64| self.median(|observed| observed.latency.map(value));
-        let worst = self.observations.iter().filter_map(|observed| observed.latency);
-        Some(Latency {
-            p50: of(|latency| latency.p50)?,
-            p99: of(|latency| latency.p99)?,
-            p999: of(|latency| latency.p999)?,
-            max: worst.map(|latency| latency.max).max_by(f64::total_cmp)?,
-        })
-    }
-
-    /// Messages that did not arrive whole, over all rounds.
-    pub fn lost(&self) -> u64 {
-        self.observations.iter().map(|observed| observed.lost).sum()
-    }
-
-    /// Why there is no figure.
-    pub fn failure(&self) -> Option<&str> {
-        if self.observations.is_empty() { self.failures.first().map(String::as_str) } else { None }
-    }
-}
-
-/// What was measured.
-pub type Rows = BTreeMap<Case, Row>;
-
 /// Where the program of each language is.
 pub type Programs = BTreeMap<String, Program>;
 /// Why a language or a rival is not there.
@@ -113,7 +32,10 @@ pub type Absent = BTreeMap<String, String>;
 pub struct Runner {
     programs: Programs,
     absent: Absent,
-    processors: [usize; 2],
+    /// All that may be used.
+    allowed: Vec<usize>,
+    /// The two of them for what is pinned, or the only one.
+    processors: Vec<usize>,
     effort: Effort,
     count: usize,
     placements: Placements,
@@ -125,12 +47,14 @@ pub struct Runner {
 }
 
 impl Runner {
-    /// Makes sure that there are two processors, and finds out how far apart they are.
+    /// Finds out which processors there are, and how far apart the two are that are used.
     pub fn new(programs: Programs, absent: Absent, effort: Effort) -> Result<Self> {
+        let allowed = allowed()?;
         let mut runner = Runner {
             programs,
             absent,
-            processors: two_processors()?,
+            processors: two_of(&allowed),
+            allowed,
             effort,
             count: 0,
             placements: Placements::default(),
@@ -138,7 +62,7 @@ impl Runner {
             limit: Observation::default(),
             limits: Vec::new(),
         };
-        for _ in 0..10 {
+        for _ in 0..if runner.processors.len() > 1 { 10 } else { 0 } {
             runner.look_at_limit().context("measuring the limit")?;
             std::thread::sleep(placement::PAUSE);
         }
@@ -146,8 +70,8 @@ impl Runner {
     }
 
     /// The processors in use.
-    pub fn processors(&self) -> [usize; 2] {
-        self.processors
+    pub fn processors(&self) -> &[usize] {
+        &self.processors
     }
 
     /// Where they were.
@@ -157,11 +81,13 @@ impl Runner {
 
     /// Runs every round of every group: there and back, so that what drifts cancels out.
     pub fn run(&mut self, groups: &[Group]) -> Rows {
-        let total: usize = groups.iter().map(|group| group.cases.len()).sum::<usize>() * self.effort.rounds;
+        let rounds = |group| self.effort.rounds(group);
+        let total: usize = groups.iter().map(|group| group.cases.len() * rounds(group)).sum();
         let mut rows = Rows::new();
         let (started, mut done) = (Instant::now(), 0);
         for group in groups {
-            for round in 1..=self.effort.rounds {
+            let rounds = self.effort.rounds(group);
+            for round in 1..=rounds {
                 let mut cases = group.cases.clone();
                 if round % 2 == 0 {
                     cases.reverse();
@@ -171,16 +97,15 @@ impl Runner {
                     let said = self.attempt(case, rows.entry(case).or_default());
                     let left = started.elapsed().div_f64(done as f64).mul_f64((total - done) as f64);
                     eprintln!(
-                        "[{done:>4}/{total}, {:>3} s left] {} {round}/{}  {case}: {said}",
+                        "[{done:>4}/{total}, {:>3} s left] {} {round}/{rounds}  {case}: {said}",
                         left.as_secs(),
                         group.name,
-                        self.effort.rounds
                     );
                 }
             }
         }
         rows.insert(LIMIT, Row { observations: std::mem::take(&mut self.limits), ..Row::default() });
-        for row in rows.values_mut() {
+        for (_, row) in rows.iter_mut().filter(|(case, _)| case.is_limit()) {
             row.keep(&self.placements);
         }
         rows
@@ -190,11 +115,16 @@ impl Runner {
         if row.observations.is_empty() && row.failures.len() >= ATTEMPTS {
             return "not tried again".to_owned();
         }
-        match self.measure_between_limits(case, &mut row.set_aside) {
+        let measured = if case.is_limit() {
+            self.measure_between_limits(case, &mut row.set_aside).map(|observed| vec![observed])
+        } else {
+            self.measure(case)
+        };
+        match measured {
             Ok(observed) => {
-                let said = describe(case, &observed);
-                row.observations.push(observed);
-                said
+                let said = observed.iter().map(|observed| describe(case, observed)).collect::<Vec<_>>();
+                row.observations.extend(observed);
+                said.join(", ")
             }
             Err(error) => {
                 let error = format!("{error:#}");
@@ -214,7 +144,7 @@ impl Runner {
         loop {
             let started = Instant::now();
             let before = self.limit.limit;
-            let mut observed = self.measure(case, self.effort.budget)?;
+            let mut observed = self.measure_pair(case, self.effort.budget(case))?;
             self.look_at_limit()?;
             let steady =
                 before.zip(self.limit.limit).filter(|&(before, after)| placement::alike(before, after));
@@ -239,7 +169,7 @@ impl Runner {
     }
 
     fn look_at_limit(&mut self) -> Result<()> {
-        let mut limit = self.measure(LIMIT, LIMIT_BUDGET)?;
+        let mut limit = self.measure_pair(LIMIT, LIMIT_BUDGET)?;
         let floor = limit.floor.context("the limit was not measured in batches")?;
         self.placements.saw(floor);
         limit.limit = Some(limit.ns).filter(|&ns| placement::alike(ns, floor));
@@ -248,24 +178,38 @@ impl Runner {
         Ok(())
     }
 
-    fn measure(&mut self, case: Case, budget: Duration) -> Result<Observation> {
-        let needed = [case.lead, case.follow, &case.what.word()];
-        if let Some(why) = needed.into_iter().find_map(|needed| self.absent.get(needed)) {
+    fn measure_pair(&mut self, case: Case, budget: Duration) -> Result<Observation> {
+        let [observed] = self.measure_for(case, budget)?.try_into().ok().context("not one pair")?;
+        Ok(observed)
+    }
+
+    /// One observation for each pair. All pairs start at the same time.
+    fn measure(&mut self, case: Case) -> Result<Vec<Observation>> {
+        self.measure_for(case, self.effort.budget(case))
+    }
+
+    fn measure_for(&mut self, case: Case, budget: Duration) -> Result<Vec<Observation>> {
+        let needed = [case.lead.to_owned(), case.follow.to_owned(), case.what.package()];
+        if let Some(why) = needed.iter().find_map(|needed| self.absent.get(needed)) {
             bail!("{why}");
         }
         self.count += 1;
         let name = format!("eshm-bench-{}-{}", std::process::id(), self.count);
         let _leftovers = Leftovers(&name);
-        let budget = if case.shape == Shape::Idle { self.effort.idle } else { budget };
         let (lead, follow) = case.roles();
-        let follow = follow.map(|role| self.start(case, role, &name, budget)).transpose()?;
-        let lead = self.start(case, lead, &name, budget)?;
-        let answered =
-            follow.map_or_else(|| Ok(Vec::new()), |follow| follow.finish().context("the answering process"));
-        // When both have failed, the answering one has probably waited for this one.
-        let mut lines = lead.finish().context("the driving process")?;
-        lines.extend(answered?);
-        merge(&lines)
+        let mut pairs = Vec::new();
+        for pair in 0..case.pairs {
+            let name = format!("{name}-{pair}");
+            let follow = follow.map(|role| self.start(case, role, &name, budget)).transpose()?;
+            pairs.push((self.start(case, lead, &name, budget)?, follow));
+        }
+        if case.pairs > 1 {
+            for (lead, _) in &mut pairs {
+                lead.expect_line("READY").context("the driving process")?;
+            }
+            pairs.iter_mut().try_for_each(|(lead, _)| lead.let_go())?;
+        }
+        pairs.into_iter().map(|(lead, follow)| finish(lead, follow)).collect()
     }
 
     fn start(&self, case: Case, role: Role, name: &str, budget: Duration) -> Result<Process> {
@@ -276,12 +220,35 @@ impl Runner {
         let mut command = program.command();
         command.args([word(role), case.what.word(), name.to_owned()]);
         command.arg(format!("--budget-ms={}", budget.as_millis())).args(case.options());
-        let mut process = Process::start(command, self.processors[usize::from(follows)], budget + PATIENCE)?;
+        let place = self.place(case.placing, follows);
+        let mut process = Process::start(command, place, budget + PATIENCE)?;
         if follows {
             process.expect_line("READY").context("the answering process")?;
         }
         Ok(process)
     }
+
+    /// Where one of the two processes may run.
+    fn place(&self, placing: Placing, follows: bool) -> &[usize] {
+        let last = self.processors.len() - 1;
+        match placing {
+            Placing::Apart if follows => &self.processors[last..],
+            Placing::Apart => &self.processors[..1],
+            Placing::One => &self.processors[last..],
+            Placing::Two => &self.processors,
+            Placing::Free => &self.allowed,
+        }
+    }
+}
+
+/// Waits for the end of both processes of a pair.
+fn finish(lead: Process, follow: Option<Process>) -> Result<Observation> {
+    let answered =
+        follow.map_or_else(|| Ok(Vec::new()), |follow| follow.finish().context("the answering process"));
+    // When both have failed, the answering one has probably waited for this one.
+    let mut lines = lead.finish().context("the driving process")?;
+    lines.extend(answered?);
+    merge(&lines)
 }
 
 /// One observation from those of both processes.
@@ -294,6 +261,10 @@ fn merge(lines: &[String]) -> Result<Observation> {
         merged.messages += observed.messages;
         merged.lost += observed.lost;
         merged.wakeups += observed.wakeups;
+        merged.cpu_ns += observed.cpu_ns;
+        merged.switches += observed.switches;
+        merged.bursts.extend(observed.bursts);
+        merged.mean = merged.mean.or(observed.mean);
         merged.floor = merged.floor.or(observed.floor);
         merged.latency = merged.latency.or(observed.latency);
         merged.cpu = [merged.cpu, observed.cpu].into_iter().flatten().max_by(f64::total_cmp);

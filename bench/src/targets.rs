@@ -1,10 +1,12 @@
-//! The targets, as data.
+//! The targets, as data: first what a user meets, then the limit.
 
-use crate::cases::Case;
+use crate::cases::{Case, Placing, Rhythm, SMALL};
 use crate::contestants::What;
-use crate::plan::{queue, stream};
-use crate::runner::{Row, Rows};
-use serde::Serialize;
+use crate::plan::{LARGE, queue, stream};
+use crate::rivals::{self, Comparison};
+use crate::rows::Rows;
+use crate::users::{AHEAD, Ahead};
+use crate::verdicts::{Bound, Figure, Limit, Verdict};
 
 /// What is promised.
 pub struct Target {
@@ -19,318 +21,323 @@ pub struct Target {
     /// How far from it the figure may be.
     pub bound: Bound,
     /// What a figure that misses it is to be seen beside, and why that bounds it.
-    pub beside: (Figure, &'static str),
+    pub beside: Option<(Figure, &'static str)>,
 }
 
-/// How a case's observations become a figure.
-#[derive(Clone, Copy)]
-pub enum Figure {
-    /// Nanoseconds.
-    Ns(Case),
-    /// Million messages per second.
-    Rate(Case),
-    /// Payload per time, one way, in GB/s.
-    OneWay(Case),
-    /// The same if the only cost were two of this case, which is a memcpy.
-    TwoCopies(Case),
-    /// Wake-up calls per message.
-    Wakeups(Case),
-    /// Share of a core, in percent.
-    Cpu(Case),
-}
-
-/// What a figure is held against.
-#[derive(Clone, Copy)]
-pub enum Limit {
-    /// The cache line that bounced before and after.
-    Line,
-    /// Something measured in the same run.
-    Of(Figure),
-    /// A number.
-    Fixed(f64),
-}
-
-/// A bound on figure ÷ limit.
-#[derive(Clone, Copy)]
-pub enum Bound {
-    /// Less is better.
-    AtMost(f64),
-    /// More is better.
-    AtLeast(f64),
-}
-
-/// A target with what was measured.
-#[derive(Debug, Serialize)]
-pub struct Verdict {
-    /// For programs.
+/// A target that a test shows.
+pub struct Tested {
+    /// For the report.
     pub id: &'static str,
-    /// For people.
-    pub description: &'static str,
-    /// `null` when it could not be measured.
-    pub figure: Option<f64>,
-    /// Of figure and limit.
-    pub unit: &'static str,
-    /// What it is held against.
-    pub limit: Option<f64>,
-    /// Figure ÷ limit.
-    pub ratio: Option<f64>,
-    /// The bound on it: `<= 1.10`.
-    pub target: String,
-    /// Whether it holds.
-    pub met: bool,
-    /// Why not, or what is to be known about it.
-    pub why: Option<String>,
+    /// In words.
+    pub what: &'static str,
+    /// The bound, in words.
+    pub wanted: &'static str,
+    /// The test.
+    pub test: &'static str,
 }
+
+/// The physical reason why a target is missed.
+pub struct Reason {
+    /// The target's.
+    pub id: &'static str,
+    /// What it is.
+    pub why: &'static str,
+    /// The page with the experiment that shows it, as a link from the report.
+    pub experiment: &'static str,
+}
+
+/// What is known about targets that are missed.
+pub const REASONS: &[Reason] = &[];
 
 const RING: Figure = Figure::Rate(stream(What::Ring, "rust"));
-const RING_TRIP: Figure = Figure::Ns(Case::round_trip(What::Ring, crate::cases::SMALL).touched());
+const RING_TRIP: Figure = Figure::Ns(Case::round_trip(What::Ring, SMALL).touched());
 const MEBI: usize = 1 << 20;
 const COPIES: Figure = Figure::OneWay(Case::round_trip(What::Copy, MEBI));
-const FUTEX: Figure = Figure::Ns(Case::round_trip(What::Futex, crate::cases::SMALL));
-const PLAIN_RING: &str = "a bare slot ring, which moves the same line per message and does nothing else";
+const FUTEX: Figure = Figure::Ns(Case::round_trip(What::Futex, SMALL));
+const BESIDE_RING: (Figure, &str) =
+    (RING, "a bare slot ring, which moves the same line per message and does nothing else");
+const BESIDE_RING_TRIP: (Figure, &str) = (RING_TRIP, BESIDE_RING.1);
 
 /// A round trip of 56 bytes, against the bouncing cache line.
 const fn round_trip(id: &'static str, what: &'static str, case: Case, ratio: f64) -> Target {
-    Target {
-        id,
-        what,
-        figure: Figure::Ns(case),
-        limit: Limit::Line,
-        bound: Bound::AtMost(ratio),
-        beside: (RING_TRIP, PLAIN_RING),
-    }
+    let (figure, limit, bound) = (Figure::Ns(case), Limit::Line, Bound::AtMost(ratio));
+    Target { id, what, figure, limit, bound, beside: Some(BESIDE_RING_TRIP) }
 }
 
 /// A stream of 56-byte messages, against a number of million messages per second.
 const fn rate(id: &'static str, what: &'static str, case: Case, millions: f64) -> Target {
-    Target {
-        id,
-        what,
-        figure: Figure::Rate(case),
-        limit: Limit::Fixed(millions),
-        bound: Bound::AtLeast(1.0),
-        beside: (RING, PLAIN_RING),
-    }
+    let (figure, limit, bound) = (Figure::Rate(case), Limit::Fixed(millions), Bound::AtLeast(1.0));
+    Target { id, what, figure, limit, bound, beside: Some(BESIDE_RING) }
 }
 
-/// The same, against half a bare slot ring.
-const fn half_ring(id: &'static str, what: &'static str, case: Case) -> Target {
-    Target {
-        id,
-        what,
-        figure: Figure::Rate(case),
-        limit: Limit::Of(RING),
-        bound: Bound::AtLeast(0.5),
-        beside: (RING, PLAIN_RING),
-    }
+/// The same, against a bare slot ring.
+const fn of_ring(id: &'static str, what: &'static str, case: Case) -> Target {
+    let (figure, limit, bound) = (Figure::Rate(case), Limit::Of(RING), Bound::AtLeast(0.9));
+    Target { id, what, figure, limit, bound, beside: None }
 }
 
-/// Every promise of speed but one: being ahead of every rival is a comparison of many rows.
-pub const TARGETS: [Target; 20] = [
-    round_trip("queue-rust", "queue round trip, 56 B, Rust ↔ Rust", queue("rust", "rust"), 1.10),
-    round_trip("queue-cpp", "queue round trip, 56 B, C++ ↔ C++", queue("cpp", "cpp"), 1.15),
-    round_trip("queue-cpp-rust", "queue round trip, 56 B, C++ ↔ Rust", queue("cpp", "rust"), 1.15),
-    round_trip("queue-go", "queue round trip, 56 B, Go ↔ Go", queue("go", "go"), 1.3),
-    round_trip("queue-go-rust", "queue round trip, 56 B, Go ↔ Rust", queue("go", "rust"), 1.3),
-    round_trip("queue-python", "queue round trip, 56 B, Python ↔ Python", queue("python", "python"), 4.0),
-    Target {
-        id: "mailbox-rust",
-        what: "mailbox round trip, 56 B, Rust ↔ Rust",
-        figure: Figure::Ns(Case::round_trip(What::Mailbox, crate::cases::SMALL).touched()),
-        limit: Limit::Line,
-        bound: Bound::AtMost(1.5),
-        beside: (
-            RING_TRIP,
-            "a slot ring, whose sender can own its next line ahead; a mailbox has one line, which its reader holds",
-        ),
-    },
-    Target {
-        id: "queue-rust-ring",
-        what: "queue round trip, 56 B, Rust ↔ Rust, against a bare slot ring (no promise: a line each way)",
-        figure: Figure::Ns(queue("rust", "rust")),
-        limit: Limit::Of(RING_TRIP),
-        bound: Bound::AtMost(1.10),
-        beside: (RING_TRIP, PLAIN_RING),
-    },
-    rate("stream-rust", "queue stream, 56 B, Rust", stream(What::Queue, "rust"), 100.0),
-    half_ring("stream-rust-ring", "the same, against a bare slot ring", stream(What::Queue, "rust")),
-    rate("stream-cpp", "queue stream, 56 B, C++", stream(What::Queue, "cpp"), 100.0),
-    half_ring("stream-cpp-ring", "the same, against a bare slot ring", stream(What::Queue, "cpp")),
-    rate(
-        "stream-python",
-        "queue stream, 56 B, Python, one call per message",
-        stream(What::Queue, "python"),
-        5.0,
+/// At most so many times another figure of the run.
+const fn at_most(id: &'static str, what: &'static str, figure: Figure, ratio: f64, of: Figure) -> Target {
+    Target { id, what, figure, limit: Limit::Of(of), bound: Bound::AtMost(ratio), beside: None }
+}
+
+/// At least so many times another figure of the run.
+const fn at_least(id: &'static str, what: &'static str, figure: Figure, ratio: f64, of: Figure) -> Target {
+    Target { id, what, figure, limit: Limit::Of(of), bound: Bound::AtLeast(ratio), beside: None }
+}
+
+/// At most so much, whatever else was measured.
+const fn fixed(id: &'static str, what: &'static str, figure: Figure, most: f64) -> Target {
+    Target { id, what, figure, limit: Limit::Fixed(most), bound: Bound::AtMost(1.0), beside: None }
+}
+
+/// Round trips without pinning, against the same with it.
+const fn unpinned(id: &'static str, what: &'static str, language: &'static str) -> Target {
+    let pinned = queue(language, language);
+    at_most(id, what, Figure::Ns(pinned.placing(Placing::Free)), 1.5, Figure::Ns(pinned))
+}
+
+/// Processor time of a call now and then, against a Unix socket.
+const fn paced_cpu(id: &'static str, what: &'static str, language: &'static str) -> Target {
+    let ours = queue(language, language).rhythm(Rhythm::Paced).placing(Placing::Free);
+    let socket = Case { what: What::Seqpacket, ..ours };
+    at_most(id, what, Figure::CpuPerTrip(ours), 1.0, Figure::CpuPerTrip(socket))
+}
+
+/// A payload that is written and read in place, against iceoryx2.
+const fn loan(id: &'static str, what: &'static str, size: usize) -> Target {
+    let ours = Case::round_trip(What::Loan, size).touched();
+    let theirs = Case { what: What::Iceoryx2, ..ours };
+    at_most(id, what, Figure::Ns(ours), 1.0, Figure::Ns(theirs))
+}
+
+const USERS: [Target; 4] = [
+    unpinned("unpinned-rust", "continuous round trips, unpinned, Rust, against the same pinned", "rust"),
+    unpinned(
+        "unpinned-python",
+        "continuous round trips, unpinned, Python, against the same pinned",
+        "python",
     ),
+    paced_cpu(
+        "paced-cpu-rust",
+        "CPU time of both ends of a call every 5 ms, Rust, against a Unix socket",
+        "rust",
+    ),
+    paced_cpu(
+        "paced-cpu-python",
+        "CPU time of both ends of a call every 5 ms, Python, against a Unix socket",
+        "python",
+    ),
+];
+
+const LIMITS: [Target; 18] = [
+    loan("loan-64k", "64 KiB by loan, payload touched, against iceoryx2", 64 << 10),
+    loan("loan-256k", "256 KiB by loan, payload touched, against iceoryx2", 256 << 10),
+    loan("loan-1m", "1 MiB by loan, payload touched, against iceoryx2", MEBI),
+    loan("loan-4m", "4 MiB by loan, payload touched, against iceoryx2", 4 * MEBI),
+    at_least(
+        "copy-processes",
+        "1 MiB copied in and out, against two memcpys between the two processes",
+        Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
+        0.85,
+        COPIES,
+    ),
+    rate("stream-go", "queue stream, 56 B, Go, one call per message", stream(What::Queue, "go"), 15.0),
+    at_most(
+        "queue-go",
+        "queue round trip, 56 B, Go ↔ Go, against Rust ↔ Rust",
+        Figure::Ns(queue("go", "go")),
+        1.5,
+        Figure::Ns(queue("rust", "rust")),
+    ),
+    of_ring("stream-rust", "queue stream, 56 B, Rust, against a bare slot ring", stream(What::Queue, "rust")),
+    of_ring("stream-cpp", "queue stream, 56 B, C++, against a bare slot ring", stream(What::Queue, "cpp")),
+    round_trip("queue-rust", "queue round trip, 56 B, Rust ↔ Rust", queue("rust", "rust"), 1.3),
+    round_trip("queue-cpp", "queue round trip, 56 B, C++ ↔ C++", queue("cpp", "cpp"), 1.3),
     rate(
         "stream-python-batch",
         "queue stream, 56 B, Python, in batches",
         stream(What::Batch, "python"),
         20.0,
     ),
-    Target {
-        id: "loan-flat",
-        what: "4 MiB by loan, payload not copied: cost per message, against 64 B",
-        figure: Figure::Ns(Case::round_trip(What::Loan, 4 * MEBI)),
-        limit: Limit::Of(Figure::Ns(Case::round_trip(What::Loan, 64))),
-        bound: Bound::AtMost(2.0),
-        beside: (RING_TRIP, PLAIN_RING),
+    rate(
+        "stream-python",
+        "queue stream, 56 B, Python, one call per message",
+        stream(What::Queue, "python"),
+        8.0,
+    ),
+    fixed(
+        "idle",
+        "a receiver that waits, beside an endpoint of ESHM",
+        Figure::Cpu(Case::idle(What::Idle)),
+        0.2,
+    ),
+    fixed("idle-1000", "1000 idle endpoints in one process", Figure::Cpu(Case::idle(What::Idlers)), 2.0),
+    fixed("open", "open of master or slave", Figure::Ns(Case::alone(What::Open, SMALL)), 200_000.0),
+    fixed("first", "first message after open", Figure::Ns(Case::alone(What::First, SMALL)), 200_000.0),
+    at_most(
+        "open-large",
+        "open of a slave, queues of 64 MiB, against those of 256 KiB: only the creator's reservation grows",
+        Figure::Ns(Case::alone(What::Attach, LARGE)),
+        1.25,
+        Figure::Ns(Case::alone(What::Attach, SMALL)),
+    ),
+];
+
+const TESTED: [Tested; 2] = [
+    Tested {
+        id: "errors",
+        what: "errors on a path that is taken often",
+        wanted: "no allocation",
+        test: "core/tests/allocations.rs",
     },
-    Target {
-        id: "copy-memcpy",
-        what: "1 MiB copied in and out, against two memcpys of one process",
-        figure: Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
-        limit: Limit::Of(Figure::TwoCopies(Case::memcpy(MEBI))),
-        bound: Bound::AtLeast(0.8),
-        beside: (
-            COPIES,
-            "two memcpys through shared memory from process to process, each into lines that the other's core holds",
-        ),
-    },
-    Target {
-        id: "copy-processes",
-        what: "1 MiB copied in and out, against two memcpys between the two processes",
-        figure: Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
-        limit: Limit::Of(COPIES),
-        bound: Bound::AtLeast(0.8),
-        beside: (COPIES, "two memcpys through shared memory from process to process"),
-    },
-    Target {
-        id: "parked",
-        what: "round trip when both sides park, against a raw futex",
-        figure: Figure::Ns(Case::round_trip(What::Park, crate::cases::SMALL)),
-        limit: Limit::Of(FUTEX),
-        bound: Bound::AtMost(1.15),
-        beside: (FUTEX, "a raw futex"),
-    },
-    Target {
-        id: "wakeups",
-        what: "wake-up calls per message while the peer is awake: one in a thousand at most",
-        figure: Figure::Wakeups(queue("rust", "rust")),
-        limit: Limit::Fixed(0.001),
-        bound: Bound::AtMost(1.0),
-        beside: (RING_TRIP, PLAIN_RING),
-    },
-    Target {
-        id: "idle",
-        what: "parked receiver, heartbeat included",
-        figure: Figure::Cpu(Case::idle()),
-        limit: Limit::Fixed(0.5),
-        bound: Bound::AtMost(1.0),
-        beside: (FUTEX, "a wake-up, there and back, of which a heartbeat is one every 5 ms"),
+    Tested {
+        id: "instructions",
+        what: "instructions per verb, 56 B and 4 KiB",
+        wanted: "within 2 % of the record",
+        test: "scripts/test_instructions.sh",
     },
 ];
 
-impl Figure {
-    /// The case it is made of.
-    pub fn case(self) -> Case {
-        match self {
-            Self::Ns(case)
-            | Self::Rate(case)
-            | Self::OneWay(case)
-            | Self::TwoCopies(case)
-            | Self::Wakeups(case)
-            | Self::Cpu(case) => case,
-        }
-    }
+const FURTHER: [Target; 8] = [
+    round_trip("queue-cpp-rust", "queue round trip, 56 B, C++ ↔ Rust", queue("cpp", "rust"), 1.3),
+    round_trip("queue-python", "queue round trip, 56 B, Python ↔ Python", queue("python", "python"), 4.0),
+    Target {
+        beside: Some((
+            RING_TRIP,
+            "a slot ring, whose sender can own its next line ahead; a mailbox has one line, which its reader holds",
+        )),
+        ..round_trip(
+            "mailbox-rust",
+            "mailbox round trip, 56 B, Rust ↔ Rust",
+            Case::round_trip(What::Mailbox, SMALL).touched(),
+            1.5,
+        )
+    },
+    at_most(
+        "queue-rust-ring",
+        "queue round trip, 56 B, Rust ↔ Rust, against a bare slot ring",
+        Figure::Ns(queue("rust", "rust")),
+        1.10,
+        RING_TRIP,
+    ),
+    at_most(
+        "loan-flat",
+        "4 MiB by loan, payload not copied: cost per message, against 64 B",
+        Figure::Ns(Case::round_trip(What::Loan, 4 * MEBI)),
+        2.0,
+        Figure::Ns(Case::round_trip(What::Loan, 64)),
+    ),
+    Target {
+        beside: Some((
+            COPIES,
+            "two memcpys through shared memory from process to process, each into lines that the other's core holds",
+        )),
+        ..at_least(
+            "copy-memcpy",
+            "1 MiB copied in and out, against two memcpys of one process",
+            Figure::OneWay(Case::round_trip(What::Copied, MEBI)),
+            0.8,
+            Figure::TwoCopies(Case::alone(What::Memcpy, MEBI)),
+        )
+    },
+    at_most(
+        "parked",
+        "round trip when both sides park, against a raw futex",
+        Figure::Ns(Case::round_trip(What::Park, SMALL)),
+        1.15,
+        FUTEX,
+    ),
+    fixed(
+        "wakeups",
+        "wake-up calls per message while the peer is awake: one in a thousand at most",
+        Figure::Wakeups(queue("rust", "rust")),
+        0.001,
+    ),
+];
 
-    fn unit(self) -> &'static str {
-        match self {
-            Self::Ns(_) => "ns",
-            Self::Rate(_) => "M msg/s",
-            Self::OneWay(_) | Self::TwoCopies(_) => "GB/s",
-            Self::Wakeups(_) => "wake-ups per message",
-            Self::Cpu(_) => "% of a core",
-        }
-    }
-
-    /// Bytes per nanosecond are gigabytes per second. A round trip is two messages.
-    fn of(self, row: &Row) -> Option<f64> {
-        match self {
-            Self::Ns(_) => row.ns(),
-            Self::Rate(_) => row.ns().map(|ns| 1e3 / ns),
-            Self::OneWay(case) => row.ns().map(|ns| 2.0 * case.size as f64 / ns),
-            Self::TwoCopies(case) => row.ns().map(|ns| case.size as f64 / (2.0 * ns)),
-            Self::Wakeups(_) => {
-                row.median(|observed| Some(observed.wakeups as f64 / (2.0 * observed.messages as f64)))
-            }
-            Self::Cpu(_) => row.median(|observed| observed.cpu.map(|share| share * 100.0)),
-        }
-    }
-
-    /// The figure, or why there is none. A lossy figure is none.
-    fn measured(self, rows: &Rows) -> Result<f64, String> {
-        let row = rows.get(&self.case()).ok_or("not measured in this run")?;
-        if let Some(failure) = row.failure() {
-            return Err(failure.to_owned());
-        }
-        if row.lost() > 0 {
-            return Err(format!("{} messages were lost", row.lost()));
-        }
-        self.of(row).ok_or_else(|| "not observed".to_owned())
-    }
+/// Holds what was measured against every promise, in the order of the report.
+pub fn judge(rows: &Rows, comparisons: &[Comparison]) -> Vec<Verdict> {
+    let judged = |targets: &[Target]| targets.iter().map(|target| target.judge(rows)).collect::<Vec<_>>();
+    let ahead = AHEAD.iter().map(|ahead: &Ahead| ahead.judge(rows));
+    let verdicts = ahead
+        .chain(judged(&USERS))
+        .chain(judged(&LIMITS))
+        .chain(TESTED.iter().map(Tested::verdict))
+        .chain(judged(&FURTHER))
+        .chain([rivals::judge(comparisons)]);
+    verdicts.map(Verdict::with_reason).collect()
 }
 
-impl Target {
-    /// Holds what was measured against it.
-    pub fn judge(&self, rows: &Rows) -> Verdict {
-        let figure = self.figure.measured(rows);
-        let limit = match self.limit {
-            Limit::Line => rows
-                .get(&self.figure.case())
-                .and_then(Row::limit)
-                .ok_or_else(|| "the limit was never undisturbed before and after it".to_owned()),
-            Limit::Of(figure) => figure.measured(rows).map_err(|why| format!("{}: {why}", figure.case())),
-            Limit::Fixed(limit) => Ok(limit),
-        };
-        let ratio = figure.as_ref().ok().zip(limit.as_ref().ok()).map(|(figure, limit)| figure / limit);
-        let met = ratio.is_some_and(|ratio| self.bound.holds(ratio));
-        let why = figure.as_ref().err().or(limit.as_ref().err()).cloned();
+impl Tested {
+    fn verdict(&self) -> Verdict {
         Verdict {
             id: self.id,
             description: self.what,
-            unit: self.figure.unit(),
-            ratio,
-            target: self.bound.to_string(),
-            met,
-            why: why
-                .or_else(|| self.reservation(rows))
-                .or_else(|| if met { None } else { self.bounded_by(rows) }),
-            figure: figure.ok(),
-            limit: limit.ok(),
-        }
-    }
-
-    /// What else was measured that says why the figure is not better.
-    fn bounded_by(&self, rows: &Rows) -> Option<String> {
-        let (figure, what) = self.beside;
-        let beside = figure.measured(rows).ok()?;
-        Some(format!("in the same run, {beside:.1} {} of {what}", figure.unit()))
-    }
-
-    /// What is to be known about the figure.
-    fn reservation(&self, rows: &Rows) -> Option<String> {
-        let limit = if let Limit::Of(limit) = self.limit { Some(limit.case()) } else { None };
-        let mut cases = [Some(self.figure.case()), limit].into_iter().flatten();
-        let elsewhere = cases.any(|case| rows.get(&case).is_some_and(|row| row.elsewhere));
-        elsewhere.then(|| "whenever it or its limit was measured, the processors were disturbed, or not as far apart as at other times".to_owned())
-    }
-}
-
-impl Bound {
-    fn holds(self, ratio: f64) -> bool {
-        match self {
-            Self::AtMost(most) => ratio <= most,
-            Self::AtLeast(least) => ratio >= least,
+            figure: None,
+            unit: "",
+            limit: None,
+            ratio: None,
+            target: self.wanted.to_owned(),
+            met: None,
+            why: Some(format!("shown by {}", self.test)),
         }
     }
 }
 
-impl std::fmt::Display for Bound {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::AtMost(most) => write!(f, "<= {most:.2}"),
-            Self::AtLeast(least) => write!(f, ">= {least:.2}"),
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rows::Row;
+    use crate::timing::Observation;
+
+    fn row(ns: f64) -> Row {
+        Row {
+            observations: vec![Observation { ns, messages: 1, ..Observation::default() }],
+            ..Row::default()
         }
+    }
+
+    #[test]
+    fn every_row_is_there_and_has_its_own_name() {
+        let verdicts = judge(&Rows::new(), &[]);
+        let mut ids: Vec<_> = verdicts.iter().map(|verdict| verdict.id).collect();
+        assert_eq!(ids.len(), AHEAD.len() + USERS.len() + LIMITS.len() + TESTED.len() + FURTHER.len() + 1);
+        assert_eq!(ids.first(), Some(&"bursts-rust"));
+        ids.sort_unstable();
+        ids.dedup();
+        assert_eq!(ids.len(), verdicts.len());
+        assert!(REASONS.iter().all(|reason| ids.contains(&reason.id)));
+    }
+
+    #[test]
+    fn what_was_not_measured_is_not_met_and_says_so() {
+        for verdict in judge(&Rows::new(), &[]).iter().filter(|verdict| verdict.met.is_some()) {
+            assert_eq!(verdict.met, Some(false), "{}", verdict.id);
+        }
+        let missing = USERS[0].judge(&Rows::new());
+        assert_eq!(missing.why.as_deref(), Some("not measured in this run"));
+    }
+
+    #[test]
+    fn unpinned_is_held_against_pinned() {
+        let pinned = queue("rust", "rust");
+        let judge = |free| {
+            let rows = Rows::from([(pinned, row(100.0)), (pinned.placing(Placing::Free), row(free))]);
+            USERS[0].judge(&rows)
+        };
+        assert_eq!((judge(150.0).met, judge(150.0).ratio), (Some(true), Some(1.5)));
+        assert_eq!(judge(151.0).met, Some(false));
+    }
+
+    #[test]
+    fn a_target_is_not_met_by_a_figure_with_a_loss() {
+        let mut lossy = row(1.0);
+        lossy.observations[0].lost = 1;
+        let pinned = queue("rust", "rust");
+        let rows = Rows::from([(pinned, row(100.0)), (pinned.placing(Placing::Free), lossy)]);
+        let verdict = USERS[0].judge(&rows);
+        assert_eq!((verdict.met, verdict.figure), (Some(false), None));
+        assert_eq!(verdict.why.as_deref(), Some("1 messages were lost"));
     }
 }

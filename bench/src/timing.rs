@@ -1,9 +1,12 @@
-//! How a run is timed: the median of batches for the figure, a histogram of single trips for the tail.
+//! How a run is timed: the median of batches for the figure, a histogram of single trips for the tail; of bursts after a
+//! rest, every one.
 
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use hdrhistogram::Histogram;
+use nix::sys::resource::{UsageWho, getrusage};
+use nix::sys::time::TimeValLike;
 use serde::{Deserialize, Serialize};
 
 /// A batch is long enough that the two looks at the clock do not count, and short enough that most batches are not
@@ -24,6 +27,14 @@ pub struct Observation {
     pub lost: u64,
     /// Percentiles of single trips, in nanoseconds, the look at the clock included.
     pub latency: Option<Latency>,
+    /// Nanoseconds from the first trip to the last, per trip: what disturbed some of them is in it.
+    pub mean: Option<f64>,
+    /// Each burst after a rest: the nanoseconds of its first trip, and of all per trip.
+    pub bursts: Vec<(f64, f64)>,
+    /// Nanoseconds of processor time that the process used in the timed run, of all threads, system calls included.
+    pub cpu_ns: u64,
+    /// How often it left the processor meanwhile.
+    pub switches: u64,
     /// System calls made to wake the peer.
     pub wakeups: u64,
     /// The share of a core that the process used.
@@ -45,17 +56,88 @@ pub struct Latency {
     pub max: f64,
 }
 
+impl Latency {
+    /// Of single values: the least one that so large a share of them does not exceed.
+    pub fn of(mut values: Vec<f64>) -> Option<Self> {
+        values.sort_by(f64::total_cmp);
+        let count = values.len();
+        let at = |share: f64| values[((share * count as f64).ceil() as usize).clamp(1, count) - 1];
+        (count > 0).then(|| Latency { p50: at(0.5), p99: at(0.99), p999: at(0.999), max: at(1.0) })
+    }
+}
+
+/// What a process has used so far.
+#[derive(Clone, Copy, Debug)]
+pub struct Usage {
+    /// Nanoseconds of processor time.
+    pub cpu_ns: u64,
+    switches: u64,
+}
+
+impl Usage {
+    /// Asks the kernel.
+    pub fn now() -> Result<Self> {
+        let usage = getrusage(UsageWho::RUSAGE_SELF)?;
+        let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
+        let switches = usage.voluntary_context_switches() + usage.involuntary_context_switches();
+        Ok(Usage { cpu_ns: micros.unsigned_abs() * 1000, switches: switches.unsigned_abs() })
+    }
+}
+
+impl Observation {
+    /// The same with what was used since `before`.
+    pub fn used_since(self, before: Usage) -> Result<Self> {
+        let now = Usage::now()?;
+        Ok(Observation {
+            cpu_ns: now.cpu_ns.saturating_sub(before.cpu_ns),
+            switches: now.switches.saturating_sub(before.switches),
+            ..self
+        })
+    }
+}
+
+/// So many bursts are made at least, however long they take.
+const FEWEST_BURSTS: usize = 5;
+
+/// Makes bursts of `trips` round trips, each after a rest, for as long as `budget`.
+pub fn bursts(
+    budget: Duration,
+    trips: u32,
+    rest: Duration,
+    mut trip: impl FnMut(u64) -> Result<bool>,
+) -> Result<Observation> {
+    let mut run = Run { seq: 0, lost: 0, trip: &mut trip };
+    let mut bursts = Vec::new();
+    let started = Instant::now();
+    while bursts.len() < FEWEST_BURSTS || started.elapsed() < budget {
+        std::thread::sleep(rest);
+        let begun = Instant::now();
+        run.step()?;
+        let first = begun.elapsed();
+        for _ in 1..trips {
+            run.step()?;
+        }
+        let all = begun.elapsed();
+        bursts.push((first.as_nanos() as f64, all.as_nanos() as f64 / f64::from(trips)));
+    }
+    let mut each: Vec<_> = bursts.iter().map(|&(_, each)| each).collect();
+    let ns = median(&mut each);
+    Ok(Observation { ns, messages: run.seq, lost: run.lost, bursts, ..Observation::default() })
+}
+
 /// Makes round trips for as long as `budget`. `trip` is handed a number and tells whether the answer was right.
 pub fn round_trips(budget: Duration, mut trip: impl FnMut(u64) -> Result<bool>) -> Result<Observation> {
     let mut run = Run { seq: 0, lost: 0, trip: &mut trip };
     let size = run.calibrate(budget / 10)?;
     let mut batches = Vec::with_capacity(1 << 16);
-    let started = Instant::now();
+    let (started, before) = (Instant::now(), run.seq);
     while started.elapsed() < budget * 6 / 10 || batches.is_empty() {
         batches.push(run.batch(size)?.as_nanos() as f64 / size as f64);
     }
     let latency = run.histogram(budget * 3 / 10)?;
+    let mean = started.elapsed().as_nanos() as f64 / (run.seq - before) as f64;
     Ok(Observation {
+        mean: Some(mean),
         ns: median(&mut batches),
         // Sorted by `median`.
         floor: batches.get(batches.len() / 20).copied(),
@@ -146,6 +228,31 @@ mod tests {
         .unwrap();
         assert_eq!(observed.messages, expected);
         assert_eq!(observed.lost, expected / 2);
+    }
+
+    #[test]
+    fn every_burst_has_its_trips_and_wrong_answers_are_counted() {
+        let observed = bursts(Duration::ZERO, 3, Duration::ZERO, |seq| Ok(seq != 4)).unwrap();
+        assert_eq!(observed.bursts.len(), FEWEST_BURSTS);
+        assert_eq!((observed.messages, observed.lost), (3 * FEWEST_BURSTS as u64, 1));
+    }
+
+    #[test]
+    fn a_percentile_is_a_value_that_was_measured() {
+        let latency = Latency::of((1..=200).rev().map(f64::from).collect()).unwrap();
+        assert_eq!((latency.p50, latency.p99, latency.p999, latency.max), (100.0, 198.0, 200.0, 200.0));
+        let one = Latency::of(vec![7.0]).unwrap();
+        assert_eq!((one.p50, one.p99), (7.0, 7.0));
+        assert!(Latency::of(Vec::new()).is_none());
+    }
+
+    #[test]
+    fn a_process_that_works_uses_processor_time() {
+        let before = Usage::now().unwrap();
+        let used = || Observation::default().used_since(before).unwrap().cpu_ns;
+        while used() == 0 {
+            std::hint::black_box(0);
+        }
     }
 
     #[test]

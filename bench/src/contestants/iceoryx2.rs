@@ -1,6 +1,10 @@
-//! iceoryx2: publish–subscribe of byte slices, one service for each direction; loans both ways, polling.
+//! iceoryx2: publish–subscribe of byte slices, one service for each direction; loans both ways. [`Ports`] polls.
+//! [`Events`] waits as iceoryx2's own event examples do: after each sample a notification on an event service of the
+//! same direction; the receiver sleeps in its listener until there is one, and then takes the samples that are there.
 
 use ::iceoryx2::config::Config;
+use ::iceoryx2::port::listener::Listener;
+use ::iceoryx2::port::notifier::Notifier;
 use ::iceoryx2::port::publisher::Publisher;
 use ::iceoryx2::port::subscriber::Subscriber;
 use ::iceoryx2::prelude::*;
@@ -26,14 +30,14 @@ pub struct Ports {
 impl Ports {
     /// Opens one side.
     pub fn open(args: &Args, side: Side) -> Result<Self> {
-        set_log_level(LogLevel::Error);
-        let mut config = Config::default();
-        // The runner removes what has its prefix, should a process be killed.
-        config.global.prefix = args.name.as_str().try_into().map_err(|e| anyhow!("{e:?}"))?;
-        let node = NodeBuilder::new()
-            .config(&config)
-            .signal_handling_mode(SignalHandlingMode::Disabled)
-            .create::<ipc::Service>()?;
+        let ports = Self::on(node(args)?, args, side)?;
+        if side == Side::Follow {
+            ready();
+        }
+        Ok(ports)
+    }
+
+    fn on(node: Node<ipc::Service>, args: &Args, side: Side) -> Result<Self> {
         let (there, back) = (service(&node, args, "there")?, service(&node, args, "back")?);
         let (out, into) = if side == Side::Lead { (&there, &back) } else { (&back, &there) };
         let subscriber = into.subscriber_builder().create()?;
@@ -42,11 +46,20 @@ impl Ports {
             .initial_max_slice_len(args.size)
             .backpressure_strategy(BackpressureStrategy::RetryUntilDelivered)
             .create()?;
-        if side == Side::Follow {
-            ready();
-        }
         Ok(Ports { publisher, subscriber, _services: [there, back], _node: node })
     }
+}
+
+fn node(args: &Args) -> Result<Node<ipc::Service>> {
+    set_log_level(LogLevel::Error);
+    let mut config = Config::default();
+    // The runner removes what has its prefix, should a process be killed.
+    config.global.prefix = args.name.as_str().try_into().map_err(|e| anyhow!("{e:?}"))?;
+    let node = NodeBuilder::new()
+        .config(&config)
+        .signal_handling_mode(SignalHandlingMode::Disabled)
+        .create::<ipc::Service>()?;
+    Ok(node)
 }
 
 /// Round trips with the settings of iceoryx2's own benchmark; streams with a buffer, and without overwriting.
@@ -82,6 +95,50 @@ impl Duplex for Ports {
             if let Some(sample) = self.subscriber.receive()? {
                 return Ok(look(sample.payload()));
             }
+        }
+    }
+}
+
+/// The same ports, and an event service for each direction.
+pub struct Events {
+    ports: Ports,
+    notifier: Notifier<ipc::Service>,
+    listener: Listener<ipc::Service>,
+}
+
+impl Events {
+    /// Opens one side.
+    pub fn open(args: &Args, side: Side) -> Result<Self> {
+        let node = node(args)?;
+        let event = |direction: &str| {
+            let builder = node.service_builder(&direction.try_into()?).event();
+            anyhow::Ok(builder.max_notifiers(1).max_listeners(1).open_or_create()?)
+        };
+        let (there, back) = (event("there")?, event("back")?);
+        let (out, into) = if side == Side::Lead { (&there, &back) } else { (&back, &there) };
+        let listener = into.listener_builder().create()?;
+        let notifier = out.notifier_builder().create()?;
+        let ports = Ports::on(node, args, side)?;
+        if side == Side::Follow {
+            ready();
+        }
+        Ok(Events { ports, notifier, listener })
+    }
+}
+
+impl Duplex for Events {
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        self.ports.send(size, fill)?;
+        self.notifier.notify()?;
+        Ok(())
+    }
+
+    fn recv<T>(&mut self, _size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        loop {
+            if let Some(sample) = self.ports.subscriber.receive()? {
+                return Ok(look(sample.payload()));
+            }
+            self.listener.blocking_wait(|_| {})?;
         }
     }
 }

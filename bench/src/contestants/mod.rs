@@ -1,7 +1,9 @@
 //! Who is measured, and the command line that every program of a measurement obeys, whatever its language:
-//! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--touched]`.
+//! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--touched]
+//! [--burst N --rest-ms N] [--gate]`.
 //!
-//! The side that must be there first, `echo` or `sink`, prints `READY` when the other can come. Each prints one
+//! The side that must be there first, `echo` or `sink`, prints `READY` when the other can come. With `--gate`, the
+//! other side prints it too, after the check, and starts the timing when it has read a line. Each prints one
 //! [`Observation`] at its end. `drive` and `source` then stay until their standard input closes, so that nothing
 //! on its way is lost with them.
 
@@ -72,16 +74,35 @@ pub enum What {
     Mailbox,
     /// ESHM: a receiver that waits for nothing.
     Idle,
+    /// ESHM: many endpoints that nobody uses.
+    Idlers,
+    /// ESHM: `open`, of the side that takes longer.
+    Open,
+    /// ESHM: `open` of a slave, of a segment whose queues have the size as their capacity.
+    Attach,
+    /// ESHM: the first message after it.
+    First,
     /// iceoryx2, publish–subscribe by loan, polling.
     Iceoryx2,
+    /// iceoryx2, the same, and its events: a receiver sleeps in a listener.
+    Iceoryx2Event,
     /// shmipc.
     Shmipc,
     /// Unix stream socket.
     Unix,
+    /// Unix socket that keeps messages apart.
+    Seqpacket,
     /// TCP on the loopback device.
     Tcp,
     /// Named pipes.
     Pipe,
+}
+
+impl What {
+    /// What must have been built: the name of a feature of this program, or its own.
+    pub fn package(self) -> String {
+        if self == What::Iceoryx2Event { What::Iceoryx2 } else { self }.word()
+    }
 }
 
 /// The command line of a process of a measurement.
@@ -108,6 +129,15 @@ pub struct Args {
     /// Write and read the whole payload.
     #[arg(long)]
     pub touched: bool,
+    /// Make so many round trips after each rest; 0: no rests.
+    #[arg(long, default_value_t = 0)]
+    pub burst: u32,
+    /// How long a rest takes.
+    #[arg(long, default_value_t = 0)]
+    pub rest_ms: u64,
+    /// Let the runner say when the timing starts.
+    #[arg(long)]
+    pub gate: bool,
 }
 
 impl Args {
@@ -117,7 +147,14 @@ impl Args {
     }
 
     fn job(&self) -> Job {
-        Job { size: self.size, touched: self.touched, verify: self.verify, budget: self.budget() }
+        Job {
+            size: self.size,
+            touched: self.touched,
+            verify: self.verify,
+            budget: self.budget(),
+            burst: (self.burst > 0).then(|| (self.burst, Duration::from_millis(self.rest_ms))),
+            gate: self.gate,
+        }
     }
 
     fn side(&self) -> Side {
@@ -154,21 +191,28 @@ fn observe(args: &Args) -> Result<Observation> {
         What::Copied => act(ours::CopiedOut(ours::Queue::open(args, side)?), args),
         What::Mailbox => act(ours::Mailbox(ours::Queue::open(args, side)?), args),
         What::Idle => ours::idle(args, side),
+        What::Idlers => ours::idlers(args, side),
+        What::Open => ours::open_time(args, |spent| spent.open),
+        What::Attach => ours::open_time(args, |spent| spent.attach),
+        What::First => ours::open_time(args, |spent| spent.first),
         What::Park => act(ours::Queue::open(args, side)?, args),
         What::Loan if args.window > 1 => ours::concurrent(args, side),
         What::Loan => act(ours::Loans::open(args, side)?, args),
         What::Batch => act(ours::Batches::open(args, side)?, args),
         What::Unix => act(sockets::unix(args, side)?, args),
+        What::Seqpacket => act(sockets::Seqpacket::open(args, side)?, args),
         What::Tcp => act(sockets::tcp(args, side)?, args),
         What::Pipe => act(sockets::pipe(args, side)?, args),
         #[cfg(feature = "iceoryx2")]
         What::Iceoryx2 => act(iceoryx2::Ports::open(args, side)?, args),
+        #[cfg(feature = "iceoryx2")]
+        What::Iceoryx2Event => act(iceoryx2::Events::open(args, side)?, args),
         #[cfg(feature = "shmipc")]
         What::Shmipc if args.window > 1 => shmipc::concurrent(args, side),
         #[cfg(feature = "shmipc")]
         What::Shmipc => act(shmipc::Link::open(args, side)?, args),
         #[cfg(not(all(feature = "iceoryx2", feature = "shmipc")))]
-        _ => anyhow::bail!("built without this rival: add `--features {}`", args.what.word()),
+        what => anyhow::bail!("built without this rival: add `--features {}`", what.package()),
     }
 }
 
@@ -187,7 +231,7 @@ fn act(mut link: impl Duplex, args: &Args) -> Result<Observation> {
 }
 
 /// Tells the runner that the other side can come.
-fn ready() {
+pub fn ready() {
     println!("READY");
 }
 

@@ -4,17 +4,19 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use eshm::{Endpoint, Error, Role, WaitStrategy};
-use nix::sys::resource::{UsageWho, getrusage};
-use nix::sys::time::TimeValLike;
+use nix::sys::resource::{Resource, getrlimit, setrlimit};
 
 use super::{Args, Side, What, ready, stay};
+use crate::cases::SMALL;
 use crate::duplex::{Duplex, echo};
 use crate::payload::{self, STOP};
-use crate::timing::Observation;
+use crate::timing::{Observation, Usage, median};
 
 const PATIENCE: Duration = Duration::from_secs(5);
 /// How many messages make a batch.
 const BATCH: usize = 64;
+/// How many endpoints are idle at once.
+const IDLERS: usize = 1000;
 
 /// The room for long messages that a program with large payloads would configure: `docs/large-payloads.md`.
 const ROOMY: usize = 4 << 20;
@@ -26,7 +28,7 @@ fn open(args: &Args, side: Side) -> Result<Endpoint> {
         What::Park => WaitStrategy::Park,
         // What these are held against, iceoryx2 and the flag with a memcpy, polls without end.
         What::Loan | What::Copied => WaitStrategy::Spin,
-        _ => WaitStrategy::SpinThenPark,
+        _ => WaitStrategy::default(),
     };
     let room = if args.size < LARGE { eshm::DEFAULT_QUEUE_CAPACITY } else { ROOMY };
     let builder = Endpoint::builder(&args.name).wait(wait);
@@ -242,16 +244,80 @@ impl Requests {
 /// What a receiver costs that waits for a message that does not come.
 pub fn idle(args: &Args, side: Side) -> Result<Observation> {
     let mut endpoint = open(args, side)?;
-    let (started, before) = (Instant::now(), processor_time()?);
-    // A message of the peer's would end the wait; none comes.
-    let message = endpoint.recv_timeout(args.budget())?.is_some();
-    anyhow::ensure!(!message, "a message came to an idle endpoint");
-    let used = (processor_time()? - before).as_secs_f64();
-    Ok(Observation { cpu: Some(used / started.elapsed().as_secs_f64()), ..Observation::default() })
+    share_of_a_core(|| {
+        // A message of the peer's would end the wait; none comes.
+        let message = endpoint.recv_timeout(args.budget())?.is_some();
+        anyhow::ensure!(!message, "a message came to an idle endpoint");
+        Ok(())
+    })
 }
 
-fn processor_time() -> Result<Duration> {
-    let usage = getrusage(UsageWho::RUSAGE_SELF)?;
-    let micros = usage.user_time().num_microseconds() + usage.system_time().num_microseconds();
-    Ok(Duration::from_micros(micros.unsigned_abs()))
+/// What [`IDLERS`] endpoints of one process cost that nobody uses, beside as many in the other process.
+pub fn idlers(args: &Args, side: Side) -> Result<Observation> {
+    // An endpoint has several file descriptors.
+    let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
+    setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
+    let open = |index| {
+        let builder = Endpoint::builder(&format!("{}-{index}", args.name)).data_size(64).queue_capacity(4096);
+        builder.role(if side == Side::Follow { Role::Master } else { Role::Slave }).open()
+    };
+    let endpoints = (0..IDLERS).map(open).collect::<Result<Vec<_>, _>>()?;
+    if side == Side::Follow {
+        ready();
+    }
+    for endpoint in &endpoints {
+        endpoint.wait_for_peer(PATIENCE)?;
+    }
+    share_of_a_core(|| {
+        std::thread::sleep(args.budget());
+        Ok(())
+    })
+}
+
+fn share_of_a_core(idle: impl FnOnce() -> Result<()>) -> Result<Observation> {
+    let (started, before) = (Instant::now(), Usage::now()?);
+    idle()?;
+    let used = (Usage::now()?.cpu_ns - before.cpu_ns) as f64;
+    Ok(Observation { cpu: Some(used / started.elapsed().as_nanos() as f64), ..Observation::default() })
+}
+
+/// What it takes to open the two ends of a segment, and to hand over the first message.
+pub struct Spent {
+    /// Nanoseconds of `open`, of the side that takes longer.
+    pub open: f64,
+    /// The same, of the slave.
+    pub attach: f64,
+    /// Nanoseconds from the first `send` until `recv` has the message.
+    pub first: f64,
+}
+
+/// Opens both ends of a new segment in this process, over and over.
+pub fn open_time(args: &Args, figure: impl Fn(&Spent) -> f64) -> Result<Observation> {
+    let mut all = Vec::new();
+    let started = Instant::now();
+    while started.elapsed() < args.budget() {
+        all.push(open_once(args, all.len())?);
+    }
+    let mut figures: Vec<_> = all.iter().map(figure).collect();
+    Ok(Observation { ns: median(&mut figures), messages: all.len() as u64, ..Observation::default() })
+}
+
+fn open_once(args: &Args, index: usize) -> Result<Spent> {
+    let name = format!("{}-{index}", args.name);
+    let capacity = args.size.max(eshm::DEFAULT_QUEUE_CAPACITY);
+    let timed = |role| {
+        let started = Instant::now();
+        let endpoint = Endpoint::builder(&name).role(role).queue_capacity(capacity).open()?;
+        anyhow::Ok((endpoint, started.elapsed()))
+    };
+    let (mut master, making) = timed(Role::Master)?;
+    let (mut slave, attaching) = timed(Role::Slave)?;
+    let message = [7; SMALL];
+    let started = Instant::now();
+    slave.send(&message)?;
+    let right = *master.recv()? == message;
+    let first = started.elapsed();
+    anyhow::ensure!(right, "the first message does not have the content that was sent");
+    let [open, attach, first] = [making.max(attaching), attaching, first].map(|time| time.as_nanos() as f64);
+    Ok(Spent { open, attach, first })
 }

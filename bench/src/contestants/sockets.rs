@@ -1,12 +1,14 @@
-//! What the kernel offers: Unix socket, TCP on the loopback device, a pipe for each direction.
+//! What the kernel offers: Unix sockets, TCP on the loopback device, a pipe for each direction.
 
 use std::fs::{File, OpenOptions};
 use std::io::{BufReader, Read, Write};
 use std::net::{TcpListener, TcpStream};
+use std::os::fd::{AsRawFd, FromRawFd, OwnedFd};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, ensure};
+use nix::sys::socket::{self, AddressFamily, Backlog, SockFlag, SockType, UnixAddr};
 use nix::sys::stat::Mode;
 
 use super::shared::path;
@@ -52,6 +54,52 @@ pub fn unix(args: &Args, side: Side) -> Result<Bytes<UnixStream, UnixStream>> {
         }
     };
     Ok(Bytes::new(stream.try_clone()?, stream, args))
+}
+
+/// A Unix socket that keeps messages apart: a call to the kernel per message on either side.
+pub struct Seqpacket {
+    file: File,
+    buffer: Vec<u8>,
+}
+
+impl Seqpacket {
+    /// Opens one side.
+    pub fn open(args: &Args, side: Side) -> Result<Self> {
+        let address = UnixAddr::new(&path(&args.name, "sock"))?;
+        let socket = socket::socket(AddressFamily::Unix, SockType::SeqPacket, SockFlag::SOCK_CLOEXEC, None)?;
+        let socket = match side {
+            Side::Lead => {
+                socket::connect(socket.as_raw_fd(), &address)?;
+                socket
+            }
+            Side::Follow => {
+                socket::bind(socket.as_raw_fd(), &address)?;
+                socket::listen(&socket, Backlog::new(1)?)?;
+                ready();
+                let accepted = socket::accept4(socket.as_raw_fd(), SockFlag::SOCK_CLOEXEC)?;
+                // SAFETY: `accept4` has just made it, and nobody else knows it.
+                unsafe { OwnedFd::from_raw_fd(accepted) }
+            }
+        };
+        Ok(Seqpacket { file: File::from(socket), buffer: vec![0; args.size] })
+    }
+}
+
+impl Duplex for Seqpacket {
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        let message = &mut self.buffer[..size];
+        fill(message);
+        let sent = self.file.write(message)?;
+        ensure!(sent == size, "{sent} of {size} bytes were sent");
+        Ok(())
+    }
+
+    fn recv<T>(&mut self, size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let message = &mut self.buffer[..size];
+        let received = self.file.read(message)?;
+        ensure!(received == size, "{received} of {size} bytes came");
+        Ok(look(message))
+    }
 }
 
 /// TCP on 127.0.0.1, without Nagle's delay.

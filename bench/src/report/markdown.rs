@@ -5,18 +5,21 @@ use std::fmt::Write;
 use comfy_table::presets::ASCII_MARKDOWN;
 use comfy_table::{CellAlignment, Table};
 
-use super::Report;
+use super::{Report, users};
 use crate::cases::{Case, SIZES, SMALL, Shape, bytes};
 use crate::contestants::What;
 use crate::rivals::{self, RIVALS};
-use crate::runner::{Row, Rows};
+use crate::rows::{Row, Rows};
 
 /// The whole report.
 pub fn render(report: &Report) -> String {
     let mut text = String::from("# ESHM, its limit and its rivals\n");
     head(report, &mut text);
-    section(&mut text, "Targets", targets(report));
+    missing(report, &mut text);
+    users::render(&report.rows, &mut text);
+    let _ = writeln!(text, "\n# Targets\n\n{}", targets(report));
     notes(report, &mut text);
+    text.push_str("\n# The limit\n");
     section(&mut text, "Round trip by size, payload touched, ns", sizes(&report.rows, true));
     section(&mut text, "Round trip by size, payload untouched, ns", sizes(&report.rows, false));
     section(&mut text, "Latency of a round trip, 56 B, ns", latencies(&report.rows));
@@ -31,12 +34,22 @@ pub fn render(report: &Report) -> String {
 }
 
 const METHOD: &str = "\
-Figures are medians over the rounds, spreads the least and the most. Two processes on two processors; the content \
-of both directions was checked before each timing, losses were counted in it. A round trip's figure is the median \
-of batches; percentiles are of single trips and include the look at the clock. Touched: the whole payload is \
-written and read; untouched: its first word. The limit was measured before and after each run; what was \
-measured while it was disturbed, or the processors were not as far apart as the run knew them, is left out, where \
-there is anything else; where there is not, the figure has a star.
+The first part is what a user meets. Nothing is pinned but what says so; nothing is repeated because something \
+disturbed it. A burst is timed as a whole, and its first trip by itself; its figure is the time per trip. \
+Percentiles of bursts are those of all bursts of the run, each the least value that so many of them do not \
+exceed: of fewer than a hundred bursts, p99 is the worst. Mean is the time from the first trip to the last per \
+trip; least and most are those of the rounds and pairs, of bursts those of the medians of the rounds. CPU is the \
+processor time of both processes (user and system, all threads, rests included) per trip, switches how often one \
+of the two left its processor per trip. iceoryx2 waits in the listener of an event service, which the sender \
+notifies after each sample; it spins nowhere. Unix sockets are of the type SEQPACKET, with blocking calls in \
+Rust and Python, and with net.UnixConn in Go.
+
+The second part is the limit. Figures are medians over the rounds, spreads the least and the most. Two processes \
+on two processors; the content of both directions was checked before each timing, losses were counted in it. A \
+round trip's figure is the median of batches; percentiles are of single trips and include the look at the clock. \
+Touched: the whole payload is written and read; untouched: its first word. The limit was measured before and \
+after each run; what was measured while it was disturbed, or the processors were not as far apart as the run \
+knew them, is left out, where there is anything else; where there is not, the figure has a star.
 ";
 
 fn head(report: &Report, text: &mut String) {
@@ -64,11 +77,23 @@ fn head(report: &Report, text: &mut String) {
     text.push('\n');
 }
 
-fn section(text: &mut String, title: &str, table: Table) {
+pub fn section(text: &mut String, title: &str, table: Table) {
     let _ = writeln!(text, "\n## {title}\n\n{table}");
 }
 
-fn table<const N: usize>(header: [&str; N], text_columns: usize) -> Table {
+/// What is not in the report, and why.
+fn missing(report: &Report, text: &mut String) {
+    if report.missing.is_empty() {
+        return;
+    }
+    text.push_str("\n## What could not be measured\n");
+    for missing in &report.missing {
+        let _ = write!(text, "\n- {missing}");
+    }
+    text.push('\n');
+}
+
+pub fn table<const N: usize>(header: [&str; N], text_columns: usize) -> Table {
     let mut table = Table::new();
     table.load_preset(ASCII_MARKDOWN).set_header(header);
     for column in table.column_iter_mut().skip(text_columns) {
@@ -87,7 +112,7 @@ fn targets(report: &Report) -> Table {
             target.unit.to_owned(),
             target.ratio.map_or_else(|| "–".to_owned(), |ratio| format!("{ratio:.2}")),
             target.target.clone(),
-            if target.met { "yes" } else { "no" }.to_owned(),
+            target.met.map_or("a test", |met| if met { "yes" } else { "no" }).to_owned(),
         ]);
     }
     table
@@ -124,7 +149,9 @@ fn sizes(rows: &Rows, touched: bool) -> Table {
 fn latencies(rows: &Rows) -> Table {
     let mut table =
         table(["who", "median of batches", "least", "most", "p50", "p99", "p99.9", "max", "lost"], 1);
-    let cases = rows.iter().filter(|(case, _)| case.shape == Shape::RoundTrip && case.size == SMALL);
+    let cases = rows
+        .iter()
+        .filter(|(case, _)| case.shape == Shape::RoundTrip && case.size == SMALL && case.is_limit());
     for (case, row) in cases {
         let (latency, spread) = (row.latency(), row.spread());
         table.add_row([
@@ -145,7 +172,7 @@ fn latencies(rows: &Rows) -> Table {
 fn streams(rows: &Rows) -> Table {
     let mut table = table(["who", "M msg/s", "least", "most", "lost"], 1);
     let millions = |ns: f64| 1e3 / ns;
-    for (case, row) in rows.iter().filter(|(case, _)| case.shape == Shape::Stream) {
+    for (case, row) in rows.iter().filter(|(case, _)| case.shape == Shape::Stream && case.is_limit()) {
         let spread = row.spread();
         table.add_row([
             name(*case),
@@ -161,7 +188,9 @@ fn streams(rows: &Rows) -> Table {
 /// The same two processors, in each placement that they were seen in often enough to be measured.
 fn placements(report: &Report) -> Table {
     let mut table = table(["who", "shape", "limit, ns", "round trip, ns", "÷ limit", "M msg/s"], 2);
-    let small = |case: &Case| case.size == SMALL && case.what != What::Line && case.what != What::Idle;
+    let moves =
+        |case: &Case| matches!(case.shape, Shape::RoundTrip | Shape::Stream) && case.what != What::Line;
+    let small = |case: &Case| case.size == SMALL && case.is_limit() && moves(case);
     for (case, row) in report.rows.iter().filter(|(case, _)| small(case)) {
         for place in 0..report.placements.known().len() {
             let row = row.placed(&report.placements, place);
@@ -194,14 +223,16 @@ fn windows(rows: &Rows) -> Table {
 fn others(rows: &Rows) -> Table {
     let mut table = table(["what", "ns", "least", "most", "share of a core"], 1);
     let of_interest = |case: &Case| {
-        matches!(case.what, What::Memcpy | What::Copy | What::Copied | What::Futex | What::Park | What::Idle)
+        let waits = matches!(case.what, What::Futex | What::Park) || case.shape == Shape::Idle;
+        let copies = matches!(case.what, What::Memcpy | What::Copy | What::Copied);
+        case.is_limit() && (waits || copies || matches!(case.what, What::Open | What::Attach | What::First))
     };
     for (case, row) in rows.iter().filter(|(case, _)| of_interest(case)) {
-        let spread = row.spread().filter(|_| case.what != What::Idle);
+        let spread = row.spread().filter(|_| case.shape != Shape::Idle);
         let share = row.median(|observed| observed.cpu);
         table.add_row([
             case.to_string(),
-            if case.what == What::Idle { "–".to_owned() } else { cell(Some(row)) },
+            if case.shape == Shape::Idle { "–".to_owned() } else { cell(Some(row)) },
             number(spread.map(|(least, _)| least)),
             number(spread.map(|(_, most)| most)),
             share.map_or_else(|| "–".to_owned(), |share| format!("{:.2} %", share * 100.0)),
@@ -240,7 +271,7 @@ fn cell(row: Option<&Row>) -> String {
 }
 
 /// Three significant digits or more.
-fn number(value: Option<f64>) -> String {
+pub fn number(value: Option<f64>) -> String {
     match value {
         None => "–".to_owned(),
         Some(value) if value >= 100.0 || value == value.trunc() => format!("{value:.0}"),

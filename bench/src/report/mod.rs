@@ -2,6 +2,7 @@
 
 mod markdown;
 mod plot;
+mod users;
 
 use std::path::Path;
 
@@ -13,9 +14,10 @@ use crate::instructions::Instructions;
 use crate::machine::{self, Machine};
 use crate::placement::Placements;
 use crate::rivals::{self, Comparison};
-use crate::runner::{Row, Rows};
-use crate::targets::{TARGETS, Verdict};
+use crate::rows::{Row, Rows};
+use crate::targets;
 use crate::timing::Latency;
+use crate::verdicts::Verdict;
 
 /// Everything that was measured.
 #[derive(Serialize)]
@@ -26,6 +28,8 @@ pub struct Report {
     pub targets: Vec<Verdict>,
     /// Every rival at every size.
     pub rivals: Vec<Comparison>,
+    /// What could not be measured, and why.
+    pub missing: Vec<String>,
     /// Everything, as measured.
     pub measurements: Vec<Measurement>,
     /// The guide's benchmarks.
@@ -48,14 +52,29 @@ pub struct Measurement {
     follow: &'static str,
     size: usize,
     touched: bool,
+    rhythm: crate::cases::Rhythm,
+    placing: crate::cases::Placing,
+    pairs: usize,
     /// Nanoseconds per round trip or message: the median, the least, the most over the rounds.
     ns: Option<f64>,
     least: Option<f64>,
     most: Option<f64>,
+    /// The rounds, and in them the pairs.
     rounds: usize,
     messages: u64,
     lost: u64,
+    /// Of single trips, or of bursts, each as its time per trip.
     latency: Option<Latency>,
+    /// Of the first trips after a rest.
+    first: Option<Latency>,
+    /// How many values the percentiles are of.
+    samples: u64,
+    /// From the first trip to the last, per trip.
+    mean: Option<f64>,
+    /// Processor time of both processes per round trip or message.
+    cpu_ns: Option<f64>,
+    /// How often one of the two left the processor, per round trip or message.
+    switches: Option<f64>,
     failures: Vec<String>,
 }
 
@@ -67,14 +86,16 @@ impl Report {
         placements: &Placements,
         guide: Vec<Guide>,
         instructions: Instructions,
+        mut missing: Vec<String>,
     ) -> Self {
         let comparisons = rivals::compare(&rows, machine::version);
-        let mut targets: Vec<_> = TARGETS.iter().map(|target| target.judge(&rows)).collect();
-        targets.push(rivals::judge(&comparisons));
+        let targets = targets::judge(&rows, &comparisons);
+        missing.extend(crate::users::failures(&rows));
         let measurements = rows.iter().map(|(case, row)| measurement(*case, row)).collect();
         let machine = machine.with_placements(placements);
         let placements = placements.clone();
-        Report { placements, machine, targets, rivals: comparisons, measurements, guide, instructions, rows }
+        let rivals = comparisons;
+        Report { placements, machine, targets, rivals, missing, measurements, guide, instructions, rows }
     }
 
     /// Prints the tables, and writes them, the JSON and the plots into a directory.
@@ -83,6 +104,7 @@ impl Report {
         let markdown = markdown::render(self);
         println!("{markdown}");
         std::fs::write(directory.join("report.md"), markdown)?;
+        std::fs::write(directory.join("summary.md"), users::summary(&self.rows))?;
         std::fs::write(directory.join("report.json"), serde_json::to_string_pretty(self)? + "\n")?;
         plot::draw(&self.rows, directory)?;
         eprintln!("report.md, report.json and the plots are in {}", directory.display());
@@ -100,13 +122,21 @@ fn measurement(case: crate::cases::Case, row: &Row) -> Measurement {
         follow: case.follow,
         size: case.size,
         touched: case.touched,
+        rhythm: case.rhythm,
+        placing: case.placing,
+        pairs: case.pairs,
         ns: row.ns(),
         least: spread.map(|(least, _)| least),
         most: spread.map(|(_, most)| most),
         rounds: row.observations.len(),
-        messages: row.observations.iter().map(|observed| observed.messages).sum(),
+        messages: row.messages(),
         lost: row.lost(),
         latency: row.latency(),
+        first: row.first(),
+        samples: row.samples(),
+        mean: row.median(|observed| observed.mean),
+        cpu_ns: row.cpu_ns(),
+        switches: row.switches(),
         failures: row.failures.clone(),
     }
 }

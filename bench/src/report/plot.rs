@@ -5,10 +5,13 @@ use std::path::Path;
 use anyhow::{Result, anyhow};
 use plotters::prelude::*;
 
+use super::users::short;
 use crate::cases::{SIZES, bytes};
 use crate::contestants::What;
 use crate::rivals::{column, small_stream};
-use crate::runner::Rows;
+use crate::rows::Rows;
+use crate::timing::Latency;
+use crate::users::{CONTESTANTS, LANGUAGES, Situation, situations};
 
 const SIZE: (u32, u32) = (960, 600);
 const COMPARED: [What; 7] =
@@ -19,6 +22,10 @@ pub fn draw(rows: &Rows, directory: &Path) -> Result<()> {
     for (touched, file) in [(true, "round-trip-touched.svg"), (false, "round-trip-untouched.svg")] {
         let path = directory.join(file);
         round_trips(rows, touched, &path).map_err(|error| anyhow!("drawing {}: {error}", path.display()))?;
+    }
+    for language in LANGUAGES {
+        let path = directory.join(format!("users-{language}.svg"));
+        users(rows, language, &path).map_err(|error| anyhow!("drawing {}: {error}", path.display()))?;
     }
     let path = directory.join("stream.svg");
     streams(rows, &path).map_err(|error| anyhow!("drawing {}: {error}", path.display()))
@@ -74,6 +81,71 @@ fn round_trips(rows: &Rows, touched: bool, path: &Path) -> Drawn {
     chart
         .configure_series_labels()
         .position(SeriesLabelPosition::UpperLeft)
+        .background_style(WHITE.mix(0.8))
+        .border_style(BLACK)
+        .draw()?;
+    root.present()?;
+    Ok(())
+}
+
+/// What a user meets in one language: a situation per line, and for each contestant a dot at its median, a ring at p99.
+fn users(rows: &Rows, language: &str, path: &Path) -> Drawn {
+    // The first is the uppermost.
+    let situations: Vec<_> = situations().into_iter().rev().collect();
+    let contestants = CONTESTANTS.iter().filter(|(_, of)| *of == language);
+    let marks: Vec<(What, Vec<(usize, Latency)>)> = contestants
+        .map(|&(what, of)| {
+            let figures = situations.iter().enumerate().filter_map(|(index, situation)| {
+                let row = rows.get(&situation.case(what, of)).filter(|row| row.usable().is_ok())?;
+                Some((index, row.latency()?))
+            });
+            (what, figures.collect())
+        })
+        .collect();
+    let values = || marks.iter().flat_map(|(_, figures)| figures).map(|(_, latency)| latency);
+    let least = values().map(|latency| latency.p50).min_by(f64::total_cmp).unwrap_or(100.0);
+    let most = values().map(|latency| latency.p99).max_by(f64::total_cmp).unwrap_or(1e6);
+
+    let root = SVGBackend::new(path, (SIZE.0, 800)).into_drawing_area();
+    root.fill(&WHITE)?;
+    let mut chart = ChartBuilder::on(&root)
+        .caption(format!("Round trip of 56 B in {language}: dot: median, ring: p99"), ("sans-serif", 24))
+        .margin(16)
+        .x_label_area_size(48)
+        .y_label_area_size(220)
+        .build_cartesian_2d(
+            (least / 2.0..most * 2.0).log_scale(),
+            (0..situations.len() - 1).into_segmented(),
+        )?;
+    let title = |segment: &SegmentValue<usize>| match segment {
+        SegmentValue::CenterOf(index) => situations.get(*index).map_or_else(String::new, Situation::title),
+        _ => String::new(),
+    };
+    chart
+        .configure_mesh()
+        .light_line_style(WHITE)
+        .x_label_formatter(&|ns| time(*ns))
+        .y_labels(situations.len())
+        .y_label_formatter(&title)
+        .draw()?;
+    for (index, (what, figures)) in marks.iter().enumerate() {
+        let colour = Palette99::pick(index).to_rgba();
+        let offset = (0, 6 * index as i32 - 3 * (marks.len() as i32 - 1));
+        let at = |ns, index: &usize| EmptyElement::at((ns, SegmentValue::CenterOf(*index)));
+        let dots = figures
+            .iter()
+            .map(|(index, figure)| at(figure.p50, index) + Circle::new(offset, 3, colour.filled()));
+        chart
+            .draw_series(dots)?
+            .label(short(*what))
+            .legend(move |(x, y)| Circle::new((x + 10, y), 4, colour.filled()));
+        chart.draw_series(
+            figures.iter().map(|(index, figure)| at(figure.p99, index) + Circle::new(offset, 3, colour)),
+        )?;
+    }
+    chart
+        .configure_series_labels()
+        .position(SeriesLabelPosition::LowerRight)
         .background_style(WHITE.mix(0.8))
         .border_style(BLACK)
         .draw()?;
