@@ -6,16 +6,20 @@ usage() {
     cat <<'TEXT'
 Usage: bench.sh [--quick] [--only GROUP]...
 
-Builds the benchmark and its C++, Python and Go programs, and runs them in two processes on two processors: ESHM in each
-language, the raw limits of the machine, iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and
-writes report.md, report.json and plots (SVG) to bench/report/.
+Builds the benchmark and its C++, Python and Go programs, and runs them. First what a user meets, in Rust, Python and Go
+beside a Unix socket, iceoryx2 and shmipc: bursts after a rest, one CPU, many pairs on two CPUs, a call every 5 ms,
+nothing pinned. Then the limit, two processes on two processors: ESHM in each language, the raw limits of the machine,
+iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and writes report.md, report.json, plots (SVG)
+and summary.md, the table of the README, to bench/report/.
 
-  --quick       fewer rounds and shorter timings: some four minutes instead of some twenty
-  --only GROUP  only the groups whose names begin with GROUP: languages, streams, parked, copies, size-64, window-64,
-                guide ... (may be repeated)
+  --quick       fewer rounds and shorter timings: some eight minutes instead of less than 25
+  --only GROUP  only the groups whose names begin with GROUP (may be repeated):
+                what a user meets: bursts (bursts-apart: pinned apart), one-cpu, crowded, paced, unpinned
+                the limit: languages, streams, waiting, parked, copies, size-64, window-64, guide ...
   --help        this text
 
-The report names what cannot be built or fails, with the reason. Run it on an idle machine: the benchmark repeats
+The report names what cannot be built or fails, with the reason, and on a machine with one processor the groups that
+need two. Run it on an idle machine: the benchmark repeats
 disturbed measurements, but only a limited number of times. Logs of the builds are in target/bench/logs.
 TEXT
 }

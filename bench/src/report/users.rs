@@ -38,22 +38,10 @@ pub fn render(rows: &Rows, text: &mut String) {
     }
 }
 
-/// What the README shows: medians of ours and of a Unix socket.
+/// What the README shows: medians, in microseconds.
 pub fn summary(rows: &Rows) -> String {
-    let mut table = table(
-        [
-            "round trip of 56 B, median, µs",
-            "Rust",
-            "Unix socket",
-            "iceoryx2",
-            "shmipc",
-            "Python",
-            "Unix socket",
-            "Go",
-            "Unix socket",
-        ],
-        1,
-    );
+    let header = ["situation", "Rust", "socket", "iceoryx2", "shmipc", "Python", "socket", "Go", "socket"];
+    let mut table = table(header, 1);
     let shown = CONTESTANTS.iter().filter(|(what, _)| *what != What::Park);
     for situation in situations().iter().filter(|situation| situation.group != "bursts-apart") {
         let cells = shown.clone().map(|&(what, language)| {
