@@ -1,4 +1,6 @@
-"""ESHM and Unix sockets from Python, as one process of a measurement: see src/contestants/mod.rs for the command line.
+"""ESHM and Unix sockets from Python, as one process of a measurement.
+
+The command line is that of src/contestants/mod.rs.
 
 A loop that is timed sends and receives, and compares what it has got with what it expects. Numbers and
 payloads are made before, since making them would be timed otherwise.
@@ -97,7 +99,7 @@ class Seqpacket:
 
 
 def used() -> tuple[int, int]:
-    """Ask how many nanoseconds of processor time this process has used, and how often it left the processor."""
+    """Ask how much processor time this process has used, in nanoseconds, and how often it left the processor."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw + usage.ru_nivcsw
 

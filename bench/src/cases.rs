@@ -52,8 +52,10 @@ pub enum Rhythm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placing {
-    /// Each is bound to a processor of its own.
+    /// Each is bound to a processor of its own, and the hypervisor has the two where the limit that counts was measured.
     Apart,
+    /// Each is bound to a processor of its own, wherever the hypervisor has them: beside what is not pinned.
+    Pinned,
     /// Both are bound to the same one.
     One,
     /// Both may use the same two.
@@ -265,6 +267,7 @@ impl fmt::Display for Placing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(match self {
             Self::Apart => "",
+            Self::Pinned => ", pinned apart",
             Self::One => ", one CPU",
             Self::Two => ", two CPUs",
             Self::Free => ", unpinned",

@@ -232,8 +232,8 @@ impl Runner {
     fn place(&self, placing: Placing, follows: bool) -> &[usize] {
         let last = self.processors.len() - 1;
         match placing {
-            Placing::Apart if follows => &self.processors[last..],
-            Placing::Apart => &self.processors[..1],
+            Placing::Apart | Placing::Pinned if follows => &self.processors[last..],
+            Placing::Apart | Placing::Pinned => &self.processors[..1],
             Placing::One => &self.processors[last..],
             Placing::Two => &self.processors,
             Placing::Free => &self.allowed,

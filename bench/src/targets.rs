@@ -94,7 +94,8 @@ const fn fixed(id: &'static str, what: &'static str, figure: Figure, most: f64) 
 /// Round trips without pinning, against the same with it.
 const fn unpinned(id: &'static str, what: &'static str, language: &'static str) -> Target {
     let pinned = queue(language, language);
-    at_most(id, what, Figure::Ns(pinned.placing(Placing::Free)), 1.5, Figure::Ns(pinned))
+    let [free, pinned] = [pinned.placing(Placing::Free), pinned.placing(Placing::Pinned)];
+    at_most(id, what, Figure::Ns(free), 1.5, Figure::Ns(pinned))
 }
 
 /// Processor time of a call now and then, against a Unix socket.
@@ -321,7 +322,7 @@ mod tests {
 
     #[test]
     fn unpinned_is_held_against_pinned() {
-        let pinned = queue("rust", "rust");
+        let pinned = queue("rust", "rust").placing(Placing::Pinned);
         let judge = |free| {
             let rows = Rows::from([(pinned, row(100.0)), (pinned.placing(Placing::Free), row(free))]);
             USERS[0].judge(&rows)
@@ -334,7 +335,7 @@ mod tests {
     fn a_target_is_not_met_by_a_figure_with_a_loss() {
         let mut lossy = row(1.0);
         lossy.observations[0].lost = 1;
-        let pinned = queue("rust", "rust");
+        let pinned = queue("rust", "rust").placing(Placing::Pinned);
         let rows = Rows::from([(pinned, row(100.0)), (pinned.placing(Placing::Free), lossy)]);
         let verdict = USERS[0].judge(&rows);
         assert_eq!((verdict.met, verdict.figure), (Some(false), None));

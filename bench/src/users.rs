@@ -51,7 +51,7 @@ pub fn situations() -> Vec<Situation> {
     all.extend([4, 16].map(crowd));
     all.push(one("paced", Placing::Free)(Rhythm::Paced));
     all.push(one("unpinned", Placing::Free)(Rhythm::Continuous));
-    all.extend(BURSTS.map(one("bursts-apart", Placing::Apart)));
+    all.extend(BURSTS.map(one("bursts-apart", Placing::Pinned)));
     all
 }
 
@@ -77,7 +77,7 @@ impl Situation {
             (Rhythm::Continuous, pairs) => format!("{pairs} pairs, continuous"),
         };
         let place = match self.placing {
-            Placing::Apart => "pinned apart",
+            Placing::Apart | Placing::Pinned => "pinned apart",
             Placing::One => "one CPU",
             Placing::Two => "two CPUs",
             Placing::Free => "unpinned",
