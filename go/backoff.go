@@ -17,7 +17,7 @@ const (
 	// idlePolls is the number of polls after a yield that found nobody else who wants the processor.
 	idlePolls = 200
 	// idleYield is the longest yield that found nobody else who wants the processor.
-	idleYield = time.Microsecond
+	idleYield = 1250 * time.Nanosecond
 	// idleLimit is how long a wait polls on a processor that nobody else wants, where such polls paid.
 	idleLimit = 20 * time.Microsecond
 	// wakeLimit is the same for a peer that had to be woken: the time of a wake-up on another processor.
@@ -29,9 +29,9 @@ const (
 	// lostFactor is for how many times as long as a lost yield took there are no further yields. Each lost yield in
 	// a row multiplies it by 4, mostHold times at most.
 	lostFactor = 16
-	mostHold   = 4
+	mostHold   = 3
 	// forgiveAfter is the time without a lost yield after which the factor shrinks.
-	forgiveAfter = 100 * time.Millisecond
+	forgiveAfter = 25 * time.Millisecond
 	// probeInterval is how many waits there are between two that spin although spinning did not pay.
 	probeInterval = 32
 	// mostScore is the highest score; the lowest is -mostScore.

@@ -123,7 +123,7 @@ func TestPollsAdaptOnlyIfTheStrategySaysSo(t *testing.T) {
 
 func TestNoYieldsForAWhileAfterALostOne(t *testing.T) {
 	b, s := newBackoff(Adaptive), newScript(time.Millisecond)
-	for _, factor := range []time.Duration{16, 64, 256, 1024, 4096, 4096} {
+	for _, factor := range []time.Duration{16, 64, 256, 1024, 1024} {
 		expectWait(t, "a lost yield", b, s, false, 1, 1)
 		s.clock += factor*time.Millisecond - time.Microsecond
 		expectWait(t, "shortly before the time is over", b, s, false, 0, 0)

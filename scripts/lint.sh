@@ -58,7 +58,7 @@ check_whitespace() {
     report "ends with blanks" grep --binary-files=without-match --line-number '[[:blank:]]$' "${files[@]}"
     report "has a carriage return" grep --binary-files=without-match --line-number $'\r' "${files[@]}"
     report "does not end with a newline" unended "${files[@]}"
-    mapfile -t files < <(tracked ':!:*.go' ':!:*.patch' ':!:*.snap' ':!:*.svg' ':!:go.mod' ':!:*/go.mod' ':!:fuzz/corpus')
+    mapfile -t files < <(tracked ':!:*.go' ':!:go/*.s' ':!:*.patch' ':!:*.snap' ':!:*.svg' ':!:go.mod' ':!:*/go.mod' ':!:fuzz/corpus')
     report "is indented with a tab" grep --binary-files=without-match --line-number $'^\t' "${files[@]}"
     return "$status"
 }

@@ -12,8 +12,9 @@
 
 enum { EAGER_POLLS = 2000, FEWEST_POLLS = 50, MOST_POLLS = 3000, PARK_MS = 50, YIELD_US = 20 };
 // The rule of `adaptive`, with the names and values of core/src/wait/backoff/adaptive/mod.rs; times in us.
-enum { IDLE_YIELD = 1, POLLS_PER_YIELD = 200, SPIN = 20, LONG_SPIN = 100, BUSY_YIELDS = 4, LOST_YIELD = 500 };
-enum { FIRST_REST = 16, MOST_RESTS = 4, PROBATION = 100 * 1000, SCORE_LIMIT = 8, TRIAL = 32 };
+enum { POLLS_PER_YIELD = 200, SPIN = 20, LONG_SPIN = 100, BUSY_YIELDS = 4, LOST_YIELD = 500 };
+static const double idle_yield = 1.25;
+enum { FIRST_REST = 16, MOST_RESTS = 3, PROBATION = 25 * 1000, SCORE_LIMIT = 8, TRIAL = 32 };
 
 // One direction. `processor` is only for the column "together": no way of waiting reads it.
 struct line {
@@ -157,7 +158,7 @@ static bool offer(struct end* end) {
                 end->rests++;
             return found;
         }
-        if (took > IDLE_YIELD) {
+        if (took > idle_yield) {
             if (found)
                 return true;
             busy++;

@@ -141,7 +141,7 @@ fn a_thread_that_computes_costs_a_small_part_of_the_time() {
         waits += 1;
     }
     let lost = HOG * fake.count.get();
-    assert!(lost < Duration::from_millis(60), "{} of {waits} waits lost a time slice", fake.count.get());
+    assert!(lost < Duration::from_millis(90), "{} of {waits} waits lost a time slice", fake.count.get());
 }
 
 #[test]
