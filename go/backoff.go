@@ -26,6 +26,9 @@ const (
 	crowdedYields = 4
 	// lostYield is the shortest yield that is lost to a busy processor.
 	lostYield = 500 * time.Microsecond
+	// mostLost is what a yield is counted as that took longer: a time slice. The process was stopped, or its group had
+	// used up its quota.
+	mostLost = 4 * time.Millisecond
 	// lostFactor is for how many times as long as a lost yield took there are no further yields. Each lost yield in
 	// a row multiplies it by 4, mostHold times at most.
 	lostFactor = 16
@@ -241,6 +244,9 @@ func (b *backoff) yieldAndPoll(s surroundings, start int64, limit time.Duration)
 		case took >= lostYield:
 			b.noteLost(now, took)
 			return found, byYield
+		case found && took < idleYield:
+			b.pollsPaid()
+			return true, onIdleProcessor
 		case found:
 			return true, byYield
 		case took >= idleYield:
@@ -262,7 +268,7 @@ func (b *backoff) yieldAndPoll(s surroundings, start int64, limit time.Duration)
 
 // noteLost records that a yield was lost to a busy processor.
 func (b *backoff) noteLost(now int64, took time.Duration) {
-	b.yieldFrom = now + int64(min(took, time.Minute))*lostFactor<<(2*b.lost)
+	b.yieldFrom = now + int64(min(took, mostLost))*lostFactor<<(2*b.lost)
 	b.lost = min(b.lost+1, mostHold)
 }
 

@@ -71,7 +71,8 @@ func TestAdaptiveWaits(t *testing.T) {
 		"nobody else wants the processor": {took: 300, least: 14, most: 20, idleAfter: -1},
 		"it arrives while the call polls": {took: 300, arrives: whilePolling, found: true, least: 1, most: 1, idleAfter: 1,
 			polls: mostPolls},
-		"it arrives during a yield": {took: 300, arrives: afterYields(3), found: true, least: 3, most: 3},
+		"it arrives during a yield": {took: 300, arrives: afterYields(3), found: true, least: 3, most: 3, idleAfter: 1,
+			polls: mostPolls},
 		"polls have not paid":       {took: 300, idle: -3, least: 1, most: 1, idleAfter: -3},
 		"others want the processor": {took: 3000, least: 4, most: 4},
 		"others, and it arrives":    {took: 3000, arrives: afterYields(4), found: true, least: 4, most: 4},
@@ -129,6 +130,9 @@ func TestNoYieldsForAWhileAfterALostOne(t *testing.T) {
 		expectWait(t, "shortly before the time is over", b, s, false, 0, 0)
 		s.clock += time.Microsecond
 	}
+	s.took = time.Hour
+	expectWait(t, "a stop of the process", b, s, false, 1, 1)
+	s.clock += 1024 * mostLost
 	s.took = 5 * time.Microsecond
 	for b.lost > 0 {
 		before := b.lost

@@ -22,7 +22,7 @@ type Endpoint struct {
 
 	// current is the newest link, and nil from Close on. A direction whose link is another one switches to it.
 	current atomic.Pointer[link]
-	// sent counts the messages that this endpoint has sent. Only the sender writes it.
+	// sent counts the messages and values that this endpoint has sent. Only the sender writes it.
 	sent atomic.Uint32
 	// clock is the time of the last visit of the background goroutine, in nanoseconds since clockStart.
 	clock atomic.Int64

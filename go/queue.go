@@ -156,7 +156,7 @@ func (s *sendQueue) reserve(length int) (room reservation, ok bool, err error) {
 		return reservation{bytes: s.slot(s.next).payload[:length]}, true, nil
 	}
 	start, ok := s.fit(length)
-	if !ok || length >= longMessage && s.start() != s.end {
+	if !ok || length >= longMessage && s.oldest < len(s.places) {
 		if err := s.refresh(); err != nil {
 			return reservation{}, false, err
 		}
@@ -175,8 +175,12 @@ func (s *sendQueue) fit(length int) (start uint64, ok bool) {
 	if need >= spreadMessage {
 		limit = restartSpreadAfter
 	}
-	offset, free := s.end%size, s.start() == s.end
-	start = s.end
+	free, start := s.oldest == len(s.places), s.end
+	if free {
+		// No position is compared with an earlier one: the numbers begin again, and do not overflow.
+		start %= size
+	}
+	offset := start % size
 	if offset+need > size || free && offset >= limit {
 		start += size - offset
 	}

@@ -270,6 +270,7 @@ func (s *sender) putMessage(message []byte) {
 func (s *sender) putValue(value []byte) {
 	s.link.holdsMessage.Store(false)
 	s.put(value)
+	shm.Publish(&s.endpoint.sent, s.endpoint.sent.Load()+1)
 }
 
 // free tells whether the message before was read.

@@ -62,7 +62,7 @@ func (e *Endpoint) await(ctx context.Context, what string, how wait, try attempt
 			at.link.release()
 			return since, verdict
 		}
-		if !e.spin(&at, &how) {
+		if isOver(ctx) || !e.spin(&at, &how) {
 			if since.IsZero() {
 				since = time.Now()
 			}
@@ -74,6 +74,12 @@ func (e *Endpoint) await(ctx context.Context, what string, how wait, try attempt
 		}
 		at.link.release()
 	}
+}
+
+// isOver reports whether the context's deadline has passed: there is no time to spin then.
+func isOver(ctx context.Context) bool {
+	deadline, ok := ctx.Deadline()
+	return ok && !time.Now().Before(deadline)
 }
 
 // spin polls for as long as the wait strategy says. It reports whether the word changed.

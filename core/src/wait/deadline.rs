@@ -14,6 +14,9 @@ impl Wait {
     }
 }
 
+/// A wait is new for this long: less than a part of it lasts.
+const NEW: Duration = Duration::from_millis(1);
+
 /// The end of a wait.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct Deadline {
@@ -29,6 +32,11 @@ impl Deadline {
 
     pub(crate) fn elapsed(self) -> Duration {
         self.started.elapsed()
+    }
+
+    /// Returns whether the wait has begun just now.
+    pub(crate) fn is_new(self) -> bool {
+        self.elapsed() < NEW
     }
 
     pub(crate) fn is_endless(self) -> bool {

@@ -10,15 +10,16 @@ use crate::wait::{Deadline, Fences};
 
 impl Receiver {
     pub(super) fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
-        match self.spin(what)? {
+        let deadline = Deadline::after(timeout);
+        match self.spin(what, deadline)? {
             Some(found) => Ok(found),
-            None => self.wait_long(what, timeout),
+            None => self.wait_long(what, deadline),
         }
     }
 
     #[cold]
-    fn wait_long(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
-        let (deadline, whole) = (Deadline::after(timeout), Deadline::after(None));
+    fn wait_long(&mut self, what: What, deadline: Deadline) -> Result<Found> {
+        let whole = Deadline::after(None);
         loop {
             if let Some(found) = self.park(what, deadline, whole)? {
                 return Ok(found);
@@ -33,18 +34,22 @@ impl Receiver {
         deadline: Deadline,
         part: Deadline,
     ) -> Result<Option<Found>> {
-        match self.spin(what)? {
-            Some(found) => Ok(Some(found)),
-            None => self.park(what, deadline, part),
+        // A later part of a wait goes on where the part before ended: with a park.
+        if deadline.is_new()
+            && let Some(found) = self.spin(what, deadline)?
+        {
+            return Ok(Some(found));
         }
+        self.park(what, deadline, part)
     }
 
     /// Polls as the wait strategy says, without a park.
-    fn spin(&mut self, what: What) -> Result<Option<Found>> {
+    fn spin(&mut self, what: What, deadline: Deadline) -> Result<Option<Found>> {
         let mut backoff = self.backoff;
         let activity = self.side.link.counters.activity();
-        let found = backoff
-            .spin(1, activity, || if self.may_be_there(what) { self.poll_once(what) } else { Ok(None) });
+        let found = backoff.spin(1, activity, deadline.left().unwrap_or_default(), || {
+            if self.may_be_there(what) { self.poll_once(what) } else { Ok(None) }
+        });
         self.backoff = backoff;
         found
     }
@@ -87,7 +92,7 @@ impl Receiver {
             let Some(part_left) = part.left() else { return Ok(None) };
             let left = left.min(part_left);
             if !self.backoff.parks() {
-                if let Some(found) = self.spin(what)? {
+                if let Some(found) = self.spin(what, deadline)? {
                     return Ok(Some(found));
                 }
                 continue;

@@ -46,7 +46,10 @@ impl Sender {
         mut attempt: impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let begun = Deadline::after(None);
-        if let Some(done) = self.spin(len, deadline, &mut attempt)? {
+        // A later part of a wait goes on where the part before ended: with a park.
+        if (deadline.is_new() || !self.waiting)
+            && let Some(done) = self.spin(len, deadline, &mut attempt)?
+        {
             self.waiting = false;
             return Ok(Some(done));
         }
@@ -80,7 +83,7 @@ impl Sender {
                     .timeout("room for a message, or the reading of the one before,", deadline));
             };
             let Some(part_left) = part.left() else { return Ok(None) };
-            if self.backoff.parks() {
+            if self.backoff.parks() || self.side.is_left_behind() {
                 self.park(sample, left.min(part_left));
             } else if let Some(done) = self.spin(len, deadline, &mut attempt)? {
                 return Ok(Some(done));
@@ -101,7 +104,7 @@ impl Sender {
         attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut backoff = self.backoff;
-        let done = backoff.spin(LOOK_COST, Activity::default(), || {
+        let done = backoff.spin(LOOK_COST, Activity::default(), deadline.left().unwrap_or_default(), || {
             if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {

@@ -280,11 +280,14 @@ impl QueueSender {
     fn find_in_known_space(&self, len: usize) -> Option<Place> {
         let size = self.memory.arena_size();
         let len = (len as u64).next_multiple_of(LINE);
-        let offset = self.arena_head % size;
+        // With nothing in flight no position is compared with an earlier one: the numbers begin again, and do not overflow.
+        let free = self.in_flight.is_empty();
+        let head = if free { self.arena_head % size } else { self.arena_head };
+        let offset = head % size;
         let limit = if len < SPREAD_MESSAGE { RESTART_AFTER } else { RESTART_SPREAD_AFTER };
         // A message that does not fit before the end of the arena starts at its beginning.
-        let over = offset + len > size || (self.in_flight.is_empty() && offset >= limit);
-        let start = if over { self.arena_head + (size - offset) } else { self.arena_head };
+        let over = offset + len > size || (free && offset >= limit);
+        let start = if over { head + (size - offset) } else { head };
         let end = start + len;
         let oldest = self.in_flight.front().map_or(start, |flight| flight.start);
         (end - oldest <= size).then_some(Place::Arena { start, end })

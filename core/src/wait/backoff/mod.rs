@@ -12,6 +12,8 @@ use adaptive::{Adaptive, System};
 /// The maximum number of polls before a park. They take about ten microseconds, as long as a park and a wake-up.
 const MOST_SPINS: u32 = 3000;
 const FEWEST_SPINS: u32 = 50;
+/// After fewer polls were worth while, one wait in so many polls as often as the first.
+const TRIAL: u32 = 32;
 /// The number of polls without a spin hint to the processor. They take about a microsecond.
 const EAGER_SPINS: u32 = 2000;
 /// The longest park. A waiter wakes up regularly to check for events that ring no doorbell: a killed peer, a replaced
@@ -26,17 +28,14 @@ pub(crate) struct Backoff {
     strategy: WaitStrategy,
     /// The number of polls before the next step, [`FEWEST_SPINS`] ..= [`MOST_SPINS`], or 1 to park at once.
     polls: u32,
+    /// The number of waits with fewer polls than the most, modulo [`TRIAL`].
+    shortened: u32,
     adaptive: Adaptive,
 }
 
 impl Backoff {
     pub(crate) fn new(strategy: WaitStrategy) -> Self {
-        let polls = match strategy {
-            WaitStrategy::Park => 1,
-            WaitStrategy::Adaptive => EAGER_SPINS,
-            WaitStrategy::Spin | WaitStrategy::SpinThenPark => MOST_SPINS,
-        };
-        Backoff { strategy, polls, adaptive: Adaptive::default() }
+        Backoff { strategy, polls: most_polls(strategy), shortened: 0, adaptive: Adaptive::default() }
     }
 
     /// Returns the number of polls at the start, which have no pause in between.
@@ -53,45 +52,44 @@ impl Backoff {
     /// Polls until `poll` returns something, or until it is time to park: `Ok(None)`.
     ///
     /// `cost` is the time of a poll, as a multiple of the time of a load. `activity` is what this endpoint has done so
-    /// far.
+    /// far. The spin lasts no longer than the time that is `left`, but for one yield and the polls at the start.
     pub(crate) fn spin<T, E>(
         &mut self,
         cost: u32,
         activity: Activity,
+        left: Duration,
         mut poll: impl FnMut() -> Result<Option<T>, E>,
     ) -> Result<Option<T>, E> {
-        for look in 0..(self.polls / cost).max(1) {
+        for look in 0..(self.polls_now() / cost).max(1) {
             if let Some(found) = poll()? {
+                // Something that was there at the first poll teaches nothing.
                 if look > 0 {
-                    self.spin_succeeded();
+                    self.polls = (self.polls.max(look * cost) * 2).min(most_polls(self.strategy));
                 }
                 return Ok(Some(found));
             }
             pause(look);
         }
-        self.spin_failed();
+        if matches!(self.strategy, WaitStrategy::SpinThenPark | WaitStrategy::Adaptive) {
+            self.polls = (self.polls / 2).max(FEWEST_SPINS);
+        }
         if self.strategy != WaitStrategy::Adaptive {
             return Ok(None);
         }
-        let outcome = self.adaptive.spin(&System, cost, activity, &mut poll)?;
+        let outcome = self.adaptive.spin(&System, cost, activity, left, &mut poll)?;
         if outcome.polls_would_have_paid {
             self.polls = EAGER_SPINS;
         }
         Ok(outcome.found)
     }
 
-    /// Records that polls found what they waited for. Something that was there at the first poll teaches nothing.
-    fn spin_succeeded(&mut self) {
-        if self.strategy == WaitStrategy::SpinThenPark {
-            self.polls = (self.polls * 2).min(MOST_SPINS);
+    /// Returns the number of polls of this wait.
+    fn polls_now(&mut self) -> u32 {
+        let most = most_polls(self.strategy);
+        if self.polls < most {
+            self.shortened = (self.shortened + 1) % TRIAL;
         }
-    }
-
-    /// Records that the polls found nothing.
-    fn spin_failed(&mut self) {
-        if matches!(self.strategy, WaitStrategy::SpinThenPark | WaitStrategy::Adaptive) {
-            self.polls = (self.polls / 2).max(FEWEST_SPINS);
-        }
+        if self.shortened == 0 { most } else { self.polls }
     }
 
     /// Returns whether to wait on a doorbell after a spin. Otherwise the caller spins again.
@@ -108,6 +106,15 @@ impl Backoff {
         } else {
             bell.park(sample, SLICE.min(left));
         }
+    }
+}
+
+/// Returns the number of polls at the start of a wait, if they pay.
+fn most_polls(strategy: WaitStrategy) -> u32 {
+    match strategy {
+        WaitStrategy::Park => 1,
+        WaitStrategy::Adaptive => EAGER_SPINS,
+        WaitStrategy::Spin | WaitStrategy::SpinThenPark => MOST_SPINS,
     }
 }
 
@@ -128,7 +135,7 @@ mod tests {
     /// Waits for something that is there at poll number `at`, and returns how many polls that took.
     fn polls(backoff: &mut Backoff, at: Option<u32>) -> u32 {
         let mut polls = 0;
-        let found = backoff.spin(1, Activity::default(), || {
+        let found = backoff.spin(1, Activity::default(), Duration::MAX, || {
             polls += 1;
             Ok::<_, Infallible>((Some(polls - 1) == at).then_some(()))
         });
@@ -149,6 +156,31 @@ mod tests {
         assert_eq!(polls(&mut backoff, None), MOST_SPINS);
     }
 
+    /// Also where a look costs so much that the fewest polls are a single one, and where answers take longer than the
+    /// fewest polls.
+    #[test]
+    fn polls_come_back_when_they_pay_again() {
+        for (strategy, cost) in [(WaitStrategy::SpinThenPark, 1), (WaitStrategy::SpinThenPark, 40)] {
+            let mut backoff = Backoff::new(strategy);
+            for _ in 0..100 {
+                let found = backoff
+                    .spin(cost, Activity::default(), Duration::MAX, || Ok::<_, Infallible>(None::<()>));
+                assert_eq!(found, Ok(None));
+            }
+            assert!(!backoff.polls_pay());
+            let answers = (0..TRIAL).filter(|_| {
+                let mut looks = 0;
+                let answer = backoff.spin(cost, Activity::default(), Duration::MAX, || {
+                    looks += cost;
+                    Ok::<_, Infallible>((looks > MOST_SPINS / 2).then_some(()))
+                });
+                answer.unwrap().is_some()
+            });
+            assert!(answers.count() > 0);
+            assert!(backoff.polls_pay(), "{strategy:?}, cost {cost}");
+        }
+    }
+
     /// A peer on the same processor: each wait parks, and finds the message when it is woken.
     #[test]
     fn what_is_there_at_the_first_poll_does_not_make_polls_pay() {
@@ -157,7 +189,9 @@ mod tests {
             polls(&mut backoff, None);
             polls(&mut backoff, Some(0));
         }
-        assert_eq!(polls(&mut backoff, None), FEWEST_SPINS);
+        assert!(!backoff.polls_pay());
+        let waits = (0..TRIAL).map(|_| polls(&mut backoff, None)).filter(|&polls| polls > FEWEST_SPINS);
+        assert_eq!(waits.count(), 1);
     }
 
     #[test]
@@ -176,7 +210,7 @@ mod tests {
     fn costly_looks_are_fewer() {
         let mut backoff = Backoff::new(WaitStrategy::SpinThenPark);
         let mut looks = 0;
-        let found = backoff.spin(40, Activity::default(), || {
+        let found = backoff.spin(40, Activity::default(), Duration::MAX, || {
             looks += 1;
             Ok::<_, Infallible>(None::<()>)
         });

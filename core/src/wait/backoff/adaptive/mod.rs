@@ -26,6 +26,8 @@ const LONG_SPIN: Duration = Duration::from_micros(100);
 const BUSY_YIELDS: u32 = 4;
 /// A yield that took longer than this was lost to a thread that computes, or to sleepers that woke up.
 const LOST_YIELD: Duration = Duration::from_micros(500);
+/// A yield is no more lost than this: a time slice. A longer one was a stop of the process or a quota of its group.
+const MOST_LOST: Duration = Duration::from_millis(4);
 /// After a lost yield, no yields for 16 times the time that it took, then for 64 times, up to 1024 times.
 const FIRST_REST: u32 = 16;
 const MOST_RESTS: u32 = 3;
@@ -83,19 +85,21 @@ pub(super) struct Outcome<T> {
 }
 
 impl Adaptive {
-    /// Yields and polls until `poll` returns something, or until it is time to park.
+    /// Yields and polls until `poll` returns something, until it is time to park, or until the time that is `left` is over.
     pub(super) fn spin<T, E>(
         &mut self,
         processor: &impl Processor,
         cost: u32,
         activity: Activity,
+        left: Duration,
         mut poll: impl FnMut() -> Result<Option<T>, E>,
     ) -> Result<Outcome<T>, E> {
         let woke = self.note(activity);
         let mut yielded = processor.now();
-        if self.rest.lasts(yielded) {
+        if left.is_zero() || self.rest.lasts(yielded) {
             return Ok(Outcome { found: None, polls_would_have_paid: false });
         }
+        let start = yielded;
         let limit = Limit::of(self, woke);
         let (mut idle, mut busy) = (Duration::ZERO, 0);
         loop {
@@ -110,7 +114,8 @@ impl Adaptive {
             }
             if took > IDLE_YIELD {
                 busy += 1;
-                if found.is_some() || busy == BUSY_YIELDS {
+                let late = yielded.saturating_duration_since(start) >= left;
+                if found.is_some() || busy == BUSY_YIELDS || late {
                     return Ok(Outcome { found, polls_would_have_paid: false });
                 }
                 continue;
@@ -126,7 +131,8 @@ impl Adaptive {
             }
             yielded = processor.now();
             idle += yielded.saturating_duration_since(began);
-            if idle >= limit.time() {
+            let late = yielded.saturating_duration_since(start) >= left;
+            if idle >= limit.time() || late {
                 self.judge(limit, false);
                 return Ok(Outcome { found: None, polls_would_have_paid: false });
             }
@@ -222,7 +228,7 @@ struct Rest {
 impl Rest {
     /// Begins after a yield that took so long, and was lost.
     fn begin(&mut self, now: Instant, took: Duration) {
-        self.end = Some(now + took * self.factor());
+        self.end = Some(now + took.min(MOST_LOST) * self.factor());
         self.repeats = (self.repeats + 1).min(MOST_RESTS);
     }
 

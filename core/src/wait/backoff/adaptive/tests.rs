@@ -51,7 +51,7 @@ struct Waited {
 fn wait(learnt: &mut Adaptive, fake: &Fake, activity: Activity, after: Duration) -> Waited {
     let (arrival, before) = (fake.now() + after, fake.count.get());
     let outcome = learnt
-        .spin(fake, 1, activity, || {
+        .spin(fake, 1, activity, Duration::MAX, || {
             fake.pass(Duration::from_nanos(5));
             Ok::<_, Infallible>((fake.now() >= arrival).then_some(()))
         })
@@ -173,7 +173,36 @@ fn yields_come_back_after_the_thread_that_computed_is_gone() {
 #[test]
 fn an_error_ends_the_spin() {
     let (mut learnt, fake) = (Adaptive::default(), Fake::new(&[IDLE]));
-    let outcome = learnt.spin(&fake, 1, Activity::default(), || Err::<Option<()>, _>("broken"));
+    let outcome =
+        learnt.spin(&fake, 1, Activity::default(), Duration::MAX, || Err::<Option<()>, _>("broken"));
     assert_eq!(outcome.err(), Some("broken"));
     assert_eq!(fake.count.get(), 1);
+}
+
+/// A stopped process, or one whose group has used up its quota.
+#[test]
+fn a_stop_costs_no_more_yields_than_a_time_slice() {
+    let stop = Duration::from_secs(3600);
+    let (mut learnt, fake) = (Adaptive::default(), Fake::new(&[stop, stop, stop, stop, stop, SWITCH]));
+    let began = fake.now();
+    let mut found = false;
+    while !found {
+        found = wait(&mut learnt, &fake, Activity::default(), SWITCH).yields == 1 && fake.count.get() > 5;
+        fake.pass(Duration::from_millis(1));
+    }
+    let rests = fake.now() - began - stop * 5;
+    assert!(rests < MOST_LOST * (16 + 64 + 256 + 1024 + 1024) * 11 / 10, "{rests:?}");
+}
+
+#[test]
+fn no_time_left_means_no_yield_and_a_short_time_few() {
+    let (mut learnt, fake) = (Adaptive::default(), Fake::new(&[IDLE]));
+    let mut spin = |left| {
+        let before = (fake.count.get(), fake.now());
+        let outcome = learnt.spin(&fake, 1, Activity::default(), left, || Ok::<Option<()>, Infallible>(None));
+        assert!(outcome.unwrap().found.is_none());
+        (fake.count.get() - before.0, fake.now() - before.1)
+    };
+    assert_eq!(spin(Duration::ZERO).0, 0);
+    assert!(spin(SPIN / 4).1 <= SPIN / 4 + IDLE);
 }
