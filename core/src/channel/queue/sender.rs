@@ -44,7 +44,7 @@ pub(crate) struct QueueSender {
     /// `consumed` at the last load: at most `slots` behind `head`.
     consumed: u32,
     /// The position at which the free part of the arena starts.
-    arena_head: u64,
+    pub(super) arena_head: u64,
     in_flight: VecDeque<InFlight>,
     /// The place and the length of a message that is being built.
     loan: Option<(Place, usize)>,

@@ -162,6 +162,21 @@ mod sequential {
         }
     }
 
+    /// Positions in the arena count up. With nothing in flight they begin again, long before they overflow.
+    #[test]
+    fn positions_in_the_arena_do_not_overflow() {
+        let memory = memory(SLOTS, BLOCKS);
+        let mut sender = QueueSender::resume(memory.clone()).unwrap();
+        let mut receiver = QueueReceiver::resume(memory);
+        sender.arena_head = u64::MAX - 100;
+        for len in 57..=320 {
+            let message: Vec<u8> = (0..len).map(|byte| byte as u8).collect();
+            assert!(sender.send(&message).unwrap().is_some());
+            assert_eq!(take(&mut receiver), Some(message));
+        }
+        assert!(sender.arena_head < 1 << 20);
+    }
+
     proptest! {
         #[test]
         fn the_queue_is_a_fifo_under_any_operations(
