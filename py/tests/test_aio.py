@@ -355,6 +355,9 @@ def test_a_process_exits_without_a_close(name: str, spawn: Spawn, how: str) -> N
     import asyncio, signal, sys
     import eshm
 
+    # A shell that starts the tests in the background has its children ignore it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
     def all_of(robot):
         return robot.recv(), robot.read(), robot.wait_for_peer(), robot.send(bytes(200_000))
 
