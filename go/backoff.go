@@ -54,6 +54,7 @@ const (
 type backoff struct {
 	endpoint *Endpoint
 	polls    atomic.Uint32 // at the start of a wait; 0 with [Park]
+	vain     atomic.Uint32 // waits whose fewest polls found nothing
 
 	mu        sync.Mutex // held while a wait yields; guards the rest
 	idle      score      // whether polls on a processor that nobody else wants pay
@@ -113,10 +114,16 @@ func (b *backoff) pollsPaid() {
 	}
 }
 
-// pollsFailed records that the polls at the start of a wait found nothing.
+// pollsFailed records that the polls at the start of a wait found nothing. Now and then it lets the next wait poll as
+// often as at first, so that polls come back where they pay again.
 func (b *backoff) pollsFailed() {
-	if polls := b.polls.Load(); polls > fewestPolls && b.endpoint.settings.wait == Adaptive {
+	polls := b.polls.Load()
+	switch {
+	case b.endpoint.settings.wait != Adaptive:
+	case polls > fewestPolls:
 		b.polls.Store(max(polls/2, fewestPolls))
+	case b.vain.Add(1)%probeInterval == 0:
+		b.polls.Store(mostPolls)
 	}
 }
 

@@ -122,6 +122,22 @@ func TestPollsAdaptOnlyIfTheStrategySaysSo(t *testing.T) {
 	}
 }
 
+func TestPollsComeBackNowAndThen(t *testing.T) {
+	b := newBackoff(Adaptive)
+	longest := 0
+	for wait := range 200 {
+		if b.polls.Load() == mostPolls {
+			longest++
+		}
+		if b.pollsFailed(); wait < 32 && b.polls.Load() == mostPolls {
+			t.Errorf("%d polls after %d waits in vain", mostPolls, wait+1)
+		}
+	}
+	if longest < 4 || longest > 7 {
+		t.Errorf("%d of 200 waits in vain polled as often as at first, expected 4 to 7", longest)
+	}
+}
+
 func TestNoYieldsForAWhileAfterALostOne(t *testing.T) {
 	b, s := newBackoff(Adaptive), newScript(time.Millisecond)
 	for _, factor := range []time.Duration{16, 64, 256, 1024, 1024} {

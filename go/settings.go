@@ -38,7 +38,7 @@ type settings struct {
 	logger            *slog.Logger
 }
 
-// defaultSettings are those of the Rust core (core/src/config.rs).
+// defaultSettings are those of the Rust core (core/src/peer/settings/table.rs).
 func defaultSettings() settings {
 	return settings{
 		wait:              Adaptive,

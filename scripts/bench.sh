@@ -19,8 +19,8 @@ and summary.md, the table of the README, to bench/report/.
   --help        this text
 
 The report names what cannot be built or fails, with the reason, and on a machine with one processor the groups that
-need two. Run it on an idle machine: the benchmark repeats
-disturbed measurements, but only a limited number of times. Logs of the builds are in target/bench/logs.
+need two. Run it on an idle machine: the benchmark repeats disturbed measurements, but only a limited number of times.
+Logs of the builds are in target/bench/logs.
 TEXT
 }
 

@@ -173,9 +173,7 @@ fn calls_that_succeed_allocate_nothing() {
 #[test]
 fn waits_and_questions_while_nothing_happens_allocate_nothing() {
     let (mut master, _slave) = pair("idle", 4096);
-    while master.peer_state() != PeerState::Alive {
-        std::thread::yield_now();
-    }
+    master.wait_for_peer(Duration::from_secs(30)).unwrap();
     allocates_nothing("peer_state", 1000, || assert_eq!(master.peer_state(), PeerState::Alive));
     allocates_nothing("recv_timeout", 20, || assert!(master.recv_timeout(A_MOMENT).unwrap().is_none()));
 }

@@ -405,7 +405,7 @@ fn statistics_see_messages() {
     assert!(full.room_wait_time >= Duration::from_millis(2), "{:?}", full.room_wait_time);
     let mut observer = eshm::Observer::open(&segment).unwrap();
     assert_eq!(observer.look().master_to_slave.high_water, slots);
-    until("the sight of the first slave", || master.peer_state() == eshm::PeerState::Alive);
+    until("the sight of the first slave", || master.peer_state() == PeerState::Alive);
     drop(slave);
     let again = open(&segment, Role::Slave);
     until("the reconnection", || master.stats().unwrap().reconnects == 1);

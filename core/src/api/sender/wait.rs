@@ -104,7 +104,9 @@ impl Sender {
         attempt: &mut impl FnMut(&mut Self) -> Result<Option<T>>,
     ) -> Result<Option<T>> {
         let mut backoff = self.backoff;
-        let done = backoff.spin(LOOK_COST, Activity::default(), deadline.left().unwrap_or_default(), || {
+        // Space is no answer: that the peer had to be woken says nothing about when it comes. No long spin.
+        let activity = Activity::default();
+        let done = backoff.spin(LOOK_COST, activity, deadline.left().unwrap_or_default(), || {
             if self.may_put(len, deadline)?
                 && let Some(done) = attempt(self)?
             {
