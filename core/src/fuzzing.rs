@@ -12,7 +12,7 @@ use crate::segment::layout::{Direction, Geometry, QueueGeometry};
 use crate::segment::segment_layout::SegmentLayout;
 use crate::segment::validate::validate_memory;
 use crate::segment::view::Memory;
-use crate::wait::Fences;
+use crate::wait::{EventBell, Fences};
 
 const DIRECTIONS: [Direction; 2] = [Direction::MasterToSlave, Direction::SlaveToMaster];
 
@@ -157,10 +157,10 @@ struct Ends {
 
 impl Ends {
     fn new(layout: SegmentLayout, image: &Arc<Image>, direction: Direction) -> Ends {
-        let queue = layout.queue(image, direction);
+        let queue = layout.queue(image, direction, EventBell::none());
         let mut ends = Ends {
             image: Arc::clone(image),
-            mailbox: layout.mailbox(image, direction),
+            mailbox: layout.mailbox(image, direction, EventBell::none()),
             cursors: [FirstRead::Current, FirstRead::Untaken].map(|first| (Cursor::default(), first)),
             buffer: Vec::new(),
             queue,

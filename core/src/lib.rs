@@ -73,12 +73,15 @@ pub use sys::crash::POINTS as CRASH_POINTS;
 pub use {
     api::builder::Builder,
     api::endpoint::Endpoint,
+    api::events::Events,
     api::inspector::Inspector,
     api::observer::{DirectionView, Observer, SeatView, View},
     api::receiver::{Message, Receiver},
     api::segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
     api::sender::{BatchError, Loan, Sender},
+    api::wait_set::{Ready, WaitSet},
     error::{Error, Result},
+    peer::events::Interest,
     peer::monitor::configure_monitor,
     peer::settings::{
         DEFAULT_DATA_SIZE, DEFAULT_QUEUE_CAPACITY, Disconnect, MAX_DATA_SIZE, MAX_QUEUE_CAPACITY,

@@ -75,6 +75,10 @@ impl Endpoint {
         Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open, origin)) })
     }
 
+    pub(crate) fn link(&self) -> &Arc<Link> {
+        &self.sender.side.link
+    }
+
     /// Borrows both halves: for two scoped threads, or to send while a received message is borrowed.
     ///
     /// ```

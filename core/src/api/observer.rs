@@ -17,6 +17,7 @@ use crate::segment::segment_layout::SegmentLayout;
 use crate::segment::validate::{Mismatch, validate_memory};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
+use crate::wait::EventBell;
 
 /// Monitors a segment without changing it: the file is opened and mapped for reading only. The permission to read the
 /// segment suffices, and neither endpoint notices.
@@ -157,8 +158,8 @@ impl Observer {
     }
 
     fn direction(&self, direction: Direction) -> DirectionView {
-        let tail = self.layout.channel(&*self.mapped, direction).tail;
-        let queue = self.layout.queue(&self.mapped, direction);
+        let tail = self.layout.channel(&*self.mapped, direction, EventBell::none()).tail;
+        let queue = self.layout.queue(&self.mapped, direction, EventBell::none());
         DirectionView {
             written: tail.write_count.load(Ordering::Relaxed),
             read: tail.read_count.load(Ordering::Relaxed),

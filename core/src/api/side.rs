@@ -42,6 +42,16 @@ impl Side {
         self.link.is_settled(self.settled)
     }
 
+    /// Keeps this half from the fast path until [`Side::return_to_fast_path`].
+    pub(crate) fn leave_fast_path(&mut self) {
+        // As of a link without the monitor: no status word has this value.
+        self.settled = u32::MAX;
+    }
+
+    pub(crate) fn return_to_fast_path(&mut self) {
+        self.settled = self.link.settled_status(self.epoch);
+    }
+
     /// Continues in the segment of this attachment.
     pub(crate) fn switch(&mut self, attachment: Arc<Attachment>, epoch: u32) {
         (self.attachment, self.epoch, self.settled) = (attachment, epoch, self.link.settled_status(epoch));

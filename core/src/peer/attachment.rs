@@ -7,15 +7,17 @@ use crate::channel::mailbox::{Channel, MailboxMemory};
 use crate::channel::queue::QueueMemory;
 use crate::error::Result;
 use crate::peer::counters::Counter;
+use crate::peer::events::Interest;
 use crate::peer::settings::Settings;
 use crate::role::Role;
-use crate::segment::file::{MappedSegment, NameTarget, Unpublished};
+use crate::segment::file::{EventDescriptor, MappedSegment, NameTarget, PeerDescriptor, Unpublished};
 use crate::segment::layout::{Direction, Header};
 use crate::segment::name::SegmentName;
 use crate::segment::seat::{Pulse, Threshold};
 use crate::segment::segment_layout::SegmentLayout;
 use crate::segment::view::Memory;
 use crate::sys::{AtomicBool, Ordering};
+use crate::wait::{Doorbell, EventBell, Fences};
 
 /// The kind of data in a mailbox.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -38,14 +40,33 @@ pub(crate) struct Attachment {
     generation_offset: Counter,
     /// Set if the outgoing mailbox holds a message. The segment does not record this. Without queues it may.
     holds_message: AtomicBool,
+    /// The event descriptor of the peer.
+    peer_descriptor: Arc<PeerDescriptor>,
+    bell: EventBell,
 }
 
 impl Attachment {
     /// Creates the attachment to a segment whose layout was checked. `occupy` makes it visible to others.
-    pub(crate) fn new(mapped: Arc<MappedSegment>, layout: SegmentLayout, role: Role) -> Self {
+    pub(crate) fn new(
+        name: &SegmentName,
+        mapped: Arc<MappedSegment>,
+        layout: SegmentLayout,
+        role: Role,
+    ) -> Self {
         let (reads, generation_offset) = (Counter::default(), Counter::default());
         let holds_message = AtomicBool::new(layout.queues.is_none());
-        let attachment = Attachment { mapped, layout, role, reads, generation_offset, holds_message };
+        let peer_descriptor = Arc::new(PeerDescriptor::new(name, &mapped, role.peer()));
+        let bell = EventBell::new(Arc::clone(&peer_descriptor) as Arc<_>);
+        let attachment = Attachment {
+            mapped,
+            layout,
+            role,
+            reads,
+            generation_offset,
+            holds_message,
+            peer_descriptor,
+            bell,
+        };
         attachment.reads.set(attachment.incoming().tail.read_count.load(Ordering::Relaxed));
         attachment
     }
@@ -84,17 +105,17 @@ impl Attachment {
 
     /// Returns the channel of a direction.
     pub(crate) fn channel(&self, direction: Direction) -> Channel<'_> {
-        self.layout.channel(&*self.mapped, direction)
+        self.layout.channel(&*self.mapped, direction, &self.bell)
     }
 
     /// Returns the mailbox that this endpoint writes.
     pub(crate) fn outgoing_mailbox(&self) -> MailboxMemory {
-        self.layout.mailbox(&self.mapped, written_by(self.role))
+        self.layout.mailbox(&self.mapped, written_by(self.role), &self.bell)
     }
 
     /// Returns the mailbox that this endpoint reads.
     pub(crate) fn incoming_mailbox(&self) -> MailboxMemory {
-        self.layout.mailbox(&self.mapped, written_by(self.role.peer()))
+        self.layout.mailbox(&self.mapped, written_by(self.role.peer()), &self.bell)
     }
 
     /// Returns the channel that this endpoint writes.
@@ -109,12 +130,12 @@ impl Attachment {
 
     /// Returns the queue into which this endpoint sends.
     pub(crate) fn outgoing_queue(&self) -> Option<QueueMemory> {
-        self.layout.queue(&self.mapped, written_by(self.role))
+        self.layout.queue(&self.mapped, written_by(self.role), &self.bell)
     }
 
     /// Returns the queue from which this endpoint receives.
     pub(crate) fn incoming_queue(&self) -> Option<QueueMemory> {
-        self.layout.queue(&self.mapped, written_by(self.role.peer()))
+        self.layout.queue(&self.mapped, written_by(self.role.peer()), &self.bell)
     }
 
     /// Records what the outgoing mailbox is about to hold.
@@ -162,9 +183,41 @@ impl Attachment {
         self.mapped.lock(self.role.peer()) == Ok(true)
     }
 
+    /// Makes the event descriptor of this endpoint.
+    ///
+    /// # Errors
+    /// Returns [`Error::Attach`](crate::Error::Attach) if the process can have no descriptor more.
+    pub(crate) fn event_descriptor(&self, name: &SegmentName) -> Result<EventDescriptor> {
+        self.mapped.event_descriptor(name, self.role)
+    }
+
+    /// Hands the doorbell that the peer rings for a kind of interest to `work`.
+    pub(crate) fn with_bell<T>(&self, kind: Interest, work: impl FnOnce(Doorbell<'_>) -> T) -> T {
+        let has_queue = !self.peer_is_legacy();
+        match kind {
+            Interest::WRITABLE => match self.outgoing_queue().filter(|_| has_queue) {
+                Some(queue) => work(queue.space_bell()),
+                None => work(self.outgoing().taken()),
+            },
+            Interest::READABLE => match self.incoming_queue().filter(|_| has_queue) {
+                Some(queue) => work(queue.arrival_bell()),
+                None => work(self.incoming().value_bell(Fences::Asymmetric)),
+            },
+            _ => work(self.incoming().value_bell(Fences::Asymmetric)),
+        }
+    }
+
+    /// Returns a number that differs after the peer has released or taken what this endpoint has sent.
+    pub(crate) fn outgoing_progress(&self) -> u64 {
+        let tail = self.outgoing().tail;
+        let released = self.outgoing_queue().map_or(0, |queue| queue.released());
+        let taken = tail.taken.load(Ordering::Relaxed);
+        (u64::from(released) << 32 | u64::from(taken)).wrapping_add(tail.read_count.load(Ordering::Relaxed))
+    }
+
     /// Returns the queue of a direction, for statistics.
     pub(crate) fn queue(&self, direction: Direction) -> Option<QueueMemory> {
-        self.layout.queue(&self.mapped, direction)
+        self.layout.queue(&self.mapped, direction, &self.bell)
     }
 
     /// Returns the layout of this segment.
@@ -281,6 +334,7 @@ impl Attachment {
         if self.mapped.lock(seat) == Ok(true) {
             crash_point!("clear.locked");
             self.forget_waiters(seat);
+            self.peer_descriptor.remove();
             crash_point!("clear.cleared");
             self.mapped.unlock(seat);
             crash_point!("clear.unlocked");
@@ -292,10 +346,10 @@ impl Attachment {
         let (reads, writes) = (written_by(seat.peer()), written_by(seat));
         self.channel(reads).tail.waiters.store(0, Ordering::Relaxed);
         self.channel(writes).tail.taken_waiters.store(0, Ordering::Relaxed);
-        if let Some(queue) = self.layout.queue(&self.mapped, reads) {
+        if let Some(queue) = self.layout.queue(&self.mapped, reads, &self.bell) {
             queue.forget_parked_receiver();
         }
-        if let Some(queue) = self.layout.queue(&self.mapped, writes) {
+        if let Some(queue) = self.layout.queue(&self.mapped, writes, &self.bell) {
             queue.forget_parked_sender();
         }
     }

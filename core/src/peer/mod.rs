@@ -3,6 +3,7 @@
 pub(crate) mod attachment;
 pub(crate) mod carry_over;
 pub(crate) mod counters;
+pub(crate) mod events;
 pub(crate) mod link;
 pub(crate) mod liveness;
 pub(crate) mod monitor;

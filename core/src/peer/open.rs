@@ -152,8 +152,12 @@ impl Start<'_> {
         crash_point!("create.reserved");
         self.lock(&mapped, Role::Master)?;
         crash_point!("create.locked");
-        let attachment =
-            Attachment::new(mapped, SegmentLayout { geometry, queues, legacy: false }, Role::Master);
+        let attachment = Attachment::new(
+            self.name,
+            mapped,
+            SegmentLayout { geometry, queues, legacy: false },
+            Role::Master,
+        );
         let header = attachment.header();
         // `occupy` adds one.
         header.master_generation.store(generation.wrapping_sub(1), Ordering::Relaxed);
@@ -221,7 +225,7 @@ impl Start<'_> {
         }
         self.reserve(&mapped, layout)?;
         crash_point!("attach.verified");
-        let attachment = Attachment::new(Arc::new(mapped), layout, Role::Slave);
+        let attachment = Attachment::new(self.name, Arc::new(mapped), layout, Role::Slave);
         attachment.occupy();
         Ok(Some(attachment))
     }
@@ -250,7 +254,8 @@ impl Start<'_> {
             // A live slave moves what is in the old segment. A slave that finds it replaced holds its seat only for a
             // moment.
             let has_both_seats = !layout.legacy && self.claim(&mapped, Role::Slave).unwrap_or(false);
-            let replaced = has_both_seats.then(|| Attachment::new(Arc::new(mapped), layout, Role::Master));
+            let replaced =
+                has_both_seats.then(|| Attachment::new(self.name, Arc::new(mapped), layout, Role::Master));
             return Ok(Some(Started { attachment, replaced }));
         }
         self.reserve(&mapped, layout)?;
@@ -258,7 +263,7 @@ impl Start<'_> {
             event!(warn, segment = self.name.as_str(), %error, "the permissions of the segment could not be changed");
         }
         crash_point!("takeover.verified");
-        let attachment = Attachment::new(Arc::new(mapped), layout, Role::Master);
+        let attachment = Attachment::new(self.name, Arc::new(mapped), layout, Role::Master);
         attachment.describe(self.config);
         crash_point!("takeover.described");
         attachment.occupy();

@@ -4,11 +4,14 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use crate::error::{Error, Result};
+use crate::role::Role;
 use crate::segment::domain::Domain;
 
 /// The start of the names of temporary files, which are used where the system does not support files without a name.
 /// The prefix of the domain comes before it, so that a sandbox that allows the names of segments also allows these.
 pub(crate) const TEMPORARY: &str = ".eshm-tmp";
+/// The start of the names of event FIFOs (protocol/events.md). No segment can have such a name.
+pub(crate) const BELL: &str = ".eshm-tmp-bell-";
 
 /// A checked segment name in its domain: at least 1 byte, at most 255 with the prefix, without `/`, `..` or NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -72,6 +75,21 @@ impl SegmentName {
         &self.path
     }
 
+    /// Returns the path of the event FIFO of an endpoint.
+    pub(crate) fn bell_path(&self, role: Role) -> PathBuf {
+        let role = if role == Role::Master { 'm' } else { 's' };
+        let file = format!("{}{BELL}{role}-{}", self.domain.prefix(), self.bell_hash());
+        self.domain.directory().join(file)
+    }
+
+    /// Returns the part of the name of an event FIFO that stands for the segment: the FNV-1a hash of its name.
+    pub(crate) fn bell_hash(&self) -> String {
+        let hash = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
+            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
+        });
+        format!("{hash:016x}")
+    }
+
     /// Returns the path of the file, for an error text.
     pub(crate) fn shown_path(&self) -> String {
         self.path().display().to_string()
@@ -95,6 +113,15 @@ mod tests {
             assert_eq!(segment.path(), Path::new("/some/where").join(format!("eshm_{name}")));
         }
         assert_eq!(SegmentName::new("robot", Domain::default()).unwrap().shown_path(), "/dev/shm/eshm_robot");
+    }
+
+    #[test]
+    fn event_fifos_have_names_that_no_segment_has() {
+        let segment = named("robot", "eshm_").unwrap();
+        let file = |role| segment.bell_path(role).file_name().unwrap().to_str().unwrap().to_owned();
+        assert_eq!(file(Role::Master), "eshm_.eshm-tmp-bell-m-af0d9146555c6adf");
+        assert_eq!(file(Role::Slave), "eshm_.eshm-tmp-bell-s-af0d9146555c6adf");
+        assert!(named(&file(Role::Slave)["eshm_".len()..], "eshm_").is_err());
     }
 
     #[test]

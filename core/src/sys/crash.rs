@@ -58,6 +58,8 @@ mod enabled {
         "recv.found", "recv.located", "release.begun", "release.stored", "release.rung",
         // A thread parks and is woken.
         "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
+        // An endpoint makes its event descriptor and arms it, and its peer rings it.
+        "bell.made", "bell.shared", "arm.asked", "arm.ordered", "bell.cleared", "bell.rung",
         // The peer is dead, or has a new segment.
         "clear.locked", "clear.cleared", "clear.unlocked",
         "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.values", "follow.sender",

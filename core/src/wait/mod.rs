@@ -6,6 +6,7 @@
 mod backoff;
 mod deadline;
 mod doorbell;
+mod event_bell;
 #[cfg(not(loom))]
 mod poll_timing;
 #[cfg(not(loom))]
@@ -18,6 +19,7 @@ pub(crate) use backoff::{Activity, Backoff, SLICE};
 pub(crate) use deadline::coarse_now;
 pub(crate) use deadline::{Deadline, Wait};
 pub(crate) use doorbell::{Doorbell, Fences};
+pub(crate) use event_bell::{EventBell, RingDescriptor};
 #[cfg(not(loom))]
 pub(crate) use poll_timing::PollTiming;
 #[cfg(not(loom))]

@@ -5,7 +5,6 @@ use std::time::Duration;
 
 use super::Receiver;
 use super::poll::{Found, What};
-use super::wait::in_time;
 use crate::channel::queue::Lent;
 use crate::error::Result;
 
@@ -62,7 +61,7 @@ impl Receiver {
         if most == 0 {
             return Ok(0);
         }
-        let Some(found) = self.poll_once(What::Message)? else { return Ok(0) };
+        let Some(found) = self.poll_or_arm(What::Message)? else { return Ok(0) };
         let Found::Lent(first) = found else {
             each(&self.message(found));
             return Ok(1);
@@ -84,7 +83,7 @@ impl Receiver {
         }
         let found = match self.poll_fast()? {
             Some(found) => Some(found),
-            None => in_time(self.wait(What::Message, timeout))?,
+            None => self.wait_in_time(What::Message, timeout)?,
         };
         let Some(Found::Lent(first)) = found else {
             let Some(found) = found else { return Ok(0) };

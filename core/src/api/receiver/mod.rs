@@ -1,5 +1,6 @@
 //! The half of an endpoint that reads and receives.
 
+mod arm;
 mod batch;
 mod message;
 mod poll;
@@ -19,7 +20,6 @@ use crate::error::Result;
 use crate::wait::{Backoff, Deadline, PollTiming, Wait};
 
 use poll::{Found, Values, What};
-use wait::in_time;
 
 pub(crate) use batch::Cut;
 pub use message::Message;
@@ -64,7 +64,7 @@ impl Receiver {
     /// - [`Error::Displaced`]: another segment has this master's name, and nothing is left to read.
     /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is stopped, or belongs to the parent process.
     pub fn try_read(&mut self) -> Result<Option<Message<'_>>> {
-        let found = self.poll_once(What::Value)?;
+        let found = self.poll_or_arm(What::Value)?;
         Ok(found.map(|found| self.message(found)))
     }
 
@@ -89,7 +89,7 @@ impl Receiver {
     pub fn read_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_for_new_value()? {
             Some(found) => Some(found),
-            None => in_time(self.wait(What::Value, Some(timeout)))?,
+            None => self.wait_in_time(What::Value, Some(timeout))?,
         };
         Ok(found.map(|found| self.message(found)))
     }
@@ -112,7 +112,7 @@ impl Receiver {
     pub fn try_recv(&mut self) -> Result<Option<Message<'_>>> {
         let found = match self.poll_fast()? {
             Some(found) => Some(found),
-            None => self.poll_once(What::Message)?,
+            None => self.poll_or_arm(What::Message)?,
         };
         Ok(found.map(|found| self.message(found)))
     }
@@ -141,7 +141,7 @@ impl Receiver {
     pub fn recv_timeout(&mut self, timeout: Duration) -> Result<Option<Message<'_>>> {
         let found = match self.poll_eagerly()? {
             Some(found) => Some(found),
-            None => in_time(self.wait(What::Message, Some(timeout)))?,
+            None => self.wait_in_time(What::Message, Some(timeout))?,
         };
         Ok(found.map(|found| self.message(found)))
     }

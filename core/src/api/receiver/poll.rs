@@ -36,7 +36,7 @@ pub(super) enum What {
 #[derive(Debug)]
 pub(super) struct Values {
     pub(super) attachment: Arc<Attachment>,
-    epoch: u32,
+    pub(super) epoch: u32,
     /// The link's attention while all is well: see [`Link::is_settled`].
     pub(super) settled: u32,
     pub(super) mailbox: MailboxMemory,

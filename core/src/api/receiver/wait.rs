@@ -17,6 +17,16 @@ impl Receiver {
         }
     }
 
+    /// As `wait`, with `None` for a time-out.
+    pub(super) fn wait_in_time(&mut self, what: What, timeout: Option<Duration>) -> Result<Option<Found>> {
+        match self.wait(what, timeout) {
+            Ok(found) => Ok(Some(found)),
+            Err(Error::Timeout { .. }) if self.side.link.events().is_some() => self.arm(what),
+            Err(Error::Timeout { .. }) => Ok(None),
+            Err(error) => Err(error),
+        }
+    }
+
     #[cold]
     fn wait_long(&mut self, what: What, deadline: Deadline) -> Result<Found> {
         let whole = Deadline::after(None);
@@ -111,14 +121,5 @@ impl Receiver {
     /// The queue, if that is where what is waited for arrives.
     pub(super) fn arrivals(&self, what: What) -> Option<&QueueReceiver> {
         self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
-    }
-}
-
-/// A wait's outcome, with `None` for a time-out.
-pub(super) fn in_time(outcome: Result<Found>) -> Result<Option<Found>> {
-    match outcome {
-        Ok(found) => Ok(Some(found)),
-        Err(Error::Timeout { .. }) => Ok(None),
-        Err(error) => Err(error),
     }
 }

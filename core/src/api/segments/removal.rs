@@ -1,5 +1,6 @@
 //! Removing what nobody uses any more, beside processes that start at the same moment.
 
+use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -9,8 +10,8 @@ use super::{Segment, SegmentKind};
 use crate::error::Result;
 use crate::peer_state::PeerState;
 use crate::segment::domain::Domain;
-use crate::segment::file::{Entry, why_not_removed};
-use crate::segment::name::TEMPORARY;
+use crate::segment::file::{Entry, remove_bell, why_not_removed};
+use crate::segment::name::{BELL, SegmentName, TEMPORARY};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
@@ -53,7 +54,11 @@ pub(super) fn remove_dead(domain: &Domain, dry_run: bool) -> Result<Removal> {
         let verdict = remove(&looked, dry_run);
         removal.note(looked.segment, verdict);
     }
-    for file in files(domain)? {
+    let files = files(domain)?;
+    if !dry_run {
+        remove_bells(domain, &files);
+    }
+    for file in files {
         let begins = |prefix: &str| file.strip_prefix(prefix).is_some_and(|rest| rest.starts_with(TEMPORARY));
         if begins(domain.prefix()) || file.starts_with(TEMPORARY) {
             remove_temporary(&mut removal, domain.directory().join(&file), file, dry_run);
@@ -142,6 +147,21 @@ fn unlink(entry: &Entry, segment: &Segment) -> std::result::Result<(), Option<St
         Ok(true) => Ok(()),
         Ok(false) | Err(nix::Error::ENOENT) => Err(None),
         Err(error) => Err(Some(why_not_removed(&segment.path, error))),
+    }
+}
+
+/// Removes the event FIFOs of segments that do not exist any more. If one of these was about to be made, its endpoint
+/// works without.
+fn remove_bells(domain: &Domain, files: &[String]) {
+    let rests = || files.iter().filter_map(|file| file.strip_prefix(domain.prefix()));
+    let named = |name: &str| SegmentName::new(name, domain.clone()).ok();
+    let used: HashSet<String> = rests().filter_map(named).map(|name| name.bell_hash()).collect();
+    for rest in rests() {
+        // Behind the prefix there are the role, a hyphen and the hash.
+        let hash = rest.strip_prefix(BELL).and_then(|rest| rest.get(2..));
+        if hash.is_some_and(|hash| !used.contains(hash)) {
+            remove_bell(&domain.directory().join(format!("{}{rest}", domain.prefix())));
+        }
     }
 }
 

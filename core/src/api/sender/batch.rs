@@ -91,7 +91,11 @@ impl Sender {
         let mut sent = 0;
         while sent < messages.len() {
             match self.send_some(&messages[sent..]) {
-                Ok(0) => return Err(BatchError { sent, source: self.full() }),
+                // Only a single message arms the event descriptor.
+                Ok(0) => match self.try_send(messages[sent].as_ref()) {
+                    Ok(()) => sent += 1,
+                    Err(source) => return Err(BatchError { sent, source }),
+                },
                 Ok(count) => sent += count,
                 Err(source) => return Err(BatchError { sent, source }),
             }

@@ -84,7 +84,8 @@ impl Sender {
         {
             return Ok(Loan { sender: self, start, len });
         }
-        Err(self.full())
+        let start = self.refuse(len, |sender| sender.attempt_loan(len))?;
+        Ok(Loan { sender: self, start, len })
     }
 
     /// Sends the loan that [`Loan::into_raw`] took apart: for bindings, which cannot keep a borrow.

@@ -1,5 +1,6 @@
 //! The half of an endpoint that writes and sends.
 
+mod arm;
 mod batch;
 mod loan;
 mod ready;
@@ -30,6 +31,8 @@ pub struct Sender {
     /// Where a loan is built on a segment without a queue, and its length.
     draft: Vec<u8>,
     drafted: Option<usize>,
+    /// Whether the event descriptor is armed for room. Then this half takes no fast path.
+    refused: bool,
 }
 
 impl Sender {
@@ -37,7 +40,15 @@ impl Sender {
         let outgoing =
             OutgoingChannel::open(side.attachment.clone()).map_err(|broken| side.broken(broken))?;
         let backoff = Backoff::new(side.link.config().wait);
-        Ok(Sender { side, outgoing, backoff, waiting: false, draft: Vec::new(), drafted: None })
+        Ok(Sender {
+            side,
+            outgoing,
+            backoff,
+            waiting: false,
+            draft: Vec::new(),
+            drafted: None,
+            refused: false,
+        })
     }
 
     /// Replaces the latest value, whether it was read or not. Never waits.
@@ -123,11 +134,22 @@ impl Sender {
         if self.send_fast(bytes)? {
             return Ok(());
         }
-        if self.is_ready(bytes.len())? && self.attempt(bytes)? { Ok(()) } else { Err(self.full()) }
+        if self.is_ready(bytes.len())? && self.attempt(bytes)? {
+            return Ok(());
+        }
+        self.refuse(bytes.len(), |sender| Ok(sender.attempt(bytes)?.then_some(())))
     }
 
     /// Whether a message of `len` bytes may be put now, if there is room. `Ok(false)`: others go first.
     fn is_ready(&mut self, len: usize) -> Result<bool> {
+        if self.refused {
+            self.forget_refusal();
+        }
+        self.may_go(len)
+    }
+
+    /// As `is_ready`, and leaves the event descriptor armed.
+    fn may_go(&mut self, len: usize) -> Result<bool> {
         let followed = self.prepare()?;
         self.side.link.check_writable()?;
         if followed {

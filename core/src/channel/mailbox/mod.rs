@@ -12,7 +12,7 @@
 use crate::segment::layout::{ChannelHead, ChannelTail};
 use crate::segment::shared_ref::SharedRef;
 use crate::sys::{AtomicU64, Ordering, fence, spin_hint};
-use crate::wait::{Doorbell, Fences};
+use crate::wait::{Doorbell, EventBell, Fences};
 
 /// The number of attempts of a reader that the writer overtakes, before it reports that there is no new value.
 const ATTEMPTS: usize = if cfg!(loom) { 2 } else { 256 };
@@ -26,6 +26,8 @@ pub(crate) struct Channel<'a> {
     pub(crate) tail: &'a ChannelTail,
     /// N: the size of the longest value in bytes.
     pub(crate) capacity: usize,
+    /// The event descriptor of the other end.
+    pub(crate) bell: &'a EventBell,
 }
 
 /// The memory of one direction.
@@ -35,12 +37,19 @@ pub(crate) struct MailboxMemory {
     pub(crate) data: SharedRef<[AtomicU64]>,
     pub(crate) tail: SharedRef<ChannelTail>,
     pub(crate) capacity: usize,
+    pub(crate) bell: EventBell,
 }
 
 impl MailboxMemory {
     #[inline]
     pub(crate) fn channel(&self) -> Channel<'_> {
-        Channel { head: &self.head, data: &self.data, tail: &self.tail, capacity: self.capacity }
+        Channel {
+            head: &self.head,
+            data: &self.data,
+            tail: &self.tail,
+            capacity: self.capacity,
+            bell: &self.bell,
+        }
     }
 }
 
@@ -127,7 +136,7 @@ impl<'a> Channel<'a> {
         // Release: pairs with the Acquire load in `Doorbell::sample`. A reader that samples it sees the value above.
         self.tail.wake_seq.store(wake.wrapping_add(1), Ordering::Release);
         crash_point!("write.announced");
-        self.value_bell(fences).ring()
+        self.value_bell(fences).ring(self.bell)
     }
 
     /// Returns whether a reader of 2.0 has taken the current value, so that a lossless writer may replace it.
@@ -210,7 +219,7 @@ impl<'a> Channel<'a> {
         // Release: pairs with the Acquire load in `is_taken`.
         self.tail.taken.store(sequence | 1, Ordering::Release);
         crash_point!("read.taken");
-        self.taken().ring();
+        self.taken().ring(self.bell);
     }
 
     /// Returns the number of values between the last one of the reader and this one, and the count of this one.

@@ -14,7 +14,7 @@ use crate::segment::layout::{self, QueueGeometry};
 use crate::segment::seat::Threshold;
 use crate::segment::validate::validate_memory;
 use crate::sys::Ordering;
-use crate::wait::Fences;
+use crate::wait::{EventBell, Fences};
 
 /// The number of messages, and of values, that are exchanged.
 const COUNT: usize = if cfg!(miri) { 40 } else { 20_000 };
@@ -104,7 +104,7 @@ fn an_occupied_seat_is_seen_completely() {
 #[test]
 fn every_message_arrives_as_it_was_sent() {
     let (heap, layout) = segment();
-    let receiving = layout.queue(&heap, Direction::MasterToSlave).unwrap();
+    let receiving = layout.queue(&heap, Direction::MasterToSlave, EventBell::none()).unwrap();
     let receiver = thread::spawn(move || {
         let mut receiver = QueueReceiver::resume(receiving);
         for number in 0..COUNT {
@@ -119,7 +119,9 @@ fn every_message_arrives_as_it_was_sent() {
             receiver.release(1);
         }
     });
-    let mut sender = QueueSender::resume(layout.queue(&heap, Direction::MasterToSlave).unwrap()).unwrap();
+    let mut sender =
+        QueueSender::resume(layout.queue(&heap, Direction::MasterToSlave, EventBell::none()).unwrap())
+            .unwrap();
     for number in 0..COUNT {
         let bytes = message(number, &LENGTHS);
         if number % 2 == 0 {
@@ -144,7 +146,7 @@ fn every_message_arrives_as_it_was_sent() {
 #[test]
 fn a_value_is_read_whole() {
     let (heap, layout) = segment();
-    let reading = layout.mailbox(&heap, Direction::SlaveToMaster);
+    let reading = layout.mailbox(&heap, Direction::SlaveToMaster, EventBell::none());
     let reader = thread::spawn(move || {
         let (mut cursor, mut buffer, mut last) = (Cursor::default(), Vec::new(), 0);
         // No writer overwrites the last value.
@@ -158,7 +160,7 @@ fn a_value_is_read_whole() {
             last = if value.len == DATA_SIZE { COUNT } else { last };
         }
     });
-    let writing = layout.mailbox(&heap, Direction::SlaveToMaster);
+    let writing = layout.mailbox(&heap, Direction::SlaveToMaster, EventBell::none());
     for number in 0..COUNT {
         let len = number % DATA_SIZE;
         writing.channel().write(&vec![len as u8; len], Fences::Symmetric);

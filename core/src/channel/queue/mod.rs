@@ -18,7 +18,7 @@ mod sender;
 use crate::segment::layout::{Block, QueueControl, Slot};
 use crate::segment::shared_ref::SharedRef;
 use crate::sys::{Ordering, futex_wake};
-use crate::wait::{Doorbell, Fences};
+use crate::wait::{Doorbell, EventBell, Fences};
 
 pub(crate) use receiver::QueueReceiver;
 pub(crate) use sender::QueueSender;
@@ -42,6 +42,8 @@ pub(crate) struct QueueMemory {
     pub(crate) arena: SharedRef<[Block]>,
     /// The size of the longest message in bytes, at most the size of the arena.
     pub(crate) capacity: usize,
+    /// The event descriptor of the other end.
+    pub(crate) bell: EventBell,
 }
 
 /// A field with a value that the protocol forbids. The peer has written it.
@@ -95,6 +97,12 @@ impl QueueMemory {
         }
     }
 
+    /// Returns the doorbell of the receiver, for its event descriptor: no thread parks on it.
+    #[inline(always)]
+    pub(crate) fn arrival_bell(&self) -> Doorbell<'_> {
+        self.message_bell(0)
+    }
+
     /// Returns the doorbell on which a sender waits for space.
     #[inline]
     pub(crate) fn space_bell(&self) -> Doorbell<'_> {
@@ -109,11 +117,20 @@ impl QueueMemory {
     #[inline(always)]
     fn ring_receiver(&self) -> bool {
         // The word of this doorbell does not matter: the receiver publishes the slot on which it is parked.
-        let parked = self.message_bell(0).has_waiters();
+        let parked = self.arrival_bell().has_waiters();
         if parked {
-            self.wake_receiver();
+            self.ring_waiting_receiver();
         }
         parked
+    }
+
+    /// Wakes the receiver on whatever slot it waits, and rings its event descriptor if it asks for that.
+    #[cold]
+    fn ring_waiting_receiver(&self) {
+        // Relaxed: as in `wake_receiver`.
+        let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
+        self.message_bell(number).wake(&self.bell);
+        crash_point!("wake.receiver");
     }
 
     /// Wakes the receiver on whatever slot it waits. It may have taken the first messages of a batch before the last
@@ -124,7 +141,6 @@ impl QueueMemory {
         // before the fence in `Doorbell::has_waiters`.
         let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
         futex_wake(&self.slot(number).mark);
-        crash_point!("wake.receiver");
     }
 
     /// Clears the count of parked receivers, after the receiver has gone.
@@ -144,6 +160,12 @@ impl QueueMemory {
         count_published(self.slots.len() as u32, first, |number| {
             self.slot(number).mark.load(Ordering::Relaxed)
         })
+    }
+
+    /// Returns the number of released messages, modulo 2³².
+    pub(crate) fn released(&self) -> u32 {
+        // Relaxed: the number orders nothing.
+        self.control().consumed.0.load(Ordering::Relaxed)
     }
 
     /// Raises the high-water mark to `depth` if it is lower. Only the process of the sender calls this. If two of its

@@ -90,9 +90,14 @@ impl QueueReceiver {
         // the sender overwrites.
         self.memory.control().consumed.0.store(self.next, Ordering::Release);
         crash_point!("release.stored");
-        let woke = self.memory.space_bell().ring();
+        let woke = self.memory.space_bell().ring(&self.memory.bell);
         crash_point!("release.rung");
         woke
+    }
+
+    /// Returns the doorbell to arm for the next message.
+    pub(crate) fn arrival_bell(&self) -> Doorbell<'_> {
+        self.memory.arrival_bell()
     }
 
     /// Returns the doorbell on which to wait for the next message, and publishes its number to the sender.

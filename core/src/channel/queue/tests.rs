@@ -20,6 +20,7 @@ fn memory(slots: usize, blocks: usize) -> QueueMemory {
         slots: SharedRef::heap_slice((0..slots).map(slot).collect()),
         arena: SharedRef::heap_slice((0..blocks).map(|_| Block(UnsafeCell::new([0; 64]))).collect()),
         capacity: blocks * 64,
+        bell: EventBell::default(),
     }
 }
 
@@ -296,6 +297,7 @@ mod sequential {
 #[cfg(loom)]
 mod models {
     use super::*;
+    use crate::wait::RingDescriptor;
     use loom::thread;
     use std::time::Duration;
 
@@ -359,6 +361,94 @@ mod models {
             });
             assert_eq!(wait_for(&mut receiver), b"a");
             assert_eq!(wait_for(&mut receiver), b"b");
+            thread.join().unwrap();
+        });
+    }
+
+    /// An event descriptor: readable from a ring to the next drain. Loom reports a lost ring as a deadlock.
+    #[derive(Debug, Default)]
+    struct Descriptor {
+        is_readable: loom::sync::Mutex<bool>,
+        rung: loom::sync::Condvar,
+    }
+
+    impl RingDescriptor for Descriptor {
+        fn ring(&self) {
+            *self.is_readable.lock().unwrap() = true;
+            self.rung.notify_all();
+        }
+    }
+
+    impl Descriptor {
+        fn wait(&self) {
+            let mut is_readable = self.is_readable.lock().unwrap();
+            while !*is_readable {
+                is_readable = self.rung.wait(is_readable).unwrap();
+            }
+        }
+
+        fn drain(&self) {
+            *self.is_readable.lock().unwrap() = false;
+        }
+    }
+
+    /// Returns a memory whose event bells lead to the descriptor.
+    fn memory_with(descriptor: &std::sync::Arc<Descriptor>, slots: usize) -> QueueMemory {
+        let bell = EventBell::new(std::sync::Arc::clone(descriptor) as std::sync::Arc<_>);
+        QueueMemory { bell, ..memory(slots, 1) }
+    }
+
+    /// Receives as a program with an event loop does: waits for the descriptor, takes until there is nothing, and arms it
+    /// then. A descriptor that is not armed is readable.
+    #[test]
+    fn no_ring_of_an_armed_descriptor_is_lost() {
+        explore(|| {
+            let descriptor = std::sync::Arc::new(Descriptor::default());
+            let memory = memory_with(&descriptor, 2);
+            let mut sender = QueueSender::resume(memory.clone()).unwrap();
+            let mut receiver = QueueReceiver::resume(memory);
+            let thread = thread::spawn(move || {
+                assert!(sender.send(b"a").unwrap().is_some());
+                assert!(sender.send(b"b").unwrap().is_some());
+            });
+            let mut expected = [b"a", b"b"].into_iter().peekable();
+            loop {
+                while let Some(message) = take(&mut receiver) {
+                    assert_eq!(message, expected.next().unwrap());
+                }
+                descriptor.drain();
+                receiver.arrival_bell().arm();
+                if let Some(message) = take(&mut receiver) {
+                    assert_eq!(message, expected.next().unwrap());
+                    descriptor.ring();
+                }
+                if expected.peek().is_none() {
+                    break;
+                }
+                descriptor.wait();
+            }
+            thread.join().unwrap();
+        });
+    }
+
+    /// A sender whose message was refused waits for room in the same way.
+    #[test]
+    fn no_ring_for_room_is_lost() {
+        explore(|| {
+            let descriptor = std::sync::Arc::new(Descriptor::default());
+            let memory = memory_with(&descriptor, 1);
+            let mut sender = QueueSender::resume(memory.clone()).unwrap();
+            let mut receiver = QueueReceiver::resume(memory);
+            assert!(sender.send(b"a").unwrap().is_some());
+            let thread = thread::spawn(move || assert_eq!(take(&mut receiver).unwrap(), b"a"));
+            while sender.send(b"b").unwrap().is_none() {
+                descriptor.drain();
+                sender.space_bell().arm();
+                if sender.send(b"b").unwrap().is_some() {
+                    break;
+                }
+                descriptor.wait();
+            }
             thread.join().unwrap();
         });
     }

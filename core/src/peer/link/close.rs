@@ -92,6 +92,9 @@ impl Link {
         let unlinked = state.stand_in.as_ref().map_or(Ok(()), leave);
         let left = leave(&state.attachment);
         self.wake_own_threads(&state.attachment);
+        if let Some(source) = self.events() {
+            source.descriptor.unname();
+        }
         Some(unlinked.and(left))
     }
 }

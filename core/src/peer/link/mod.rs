@@ -1,6 +1,7 @@
 //! The link of an endpoint to its segment and its peer: the state that its halves and the monitor share.
 
 mod close;
+mod events;
 mod locked;
 mod name_guard;
 mod peer;
@@ -8,13 +9,14 @@ mod statistics;
 mod status;
 mod switch;
 
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
 use std::time::Instant;
 
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
 use crate::peer::carry_over::CarryOver;
 use crate::peer::counters::Counters;
+use crate::peer::events::EventSource;
 use crate::peer::liveness::Watch;
 use crate::peer::monitor::{self, Watched};
 use crate::peer::notice::Notices;
@@ -60,6 +62,8 @@ pub(crate) struct Link {
     /// The system error that prevented the removal of the name at the close. 0: it was removed, or was not to be
     /// removed.
     not_removed: AtomicI32,
+    /// The event descriptor, if the program has asked for one.
+    events: OnceLock<EventSource>,
 }
 
 /// The segment at which both halves of an endpoint start.
@@ -177,6 +181,7 @@ impl Link {
             carry: Mutex::default(),
             unreceived_at_close: AtomicU64::new(0),
             not_removed: AtomicI32::new(0),
+            events: OnceLock::new(),
             name,
             config,
         }

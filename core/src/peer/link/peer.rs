@@ -133,6 +133,7 @@ impl Link {
         state.attachment.beat();
         self.update_peer_state(&mut state, Instant::now());
         self.continue_carry(&mut state.notices);
+        self.look_for_events(&state);
         Ok(())
     }
 
@@ -231,7 +232,7 @@ impl Link {
         }
     }
 
-    /// Wakes the waiting threads of this endpoint. A thread of another process that waits there wakes up in vain.
+    /// Wakes the waiting threads of this endpoint, and those that wait for its event descriptor. A thread of another process that waits there wakes up in vain.
     pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
         self.changed.notify_all();
         futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
@@ -242,6 +243,7 @@ impl Link {
         if let Some(queue) = attachment.outgoing_queue() {
             futex_wake(queue.space_bell().word);
         }
+        self.ring_events();
     }
 }
 
@@ -265,6 +267,7 @@ impl Watched for Link {
         self.update_peer_state(&mut state, now);
         self.guard_name(&mut state, now);
         self.continue_carry(&mut state.notices);
+        self.look_for_events(&state);
         notices.append(&mut state.notices);
         Some(state.next_beat)
     }

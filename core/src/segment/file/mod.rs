@@ -1,5 +1,5 @@
 //! The file and the mapping of a segment: create, open, lock, unlink. No other module creates or maps segment files.
-//! `create.rs` creates new files, `entry.rs` reads files without mapping them, `failure.rs` describes errors of the
+//! `create.rs` creates new files, `bell.rs` event descriptors, `entry.rs` reads files without mapping them, `failure.rs` describes errors of the
 //! system.
 //!
 //! A segment appears under its name when it is complete. It is created without a name, reserved, filled in and
@@ -7,6 +7,7 @@
 
 #![allow(clippy::disallowed_types, clippy::disallowed_methods, reason = "the one place that maps files")]
 
+mod bell;
 mod create;
 mod entry;
 mod failure;
@@ -31,6 +32,7 @@ use crate::segment::name::SegmentName;
 use crate::segment::view::Memory;
 use crate::sys::fork::TrackedFile;
 
+pub(crate) use bell::{EventDescriptor, PeerDescriptor, remove_bell};
 pub(crate) use create::Unpublished;
 pub(crate) use entry::Entry;
 pub(crate) use failure::{

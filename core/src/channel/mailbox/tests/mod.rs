@@ -37,6 +37,12 @@ impl Heap {
     }
 
     fn channel(&self) -> Channel<'_> {
-        Channel { head: &self.head, data: &self.data, tail: &self.tail, capacity: self.capacity }
+        Channel {
+            head: &self.head,
+            data: &self.data,
+            tail: &self.tail,
+            capacity: self.capacity,
+            bell: EventBell::none(),
+        }
     }
 }

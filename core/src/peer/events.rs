@@ -1,0 +1,120 @@
+//! What an endpoint with an event descriptor waits for (protocol/events.md).
+
+use std::ops::{BitOr, BitOrAssign};
+
+use crate::peer_state::PeerState;
+use crate::segment::file::EventDescriptor;
+use crate::sys::{AtomicU32, AtomicU64, Ordering};
+
+/// The events for which an event descriptor becomes readable. Combine them with `|`.
+///
+/// ```
+/// use eshm::Interest;
+/// let interest = Interest::READABLE | Interest::PEER;
+/// assert!(interest.contains(Interest::PEER) && !interest.contains(Interest::VALUE));
+/// ```
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub struct Interest(u32);
+
+impl Interest {
+    /// A message: `try_recv` may find one.
+    pub const READABLE: Interest = Interest(1);
+    /// A new value: `try_read` may find one.
+    pub const VALUE: Interest = Interest(2);
+    /// Room: `try_send` was refused for lack of room, and may succeed now.
+    pub const WRITABLE: Interest = Interest(4);
+    /// A change of the peer's state since the last [`Events::peer_state`](crate::Events::peer_state).
+    pub const PEER: Interest = Interest(8);
+
+    /// Returns whether this contains all of `other`.
+    pub const fn contains(self, other: Interest) -> bool {
+        self.0 & other.0 == other.0
+    }
+}
+
+impl BitOr for Interest {
+    type Output = Interest;
+
+    fn bitor(self, other: Interest) -> Interest {
+        Interest(self.0 | other.0)
+    }
+}
+
+impl BitOrAssign for Interest {
+    fn bitor_assign(&mut self, other: Interest) {
+        self.0 |= other.0;
+    }
+}
+
+/// The event descriptor of an endpoint, and what it is armed for.
+///
+/// A kind is armed while a verb of it has found nothing since the last ring. The fields are hints of one thread for
+/// another: a wrong one makes the descriptor readable in vain, or leaves an event to the next round of the background thread.
+/// So all accesses are Relaxed; the descriptor itself orders them.
+#[derive(Debug)]
+pub(crate) struct EventSource {
+    pub(crate) descriptor: EventDescriptor,
+    interest: AtomicU32,
+    armed: AtomicU32,
+    /// The kinds for which the peer has begun to ring, at the last round of the background thread.
+    doubted: AtomicU32,
+    /// The state of the peer that the program has asked for last.
+    noticed: AtomicU32,
+    /// How far the receiver of the peer was when a message was refused.
+    progress: AtomicU64,
+}
+
+impl EventSource {
+    pub(crate) fn new(descriptor: EventDescriptor, interest: Interest, noticed: PeerState) -> Self {
+        EventSource {
+            descriptor,
+            interest: AtomicU32::new(interest.0),
+            armed: AtomicU32::new(0),
+            doubted: AtomicU32::new(0),
+            noticed: AtomicU32::new(noticed as u32),
+            progress: AtomicU64::new(0),
+        }
+    }
+
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        self.interest.store(interest.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn wants(&self, kind: Interest) -> bool {
+        Interest(self.interest.load(Ordering::Relaxed)).contains(kind)
+    }
+
+    pub(crate) fn arm(&self, kind: Interest) {
+        self.doubted.fetch_and(!kind.0, Ordering::Relaxed);
+        self.armed.fetch_or(kind.0, Ordering::Relaxed);
+    }
+
+    /// Returns whether this was called before since the kind was armed.
+    pub(crate) fn doubt(&self, kind: Interest) -> bool {
+        Interest(self.doubted.fetch_or(kind.0, Ordering::Relaxed)).contains(kind)
+    }
+
+    pub(crate) fn disarm(&self, kind: Interest) {
+        self.armed.fetch_and(!kind.0, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_armed(&self, kind: Interest) -> bool {
+        Interest(self.armed.load(Ordering::Relaxed)).contains(kind)
+    }
+
+    pub(crate) fn notice(&self, state: PeerState) {
+        self.noticed.store(state as u32, Ordering::Relaxed);
+    }
+
+    pub(crate) fn has_noticed(&self, state: PeerState) -> bool {
+        self.noticed.load(Ordering::Relaxed) == state as u32
+    }
+
+    pub(crate) fn set_progress(&self, progress: u64) {
+        self.progress.store(progress, Ordering::Relaxed);
+    }
+
+    pub(crate) fn progress(&self) -> u64 {
+        self.progress.load(Ordering::Relaxed)
+    }
+}
