@@ -66,6 +66,16 @@ impl AtomicU32 {
     pub(crate) fn fetch_sub(&self, value: u32, order: Ordering) -> u32 {
         self.0.fetch_sub(value, order)
     }
+
+    #[inline]
+    pub(crate) fn fetch_and(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_and(value, order)
+    }
+
+    #[inline]
+    pub(crate) fn fetch_or(&self, value: u32, order: Ordering) -> u32 {
+        self.0.fetch_or(value, order)
+    }
 }
 
 impl AtomicU32 {

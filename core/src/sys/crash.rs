@@ -57,7 +57,8 @@ mod enabled {
         // A message is received and released.
         "recv.found", "recv.located", "release.begun", "release.stored", "release.rung",
         // A thread parks and is woken.
-        "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
+        "park.numbered", "park.counted", "park.ordered", "park.woken", "park.left", "wake.ordered", "wake.seen", "wake.done",
+        "wake.receiver",
         // The peer is dead, or has a new segment.
         "clear.locked", "clear.cleared", "clear.unlocked",
         "reconnect.attached", "reconnect.left", "reconnect.moved", "follow.receiver", "follow.values", "follow.sender",
