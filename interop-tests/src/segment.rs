@@ -111,6 +111,14 @@ impl Segment {
         Ok(u32::from_ne_bytes(word))
     }
 
+    /// How many threads a word of parked threads counts. Its other bits are for those who wake them.
+    ///
+    /// # Errors
+    /// As [`Segment::word`].
+    pub fn parked(&self, offset: u64) -> Result<u32> {
+        Ok(self.word(offset)? & 0xFFFF)
+    }
+
     /// Overwrites a word, as a broken peer might.
     ///
     /// # Errors

@@ -57,7 +57,8 @@ mod enabled {
         // A message is received and released.
         "recv.found", "recv.located", "release.begun", "release.stored", "release.rung",
         // A thread parks and is woken.
-        "park.numbered", "park.counted", "park.woken", "park.left", "wake.seen", "wake.done", "wake.receiver",
+        "park.numbered", "park.counted", "park.ordered", "park.woken", "park.left", "wake.ordered", "wake.seen", "wake.done",
+        "wake.receiver",
         // An endpoint makes its event descriptor and arms it, and its peer rings it.
         "bell.made", "bell.shared", "arm.asked", "arm.ordered", "bell.cleared", "bell.rung",
         // The peer is dead, or has a new segment.

@@ -11,13 +11,22 @@ const UNORDERED_SLICE: Duration = Duration::from_millis(1);
 
 /// The number of parked threads, in the low bits of [`Doorbell::waiters`].
 const COUNT: u32 = 0xFFFF;
+/// Set in `waiters` while the side that rings orders its stores and loads itself. A thread that parks sets it after its
+/// [`heavy_fence`], and needs no other while it stays set. The side that rings clears it when that has cost more than it
+/// has saved.
+const ORDERED: u32 = 1 << 16;
 /// Set in `waiters` while the side that waits asks for a ring of its event descriptor. The side that rings clears it.
 const BELL: u32 = 1 << 17;
+/// One ring of an [`ORDERED`] bell for which no thread was parked. The bits from here on count them since the last park.
+const IN_VAIN: u32 = 1 << 20;
+/// The number of rings in vain that cost as much as one [`heavy_fence`]: 256 times some 10 ns.
+const MOST_IN_VAIN: u32 = if cfg!(loom) { 1 } else { 256 };
 
 /// A futex word that changes with each event, and the number of threads that are parked on it.
 #[derive(Clone, Copy)]
 pub(crate) struct Doorbell<'a> {
     pub(crate) word: &'a AtomicU32,
+    /// See [`COUNT`], [`ORDERED`], [`BELL`] and [`IN_VAIN`].
     pub(crate) waiters: &'a AtomicU32,
     pub(crate) fences: Fences,
 }
@@ -26,10 +35,10 @@ pub(crate) struct Doorbell<'a> {
 /// count, then load the word".
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Fences {
-    /// Both sides, because the waiter may be an ESHM 1.2 process.
+    /// Both sides, because the other side may be an ESHM 1.2 process.
     Symmetric,
     /// Only the side that parks, through `membarrier`, as waiters of this crate always do. The side that rings has a
-    /// compiler fence: see [`light_fence`].
+    /// compiler fence (see [`light_fence`]), until a thread that parks asks it to order its accesses itself.
     Asymmetric,
 }
 
@@ -68,15 +77,25 @@ impl Doorbell<'_> {
 
     /// Asks for one ring of the event descriptor, at the next event. The caller then looks for the event again.
     pub(crate) fn arm(self) {
-        // Release: pairs with the Acquire in `wake`.
-        let before = self.waiters.fetch_or(BELL, Ordering::Release);
+        // AcqRel: pairs with the Acquire in `wake`, and with the AcqRel in `has_waiters_for_certain` as in `park`.
+        let before = self.waiters.fetch_or(BELL, Ordering::AcqRel);
         crash_point!("arm.asked");
-        if before & BELL == 0 {
-            // Pairs with either fence in `has_waiters`. Where the kernel cannot order the stores of the peer, the background
-            // thread finds what this misses.
-            heavy_fence();
-            crash_point!("arm.ordered");
+        if before & BELL != 0 {
+            return;
         }
+        if before & ORDERED != 0 {
+            self.trust_the_flag();
+        } else if heavy_fence() {
+            // As in `order`: the word was other than 0 since before the fence if the flag of this side is still set. If not,
+            // the next time tries again. Relaxed: the word itself orders.
+            let word = self.waiters.load(Ordering::Relaxed);
+            if word & BELL != 0 {
+                let _ =
+                    self.waiters.compare_exchange(word, word | ORDERED, Ordering::Relaxed, Ordering::Relaxed);
+            }
+        }
+        // Where the kernel cannot order the stores of the peer, the background thread finds what this misses.
+        crash_point!("arm.ordered");
     }
 
     /// Returns whether a ring is asked for, and has not begun.
@@ -94,13 +113,36 @@ impl Doorbell<'_> {
     /// Returns whether a thread is parked, or a ring is asked for. A thread that this misses will see the changed word.
     #[inline(always)]
     pub(crate) fn has_waiters(self) -> bool {
-        // Pairs with the fence in `park`: either the load below sees the waiter, or the comparison of the kernel in
+        // Pairs with the fences in `park`: either the load below sees the waiter, or the comparison of the kernel in
         // the futex call of the waiter sees the changed word. (Store, fence, load on both sides.)
         match self.fences {
             Fences::Symmetric => fence(Ordering::SeqCst),
             Fences::Asymmetric => light_fence(),
         }
-        self.waiters.load(Ordering::Relaxed) != 0
+        self.waiters.load(Ordering::Relaxed) != 0 && self.has_waiters_for_certain()
+    }
+
+    /// As [`Doorbell::has_waiters`], where the waiter word is not 0.
+    #[cold]
+    fn has_waiters_for_certain(self) -> bool {
+        // AcqRel: pairs with the same in `park`. One of the two comes first. If it is the one in `park`, this one sees the
+        // count, and the slot that the waiter published before. Otherwise that one sees the changed word.
+        let before = self.waiters.fetch_add(IN_VAIN, Ordering::AcqRel);
+        crash_point!("wake.ordered");
+        if before & (COUNT | BELL) != 0 {
+            return true;
+        }
+        if before / IN_VAIN >= MOST_IN_VAIN {
+            // Relaxed: it fails if a thread parks meanwhile, which has seen the changed word. A thread that parks later
+            // sees that the flag is gone, and executes a heavy fence.
+            let _ = self.waiters.compare_exchange(
+                before.wrapping_add(IN_VAIN),
+                0,
+                Ordering::Relaxed,
+                Ordering::Relaxed,
+            );
+        }
+        false
     }
 
     /// Returns the word. If the event is not there after this, the caller passes the word to `park`.
@@ -112,13 +154,50 @@ impl Doorbell<'_> {
     /// Parks until the word differs from `sample`, for at most `timeout`. Can return early: the caller checks for the event
     /// again.
     pub(crate) fn park(self, sample: u32, timeout: Duration) {
-        self.waiters.fetch_add(1, Ordering::Relaxed);
+        // AcqRel: pairs with the same in `has_waiters_for_certain`.
+        let before = self.waiters.fetch_add(1, Ordering::AcqRel);
         crash_point!("park.counted");
-        // Pairs with either fence in `has_waiters`.
-        let ordered = heavy_fence();
+        let ordered = self.order(before);
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         crash_point!("park.woken");
         self.waiters.fetch_sub(1, Ordering::Relaxed);
         crash_point!("park.left");
     }
+
+    /// Orders the increment of the count before the comparison of the kernel, and the store of a side that rings before
+    /// its load of the count. `before` is the word before the increment. Returns `false` if the latter was not possible.
+    fn order(self, before: u32) -> bool {
+        if self.fences == Fences::Symmetric {
+            // The other side may be an ESHM 1.x process, to which every other word than 0 is a parked thread.
+            self.waiters.fetch_and(COUNT, Ordering::Relaxed);
+            return heavy_fence();
+        }
+        if before & ORDERED != 0 {
+            self.trust_the_flag();
+            return true;
+        }
+        // Pairs with either fence in `has_waiters`.
+        let ordered = heavy_fence();
+        if ordered {
+            // After the fence, and while this thread is counted: every load that the heavy fence did not order sees a
+            // word other than 0 from now on, until the side that rings clears the flag. Relaxed: the word itself orders.
+            self.waiters.fetch_or(ORDERED, Ordering::Relaxed);
+            crash_point!("park.ordered");
+        }
+        ordered
+    }
+
+    /// Begins to count the rings in vain anew.
+    fn trust_the_flag(self) {
+        // Relaxed: the number is a hint.
+        self.waiters.fetch_and(COUNT | ORDERED | BELL, Ordering::Relaxed);
+        // Pairs with the fence in `has_waiters` of a side that does not know yet what this side is.
+        fence(Ordering::SeqCst);
+    }
 }
+
+#[cfg(all(test, not(loom)))]
+mod tests;
+
+#[cfg(all(test, loom))]
+mod models;

@@ -49,7 +49,7 @@ impl Play<'_, '_> {
         for _ in 0..ATTEMPTS {
             self.begin(side, waits)?;
             let begun = Instant::now();
-            while self.segment.word(parked)? == 0 && begun.elapsed() < PROMPT {
+            while self.segment.parked(parked)? == 0 && begun.elapsed() < PROMPT {
                 thread::sleep(Duration::from_micros(200));
             }
             self.call(side.other(), rings)?;
@@ -71,7 +71,7 @@ impl Play<'_, '_> {
                 let queues =
                     [("receivers", map.parked_receivers(from)), ("senders", map.parked_senders(from))];
                 for (who, at) in boxes.into_iter().chain(queues.into_iter().filter(|_| queued)) {
-                    let count = self.segment.word(at).context("a count of parked threads")?;
+                    let count = self.segment.parked(at).context("a count of parked threads")?;
                     left = left.or((count != 0).then_some((who, count, from)));
                 }
             }

@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::{Message, Receiver, What};
 use crate::channel::mailbox::FirstRead;
 use crate::error::Result;
-use crate::wait::{Deadline, Fences, Wait};
+use crate::wait::{Deadline, Wait};
 
 impl Receiver {
     /// Waits for `part` of a longer wait until [`Receiver::try_recv`] is worth a call. Takes, releases and counts
@@ -39,7 +39,7 @@ impl Receiver {
             let terminal_error = self.side.link.terminal_error(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell_ahead(self.lent_ahead()).sample(),
-                None => self.values.mailbox.channel().value_bell(Fences::Asymmetric).sample(),
+                None => self.value_bell().sample(),
             };
             if self.is_ready(what)? {
                 return Ok(true);
@@ -85,8 +85,7 @@ impl Receiver {
             }
             None => {
                 let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                self.backoff.wait(bell, sample, silent, left);
+                self.backoff.wait(self.value_bell(), sample, silent, left);
             }
         }
     }

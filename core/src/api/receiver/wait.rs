@@ -6,7 +6,7 @@ use super::Receiver;
 use super::poll::{Found, What};
 use crate::channel::queue::QueueReceiver;
 use crate::error::{Error, Result};
-use crate::wait::{Deadline, Fences};
+use crate::wait::{Deadline, Doorbell, Fences};
 
 impl Receiver {
     pub(super) fn wait(&mut self, what: What, timeout: Option<Duration>) -> Result<Found> {
@@ -88,7 +88,7 @@ impl Receiver {
             let terminal_error = self.side.link.terminal_error(timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell().sample(),
-                None => self.values.mailbox.channel().value_bell(Fences::Asymmetric).sample(),
+                None => self.value_bell().sample(),
             };
             if let Some(found) = self.poll_once(what)? {
                 return Ok(Some(found));
@@ -111,11 +111,16 @@ impl Receiver {
                 Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                    let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                    self.backoff.wait(bell, sample, silent, left);
+                    self.backoff.wait(self.value_bell(), sample, silent, left);
                 }
             }
         }
+    }
+
+    /// Returns the doorbell on which this receiver waits for a value, of a writer that may be one of ESHM 1.x.
+    pub(super) fn value_bell(&self) -> Doorbell<'_> {
+        let fences = if self.side.is_settled() { Fences::Asymmetric } else { Fences::Symmetric };
+        self.values.mailbox.channel().value_bell(fences)
     }
 
     /// The queue, if that is where what is waited for arrives.

@@ -137,8 +137,8 @@ impl QueueMemory {
     /// was published, and may wait for that one.
     #[cold]
     pub(crate) fn wake_receiver(&self) {
-        // Relaxed: the number is stored before the count. Both come before the fence in `Doorbell::park`, which comes
-        // before the fence in `Doorbell::has_waiters`.
+        // Relaxed: the receiver stores the number before it raises the count, with Release. `Doorbell::has_waiters` has
+        // seen the count, with Acquire.
         let number = self.control().receiver_parked.number.load(Ordering::Relaxed);
         futex_wake(&self.slot(number).mark);
     }

@@ -323,6 +323,14 @@ mod models {
         }
     }
 
+    /// Checks that no thread counts as parked.
+    fn nobody_is_parked(memory: &QueueMemory) {
+        let control = memory.control();
+        for waiters in [&control.receiver_parked.count, &control.sender.parked] {
+            assert_eq!(waiters.load(Ordering::Relaxed) & 0xFFFF, 0, "somebody still counts as parked");
+        }
+    }
+
     fn explore(model: impl Fn() + Send + Sync + 'static) {
         let mut builder = loom::model::Builder::new();
         builder.preemption_bound = builder.preemption_bound.or(Some(3));

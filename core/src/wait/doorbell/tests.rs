@@ -1,0 +1,92 @@
+use super::*;
+
+struct Words {
+    word: AtomicU32,
+    waiters: AtomicU32,
+}
+
+impl Words {
+    fn new(waiters: u32) -> Words {
+        Words { word: AtomicU32::new(0), waiters: AtomicU32::new(waiters) }
+    }
+
+    fn bell(&self, fences: Fences) -> Doorbell<'_> {
+        Doorbell { word: &self.word, waiters: &self.waiters, fences }
+    }
+
+    /// Parks for no time. Returns whether the kernel could order the other side, which a sandbox forbids.
+    fn park(&self, fences: Fences) {
+        self.bell(fences).park(0, Duration::ZERO);
+    }
+
+    fn value(&self) -> u32 {
+        self.waiters.load(Ordering::Relaxed)
+    }
+}
+
+#[test]
+fn a_thread_that_parks_sets_the_flag_where_the_kernel_can_order_both_sides() {
+    let words = Words::new(0);
+    words.park(Fences::Asymmetric);
+    assert_eq!(words.value(), if heavy_fence() { ORDERED } else { 0 });
+}
+
+#[test]
+fn rings_in_vain_are_counted_and_at_last_clear_the_flag() {
+    let words = Words::new(ORDERED);
+    for ring in 1..=MOST_IN_VAIN {
+        assert!(!words.bell(Fences::Asymmetric).has_waiters());
+        assert_eq!(words.value(), ORDERED + ring * IN_VAIN);
+    }
+    assert!(!words.bell(Fences::Asymmetric).has_waiters());
+    assert_eq!(words.value(), 0, "the flag stays although nobody parks");
+    assert!(!words.bell(Fences::Asymmetric).has_waiters());
+    assert_eq!(words.value(), 0, "without the flag a ring only loads");
+}
+
+#[test]
+fn a_park_begins_to_count_anew() {
+    let words = Words::new(ORDERED + 200 * IN_VAIN);
+    words.park(Fences::Asymmetric);
+    assert_eq!(words.value(), ORDERED);
+}
+
+#[test]
+fn the_flag_stays_while_a_thread_is_parked() {
+    let words = Words::new(1 + ORDERED + MOST_IN_VAIN * IN_VAIN);
+    assert!(words.bell(Fences::Asymmetric).has_waiters());
+    assert_eq!(words.value() & (COUNT | ORDERED), 1 + ORDERED);
+}
+
+#[test]
+fn towards_an_older_peer_the_word_is_a_count() {
+    let words = Words::new(ORDERED + 7 * IN_VAIN);
+    assert!(!words.bell(Fences::Symmetric).has_waiters());
+    words.park(Fences::Symmetric);
+    assert_eq!(words.value(), 0);
+}
+
+/// A peer may store anything there.
+#[test]
+fn no_word_makes_a_ring_or_a_park_fail() {
+    for word in [0, 1, COUNT, ORDERED - 1, ORDERED, 1 << 17, 1 << 19, u32::MAX - 1, u32::MAX] {
+        for fences in [Fences::Symmetric, Fences::Asymmetric] {
+            let words = Words::new(word);
+            words.bell(fences).ring(EventBell::none());
+            words.park(fences);
+            words.bell(fences).ring(EventBell::none());
+        }
+    }
+}
+
+#[test]
+fn arming_asks_for_one_ring_and_leaves_the_count_alone() {
+    let words = Words::new(2 + ORDERED + 7 * IN_VAIN);
+    let bell = words.bell(Fences::Asymmetric);
+    bell.arm();
+    assert_eq!(words.value(), 2 + ORDERED + BELL);
+    assert!(bell.is_armed());
+    assert!(bell.ring(EventBell::none()));
+    assert!(!bell.is_armed());
+    assert_eq!(words.value() & (COUNT | ORDERED), 2 + ORDERED);
+}
