@@ -85,7 +85,9 @@ impl Link {
                 // Nobody waits for room before a message was refused.
                 return other != Interest::WRITABLE;
             }
-            is_begun(source, &self.attachment(), other)
+            let attachment = self.attachment();
+            is_begun(source, &attachment, other)
+                || other == Interest::WRITABLE && attachment.outgoing_progress() != source.progress()
         };
         let peer_changed = source.wants(Interest::PEER) && !source.has_noticed(self.verdict());
         if peer_changed || KINDS.into_iter().any(|other| other != kind && is_due(other)) {
@@ -111,7 +113,10 @@ impl Link {
             };
             // A peer that has begun to ring has rung by the next round, unless it cannot.
             if is_there && (!is_begun(source, attachment, kind) || source.doubt(kind)) {
-                source.disarm(kind);
+                // A refused sender stays armed until it tries again: not armed means that nobody waits for room.
+                if kind != Interest::WRITABLE {
+                    source.disarm(kind);
+                }
                 attachment.with_bell(kind, |bell| bell.disarm());
                 source.descriptor.ring();
             }
