@@ -193,7 +193,7 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
         ("unreceived", stats.unreceived),
     ];
     let fields = numbers.into_py_dict(py)?;
-    fields.set_item("stale_threshold", f64::from(stats.stale_threshold) / 1000.0)?;
+    fields.set_item("stale_threshold", stats.stale_threshold.as_secs_f64())?;
     fields.set_item("master_pid", stats.master_pid)?;
     fields.set_item("slave_pid", stats.slave_pid)?;
     fields.set_item("master_alive", stats.master_alive)?;
