@@ -2,6 +2,9 @@
 #![allow(dead_code, reason = "not every test file uses everything")]
 #![allow(clippy::disallowed_types, reason = "counters of the tests themselves")]
 
+pub mod legacy;
+pub mod place;
+
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
 use std::ops::Deref;
