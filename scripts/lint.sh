@@ -17,6 +17,7 @@ about=(
     plants "each planted fault still applies"
     shell "shellcheck and shfmt over every script"
     python "ruff over the Python programs in scripts/"
+    lengths "files of more than 450 lines, functions of more than 60, unless ARCHITECTURE.md says why"
     dependencies "licences, sources and versions of all dependencies, as deny.toml says"
     spelling "typos over every text file"
     whitespace "trailing blanks, tabs and missing newlines, as .editorconfig says"
@@ -43,6 +44,8 @@ check_python() {
     "$tools/python/bin/ruff" check --quiet --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
     "$tools/python/bin/ruff" format --quiet --check --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
 }
+
+check_lengths() { scripts/check_lengths.py; }
 
 check_dependencies() {
     scripts/check_dependencies.py
