@@ -71,14 +71,14 @@ impl Receiver {
         if self.side.is_settled()
             && let Some(queue) = &self.queue
         {
-            self.message_timing.wait_to_poll(|| self.side.link.counters.sent.events());
+            self.timing.wait_to_poll(|| self.side.link.counters.sent.events());
             let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
             if lent.is_some() {
-                self.message_timing.found_at_once();
+                self.timing.found_at_once();
             } else {
-                self.message_timing.found_nothing();
+                self.timing.found_nothing();
                 lent = queue.poll(self.backoff.eager_polls()).map_err(|broken| self.side.broken(broken))?;
-                self.message_timing.end_exchange();
+                self.timing.end_exchange(lent.is_some());
             }
             return Ok(lent.map(Found::Lent));
         }
@@ -203,16 +203,9 @@ impl Receiver {
         if !self.side.link.is_settled(self.values.settled) {
             return Ok(None);
         }
-        self.value_timing.wait_to_poll(|| self.side.link.counters.sent.events());
         let channel = self.values.mailbox.channel();
         let polls = self.backoff.eager_polls();
-        let came = (0..polls).position(|_| channel.may_have_new_value(&self.values.cursor));
-        if came == Some(0) {
-            self.value_timing.found_at_once();
-        } else {
-            self.value_timing.end_exchange();
-        }
-        if came.is_none() {
+        if !(0..polls).any(|_| channel.may_have_new_value(&self.values.cursor)) {
             return Ok(None);
         }
         Ok(self.poll_mailbox(What::Value)?.map(Found::Copied))
