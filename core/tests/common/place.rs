@@ -1,4 +1,4 @@
-//! A domain of its own for a test.
+//! A domain that only one test uses.
 
 use std::fs::{self, File};
 use std::os::unix::fs::FileExt;
@@ -42,27 +42,27 @@ impl Place {
             .unwrap_or_else(|| panic!("{name} is not listed"))
     }
 
-    /// Removes what is dead, and returns the names of what was removed, and of what was left with the reasons.
+    /// Removes dead segments. Returns the names of those that were removed, and of those that were left with the reasons.
     pub fn remove_dead(&self) -> (Vec<String>, Vec<(String, String)>) {
         let dry = names(self.domain.find_dead().unwrap());
         let real = names(self.domain.remove_dead().unwrap());
-        assert_eq!(dry, real, "a dry run says what is done");
+        assert_eq!(dry, real, "find_dead reports what remove_dead does");
         real
     }
 
-    /// A child that is given the directory.
+    /// Starts a child, which gets the directory.
     pub fn child(&self, scenario: &str, variables: &[(&str, &str)]) -> Child {
         Child::start_with(scenario, self.domain.directory().to_str().unwrap(), variables)
     }
 
-    /// A segment that a killed process has left, with one message unread.
+    /// Creates a segment with an unread message, whose master was killed.
     pub fn leave_killed(&self) {
         let child = self.child("be killed", &[]);
         child.expect("open");
         child.kill();
     }
 
-    /// A segment as ESHM 1.x makes one, with this master.
+    /// Creates a segment as ESHM 1.x does, with this master.
     pub fn make_legacy(&self, segment: &str, pid: i32) -> File {
         let file = File::options().create_new(true).read(true).write(true).open(self.path(segment)).unwrap();
         file.set_len(8576).unwrap();
