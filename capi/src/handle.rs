@@ -115,7 +115,7 @@ pub(crate) fn answer<T>(
     })
 }
 
-/// The limit of a timeout of C.
+/// Returns the limit of a timeout of C.
 pub(crate) fn limit(timeout_ms: u32) -> Limit {
     match timeout_ms {
         0 => Limit::Now,

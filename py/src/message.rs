@@ -138,7 +138,7 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     Ok(class)
 }
 
-/// The part of a new `bytes` object between the header that all objects have and its bytes.
+/// Returns the part of a new `bytes` object between the header that all objects have and its bytes.
 fn head(py: Python<'_>) -> PyResult<Vec<u8>> {
     // Two bytes: shorter ones are shared, and may have been asked for their hash.
     let sample = PyBytes::new(py, b"\xff\xfe");
@@ -235,7 +235,7 @@ unsafe fn call_unary<'py>(
     }
 }
 
-/// The origin of a message.
+/// Returns the origin of a message.
 fn origin(message: &Bound<'_, PyAny>) -> PyResult<Origin> {
     let class = CLASS.get(message.py());
     if class.is_none_or(|known| known.class.as_ptr() != message.get_type_ptr().cast()) {

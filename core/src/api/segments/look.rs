@@ -212,19 +212,19 @@ fn depth(entry: &Entry, queues: QueueGeometry, direction: Direction) -> u32 {
 }
 
 impl Looked {
-    /// Whether the header has the mark of an ESHM 1.x process that may be alive.
+    /// Returns whether the header has the mark of an ESHM 1.x process that may be alive.
     pub(super) fn has_mark_of_stranger(&self, role: Role) -> bool {
         let (Some(header), Some(view)) = (&self.header, &self.segment.view) else { return false };
         let seat = header.header().seat(role);
         seat.pulse().alive && !seat.is_ours() && seat_of(view, role).state == PeerState::Dead
     }
 
-    /// The pulse as it was read first.
+    /// Returns the pulse as it was read first.
     pub(super) fn first_pulse(&self, role: Role) -> Option<Pulse> {
         Some(self.header.as_ref()?.header().seat(role).pulse())
     }
 
-    /// The header as it is now; `None` if it cannot be read any more.
+    /// Returns the header as it is now; `None` if it cannot be read any more.
     pub(super) fn header_now(&self) -> Option<HeaderCopy> {
         Some(HeaderCopy::new(&self.entry.as_ref()?.read(0).ok()?))
     }
@@ -254,7 +254,7 @@ pub(super) fn seat_of(view: &View, role: Role) -> &SeatView {
     if role == Role::Master { &view.master } else { &view.slave }
 }
 
-/// Whether no process has this pid, as far as this PID namespace knows.
+/// Returns whether no process of this PID namespace has this pid.
 pub(super) fn is_gone(pid: i32) -> bool {
     pid > 0 && kill(Pid::from_raw(pid), None) == Err(nix::Error::ESRCH)
 }
