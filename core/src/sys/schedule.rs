@@ -14,6 +14,7 @@ const MOST_CPUS: u32 = libc::CPU_SETSIZE as u32;
 
 /// The scheduling policy of the background thread. See sched(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MonitorPolicy {
     /// `SCHED_OTHER`, the policy of ordinary threads, independent of the thread that opens an endpoint.
     #[default]

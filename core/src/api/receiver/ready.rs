@@ -55,7 +55,7 @@ impl Receiver {
         }
     }
 
-    /// Whether a look, which takes what it finds, would find something, or move to another segment.
+    /// Returns whether `poll_once` would find something, or switch to another segment.
     fn is_ready(&self, what: What) -> Result<bool> {
         let left_behind = match what {
             What::Value => self.values.is_left_behind(&self.side.link),
@@ -90,7 +90,7 @@ impl Receiver {
         }
     }
 
-    /// How far ahead the next message is: behind the one that [`Message::into_raw`] took apart, if there is one.
+    /// Returns the position of the next message: 1 if [`Message::into_raw`] has lent the first one, otherwise 0.
     fn lent_ahead(&self) -> u32 {
         u32::from(self.lent.is_some())
     }

@@ -38,7 +38,7 @@ impl Sender {
         }
     }
 
-    /// Whether there is room for a message of `len` bytes.
+    /// Returns whether there is room for a message of `len` bytes.
     fn has_space(&mut self, len: usize) -> Result<bool> {
         match self.outgoing.queue_in_use() {
             Some(queue) => queue.has_space(len).map_err(|broken| self.side.broken(broken)),

@@ -91,7 +91,7 @@ impl Sender {
         }
     }
 
-    /// Whether polls without a yield or a park pay at present.
+    /// Returns whether polls without a yield or a park pay at present.
     pub(crate) fn polls_pay(&self) -> bool {
         self.backoff.polls_pay()
     }
@@ -131,7 +131,7 @@ impl Sender {
         self.backoff.wait(room, sample, silent, left);
     }
 
-    /// Whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
+    /// Returns whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
     /// vain.
     pub(super) fn may_put(&mut self, len: usize, deadline: Deadline) -> Result<bool> {
         match self.is_ready(len) {
