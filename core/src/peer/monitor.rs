@@ -6,11 +6,10 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use libc::pthread_t;
-use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::peer::notice::Notices;
 use crate::sys::fork::{self, GuardAcrossFork};
-use crate::sys::schedule::MonitorSettings;
+use crate::sys::schedule::{MonitorSettings, spawn};
 
 static MONITOR: Mutex<Monitor> =
     Mutex::new(Monitor { links: Vec::new(), arrivals: 0, thread: None, settings: MonitorSettings::DEFAULT });
@@ -45,7 +44,7 @@ impl Monitor {
         if let Some(thread) = self.thread {
             return Ok(thread);
         }
-        let thread = spawn()?;
+        let thread = spawn("eshm-monitor", run)?.as_pthread_t();
         self.thread = Some(thread);
         // Applied by this thread, because the new one may never run on its present processor. A sandbox, or the
         // reduced privileges of a forked child, may forbid it. An ordinary thread is then better than none.
@@ -56,7 +55,6 @@ impl Monitor {
     fn add(&mut self, link: Weak<dyn Watched>) {
         self.links.push(link);
         self.arrivals += 1;
-        ARRIVAL.notify_one();
     }
 }
 
@@ -73,6 +71,9 @@ pub(crate) fn watch(link: Weak<dyn Watched>) -> io::Result<()> {
     let mut monitor = monitor();
     monitor.start()?;
     monitor.add(link);
+    // The thread needs the lock as soon as it wakes up.
+    drop(monitor);
+    ARRIVAL.notify_one();
     Ok(())
 }
 
@@ -110,6 +111,7 @@ pub fn configure_monitor(settings: MonitorSettings) -> io::Result<()> {
 pub(crate) fn close_at_exit(link: Weak<dyn Watched>) {
     fork::register(&AtForkAndExit);
     monitor().add(link);
+    ARRIVAL.notify_one();
 }
 
 /// Removes a closed link from the thread.
@@ -181,15 +183,6 @@ impl fork::Participant for AtForkAndExit {
 
 fn round() -> MutexGuard<'static, ()> {
     ROUND.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Starts the thread with all signals blocked. The threads of the application handle signals.
-fn spawn() -> io::Result<pthread_t> {
-    let mut before = SigSet::empty();
-    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    let thread = std::thread::Builder::new().name("eshm-monitor".to_owned()).spawn(run);
-    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    Ok(thread?.as_pthread_t())
 }
 
 /// Calls `keep`. A panic over one link must not end the heartbeats of the others. It ends the heartbeat of this link,
