@@ -238,7 +238,7 @@ func (s *sender) publish(room reservation) {
 
 func (s *sender) wakeReceiver() {
 	control := s.queue.control
-	if control.receiversParked.Load() != 0 {
+	if control.receiversParked.any() {
 		// Not the slot that was just published: after several messages the receiver may wait for a later one.
 		s.endpoint.wake(&s.queue.slot(control.parkedNumber.Load()).mark)
 	}

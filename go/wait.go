@@ -33,7 +33,8 @@ type waitPoint struct {
 	polled *atomic.Uint32 // changes first
 	seen   uint32         // the value of polled before the last attempt
 	futex  *atomic.Uint32 // changes after polled; a call parks on it
-	parked *atomic.Uint32 // how many are parked
+	parked *parkedWord    // how many are parked
+	legacy bool           // an ESHM 1.x process, or nobody yet, changes the word
 	queue  *queueControl  // where to say which message is waited for, if it is one of a queue
 	number uint32         // of that message
 	sleep  time.Duration  // instead of parking, where it is not 0
@@ -41,7 +42,7 @@ type waitPoint struct {
 }
 
 // waitPoint returns the wait point of a word that a call can park on. It is called before an attempt.
-func (l *link) waitPoint(word, parked *atomic.Uint32) waitPoint {
+func (l *link) waitPoint(word *atomic.Uint32, parked *parkedWord) waitPoint {
 	return waitPoint{link: l, polled: word, seen: word.Load(), futex: word, parked: parked}
 }
 
@@ -145,25 +146,22 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 	if at.queue != nil {
 		at.queue.parkedNumber.Store(at.number)
 	}
-	at.parked.Add(1)
-	// The peer need not fence between its store and its look at the count: this barrier does it for both sides.
-	if !shm.Barrier() {
+	if !at.parked.enter(at.legacy) {
 		limit = min(limit, unorderedSlice)
 	}
 	shm.Wait(at.futex, sample, limit)
 	if testHookAwake != nil {
 		testHookAwake()
 	}
-	at.parked.Add(^uint32(0))
+	at.parked.leave()
 }
 
 // testHookAwake is called, where a test has set it, by a goroutine that has woken up and is still counted as parked.
 var testHookAwake func()
 
-// wakeIfParked wakes the calls that are parked on a word that was just changed. The change was a full fence, as all of
-// sync/atomic are, or [shm.Publish] to a word whose waiters fence for both sides.
-func (e *Endpoint) wakeIfParked(parked, word *atomic.Uint32) {
-	if parked.Load() != 0 {
+// wakeIfParked wakes the calls that are parked on a word that was just changed, as [parkedWord.any] asks for.
+func (e *Endpoint) wakeIfParked(parked *parkedWord, word *atomic.Uint32) {
+	if parked.any() {
 		e.wake(word)
 	}
 }
