@@ -134,7 +134,7 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 }
 
 // RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer. It allocates nothing if
-// the buffer has room.
+// the buffer has room. For short messages it takes less time than a Borrow and a Release, which lock twice.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	buffer, ok, err := e.recv.spinForAppend(buffer)
 	if ok || err != nil {
