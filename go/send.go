@@ -76,8 +76,14 @@ func (e *Endpoint) TrySendMany(messages [][]byte) (int, error) {
 }
 
 func (s *sender) try(message []byte) (bool, error) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.mu.Lock() // not deferred: that takes a tenth of the call
+	sent, err := s.tryLocked(message)
+	s.mu.Unlock()
+	return sent, err
+}
+
+// tryLocked is try; mu is held.
+func (s *sender) tryLocked(message []byte) (bool, error) {
 	if err := s.ready(); err != nil {
 		return false, err
 	}
