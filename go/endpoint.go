@@ -19,6 +19,7 @@ type Endpoint struct {
 	recv     receiver
 	parked   parkedCalls
 	counts   counts
+	usual    usualErrors
 
 	// current is the newest link, and nil from Close on. A direction whose link is another one switches to it.
 	current atomic.Pointer[link]
@@ -80,6 +81,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 		address: at, role: l.role, settings: settings, link: l,
 		trafficSince: now, nextNameCheck: now.Add(nameInterval),
 	}
+	e.usual.init(at.name)
 	e.send.endpoint, e.recv.endpoint = e, e
 	for _, one := range []*backoff{&e.send.backoff, &e.recv.backoff, &e.recv.boxBackoff} {
 		one.init(e)

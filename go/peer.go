@@ -54,7 +54,7 @@ func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 	since := time.Now()
 	for e.PeerState() != Alive {
 		if e.current.Load() == nil {
-			return failClosed(e.name)
+			return e.usual.closed
 		}
 		if ctx.Err() != nil {
 			return failContext(ctx, e.name, "the arrival of the peer", since)
@@ -124,9 +124,9 @@ func (e *Endpoint) noMasterError(unreceived func() uint64) error {
 	case state != Dead && state != Closed && !gaveUp:
 		return nil
 	case !gaveUp:
-		return failReconnecting(e.name)
+		return e.usual.reconnecting
 	case state == Closed:
-		return failPeerClosed(e.name, Master, unreceived())
+		return e.failPeerClosed(unreceived())
 	default:
 		return failPeerStale(e.name, Master, state)
 	}

@@ -13,7 +13,7 @@ const batchChunk = 1024
 func (e *Endpoint) TrySend(message []byte) error {
 	sent, err := e.send.try(message)
 	if err == nil && !sent {
-		return failFull(e.name)
+		return e.usual.full
 	}
 	return err
 }

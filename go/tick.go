@@ -77,7 +77,7 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 // [ErrClosed].
 func (e *Endpoint) UpdateHeartbeat() error {
 	if !e.updateHeartbeat() {
-		return failClosed(e.name)
+		return e.usual.closed
 	}
 	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {

@@ -194,7 +194,7 @@ func (e *Endpoint) whyStopWaiting(ctx context.Context, limit time.Duration, what
 	case timed && !e.searchIsOver(gaveUp):
 		return nil
 	case state == Closed:
-		return failPeerClosed(e.name, e.role.peer(), e.Unreceived())
+		return e.failPeerClosed(e.Unreceived())
 	case gaveUp:
 		return failPeerStale(e.name, e.role.peer(), state)
 	default:

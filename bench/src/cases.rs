@@ -216,7 +216,7 @@ impl What {
             What::Mailbox => "ESHM write/read",
             What::Idle => "ESHM idle receiver",
             What::Idlers => "1000 idle endpoints of ESHM",
-            What::Open => "ESHM open",
+            What::Open => "ESHM open, besides the reservation",
             What::Attach => "ESHM open by the slave",
             What::First => "ESHM first message after open",
             What::Iceoryx2 => "iceoryx2",

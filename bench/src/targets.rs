@@ -174,7 +174,12 @@ const LIMITS: [Target; 18] = [
         0.2,
     ),
     fixed("idle-1000", "1000 idle endpoints in one process", Figure::Cpu(Case::idle(What::Idlers)), 2.0),
-    fixed("open", "open of master or slave", Figure::Ns(Case::alone(What::Open, SMALL)), 200_000.0),
+    fixed(
+        "open",
+        "open of master or slave, besides the reservation of memory",
+        Figure::Ns(Case::alone(What::Open, SMALL)),
+        200_000.0,
+    ),
     fixed("first", "first message after open", Figure::Ns(Case::alone(What::First, SMALL)), 200_000.0),
     at_most(
         "open-large",

@@ -76,7 +76,7 @@ pub enum What {
     Idle,
     /// ESHM: many endpoints that nobody uses.
     Idlers,
-    /// ESHM: `open`, of the side that takes longer.
+    /// ESHM: `open`, of the side that takes longer, without the reservation of memory.
     Open,
     /// ESHM: `open` of a slave, of a segment whose queues have the size as their capacity.
     Attach,
