@@ -1,5 +1,6 @@
 //! The end of an endpoint: stop, close, and close at the exit of its process.
 
+use super::peer::wake_peer_threads;
 use super::status::{CLOSED, STOPPED};
 use super::{Link, State};
 use crate::error::Result;
@@ -91,6 +92,7 @@ impl Link {
         let leave = |attachment: &Attachment| part(attachment, &self.name, self.config.auto_cleanup);
         let unlinked = state.stand_in.as_ref().map_or(Ok(()), leave);
         let left = leave(&state.attachment);
+        wake_peer_threads(&state.attachment);
         self.wake_own_threads(&state.attachment);
         Some(unlinked.and(left))
     }

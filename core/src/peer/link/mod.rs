@@ -9,13 +9,13 @@ mod status;
 mod switch;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
 use crate::peer::carry_over::CarryOver;
 use crate::peer::counters::Counters;
-use crate::peer::liveness::Watch;
+use crate::peer::liveness::{Activity, Watch};
 use crate::peer::monitor::{self, Watched};
 use crate::peer::notice::Notices;
 use crate::peer::open::{self, Started};
@@ -25,7 +25,7 @@ use crate::peer_state::PeerState;
 use crate::role::Role;
 use crate::segment::name::SegmentName;
 use crate::sys::fork;
-use crate::sys::{self, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::sys::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
 use status::{CLOSED, DISPLACED, PeerWord, STOPPED, StatusWord};
 use switch::OldSegments;
@@ -43,6 +43,10 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Signalled when the peer's state changes.
     changed: Condvar,
+    /// The number of threads that wait for the peer to attach. The endpoint does not rest meanwhile.
+    awaiting_peer: AtomicU32,
+    /// Set while the endpoint rests, so that its view of the peer may be older than a query should see.
+    resting: AtomicBool,
     // The fields below are written under `state` and read without it. Their stores are Release, and the loads from
     // which a thread draws conclusions are Acquire: a thread that sees here that the peer has closed, or that the
     // segment was replaced, finds everything that was written before.
@@ -80,8 +84,9 @@ struct State {
     /// The pid of the peer and its generation in the segment, at the last check.
     peer_identity: (i32, u32),
     next_beat: Instant,
-    /// The number of messages and values at the last check, and the time of the last change.
-    traffic: (u64, Instant),
+    /// The time between the last beat and the next.
+    interval: Duration,
+    activity: Activity,
     /// Set while the peer is frozen, dead or closed.
     outage: Option<Outage>,
     /// The heartbeats (of master and slave) at the last call of `stats`.
@@ -153,10 +158,11 @@ impl Link {
     fn new(name: SegmentName, config: Settings, attachment: &Arc<Attachment>, now: Instant) -> Link {
         let pulse = attachment.peer_pulse();
         let state = State {
-            watch: Watch::new(pulse, now),
+            watch: Watch::of_present_peer(pulse, now, config.stale_threshold),
             peer_identity: (pulse.pid, attachment.peer_generation()),
             next_beat: now,
-            traffic: (0, now),
+            interval: Duration::ZERO,
+            activity: Activity::new(now),
             outage: None,
             last_stats: (0, 0),
             notices: Notices::default(),
@@ -171,6 +177,8 @@ impl Link {
             stamp: fork::stamp(),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            awaiting_peer: AtomicU32::new(0),
+            resting: AtomicBool::new(false),
             status: StatusWord::default(),
             peer: PeerWord::new(PeerState::Absent),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),

@@ -22,7 +22,8 @@ impl Link {
         if self.role != Role::Master || self.status.has(DISPLACED) {
             return;
         }
-        if now >= state.next_name_check {
+        // Early, so that the pause is never longer than the interval at the intervals of idle endpoints.
+        if now + state.interval / 2 >= state.next_name_check {
             state.next_name_check = now + INTERVAL;
             self.check_name(state);
         }

@@ -7,8 +7,8 @@ use super::status::{LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
-use crate::peer::liveness;
-use crate::peer::monitor::Watched;
+use crate::peer::liveness::{self, Pace};
+use crate::peer::monitor::{self, Watched};
 use crate::peer::notice::{Notice, Notices};
 use crate::peer::settings::Disconnect;
 use crate::peer_state::PeerState;
@@ -22,9 +22,11 @@ impl Link {
         self.peer.load().state
     }
 
-    /// Returns the state of the peer. An endpoint without the monitor first updates it.
+    /// Returns the state of the peer. An endpoint without the monitor, or at rest, first updates it.
     pub(crate) fn peer_state(&self) -> PeerState {
-        if !self.config.background && self.check().is_ok() {
+        // Relaxed: a state that is one short interval old is accepted.
+        let is_current = self.config.background && !self.resting.load(Ordering::Relaxed);
+        if !is_current && self.check().is_ok() {
             let mut state = self.state();
             // Checked under the lock: after a close this endpoint must not use the segment.
             if !self.is_closed() {
@@ -88,6 +90,17 @@ impl Link {
     /// Waits until the peer is alive. Returns `Ok(false)` if it was not alive in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
         self.check_running()?;
+        // Relaxed, here and below: `hurry` takes a lock that the monitor takes before it reads the count.
+        self.awaiting_peer.fetch_add(1, Ordering::Relaxed);
+        if self.resting.load(Ordering::Relaxed) {
+            monitor::hurry();
+        }
+        let came = self.wait_until_alive(timeout);
+        self.awaiting_peer.fetch_sub(1, Ordering::Relaxed);
+        came
+    }
+
+    fn wait_until_alive(&self, timeout: Duration) -> Result<bool> {
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         self.check_running()?;
@@ -112,15 +125,48 @@ impl Link {
         }
     }
 
-    /// Returns the time until the next beat. An idle endpoint beats less often.
-    fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
-        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
-        if traffic != state.traffic.0 {
-            state.traffic = (traffic, now);
+    /// Beats once, and sets the time of the next beat. An endpoint that is not busy beats less often.
+    fn beat(&self, state: &mut State, now: Instant) {
+        state.attachment.beat();
+        crash_point!("keep.beaten");
+        if let Some(stand_in) = &state.stand_in {
+            stand_in.beat();
         }
-        let idle = !self.config.steady && now - state.traffic.1 >= liveness::IDLE_AFTER;
+        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
+        // At rest, and without traffic, there is nothing to publish, and these cache lines stay untouched.
+        if state.activity.note(traffic, now) || !self.resting.load(Ordering::Relaxed) {
+            state.attachment.publish_reads();
+            state.attachment.note_depth();
+        }
+        crash_point!("keep.published");
+        // Relaxed: see `wait_for_peer`.
+        if self.awaiting_peer.load(Ordering::Relaxed) > 0 {
+            state.activity.stir(now);
+        }
+        let pace = if self.config.steady { Pace::Busy } else { state.activity.pace(now) };
         let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
-        liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
+        state.interval =
+            liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), pace);
+        let resting = state.interval > liveness::slow_interval(interval);
+        // Stored only when it changes, because other threads read this cache line.
+        if self.resting.load(Ordering::Relaxed) != resting {
+            self.resting.store(resting, Ordering::Relaxed);
+        }
+        state.next_beat = now + state.interval;
+    }
+
+    /// Returns the time at which the monitor must process this link again.
+    fn next_visit(&self, state: &State, now: Instant) -> Instant {
+        let mut next = state.next_beat;
+        if state.watch.is_overdue() {
+            next = next.min(now + liveness::slow_interval(self.config.heartbeat_interval));
+        }
+        if self.role == Role::Slave
+            && let Some(outage) = state.outage.as_ref().filter(|outage| outage.next_search > now)
+        {
+            next = next.min(outage.next_search);
+        }
+        next
     }
 
     /// Updates the heartbeat once, for an endpoint without the monitor.
@@ -152,6 +198,7 @@ impl Link {
             state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
         self.note_identity(state, &attachment, pulse.pid);
         if verdict != before {
+            state.activity.stir(now);
             let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
             state.notices.push(self.name.as_str(), notice);
             self.note_verdict(state, verdict, now);
@@ -245,28 +292,42 @@ impl Link {
     }
 }
 
+/// Wakes the waiting threads of the peer, so that they see at once that this endpoint has closed.
+pub(super) fn wake_peer_threads(attachment: &Attachment) {
+    futex_wake(attachment.outgoing().value_bell(Fences::Asymmetric).word);
+    futex_wake(attachment.incoming().taken().word);
+    if let Some(queue) = attachment.outgoing_queue() {
+        queue.wake_receiver();
+    }
+    if let Some(queue) = attachment.incoming_queue() {
+        futex_wake(queue.space_bell().word);
+    }
+}
+
 impl Watched for Link {
     fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
         let mut state = self.plain_state();
         if self.is_closed() || !self.config.background {
             return None;
         }
-        if now >= state.next_beat {
-            state.attachment.beat();
-            crash_point!("keep.beaten");
-            if let Some(stand_in) = &state.stand_in {
-                stand_in.beat();
-            }
-            state.attachment.publish_reads();
-            state.attachment.note_depth();
-            crash_point!("keep.published");
-            state.next_beat = now + self.beat_interval(&mut state, now);
+        // A little early, so that all links of this process beat at the same wake-up.
+        // Relaxed: see `wait_for_peer`.
+        let is_late = self.resting.load(Ordering::Relaxed) && self.awaiting_peer.load(Ordering::Relaxed) > 0;
+        if is_late || now + state.interval / 4 >= state.next_beat {
+            self.beat(&mut state, now);
         }
+        let was_overdue = state.watch.is_overdue();
         self.update_peer_state(&mut state, now);
+        if was_overdue && !state.watch.is_overdue() {
+            // Right after the peer's beat: the next visit then finds the next one.
+            self.beat(&mut state, now);
+        }
         self.guard_name(&mut state, now);
-        self.continue_carry(&mut state.notices);
+        if self.continue_carry(&mut state.notices) {
+            state.activity.stir(now);
+        }
         notices.append(&mut state.notices);
-        Some(state.next_beat)
+        Some(self.next_visit(&state, now))
     }
 
     fn publish_reads(&self) {
