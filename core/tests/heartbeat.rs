@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use eshm::{Endpoint, Error, PeerState, Role};
+use eshm::{Endpoint, Role};
 
 mod common;
 use common::{Name, poll};
@@ -47,51 +47,4 @@ fn an_idle_master_beats_by_its_slaves_threshold() {
 #[test]
 fn an_idle_slave_beats_by_its_masters_threshold() {
     an_idle_endpoint_beats_by_its_peers_threshold(Role::Slave);
-}
-
-/// An endpoint at rest beats every 40 ms: fewer beats in a window than this interval gives.
-const REST_WINDOW: (Duration, u64) = (Duration::from_millis(400), 400 / 20);
-
-/// Waits until both ends beat as slowly as endpoints at rest do.
-fn wait_for_rest(endpoint: &Endpoint) {
-    let heartbeats = || {
-        let stats = endpoint.stats().unwrap();
-        (stats.master_heartbeat, stats.slave_heartbeat)
-    };
-    let (mut begun, mut before) = (Instant::now(), heartbeats());
-    poll("a window with the beats of endpoints at rest", || {
-        if begun.elapsed() < REST_WINDOW.0 {
-            return None;
-        }
-        let now = heartbeats();
-        let slow =
-            [now.0 - before.0, now.1 - before.1].iter().all(|&beats| 0 < beats && beats <= REST_WINDOW.1);
-        (begun, before) = (Instant::now(), now);
-        slow.then_some(())
-    });
-}
-
-#[test]
-fn endpoints_at_rest_stay_alive_to_each_other_and_see_a_close() {
-    let name = Name::new("rest");
-    let mut master = Endpoint::master(&name).unwrap();
-    let slave = Endpoint::slave(&name).unwrap();
-    wait_for_rest(&master);
-    assert_eq!((master.peer_state(), slave.peer_state()), (PeerState::Alive, PeerState::Alive));
-    let closer = std::thread::spawn(move || drop(slave));
-    assert!(matches!(master.recv(), Err(Error::PeerClosed { .. })));
-    closer.join().unwrap();
-    assert_eq!(master.peer_state(), PeerState::Closed);
-}
-
-#[test]
-fn an_endpoint_at_rest_that_waits_for_its_peer_sees_the_next_one() {
-    let name = Name::new("rest-wait");
-    let master = Endpoint::master(&name).unwrap();
-    let slave = Endpoint::slave(&name).unwrap();
-    wait_for_rest(&master);
-    drop(slave);
-    assert_eq!(master.peer_state(), PeerState::Closed, "a query at rest looks at once");
-    let _slave = Endpoint::slave(&name).unwrap();
-    master.wait_for_peer(common::WATCHDOG).unwrap();
 }

@@ -9,9 +9,11 @@ use crate::segment::seat::{Pulse, Threshold};
 const IDLE_AFTER: Duration = Duration::from_millis(100);
 /// The heartbeat slows down further after this time in which little happened.
 const REST_AFTER: Duration = Duration::from_secs(1);
-/// The interval of an endpoint at rest. A wake-up takes about 30 µs of a processor, and two beats must fit into the
-/// shortest stale threshold with which an endpoint rests, which is 100 ms.
-const REST_INTERVAL: Duration = Duration::from_millis(40);
+/// The interval of an endpoint at rest. A wake-up after such a pause takes about 50 µs of a processor, most of it in the
+/// kernel, so that two processes with shorter intervals take more than 0.2 % of it.
+const REST_INTERVAL: Duration = Duration::from_millis(60);
+/// The shortest stale threshold, of either side, with which an endpoint rests. A beat may then be 40 ms late.
+const REST_THRESHOLD: Duration = Duration::from_millis(100);
 /// The number of messages and values in [`IDLE_AFTER`] that an endpoint at rest may exchange.
 const LITTLE_TRAFFIC: u64 = 100;
 /// The factor by which an idle heartbeat slows down. A thread that wakes up a thousand times a second takes a
@@ -97,8 +99,8 @@ pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, 
     match pace {
         _ if slow * SLOW_BEATS > shorter => interval,
         Pace::Busy => interval,
-        Pace::Idle => slow,
-        Pace::Resting => slow.max(REST_INTERVAL),
+        Pace::Resting if shorter >= REST_THRESHOLD => slow.max(REST_INTERVAL),
+        Pace::Idle | Pace::Resting => slow,
     }
 }
 
@@ -115,20 +117,18 @@ pub(crate) struct Watch {
     moved: Instant,
     /// Set if the process was found to have ended since then.
     dead: bool,
-    /// Set while the pulse stands still for a quarter of the threshold or longer, and the peer counts as alive.
-    overdue: bool,
 }
 
 impl Watch {
     /// Watches a peer that may be at rest when this endpoint attaches. Such a peer learns of a short threshold at its
     /// next beat, and this beat has time to come.
     pub(crate) fn of_present_peer(pulse: Pulse, now: Instant, threshold: Duration) -> Self {
-        let grace = if threshold < 2 * REST_INTERVAL { REST_INTERVAL } else { Duration::ZERO };
+        let grace = if threshold < REST_THRESHOLD { REST_INTERVAL } else { Duration::ZERO };
         Watch::new(pulse, now + grace)
     }
 
     pub(crate) fn new(pulse: Pulse, now: Instant) -> Self {
-        Watch { last: pulse, moved: now, dead: false, overdue: false }
+        Watch { last: pulse, moved: now, dead: false }
     }
 
     /// Takes a new reading and judges it. `is_gone` asks the system whether the process has ended; its argument is
@@ -148,20 +148,32 @@ impl Watch {
         }
         let still = now.saturating_duration_since(self.moved);
         self.dead = self.dead || pulse.alive && still >= threshold / 4 && is_gone(still);
-        let verdict = match pulse {
+        match pulse {
             Pulse { alive: false, pid: 0, .. } => PeerState::Absent,
             Pulse { alive: false, .. } => PeerState::Closed,
             _ if self.dead => PeerState::Dead,
             _ if still >= threshold => PeerState::Frozen,
             _ => PeerState::Alive,
-        };
-        self.overdue = verdict == PeerState::Alive && still >= threshold / 4;
-        verdict
+        }
     }
 
-    /// Returns whether the next beat of the peer is worth an earlier check.
-    pub(crate) fn is_overdue(&self) -> bool {
-        self.overdue
+    /// Takes a reading that changes nothing: of a peer that has beaten, or of a seat that nobody has taken yet. Returns
+    /// `false` for any other reading, which needs a judgement.
+    pub(crate) fn follow(&mut self, pulse: Pulse, now: Instant) -> bool {
+        let has_beaten = Pulse { heartbeat: self.last.heartbeat, ..pulse } == self.last && pulse != self.last;
+        if pulse.alive && has_beaten && !self.dead {
+            (self.last, self.moved) = (pulse, now);
+            return true;
+        }
+        pulse == self.last && matches!(pulse, Pulse { alive: false, pid: 0, .. })
+    }
+
+    /// Takes the news that the process of this peer has ended.
+    pub(crate) fn note_end(&mut self, pulse: Pulse, now: Instant) {
+        if pulse != self.last {
+            *self = Watch::new(pulse, now);
+        }
+        self.dead = true;
     }
 }
 
@@ -234,7 +246,7 @@ mod tests {
     }
 
     #[test]
-    fn an_endpoint_rests_only_if_both_thresholds_leave_time_for_two_beats() {
+    fn an_endpoint_rests_only_if_both_thresholds_leave_time_for_a_late_beat() {
         let ms = Duration::from_millis;
         let resting = |own, peer| beat_interval(ms(1), ms(own), peer, Pace::Resting);
         assert_eq!(resting(100, Threshold::Nobody), REST_INTERVAL);
@@ -242,9 +254,11 @@ mod tests {
         assert_eq!(resting(100, Threshold::Known(ms(99))), ms(1));
         assert_eq!(resting(99, Threshold::Known(ms(100))), ms(1));
         assert_eq!(resting(100, Threshold::Unknown), ms(1), "a peer of ESHM 1.x");
-        assert!(2 * REST_INTERVAL < ms(100));
-        let slower = beat_interval(ms(10), ms(1000), Threshold::Known(ms(1000)), Pace::Resting);
-        assert_eq!(slower, ms(50), "never shorter than the interval of an idle endpoint");
+        let slower = beat_interval(ms(20), ms(2000), Threshold::Known(ms(2000)), Pace::Resting);
+        assert_eq!(slower, ms(100), "never shorter than the interval of an idle endpoint");
+        let short = Duration::from_micros(100);
+        let impatient = beat_interval(short, ms(99), Threshold::Known(ms(99)), Pace::Resting);
+        assert_eq!(impatient, 5 * short, "an idle endpoint may need less time than one at rest");
     }
 
     #[test]
@@ -274,19 +288,33 @@ mod tests {
     }
 
     #[test]
-    fn a_pulse_is_overdue_until_it_changes_or_the_peer_counts_as_frozen() {
+    fn a_beat_and_an_empty_seat_need_no_judgement() {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut watch = Watch::new(PULSE, start);
-        let mut overdue = |pulse, ms| {
-            watch.judge(pulse, at(ms), THRESHOLD, |_| false);
-            watch.is_overdue()
-        };
-        assert!(!overdue(PULSE, 24));
-        assert!(overdue(PULSE, 25));
-        assert!(overdue(PULSE, 99));
-        assert!(!overdue(PULSE, 100));
-        assert!(!overdue(Pulse { heartbeat: 8, ..PULSE }, 101));
+        assert!(!watch.follow(PULSE, at(40)), "no beat");
+        assert!(!watch.follow(Pulse { pid: 4712, ..PULSE }, at(40)), "a successor");
+        assert!(!watch.follow(Pulse { alive: false, ..PULSE }, at(40)), "a close");
+        let beaten = Pulse { heartbeat: 8, ..PULSE };
+        assert!(watch.follow(beaten, at(40)));
+        assert_eq!(watch.judge(beaten, at(139), THRESHOLD, |_| false), PeerState::Alive);
+        assert_eq!(watch.judge(beaten, at(140), THRESHOLD, |_| false), PeerState::Frozen);
+        let empty = Pulse { heartbeat: 0, pid: 0, alive: false };
+        let mut watch = Watch::new(empty, start);
+        assert!(watch.follow(empty, at(40)));
+        assert!(!watch.follow(PULSE, at(80)));
+    }
+
+    #[test]
+    fn a_peer_whose_process_has_ended_is_dead_at_once() {
+        let start = Instant::now();
+        let mut watch = Watch::new(PULSE, start);
+        let beaten = Pulse { heartbeat: 8, ..PULSE };
+        watch.note_end(beaten, start);
+        assert_eq!(watch.judge(beaten, start, THRESHOLD, |_| panic!("asked")), PeerState::Dead);
+        assert!(!watch.follow(Pulse { heartbeat: 9, ..PULSE }, start));
+        let successor = Pulse { pid: 4712, ..PULSE };
+        assert_eq!(watch.judge(successor, start, THRESHOLD, |_| panic!("asked")), PeerState::Alive);
     }
 
     #[test]

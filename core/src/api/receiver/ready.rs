@@ -81,12 +81,13 @@ impl Receiver {
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
         match self.arrivals(what) {
             Some(queue) => {
-                self.backoff.wait(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
+                let bell = queue.message_bell_ahead(self.lent_ahead());
+                self.side.link.park(&self.backoff, bell, sample, false, left);
             }
             None => {
                 let silent = self.side.link.peer_is_silent(&self.values.attachment);
                 let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                self.backoff.wait(bell, sample, silent, left);
+                self.side.link.park(&self.backoff, bell, sample, silent, left);
             }
         }
     }

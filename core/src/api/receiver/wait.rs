@@ -98,11 +98,13 @@ impl Receiver {
                 continue;
             }
             match self.arrivals(what) {
-                Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
+                Some(queue) => {
+                    self.side.link.park(&self.backoff, queue.message_bell(), sample, false, left);
+                }
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.values.attachment);
                     let bell = self.values.mailbox.channel().value_bell(Fences::Asymmetric);
-                    self.backoff.wait(bell, sample, silent, left);
+                    self.side.link.park(&self.backoff, bell, sample, silent, left);
                 }
             }
         }

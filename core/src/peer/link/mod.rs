@@ -1,12 +1,14 @@
 //! The link of an endpoint to its segment and its peer: the state that its halves and the monitor share.
 
 mod close;
+mod keep;
 mod locked;
 mod name_guard;
 mod peer;
 mod statistics;
 mod status;
 mod switch;
+mod wake;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -27,9 +29,11 @@ use crate::segment::name::SegmentName;
 use crate::sys::fork;
 use crate::sys::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use name_guard::NameCheck;
 use status::{CLOSED, DISPLACED, PeerWord, STOPPED, StatusWord};
 use switch::OldSegments;
 pub(crate) use switch::Reading;
+use wake::WakeAgain;
 
 /// The shared state of an endpoint. See the module.
 #[derive(Debug)]
@@ -43,6 +47,8 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Signalled when the peer's state changes.
     changed: Condvar,
+    /// The number of threads that are parked, or about to park.
+    parked: AtomicU32,
     /// The number of threads that wait for the peer to attach. The endpoint does not rest meanwhile.
     awaiting_peer: AtomicU32,
     /// Set while the endpoint rests, so that its view of the peer may be older than a query should see.
@@ -77,9 +83,10 @@ pub(crate) struct Origin {
 struct State {
     attachment: Arc<Attachment>,
     old_segments: OldSegments,
+    wake_again: WakeAgain,
     /// The second segment of a master whose name was removed.
     stand_in: Option<Attachment>,
-    next_name_check: Instant,
+    name_check: NameCheck,
     watch: Watch,
     /// The pid of the peer and its generation in the segment, at the last check.
     peer_identity: (i32, u32),
@@ -168,7 +175,8 @@ impl Link {
             notices: Notices::default(),
             old_segments: OldSegments::default(),
             stand_in: None,
-            next_name_check: now + name_guard::INTERVAL,
+            name_check: NameCheck::new(now),
+            wake_again: Vec::new(),
             attachment: Arc::clone(attachment),
         };
         Link {
@@ -177,6 +185,7 @@ impl Link {
             stamp: fork::stamp(),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            parked: AtomicU32::new(0),
             awaiting_peer: AtomicU32::new(0),
             resting: AtomicBool::new(false),
             status: StatusWord::default(),

@@ -1,4 +1,4 @@
-//! The heartbeat of an endpoint, and its view of the peer.
+//! The view that an endpoint has of its peer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,14 +7,12 @@ use super::status::{LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
-use crate::peer::liveness::{self, Pace};
-use crate::peer::monitor::{self, Watched};
-use crate::peer::notice::{Notice, Notices};
+use crate::peer::monitor;
+use crate::peer::notice::Notice;
 use crate::peer::settings::Disconnect;
 use crate::peer_state::PeerState;
 use crate::role::Role;
-use crate::sys::{Ordering, futex_wake};
-use crate::wait::Fences;
+use crate::sys::Ordering;
 
 impl Link {
     /// Returns the state of the peer at the last check.
@@ -30,7 +28,9 @@ impl Link {
             let mut state = self.state();
             // Checked under the lock: after a close this endpoint must not use the segment.
             if !self.is_closed() {
-                self.update_peer_state(&mut state, Instant::now());
+                let now = Instant::now();
+                self.note_end_of_peer(&mut state, now);
+                self.update_peer_state(&mut state, now);
             }
         }
         self.verdict()
@@ -125,50 +125,6 @@ impl Link {
         }
     }
 
-    /// Beats once, and sets the time of the next beat. An endpoint that is not busy beats less often.
-    fn beat(&self, state: &mut State, now: Instant) {
-        state.attachment.beat();
-        crash_point!("keep.beaten");
-        if let Some(stand_in) = &state.stand_in {
-            stand_in.beat();
-        }
-        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
-        // At rest, and without traffic, there is nothing to publish, and these cache lines stay untouched.
-        if state.activity.note(traffic, now) || !self.resting.load(Ordering::Relaxed) {
-            state.attachment.publish_reads();
-            state.attachment.note_depth();
-        }
-        crash_point!("keep.published");
-        // Relaxed: see `wait_for_peer`.
-        if self.awaiting_peer.load(Ordering::Relaxed) > 0 {
-            state.activity.stir(now);
-        }
-        let pace = if self.config.steady { Pace::Busy } else { state.activity.pace(now) };
-        let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
-        state.interval =
-            liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), pace);
-        let resting = state.interval > liveness::slow_interval(interval);
-        // Stored only when it changes, because other threads read this cache line.
-        if self.resting.load(Ordering::Relaxed) != resting {
-            self.resting.store(resting, Ordering::Relaxed);
-        }
-        state.next_beat = now + state.interval;
-    }
-
-    /// Returns the time at which the monitor must process this link again.
-    fn next_visit(&self, state: &State, now: Instant) -> Instant {
-        let mut next = state.next_beat;
-        if state.watch.is_overdue() {
-            next = next.min(now + liveness::slow_interval(self.config.heartbeat_interval));
-        }
-        if self.role == Role::Slave
-            && let Some(outage) = state.outage.as_ref().filter(|outage| outage.next_search > now)
-        {
-            next = next.min(outage.next_search);
-        }
-        next
-    }
-
     /// Updates the heartbeat once, for an endpoint without the monitor.
     pub(crate) fn update_heartbeat(&self) -> Result<()> {
         self.check()?;
@@ -180,6 +136,14 @@ impl Link {
         self.update_peer_state(&mut state, Instant::now());
         self.continue_carry(&mut state.notices);
         Ok(())
+    }
+
+    /// Asks the kernel whether the process of the peer has ended, without regard to its pulse. Costs a system call.
+    pub(super) fn note_end_of_peer(&self, state: &mut State, now: Instant) {
+        let pulse = state.attachment.peer_pulse();
+        if pulse.alive && state.attachment.peer_is_gone(Duration::ZERO, self.config.stale_threshold) {
+            state.watch.note_end(pulse, now);
+        }
     }
 
     /// Updates the state of the peer and handles its change.
@@ -215,7 +179,7 @@ impl Link {
         if view != known || flags != self.status.flags(NO_MASTER | LEGACY) {
             self.status.replace(NO_MASTER | LEGACY, flags);
             self.peer.store(view);
-            self.wake_own_threads(&attachment);
+            self.wake_own_threads(state, &attachment);
         }
         if verdict == PeerState::Dead && before != PeerState::Dead {
             attachment.clear_dead_peer();
@@ -246,7 +210,7 @@ impl Link {
     }
 
     /// Records that another process owns the seat of the peer.
-    fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
+    fn note_identity(&self, state: &mut State, attachment: &Arc<Attachment>, pid: i32) {
         let peer_identity = (pid, attachment.peer_generation());
         if peer_identity == state.peer_identity {
             return;
@@ -259,6 +223,8 @@ impl Link {
             self.counters.reconnects.add(1);
         }
         state.peer_identity = peer_identity;
+        // A predecessor that was killed may have woken nobody for its last message.
+        self.wake_own_threads(state, attachment);
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
     }
@@ -276,65 +242,5 @@ impl Link {
                 !(in_time && tries_left)
             }
         }
-    }
-
-    /// Wakes the waiting threads of this endpoint. A thread of another process that waits there wakes up in vain.
-    pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
-        self.changed.notify_all();
-        futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
-        futex_wake(attachment.outgoing().taken().word);
-        if let Some(queue) = attachment.incoming_queue() {
-            queue.wake_receiver();
-        }
-        if let Some(queue) = attachment.outgoing_queue() {
-            futex_wake(queue.space_bell().word);
-        }
-    }
-}
-
-/// Wakes the waiting threads of the peer, so that they see at once that this endpoint has closed.
-pub(super) fn wake_peer_threads(attachment: &Attachment) {
-    futex_wake(attachment.outgoing().value_bell(Fences::Asymmetric).word);
-    futex_wake(attachment.incoming().taken().word);
-    if let Some(queue) = attachment.outgoing_queue() {
-        queue.wake_receiver();
-    }
-    if let Some(queue) = attachment.incoming_queue() {
-        futex_wake(queue.space_bell().word);
-    }
-}
-
-impl Watched for Link {
-    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
-        let mut state = self.plain_state();
-        if self.is_closed() || !self.config.background {
-            return None;
-        }
-        // A little early, so that all links of this process beat at the same wake-up.
-        // Relaxed: see `wait_for_peer`.
-        let is_late = self.resting.load(Ordering::Relaxed) && self.awaiting_peer.load(Ordering::Relaxed) > 0;
-        if is_late || now + state.interval / 4 >= state.next_beat {
-            self.beat(&mut state, now);
-        }
-        let was_overdue = state.watch.is_overdue();
-        self.update_peer_state(&mut state, now);
-        if was_overdue && !state.watch.is_overdue() {
-            // Right after the peer's beat: the next visit then finds the next one.
-            self.beat(&mut state, now);
-        }
-        self.guard_name(&mut state, now);
-        if self.continue_carry(&mut state.notices) {
-            state.activity.stir(now);
-        }
-        notices.append(&mut state.notices);
-        Some(self.next_visit(&state, now))
-    }
-
-    fn publish_reads(&self) {
-        self.state().attachment.publish_reads();
-    }
-
-    fn close_at_exit(&self) {
-        self.close_without_waiting();
     }
 }

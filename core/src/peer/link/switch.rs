@@ -114,7 +114,7 @@ impl Link {
         self.carry().begin(Arc::clone(&old), outgoing, epoch.wrapping_add(1));
         self.note_move(state, &old, &new, now);
         crash_point!("reconnect.moved");
-        self.wake_own_threads(&old);
+        self.wake_own_threads(state, &old);
         self.continue_carry(&mut state.notices);
         true
     }
