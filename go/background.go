@@ -50,14 +50,16 @@ func runBackground() {
 	ticker := time.NewTicker(slowest)
 	defer ticker.Stop()
 	period := slowest
+	var directories directoryStamps
 	for {
 		endpoints := backgroundRound()
+		directories.beginRound()
 		if len(endpoints) == 0 {
 			return
 		}
 		now, fastest := time.Now(), slowest
 		for _, e := range endpoints {
-			e.tick(now, period)
+			e.tick(now, period, &directories)
 			// After the visit, which sets the interval: a new peer may expect heartbeats sooner.
 			fastest = min(fastest, time.Duration(e.interval.Load()))
 		}

@@ -115,7 +115,7 @@ func TestNoSwitchToAnotherSegmentWhileClosing(t *testing.T) {
 		closeDuring(t, slave, func() {
 			_ = master.Close()
 			next := open(t, slave.Name(), Master)
-			slave.tick(time.Now(), time.Millisecond)
+			slave.tick(time.Now(), time.Millisecond, new(directoryStamps))
 			expectKind(t, "a slave", next.WaitForPeer(within(t, time.Millisecond)), ErrTimeout)
 		})
 	})
@@ -123,7 +123,7 @@ func TestNoSwitchToAnotherSegmentWhileClosing(t *testing.T) {
 		master := open(t, freshName(t), Master, WithWait(Park))
 		closeDuring(t, master, func() {
 			removeName(t, master.Name())
-			master.tick(time.Now().Add(nameInterval), time.Millisecond)
+			master.tick(time.Now().Add(nameInterval), time.Millisecond, new(directoryStamps))
 			if exists(master.Name()) {
 				t.Error("a stand-in was created")
 			}

@@ -63,9 +63,13 @@ func TestBeatInterval(t *testing.T) {
 		{200 * ms, time.Second, known(100 * ms), 25 * ms, 25 * ms},
 		{200 * ms, time.Second, known(ms), ms, ms},
 	} {
-		for idle, expected := range map[bool]time.Duration{false: one.busy, true: one.idle} {
-			if found := beatInterval(one.configured, one.own, one.peer, idle); found != expected {
-				t.Errorf("%v for %+v, idle %v; expected %v", found, one, idle, expected)
+		rest := one.idle
+		if one.idle > one.busy {
+			rest = max(one.idle, 60*ms)
+		}
+		for pace, expected := range map[pace]time.Duration{paceBusy: one.busy, paceIdle: one.idle, paceResting: rest} {
+			if found := beatInterval(one.configured, one.own, one.peer, pace); found != expected {
+				t.Errorf("%v for %+v, pace %v; expected %v", found, one, pace, expected)
 			}
 		}
 	}

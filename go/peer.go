@@ -71,13 +71,17 @@ func (e *Endpoint) examinePeer() (state PeerState, gaveUp bool) {
 	if e.link == nil {
 		return Absent, false
 	}
-	e.examine(time.Now())
+	e.examine(time.Now(), e.isResting())
 	return e.link.state, e.gaveUp
 }
 
-// examine judges the peer; mu is held.
-func (e *Endpoint) examine(now time.Time) {
+// examine judges the peer; mu is held. closely asks the kernel, without regard to the pulse, whether the peer's process
+// has ended.
+func (e *Endpoint) examine(now time.Time, closely bool) {
 	l := e.link
+	if closely {
+		l.noteEndOfPeer(now)
+	}
 	before := l.state
 	state := l.updatePeerState(now, e.settings.staleThreshold)
 	if one := l.peerIdentity(); one != e.peer {
@@ -85,11 +89,14 @@ func (e *Endpoint) examine(now time.Time) {
 			e.counts.reconnects.Add(1)
 		}
 		e.peer = one
+		e.activity.stir(now)
+		// A predecessor that was killed may have woken nobody for its last message.
+		e.wakeAllTicks = wakeTicks
 	}
 	if state != before {
 		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
-		// Twice, for calls that were about to park.
-		e.wakeAllTicks = 2
+		e.activity.stir(now)
+		e.wakeAllTicks = wakeTicks
 	}
 	if state == Alive || state == Absent {
 		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {

@@ -43,6 +43,7 @@ func (e *Endpoint) switchTo(next *link) bool {
 		return false
 	}
 	next.self.publishThreshold(e.settings.staleThreshold)
+	next.judge = judgePresentPeer(next.peer.pulse(), time.Now(), e.settings.staleThreshold)
 	old := e.link
 	_ = old.leave(false) // it removes no name
 	next.epoch = old.epoch + 1
@@ -58,7 +59,7 @@ func (e *Endpoint) switchTo(next *link) bool {
 	e.staleSince, e.gaveUp = time.Time{}, false
 	e.noMaster.Store(false)
 	e.lastStats = next.heartbeats()
-	e.wakeAllTicks = 2
+	e.wakeAllTicks = wakeTicks
 	return true
 }
 

@@ -12,6 +12,8 @@ const (
 	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was
 	// replaced.
 	parkSlice = 50 * time.Millisecond
+	// restingParkSlice is the same for an endpoint at rest, whose calls the background goroutine wakes for that.
+	restingParkSlice = time.Second
 	// spinTime is how long a call spins before it parks, with [SpinThenPark].
 	spinTime = 20 * time.Microsecond
 	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile, with [Spin].
@@ -125,7 +127,12 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 		sleepUntil(ctx, at.sleep)
 		return
 	}
-	limit := parkSlice
+	// At rest the background goroutine looks rarely, and wakes for all that nobody else wakes for, but for a context
+	// that is cancelled.
+	limit, resting := parkSlice, e.settings.background && e.isResting()
+	if resting {
+		limit = restingParkSlice
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
@@ -138,7 +145,7 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 		return // the endpoint is closing: the count of parked threads must not change any more
 	}
 	defer e.parked.remove(call)
-	if !e.settings.background {
+	if !e.settings.background || resting {
 		// Otherwise the background goroutine wakes the calls whose context is done.
 		stop := context.AfterFunc(ctx, func() { e.parked.wake(false) })
 		defer stop()

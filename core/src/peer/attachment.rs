@@ -259,7 +259,8 @@ impl Attachment {
     /// `still`.
     pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
         if !self.peer_is_legacy() {
-            return !self.peer_is_seated();
+            // Asked in this order: a peer that closes is marked as closed before it unlocks its seat.
+            return !self.peer_is_seated() && self.peer_pulse().alive;
         }
         // A pid from another PID namespace refers to another process here, or to none. So it only confirms what the
         // heartbeat has shown.

@@ -8,6 +8,7 @@ use std::time::Instant;
 use libc::pthread_t;
 
 use crate::peer::notice::Notices;
+use crate::segment::file::Directories;
 use crate::sys::fork::{self, GuardAcrossFork};
 use crate::sys::schedule::{MonitorSettings, spawn};
 
@@ -21,12 +22,20 @@ static ROUND: Mutex<()> = Mutex::new(());
 /// An object that the thread processes: the link of an endpoint.
 pub(crate) trait Watched: Send + Sync {
     /// Keeps the heartbeat and checks the peer. Returns the time of the next call, or `None` for no further call.
-    /// Events go to `notices`.
-    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant>;
+    fn keep(&self, now: Instant, round: &mut Round) -> Option<Instant>;
     /// Updates the count of reads in the segment.
     fn publish_reads(&self);
     /// Closes the endpoint without waiting for a lock without a limit.
     fn close_at_exit(&self);
+}
+
+/// What the links have in common while the thread processes them all, once.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// The events to emit after the round.
+    pub(crate) notices: Notices,
+    /// The directories of the segments.
+    pub(crate) directories: Directories,
 }
 
 struct Monitor {
@@ -114,6 +123,12 @@ pub(crate) fn close_at_exit(link: Weak<dyn Watched>) {
     ARRIVAL.notify_one();
 }
 
+/// Has the thread process all links at once, because one of them needs a shorter interval.
+pub(crate) fn hurry() {
+    monitor().arrivals += 1;
+    ARRIVAL.notify_one();
+}
+
 /// Removes a closed link from the thread.
 pub(crate) fn forget(link: &dyn Watched) {
     monitor().links.retain(|one| !std::ptr::addr_eq(one.as_ptr(), link));
@@ -187,8 +202,8 @@ fn round() -> MutexGuard<'static, ()> {
 
 /// Calls `keep`. A panic over one link must not end the heartbeats of the others. It ends the heartbeat of this link,
 /// so that its peer detects the failure.
-fn keep(link: &dyn Watched, now: Instant, notices: &mut Notices) -> Option<Instant> {
-    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, notices)));
+fn keep(link: &dyn Watched, now: Instant, round: &mut Round) -> Option<Instant> {
+    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, round)));
     kept.unwrap_or_else(|_| {
         forget(link);
         None
@@ -203,6 +218,7 @@ fn emit(notices: Notices) {
 fn run() {
     let stamp = fork::stamp();
     let mut links: Vec<Arc<dyn Watched>> = Vec::new();
+    let mut common = Round::default();
     loop {
         let now = Instant::now();
         // The list is not locked while links are processed, because that opens files and takes the locks of the
@@ -212,13 +228,13 @@ fn run() {
             links.extend(monitor.links.iter().filter_map(Weak::upgrade));
             monitor.arrivals
         };
-        let mut notices = Notices::default();
+        common.directories.begin_round();
         let next = {
             let _round = round();
-            links.drain(..).filter_map(|link| keep(&*link, now, &mut notices)).min()
+            links.drain(..).filter_map(|link| keep(&*link, now, &mut common)).min()
         };
-        if !notices.is_empty() {
-            emit(notices);
+        if !common.notices.is_empty() {
+            emit(std::mem::take(&mut common.notices));
             if fork::stamp() != stamp {
                 // A subscriber forked. In the child this thread has no links to process.
                 return;

@@ -81,11 +81,12 @@ impl Receiver {
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
         match self.arrivals(what) {
             Some(queue) => {
-                self.backoff.wait(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
+                let bell = queue.message_bell_ahead(self.lent_ahead());
+                self.side.link.park(&self.backoff, bell, sample, false, left);
             }
             None => {
                 let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                self.backoff.wait(self.value_bell(), sample, silent, left);
+                self.side.link.park(&self.backoff, self.value_bell(), sample, silent, left);
             }
         }
     }

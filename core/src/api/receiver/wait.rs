@@ -98,10 +98,12 @@ impl Receiver {
                 continue;
             }
             match self.arrivals(what) {
-                Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
+                Some(queue) => {
+                    self.side.link.park(&self.backoff, queue.message_bell(), sample, false, left);
+                }
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                    self.backoff.wait(self.value_bell(), sample, silent, left);
+                    self.side.link.park(&self.backoff, self.value_bell(), sample, silent, left);
                 }
             }
         }

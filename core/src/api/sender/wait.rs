@@ -128,7 +128,7 @@ impl Sender {
             return std::thread::sleep(left.min(CARRY_POLL));
         }
         let (room, silent) = self.outgoing.space_bell();
-        self.backoff.wait(room, sample, silent, left);
+        self.side.link.park(&self.backoff, room, sample, silent, left);
     }
 
     /// Returns whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in

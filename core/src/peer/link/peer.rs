@@ -1,4 +1,4 @@
-//! The heartbeat of an endpoint, and its view of the peer.
+//! The view that an endpoint has of its peer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -7,14 +7,12 @@ use super::status::{LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
-use crate::peer::liveness;
-use crate::peer::monitor::Watched;
-use crate::peer::notice::{Notice, Notices};
+use crate::peer::monitor;
+use crate::peer::notice::Notice;
 use crate::peer::settings::Disconnect;
 use crate::peer_state::PeerState;
 use crate::role::Role;
-use crate::sys::{Ordering, futex_wake};
-use crate::wait::Fences;
+use crate::sys::Ordering;
 
 impl Link {
     /// Returns the state of the peer at the last check.
@@ -22,13 +20,17 @@ impl Link {
         self.peer.load().state
     }
 
-    /// Returns the state of the peer. An endpoint without the monitor first updates it.
+    /// Returns the state of the peer. An endpoint without the monitor, or at rest, first updates it.
     pub(crate) fn peer_state(&self) -> PeerState {
-        if !self.config.background && self.check().is_ok() {
+        // Relaxed: a state that is one short interval old is accepted.
+        let is_current = self.config.background && !self.resting.load(Ordering::Relaxed);
+        if !is_current && self.check().is_ok() {
             let mut state = self.state();
             // Checked under the lock: after a close this endpoint must not use the segment.
             if !self.is_closed() {
-                self.update_peer_state(&mut state, Instant::now());
+                let now = Instant::now();
+                self.note_end_of_peer(&mut state, now);
+                self.update_peer_state(&mut state, now);
             }
         }
         self.verdict()
@@ -88,6 +90,17 @@ impl Link {
     /// Waits until the peer is alive. Returns `Ok(false)` if it was not alive in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
         self.check_running()?;
+        // Relaxed, here and below: `hurry` takes a lock that the monitor takes before it reads the count.
+        self.awaiting_peer.fetch_add(1, Ordering::Relaxed);
+        if self.resting.load(Ordering::Relaxed) {
+            monitor::hurry();
+        }
+        let came = self.wait_until_alive(timeout);
+        self.awaiting_peer.fetch_sub(1, Ordering::Relaxed);
+        came
+    }
+
+    fn wait_until_alive(&self, timeout: Duration) -> Result<bool> {
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         self.check_running()?;
@@ -112,17 +125,6 @@ impl Link {
         }
     }
 
-    /// Returns the time until the next beat. An idle endpoint beats less often.
-    fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
-        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
-        if traffic != state.traffic.0 {
-            state.traffic = (traffic, now);
-        }
-        let idle = !self.config.steady && now - state.traffic.1 >= liveness::IDLE_AFTER;
-        let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
-        liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
-    }
-
     /// Updates the heartbeat once, for an endpoint without the monitor.
     pub(crate) fn update_heartbeat(&self) -> Result<()> {
         self.check()?;
@@ -134,6 +136,14 @@ impl Link {
         self.update_peer_state(&mut state, Instant::now());
         self.continue_carry(&mut state.notices);
         Ok(())
+    }
+
+    /// Asks the kernel whether the process of the peer has ended, without regard to its pulse. Costs a system call.
+    pub(super) fn note_end_of_peer(&self, state: &mut State, now: Instant) {
+        let pulse = state.attachment.peer_pulse();
+        if pulse.alive && state.attachment.peer_is_gone(Duration::ZERO, self.config.stale_threshold) {
+            state.watch.note_end(pulse, now);
+        }
     }
 
     /// Updates the state of the peer and handles its change.
@@ -152,6 +162,7 @@ impl Link {
             state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
         self.note_identity(state, &attachment, pulse.pid);
         if verdict != before {
+            state.activity.stir(now);
             let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
             state.notices.push(self.name.as_str(), notice);
             self.note_verdict(state, verdict, now);
@@ -168,7 +179,7 @@ impl Link {
         if view != known || flags != self.status.flags(NO_MASTER | LEGACY) {
             self.status.replace(NO_MASTER | LEGACY, flags);
             self.peer.store(view);
-            self.wake_own_threads(&attachment);
+            self.wake_own_threads(state, &attachment);
         }
         if verdict == PeerState::Dead && before != PeerState::Dead {
             attachment.clear_dead_peer();
@@ -199,7 +210,7 @@ impl Link {
     }
 
     /// Records that another process owns the seat of the peer.
-    fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
+    fn note_identity(&self, state: &mut State, attachment: &Arc<Attachment>, pid: i32) {
         let peer_identity = (pid, attachment.peer_generation());
         if peer_identity == state.peer_identity {
             return;
@@ -212,6 +223,8 @@ impl Link {
             self.counters.reconnects.add(1);
         }
         state.peer_identity = peer_identity;
+        // A predecessor that was killed may have woken nobody for its last message.
+        self.wake_own_threads(state, attachment);
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
     }
@@ -229,51 +242,5 @@ impl Link {
                 !(in_time && tries_left)
             }
         }
-    }
-
-    /// Wakes the waiting threads of this endpoint. A thread of another process that waits there wakes up in vain.
-    pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
-        self.changed.notify_all();
-        futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
-        futex_wake(attachment.outgoing().taken().word);
-        if let Some(queue) = attachment.incoming_queue() {
-            queue.wake_receiver();
-        }
-        if let Some(queue) = attachment.outgoing_queue() {
-            futex_wake(queue.space_bell().word);
-        }
-    }
-}
-
-impl Watched for Link {
-    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
-        let mut state = self.plain_state();
-        if self.is_closed() || !self.config.background {
-            return None;
-        }
-        if now >= state.next_beat {
-            state.attachment.beat();
-            crash_point!("keep.beaten");
-            if let Some(stand_in) = &state.stand_in {
-                stand_in.beat();
-            }
-            state.attachment.publish_reads();
-            state.attachment.note_depth();
-            crash_point!("keep.published");
-            state.next_beat = now + self.beat_interval(&mut state, now);
-        }
-        self.update_peer_state(&mut state, now);
-        self.guard_name(&mut state, now);
-        self.continue_carry(&mut state.notices);
-        notices.append(&mut state.notices);
-        Some(state.next_beat)
-    }
-
-    fn publish_reads(&self) {
-        self.state().attachment.publish_reads();
-    }
-
-    fn close_at_exit(&self) {
-        self.close_without_waiting();
     }
 }

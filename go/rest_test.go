@@ -1,0 +1,204 @@
+package eshm
+
+import (
+	"context"
+	"errors"
+	"os"
+	"syscall"
+	"testing"
+	"time"
+)
+
+// atRest waits until an endpoint and its peer rest. The peer may be another process.
+func atRest(t *testing.T, e *Endpoint) {
+	t.Helper()
+	const window = 400 * time.Millisecond
+	until(t, "both rest", func() bool {
+		self, peer := e.link.self.heartbeat.Load(), e.link.peer.heartbeat.Load()
+		time.Sleep(window)
+		mine, its := e.link.self.heartbeat.Load()-self, e.link.peer.heartbeat.Load()-peer
+		// An idle endpoint beats 80 times in a window.
+		return 0 < mine && mine < 20 && 0 < its && its < 20
+	})
+}
+
+// resting opens an endpoint whose peer is another process. Both rest.
+func resting(t *testing.T, role Role) (*Endpoint, child) {
+	t.Helper()
+	name := freshName(t)
+	var e *Endpoint
+	var c child
+	if role == Master {
+		e = open(t, name, role, WithDisconnect(Immediately))
+		c = startChild(t, name, Slave, "")
+	} else {
+		c = startChild(t, name, Master, "")
+		e = open(t, name, role, WithDisconnect(Immediately))
+	}
+	mustSee(t, e)
+	atRest(t, e)
+	return e, c
+}
+
+func TestActivity(t *testing.T) {
+	start := time.Unix(0, 0)
+	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
+	a := newActivity(start)
+	expect := func(ms int, expected pace) {
+		t.Helper()
+		if found := a.pace(at(ms)); found != expected {
+			t.Errorf("after %d ms: %v, expected %v", ms, found, expected)
+		}
+	}
+	expect(99, paceBusy)
+	expect(100, paceIdle)
+	expect(1000, paceResting)
+	// A message every 5 ms is little traffic.
+	sent := uint64(0)
+	for ms := 1000; ms < 2000; ms += 5 {
+		sent++
+		a.note(sent, at(ms))
+		expect(ms, paceResting)
+	}
+	a.note(sent+littleTraffic+1, at(2000))
+	expect(2000, paceBusy)
+	expect(2100, paceIdle)
+	a.stir(at(2900))
+	expect(3899, paceIdle)
+	expect(3900, paceResting)
+}
+
+func TestAnImpatientEndpointWaitsForTheFirstBeatOfAPeerAtRest(t *testing.T) {
+	start := time.Unix(0, 0)
+	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
+	const threshold = 20 * time.Millisecond
+	judge := judgePresentPeer(alive, start, threshold)
+	for after, expected := range map[time.Duration]PeerState{restInterval: Alive, restInterval + threshold: Frozen} {
+		if state := judge.see(alive, start.Add(after), threshold, false, func() bool { return true }); state != expected {
+			t.Errorf("%v after %v, expected %v", state, after, expected)
+		}
+	}
+}
+
+func TestEndpointsAtRestSeeAClose(t *testing.T) {
+	name := freshName(t)
+	master, slave := open(t, name, Master), open(t, name, Slave)
+	atRest(t, master)
+	if states := [2]PeerState{master.PeerState(), slave.PeerState()}; states != [2]PeerState{Alive, Alive} {
+		t.Errorf("%v at rest", states)
+	}
+	ended := make(chan error)
+	go func() {
+		_, err := master.Recv(context.Background())
+		ended <- err
+	}()
+	_ = slave.Close()
+	expectKind(t, "Recv", <-ended, ErrPeerClosed)
+}
+
+// TestAQueryAtRestSeesAtOnceThatThePeerWasKilled: the kernel tells, whatever the pulse.
+func TestAQueryAtRestSeesAtOnceThatThePeerWasKilled(t *testing.T) {
+	for _, role := range []Role{Master, Slave} {
+		t.Run(role.String(), func(t *testing.T) {
+			e, c := resting(t, role)
+			c.kill()
+			if state := e.PeerState(); state != Dead {
+				t.Errorf("%v", state)
+			}
+		})
+	}
+}
+
+func TestACallThatWaitsAtRestIsToldThatThePeerWasKilled(t *testing.T) {
+	for _, role := range []Role{Master, Slave} {
+		t.Run(role.String(), func(t *testing.T) {
+			e, c := resting(t, role)
+			ended := make(chan error)
+			go func() {
+				_, err := e.Recv(context.Background())
+				ended <- err
+			}()
+			c.kill()
+			expectKind(t, "Recv", <-ended, ErrPeerStale)
+		})
+	}
+}
+
+func TestAPeerThatIsStoppedAtRestIsFrozenAndThaws(t *testing.T) {
+	for _, role := range []Role{Master, Slave} {
+		t.Run(role.String(), func(t *testing.T) {
+			e, c := resting(t, role)
+			if err := c.command.Process.Signal(syscall.SIGSTOP); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "it is frozen", func() bool { return e.PeerState() == Frozen })
+			if err := c.command.Process.Signal(syscall.SIGCONT); err != nil {
+				t.Fatal(err)
+			}
+			until(t, "it thaws", func() bool { return e.PeerState() == Alive })
+			mustSend(t, e, "thawed")
+			c.expect(t, "RECEIVED")
+		})
+	}
+}
+
+func TestACallThatWaitsAtRestCanBeCancelled(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	open(t, name, Slave)
+	atRest(t, master)
+	ctx, cancel := context.WithCancel(context.Background())
+	ended := make(chan error)
+	go func() {
+		_, err := master.Recv(ctx)
+		ended <- err
+	}()
+	until(t, "it is parked", func() bool { return master.parked.count() > 0 })
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Errorf("%v", err)
+	}
+}
+
+func TestAMasterAtRestWhoseNameIsRemovedGetsItBack(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	open(t, name, Slave)
+	atRest(t, master)
+	for range 3 {
+		if err := os.Remove(path(name)); err != nil {
+			t.Fatal(err)
+		}
+		nameIsBack(t, name)
+	}
+}
+
+// TestAPeerOf1xEndsTheRest: it counts on the heartbeat alone, and says nothing of its patience.
+func TestAPeerOf1xEndsTheRest(t *testing.T) {
+	master := open(t, freshName(t), Master)
+	until(t, "it rests", master.isResting)
+	seat := master.link.peer
+	seat.pid.Store(int32(os.Getpid()))
+	seat.alive.Store(1)
+	until(t, "it beats at the full rate", func() bool { return master.interval.Load() == int64(time.Millisecond) })
+}
+
+func TestADirectoryIsReadOnceInARound(t *testing.T) {
+	directory := t.TempDir()
+	var directories directoryStamps
+	until(t, "the directory is settled", func() bool {
+		directories.beginRound()
+		return directories.stamp(directory) != directoryStamps{}.read[""]
+	})
+	before := directories.stamp(directory)
+	if err := os.WriteFile(directory+"/name", nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if directories.stamp(directory) != before {
+		t.Error("it was read again in the same round")
+	}
+	directories.beginRound()
+	if directories.stamp(directory) == before {
+		t.Error("a new name left the stamp as it was")
+	}
+}
