@@ -1,9 +1,8 @@
 //! ESHM from Rust.
 
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result};
+use anyhow::Result;
 use eshm::{Endpoint, Error, Role, WaitStrategy};
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
@@ -302,15 +301,16 @@ pub struct Spent {
 /// Opens both ends of a new segment in this process, over and over.
 pub fn open_time(args: &Args, figure: impl Fn(&Spent) -> f64) -> Result<Observation> {
     let mut all = Vec::new();
+    let length = segment_length(args)?;
     let started = Instant::now();
     while started.elapsed() < args.budget() {
-        all.push(open_once(args, all.len())?);
+        all.push(open_once(args, all.len(), length)?);
     }
     let mut figures: Vec<_> = all.iter().map(figure).collect();
     Ok(Observation { ns: median(&mut figures), messages: all.len() as u64, ..Observation::default() })
 }
 
-fn open_once(args: &Args, index: usize) -> Result<Spent> {
+fn open_once(args: &Args, index: usize, length: i64) -> Result<Spent> {
     let name = format!("{}-{index}", args.name);
     let capacity = args.size.max(eshm::DEFAULT_QUEUE_CAPACITY);
     let timed = |role| {
@@ -318,6 +318,8 @@ fn open_once(args: &Args, index: usize) -> Result<Spent> {
         let endpoint = Endpoint::builder(&name).role(role).queue_capacity(capacity).open()?;
         anyhow::Ok((endpoint, started.elapsed()))
     };
+    // Before the master, so that both get memory that was freed just now.
+    let reserving = reservation(length)?;
     let (mut master, making) = timed(Role::Master)?;
     let (mut slave, attaching) = timed(Role::Slave)?;
     let message = [7; SMALL];
@@ -326,17 +328,23 @@ fn open_once(args: &Args, index: usize) -> Result<Spent> {
     let right = *master.recv()? == message;
     let first = started.elapsed();
     anyhow::ensure!(right, "the first message does not have the content that was sent");
-    let making = making.saturating_sub(reservation(Path::new(&format!("/dev/shm/eshm_{name}")))?);
+    let making = making.saturating_sub(reserving);
     let [open, attach, first] = [making.max(attaching), attaching, first].map(|time| time.as_nanos() as f64);
     Ok(Spent { open, attach, first })
 }
 
-/// How long the system takes to reserve the memory of a file that is as long as this one.
-fn reservation(like: &Path) -> Result<Duration> {
-    let length = like.metadata()?.len().try_into()?;
-    let directory = like.parent().context("the file has a directory")?;
+/// How many bytes such a segment has.
+fn segment_length(args: &Args) -> Result<i64> {
+    let name = format!("{}-length", args.name);
+    let capacity = args.size.max(eshm::DEFAULT_QUEUE_CAPACITY);
+    let _master = Endpoint::builder(&name).role(Role::Master).queue_capacity(capacity).open()?;
+    Ok(std::fs::metadata(format!("/dev/shm/eshm_{name}"))?.len().try_into()?)
+}
+
+/// How long the system takes to reserve so many bytes.
+fn reservation(length: i64) -> Result<Duration> {
     let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
-    let file = nix::fcntl::open(directory, flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let file = nix::fcntl::open("/dev/shm", flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
     let started = Instant::now();
     nix::fcntl::posix_fallocate(file, 0, length)?;
     Ok(started.elapsed())
