@@ -28,7 +28,7 @@ PERIOD = 251
 BATCH = 64
 # How many round trips there are between two looks at the clock.
 ROUND = 64
-# Timed messages repeat after so many different ones.
+# Timed messages repeat after so many different ones: PYTHON_PERIOD in src/cases.rs.
 MADE = 1024
 # So many bursts are made at least, however long they take.
 FEWEST_BURSTS = 5
