@@ -16,7 +16,7 @@ about=(
     clippy "clippy over every crate and target of the main workspace, warnings denied"
     plants "each planted fault still applies"
     shell "shellcheck and shfmt over every script"
-    python "ruff over the Python programs in scripts/"
+    python "ruff over the Python programs in scripts/ and bench/"
     lengths "files of more than 450 lines, functions of more than 60, unless ARCHITECTURE.md says why"
     dependencies "licences, sources and versions of all dependencies, as deny.toml says"
     spelling "typos over every text file"
@@ -41,8 +41,8 @@ check_shell() {
 }
 
 check_python() {
-    "$tools/python/bin/ruff" check --quiet --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
-    "$tools/python/bin/ruff" format --quiet --check --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
+    "$tools/python/bin/ruff" check --quiet --config py/pyproject.toml --cache-dir "$tools/ruff" scripts bench
+    "$tools/python/bin/ruff" format --quiet --check --config py/pyproject.toml --cache-dir "$tools/ruff" scripts bench
 }
 
 check_lengths() { scripts/check_lengths.py; }

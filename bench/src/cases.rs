@@ -15,6 +15,8 @@ pub const SIZES: [usize; 11] =
 pub const SMALL: usize = 56;
 /// The number of concurrent requests in shmipc's own benchmark.
 pub const WINDOW: usize = 199;
+/// The program in Python makes so many messages before the timing, and repeats them.
+const PYTHON_PERIOD: u64 = 1024;
 /// The rest before a burst.
 pub const REST: Duration = Duration::from_millis(50);
 /// The rest between two paced calls.
@@ -167,8 +169,8 @@ impl Case {
         }
     }
 
-    /// Returns the command line of a process, without role, name and budget.
-    pub fn options(&self) -> Vec<String> {
+    /// Returns the command line of the side that leads or follows, without role, name and budget.
+    pub fn options(&self, follows: bool) -> Vec<String> {
         let window = if self.shape == Shape::Window { WINDOW } else { 1 };
         // Fewer messages are checked if they are large, so that the check is short.
         let verify = ((1 << 20) / (self.size * window)).clamp(1, 16);
@@ -190,6 +192,9 @@ impl Case {
         if self.pairs > 1 {
             options.push("--gate".to_owned());
         }
+        if follows && self.lead == "python" && self.follow != "python" {
+            options.push(format!("--period={PYTHON_PERIOD}"));
+        }
         options
     }
 }
@@ -207,10 +212,13 @@ impl What {
             What::Ring => "limit: slot ring",
             What::Futex => "limit: futex",
             What::Copy => "limit: flag and memcpy",
+            What::InPlace => "limit: flag, in place",
             What::Memcpy => "limit: memcpy",
             What::Queue => "ESHM send/recv",
+            What::Roomy => "ESHM send/recv, 4 MiB",
             What::Copied => "ESHM send/recv, copied out",
             What::Loan => "ESHM loan",
+            What::LoanDefault => "ESHM loan, default options",
             What::Batch => "ESHM send_many/recv_many",
             What::Park => "ESHM send/recv, parked",
             What::Mailbox => "ESHM write/read",

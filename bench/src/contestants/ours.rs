@@ -32,7 +32,12 @@ fn open(args: &Args, side: Side) -> Result<Endpoint> {
         What::Loan | What::Copied => WaitStrategy::Spin,
         _ => WaitStrategy::default(),
     };
-    let room = if args.size < LARGE { eshm::DEFAULT_QUEUE_CAPACITY } else { ROOMY };
+    let roomy = match args.what {
+        What::LoanDefault => false,
+        What::Roomy => true,
+        _ => args.size >= LARGE,
+    };
+    let room = if roomy { ROOMY } else { eshm::DEFAULT_QUEUE_CAPACITY };
     let builder = Endpoint::builder(&args.name).wait(wait);
     let endpoint = match side {
         Side::Lead => builder.role(Role::Slave).open()?,
