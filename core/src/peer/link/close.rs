@@ -96,7 +96,8 @@ impl Link {
         let left = leave(&state.attachment);
         let attachment = Arc::clone(&state.attachment);
         wake_peer_threads(&attachment);
-        self.wake_own_threads(state, &attachment);
+        // Not `wake_own_threads`, which may allocate: this may be the exit of a process that holds the allocator's lock.
+        self.wake_threads_of(&attachment);
         Some(unlinked.and(left))
     }
 }

@@ -58,7 +58,7 @@ impl Link {
         state.wake_again.retain(|(_, until)| now < *until);
     }
 
-    fn wake_threads_of(&self, attachment: &Attachment) {
+    pub(super) fn wake_threads_of(&self, attachment: &Attachment) {
         self.changed.notify_all();
         futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
         futex_wake(attachment.outgoing().taken().word);
