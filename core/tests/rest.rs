@@ -167,14 +167,40 @@ fn a_master_at_rest_whose_name_is_removed_gets_it_back() {
     drop(master);
 }
 
+/// The monitor then visits all endpoints of the process each millisecond.
+#[test]
+fn an_endpoint_rests_beside_a_busy_one_of_the_same_process() {
+    const WINDOW: Duration = Duration::from_millis(1200);
+    let (quiet, loud) = (Name::new("rest-quiet"), Name::new("rest-loud"));
+    let master = Endpoint::master(&quiet).unwrap();
+    let _slave = Endpoint::slave(&quiet).unwrap();
+    let (mut sender, mut receiver) = (Endpoint::master(&loud).unwrap(), Endpoint::slave(&loud).unwrap());
+    let heartbeat = || master.stats().unwrap().master_heartbeat;
+    let (mut begun, mut before) = (Instant::now(), heartbeat());
+    poll("the beats of an endpoint at rest, one each 60 ms", || {
+        for _ in 0..100 {
+            sender.send(b"loud").unwrap();
+            receiver.recv().unwrap();
+        }
+        if begun.elapsed() < WINDOW {
+            return None;
+        }
+        let beats = heartbeat() - before;
+        (begun, before) = (Instant::now(), heartbeat());
+        // One each 30 ms would be 40.
+        (0 < beats && beats <= 28).then_some(())
+    });
+}
+
 /// An ESHM 1.x process counts on the heartbeat alone, and says nothing of its patience.
 #[test]
 fn a_1x_peer_that_attaches_to_a_master_at_rest_ends_the_rest() {
     const MASTER_HEARTBEAT: u64 = 8;
     const SLAVE_PID: u64 = 28;
     const SLAVE_ALIVE: u64 = 36;
+    const MAILBOX_BYTES: u64 = 136;
     let name = Name::new("rest-legacy");
-    let _master = Endpoint::master(&name).unwrap();
+    let mut master = Endpoint::master(&name).unwrap();
     let file = File::options().read(true).write(true).open(name.path()).unwrap();
     let heartbeat = || {
         let mut bytes = [0; 8];
@@ -196,6 +222,11 @@ fn a_1x_peer_that_attaches_to_a_master_at_rest_ends_the_rest() {
     window("rest", |beats| 0 < beats && beats <= REST_WINDOW.1);
     file.write_all_at(&std::process::id().to_ne_bytes(), SLAVE_PID).unwrap();
     file.write_all_at(&1_u32.to_ne_bytes(), SLAVE_ALIVE).unwrap();
+    // Before the monitor has looked: such a peer reads no queue.
+    master.send(b"first").unwrap();
+    let mut shown = [0; 5];
+    file.read_exact_at(&mut shown, MAILBOX_BYTES).unwrap();
+    assert_eq!(&shown, b"first");
     // An idle endpoint beats 80 times in a window.
     window("the beats of a busy endpoint", |beats| beats > 100);
     window("and they stay", |beats| beats > 100);

@@ -1,5 +1,6 @@
 //! Judges from the pulse of a peer whether it is alive, frozen or dead. The caller passes the clock in.
 
+use std::sync::LazyLock;
 use std::time::{Duration, Instant};
 
 use crate::peer_state::PeerState;
@@ -14,6 +15,9 @@ const REST_AFTER: Duration = Duration::from_secs(1);
 const REST_INTERVAL: Duration = Duration::from_millis(60);
 /// The shortest stale threshold, of either side, with which an endpoint rests. A beat may then be 40 ms late.
 const REST_THRESHOLD: Duration = Duration::from_millis(100);
+/// How long the pulse of a peer may stand still before an endpoint at rest calls it frozen, whatever its threshold: a beat
+/// may then be as late as with [`IDLE_BEAT_FACTOR`].
+pub(crate) const REST_PATIENCE: Duration = Duration::from_millis(150);
 /// The number of messages and values in [`IDLE_AFTER`] that an endpoint at rest may exchange.
 const LITTLE_TRAFFIC: u64 = 100;
 /// The factor by which an idle heartbeat slows down. A thread that wakes up a thousand times a second takes a
@@ -104,6 +108,15 @@ pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, 
     }
 }
 
+/// Returns the next moment at which the endpoints of this process that rest with this interval beat, all at the same
+/// wake-up.
+pub(crate) fn next_rest_beat(now: Instant, interval: Duration) -> Instant {
+    static ORIGIN: LazyLock<Instant> = LazyLock::new(Instant::now);
+    let since = now.saturating_duration_since(*ORIGIN).as_nanos();
+    let past = since % interval.as_nanos().max(1);
+    now + interval - Duration::from_nanos(past as u64)
+}
+
 /// Returns the interval of an idle endpoint.
 pub(crate) fn slow_interval(interval: Duration) -> Duration {
     interval * IDLE_BEAT_FACTOR
@@ -132,8 +145,8 @@ impl Watch {
     }
 
     /// Takes a new reading and judges it. `is_gone` asks the system whether the process has ended; its argument is
-    /// the time for which the pulse has stood still. It is called only after a quarter of the threshold, so that a
-    /// death is detected early and a healthy peer costs nothing. Only the whole threshold makes a living process
+    /// the time for which the pulse has stood still. It is called only after a quarter of the threshold, or after the
+    /// interval of an endpoint at rest, so that a death is detected early and a healthy peer costs nothing. Only the whole threshold makes a living process
     /// frozen. The verdict "dead" lasts until the pulse changes, because a successor may hold the seat only in order
     /// to replace the segment.
     pub(crate) fn judge(
@@ -147,7 +160,7 @@ impl Watch {
             *self = Watch::new(pulse, now);
         }
         let still = now.saturating_duration_since(self.moved);
-        self.dead = self.dead || pulse.alive && still >= threshold / 4 && is_gone(still);
+        self.dead = self.dead || pulse.alive && still >= (threshold / 4).min(REST_INTERVAL) && is_gone(still);
         match pulse {
             Pulse { alive: false, pid: 0, .. } => PeerState::Absent,
             Pulse { alive: false, .. } => PeerState::Closed,
@@ -206,6 +219,27 @@ mod tests {
         let beaten = Pulse { heartbeat: 8, ..PULSE };
         assert_eq!(state(beaten, 2 * REST_INTERVAL), PeerState::Alive);
         assert_eq!(state(beaten, 2 * REST_INTERVAL + threshold), PeerState::Frozen);
+    }
+
+    #[test]
+    fn endpoints_at_rest_beat_together() {
+        let interval = REST_INTERVAL;
+        // The first beat of the process sets the origin.
+        next_rest_beat(Instant::now(), interval);
+        let now = Instant::now();
+        let next = next_rest_beat(now, interval);
+        assert!(now < next && next <= now + interval);
+        assert_eq!(next_rest_beat(next, interval), next + interval);
+        let between = next + interval / 3;
+        assert_eq!(next_rest_beat(between, interval), next + interval, "one that came later");
+    }
+
+    #[test]
+    fn a_long_threshold_does_not_hide_a_death_for_long() {
+        let start = Instant::now();
+        let mut watch = Watch::new(PULSE, start);
+        let hour = Duration::from_secs(3600);
+        assert_eq!(watch.judge(PULSE, start + REST_INTERVAL, hour, |_| true), PeerState::Dead);
     }
 
     #[test]

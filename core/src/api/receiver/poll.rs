@@ -168,6 +168,10 @@ impl Receiver {
             What::Value => counters.received.count_value(),
             What::Message => counters.count_received(1, value.len, false),
         }
+        if self.side.link.is_resting() && self.side.link.is_outdated(attachment) {
+            // The writer may be one of ESHM 1.x, and the answer must not go into a queue that it does not read.
+            self.side.link.peer_state();
+        }
         if !self.side.link.is_settled(*settled) {
             // An ESHM 1.x writer may read the count, and the monitor may not run.
             attachment.publish_reads();

@@ -36,7 +36,7 @@ impl Receiver {
         loop {
             self.side.link.check_running()?;
             // Asked before the poll, which still finds what came before the peer's close.
-            let terminal_error = self.side.link.terminal_error(timed);
+            let terminal_error = self.side.link.terminal_error(&self.side.attachment, timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell_ahead(self.lent_ahead()).sample(),
                 None => self.value_bell().sample(),

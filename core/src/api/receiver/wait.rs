@@ -75,7 +75,7 @@ impl Receiver {
         let timed = !deadline.is_endless();
         loop {
             // Determined before the last poll, which then still finds what arrived before the peer's close.
-            let terminal_error = self.side.link.terminal_error(timed);
+            let terminal_error = self.side.link.terminal_error(&self.side.attachment, timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell().sample(),
                 None => self.value_bell().sample(),

@@ -27,7 +27,8 @@ impl Sender {
             if ready {
                 return Ok(true);
             }
-            if let Some(error) = self.side.link.terminal_error(!deadline.is_endless()) {
+            if let Some(error) = self.side.link.terminal_error(&self.side.attachment, !deadline.is_endless())
+            {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {

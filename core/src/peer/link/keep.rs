@@ -1,7 +1,8 @@
 //! What the monitor does with a link at each visit: it beats, looks at the peer, and guards the name.
 
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
+use super::status::ALONE;
 use super::{Link, State};
 use crate::peer::liveness::{self, Pace};
 use crate::peer::monitor::{Round, Watched};
@@ -17,18 +18,21 @@ impl Watched for Link {
             return None;
         }
         // Relaxed: see `wait_for_peer`.
-        let is_resting = self.resting.load(Ordering::Relaxed);
+        let is_resting = self.is_resting();
         let is_late = is_resting && self.awaiting_peer.load(Ordering::Relaxed) > 0;
-        // A little early, so that all links of this process beat at the same wake-up: of two groups at rest, one is
-        // early by half an interval at most.
-        let early = if is_resting { state.interval / 2 } else { state.interval / 4 };
-        if is_late || now + early >= state.next_beat {
+        // A little early, so that busy links of this process beat at the same wake-up. Those at rest have a common grid.
+        let early = if is_resting { Duration::ZERO } else { state.interval / 4 };
+        let beats = is_late || now + early >= state.next_beat;
+        if beats {
             self.beat(state, now);
         }
         if !state.wake_again.is_empty() {
             self.wake_again(state, now);
         }
-        self.look_at_peer(state, now, is_resting);
+        // A busy link of this process has the monitor visit all of them more often than one at rest needs.
+        if beats || !is_resting || state.outage.is_some() {
+            self.look_at_peer(state, now, is_resting);
+        }
         self.guard_name(state, now, &mut round.directories);
         if self.continue_carry(&mut state.notices) {
             state.activity.stir(now);
@@ -56,7 +60,7 @@ impl Link {
         }
         let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
         // At rest, and without traffic, there is nothing to publish, and these cache lines stay untouched.
-        if state.activity.note(traffic, now) || !self.resting.load(Ordering::Relaxed) {
+        if state.activity.note(traffic, now) || !self.is_resting() {
             state.attachment.publish_reads();
             state.attachment.note_depth();
         }
@@ -71,10 +75,13 @@ impl Link {
             liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), pace);
         let resting = state.interval > liveness::slow_interval(interval);
         // Stored only when it changes, because other threads read this cache line.
-        if self.resting.load(Ordering::Relaxed) != resting {
+        if self.is_resting() != resting {
             self.resting.store(resting, Ordering::Relaxed);
+            let is_alone = resting && self.verdict() != PeerState::Alive;
+            self.status.replace(ALONE, if is_alone { ALONE } else { 0 });
         }
-        state.next_beat = now + state.interval;
+        state.next_beat =
+            if resting { liveness::next_rest_beat(now, state.interval) } else { now + state.interval };
     }
 
     fn look_at_peer(&self, state: &mut State, now: Instant, is_resting: bool) {
@@ -84,14 +91,8 @@ impl Link {
             // Otherwise the death of the peer would be noticed only when a beat is missing.
             self.note_end_of_peer(state, now);
         }
-        if self.sees_no_change(state, now) {
-            return;
-        }
-        let before = self.verdict();
-        self.update_peer_state(state, now);
-        if self.verdict() != before {
-            let soon = now + liveness::slow_interval(self.config.heartbeat_interval);
-            state.next_beat = state.next_beat.min(soon);
+        if !self.sees_no_change(state, now) {
+            self.update_peer_state(state, now);
         }
     }
 

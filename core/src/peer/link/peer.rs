@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::status::{LEGACY, NO_MASTER, PeerView};
+use super::status::{ALONE, LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
+use crate::peer::liveness;
 use crate::peer::monitor;
 use crate::peer::notice::Notice;
 use crate::peer::settings::Disconnect;
@@ -22,18 +23,47 @@ impl Link {
 
     /// Returns the state of the peer. An endpoint without the monitor, or at rest, first updates it.
     pub(crate) fn peer_state(&self) -> PeerState {
-        // Relaxed: a state that is one short interval old is accepted.
-        let is_current = self.config.background && !self.resting.load(Ordering::Relaxed);
+        let is_current = self.config.background && !self.is_resting();
         if !is_current && self.check().is_ok() {
             let mut state = self.state();
+            let next_beat = state.next_beat;
             // Checked under the lock: after a close this endpoint must not use the segment.
             if !self.is_closed() {
                 let now = Instant::now();
                 self.note_end_of_peer(&mut state, now);
                 self.update_peer_state(&mut state, now);
             }
+            let is_sooner = state.next_beat < next_beat;
+            drop(state);
+            if is_sooner && self.config.background {
+                monitor::hurry();
+            }
         }
         self.verdict()
+    }
+
+    /// Returns the state of the peer for a thread that waits. At rest this costs no system call, unless the segment shows
+    /// that the monitor does not know the present peer yet; the monitor wakes the threads that are parked when the peer
+    /// has died.
+    fn awaited_peer_state(&self, attachment: &Attachment) -> PeerState {
+        if !self.config.background || self.is_resting() && self.is_outdated(attachment) {
+            return self.peer_state();
+        }
+        self.verdict()
+    }
+
+    /// Returns whether the seat of the peer shows another state or another kind of peer than the last check.
+    pub(crate) fn is_outdated(&self, attachment: &Attachment) -> bool {
+        let is_legacy = self.status.flags(LEGACY) != 0;
+        attachment.peer_pulse().alive != (self.verdict() == PeerState::Alive)
+            || attachment.peer_is_legacy() != is_legacy
+    }
+
+    /// Returns whether the endpoint rests, so that its view of the peer may be older than a short interval.
+    #[inline(always)]
+    pub(crate) fn is_resting(&self) -> bool {
+        // Relaxed: a view that is one short interval old is accepted.
+        self.resting.load(Ordering::Relaxed)
     }
 
     /// Returns whether the peer is an ESHM 1.x process that has not woken its readers so far.
@@ -45,8 +75,8 @@ impl Link {
 
     /// Returns the error that ends a wait, if no message can arrive or be taken any more. A wait without a timeout
     /// ends with it. A `timed` wait lasts for its full time, unless the search for the peer has ended.
-    pub(crate) fn terminal_error(&self, timed: bool) -> Option<Error> {
-        let state = self.peer_state();
+    pub(crate) fn terminal_error(&self, attachment: &Attachment, timed: bool) -> Option<Error> {
+        let state = self.awaited_peer_state(attachment);
         if timed && !self.search_is_over() {
             return None;
         }
@@ -83,7 +113,7 @@ impl Link {
         if !self.peer_state().is_gone() && !expired {
             return Ok(());
         }
-        let given_up = if expired { self.terminal_error(false) } else { None };
+        let given_up = if expired { self.terminal_error(&self.attachment(), false) } else { None };
         Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
     }
 
@@ -151,6 +181,7 @@ impl Link {
         let attachment = Arc::clone(&state.attachment);
         let mut pulse = attachment.peer_pulse();
         let threshold = self.config.stale_threshold;
+        let patience = if self.is_resting() { threshold.max(liveness::REST_PATIENCE) } else { threshold };
         let known = self.peer.load();
         let before = known.state;
         let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
@@ -159,10 +190,15 @@ impl Link {
             pulse.alive = true;
         }
         let verdict =
-            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
-        self.note_identity(state, &attachment, pulse.pid);
-        if verdict != before {
+            state.watch.judge(pulse, now, patience, |still| attachment.peer_is_gone(still, threshold));
+        let is_another = self.note_identity(state, &attachment, pulse.pid);
+        if is_another || verdict != before {
+            // The other end may have a shorter threshold than the one before.
             state.activity.stir(now);
+            let soon = now + liveness::slow_interval(self.config.heartbeat_interval);
+            state.next_beat = state.next_beat.min(soon);
+        }
+        if verdict != before {
             let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
             state.notices.push(self.name.as_str(), notice);
             self.note_verdict(state, verdict, now);
@@ -173,11 +209,14 @@ impl Link {
         if self.role == Role::Slave && (verdict.is_gone() || expired) {
             flags |= NO_MASTER;
         }
+        if self.is_resting() && verdict != PeerState::Alive {
+            flags |= ALONE;
+        }
         let view = PeerView { state: verdict, reconnect_expired: expired };
         // Stored only when they change, because the fast path reads this cache line. The view is stored last, so that a
         // thread that has seen it is not on the fast path any more.
-        if view != known || flags != self.status.flags(NO_MASTER | LEGACY) {
-            self.status.replace(NO_MASTER | LEGACY, flags);
+        if view != known || flags != self.status.flags(NO_MASTER | LEGACY | ALONE) {
+            self.status.replace(NO_MASTER | LEGACY | ALONE, flags);
             self.peer.store(view);
             self.wake_own_threads(state, &attachment);
         }
@@ -209,11 +248,11 @@ impl Link {
         }
     }
 
-    /// Records that another process owns the seat of the peer.
-    fn note_identity(&self, state: &mut State, attachment: &Arc<Attachment>, pid: i32) {
+    /// Records that another process owns the seat of the peer. Returns whether that is news.
+    fn note_identity(&self, state: &mut State, attachment: &Arc<Attachment>, pid: i32) -> bool {
         let peer_identity = (pid, attachment.peer_generation());
         if peer_identity == state.peer_identity {
-            return;
+            return false;
         }
         if peer_identity.1 == state.peer_identity.1 {
             // An ESHM 1.x slave does not increment the generation, so this endpoint counts it.
@@ -227,6 +266,7 @@ impl Link {
         self.wake_own_threads(state, attachment);
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+        true
     }
 
     fn has_reconnect_expired(&self, outage: &Outage, now: Instant) -> bool {
