@@ -91,12 +91,12 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		e.peer = one
 		e.activity.stir(now)
 		// A predecessor that was killed may have woken nobody for its last message.
-		e.wakeAllTicks = wakeTicks
+		e.wakeAll(now)
 	}
 	if state != before {
 		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		e.activity.stir(now)
-		e.wakeAllTicks = wakeTicks
+		e.wakeAll(now)
 	}
 	if state == Alive || state == Absent {
 		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"eshm/internal/shm"
 )
 
 // atRest waits until an endpoint and its peer rest. The peer may be another process.
@@ -38,6 +41,81 @@ func resting(t *testing.T, role Role) (*Endpoint, child) {
 	mustSee(t, e)
 	atRest(t, e)
 	return e, c
+}
+
+// visited is a master at rest and its slave, of which nobody but the test visits the master, with an invented clock.
+type visited struct {
+	master, slave *Endpoint
+	now           time.Time
+	directories   directoryStamps
+}
+
+func newVisited(t *testing.T, options ...Option) *visited {
+	t.Helper()
+	master, slave := pair(t, append(options, WithBackground(false))...)
+	v := &visited{master: master, slave: slave, now: time.Now()}
+	v.visit(time.Millisecond) // sees the slave
+	slave.beat()
+	v.visit(restAfter)
+	if !master.isResting() || master.link.state != Alive {
+		t.Fatalf("it does not rest beside a peer that is %v", master.link.state)
+	}
+	return v
+}
+
+// visit lets time pass, and visits the master as if other endpoints of the process were busy.
+func (v *visited) visit(after time.Duration) PeerState {
+	v.now = v.now.Add(after)
+	v.directories.beginRound()
+	v.master.tick(v.now, time.Millisecond, &v.directories)
+	return v.master.link.state
+}
+
+// wait has the master count a call as parked, and returns the word that the call would sleep on.
+func (v *visited) wait(t *testing.T) *atomic.Uint32 {
+	call := &parkedCall{ctx: context.Background(), word: new(atomic.Uint32)}
+	v.master.parked.add(call)
+	t.Cleanup(func() { v.master.parked.remove(call) })
+	return call.word
+}
+
+// killSlave does what the kernel does for a slave that is killed.
+func (v *visited) killSlave(t *testing.T) {
+	t.Helper()
+	if err := v.slave.link.file.Unlock(seatStart(Slave), seatLength); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestACallThatParksLateIsWokenForThePeerThatWasKilled: it took its time between its last look at the peer and its sleep.
+func TestACallThatParksLateIsWokenForThePeerThatWasKilled(t *testing.T) {
+	v := newVisited(t)
+	word := v.wait(t)
+	v.killSlave(t)
+	if state := v.visit(restInterval); state != Dead {
+		t.Fatalf("%v", state)
+	}
+	for range 10 {
+		v.visit(time.Millisecond)
+	}
+	awake := make(chan struct{})
+	go func() {
+		shm.Wait(word, 0, time.Hour)
+		close(awake)
+	}()
+	until(t, "it is woken", func() bool {
+		v.visit(0)
+		select {
+		case <-awake:
+			return true
+		default:
+			return false
+		}
+	})
+	v.visit(wakeTime)
+	if !v.master.wakeUntil.IsZero() {
+		t.Error("the wake-ups do not end")
+	}
 }
 
 func TestActivity(t *testing.T) {

@@ -2,9 +2,9 @@ package eshm
 
 import "time"
 
-// wakeTicks is for how many ticks all parked calls are woken after an event: more than one, for those that were about to
-// park.
-const wakeTicks = 2
+// wakeTime is for how long after an event each tick wakes all parked calls: those that were about to park, too, and have
+// lost their processor just then.
+const wakeTime = parkSlice
 
 // clockStart is the zero of Endpoint.clock.
 var clockStart = time.Now()
@@ -45,9 +45,9 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 	case !e.staleSince.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
 		e.searches++
-		e.reconnect()
+		e.reconnect(now)
 	}
-	e.wakeParked()
+	e.wakeParked(now)
 }
 
 // setInterval sets the time of the next heartbeat; mu is held.
@@ -61,10 +61,16 @@ func (e *Endpoint) isResting() bool {
 	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*idleFactor
 }
 
+// wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for; mu is held.
+func (e *Endpoint) wakeAll(now time.Time) { e.wakeUntil = now.Add(wakeTime) }
+
 // wakeParked wakes the parked calls whose context is done, and all of them after an event; mu is held.
-func (e *Endpoint) wakeParked() {
-	e.parked.wake(e.wakeAllTicks > 0)
-	e.wakeAllTicks = max(0, e.wakeAllTicks-1)
+func (e *Endpoint) wakeParked(now time.Time) {
+	e.parked.wake(!e.wakeUntil.IsZero())
+	// The first tick that is late enough wakes them, too: at rest there may be none in between.
+	if !now.Before(e.wakeUntil) {
+		e.wakeUntil = time.Time{}
+	}
 }
 
 // beat shows the peer once that this endpoint is alive; mu is held.
@@ -116,9 +122,10 @@ func (e *Endpoint) updateHeartbeat() bool {
 	if e.link == nil || e.closing {
 		return false
 	}
+	now := time.Now()
 	e.beat()
 	e.link.publishReads()
-	e.examine(time.Now(), false)
-	e.wakeParked()
+	e.examine(now, false)
+	e.wakeParked(now)
 	return true
 }
