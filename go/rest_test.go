@@ -118,6 +118,32 @@ func TestACallThatParksLateIsWokenForThePeerThatWasKilled(t *testing.T) {
 	}
 }
 
+// TestAtRestThePeerIsExaminedOnlyWithABeat: the visits in between, for the sake of other endpoints, cost next to nothing.
+func TestAtRestThePeerIsExaminedOnlyWithABeat(t *testing.T) {
+	for name, waits := range map[string]bool{"a call waits": true, "no call waits": false} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisited(t)
+			if waits {
+				v.wait(t)
+			}
+			v.killSlave(t)
+			heartbeat := v.master.link.self.heartbeat
+			before := heartbeat.Load()
+			for after := time.Millisecond; after < restInterval; after += time.Millisecond {
+				if state := v.visit(time.Millisecond); state != Alive {
+					t.Fatalf("%v after %v", state, after)
+				}
+			}
+			if beats := heartbeat.Load() - before; beats != 0 {
+				t.Errorf("%d beats, expected none", beats)
+			}
+			if state := v.visit(time.Millisecond); state != Dead {
+				t.Errorf("%v after %v", state, restInterval)
+			}
+		})
+	}
+}
+
 func TestActivity(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }

@@ -26,12 +26,23 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 	if e.link == nil {
 		return
 	}
+	looks := !e.isResting()
 	// Ticks are not exact: one that comes a little early counts.
 	if now.Add(period / 2).After(e.nextBeat) {
 		e.beat()
 		e.setInterval(now, e.beatInterval(now))
+		looks = true
 	}
 	e.clock.Store(now.Sub(clockStart).Nanoseconds())
+	// At rest it looks around when it beats, however often the others of the process do.
+	if looks {
+		e.look(now, directories)
+	}
+	e.wakeParked(now)
+}
+
+// look examines the peer, and what else may have changed without a call; mu is held.
+func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	e.link.publishReads()
 	before := e.link.state
 	e.examine(now, e.isResting() && e.parked.count() > 0)
@@ -47,7 +58,6 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 		e.searches++
 		e.reconnect(now)
 	}
-	e.wakeParked(now)
 }
 
 // setInterval sets the time of the next heartbeat; mu is held.
