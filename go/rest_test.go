@@ -144,6 +144,16 @@ func TestAtRestThePeerIsExaminedOnlyWithABeat(t *testing.T) {
 	}
 }
 
+// TestASuccessorEndsTheRest: also one that comes between two looks, so that the peer was alive at both.
+func TestASuccessorEndsTheRest(t *testing.T) {
+	v := newVisited(t)
+	_ = v.slave.Close()
+	open(t, v.master.Name(), Slave, WithBackground(false))
+	if state := v.visit(restInterval); state != Alive || v.master.isResting() {
+		t.Errorf("%v, rests: %v", state, v.master.isResting())
+	}
+}
+
 func TestActivity(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }

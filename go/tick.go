@@ -44,9 +44,9 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 // look examines the peer, and what else may have changed without a call; mu is held.
 func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	e.link.publishReads()
-	before := e.link.state
 	e.examine(now, e.isResting() && e.parked.count() > 0)
-	if e.link.state != before && e.isResting() {
+	// A change of the peer ends the rest.
+	if e.isResting() && e.activity.pace(now) != paceResting {
 		e.setInterval(now, e.settings.heartbeatInterval*idleFactor)
 	}
 	switch {
