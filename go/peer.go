@@ -83,7 +83,7 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		l.noteEndOfPeer(now)
 	}
 	before := l.state
-	state := l.updatePeerState(now, e.settings.staleThreshold)
+	state := l.updatePeerState(now, e.settings.staleThreshold, e.isResting())
 	if one := l.peerIdentity(); one != e.peer {
 		if e.peer.number != 0 {
 			e.counts.reconnects.Add(1)

@@ -144,6 +144,19 @@ func TestAtRestThePeerIsExaminedOnlyWithABeat(t *testing.T) {
 	}
 }
 
+// TestAPatientEndpointAtRestSeesAKilledPeerJustAsSoon: at the first look that finds no new beat, whatever its threshold.
+func TestAPatientEndpointAtRestSeesAKilledPeerJustAsSoon(t *testing.T) {
+	v := newVisited(t, WithStaleThreshold(time.Hour))
+	v.slave.beat()
+	v.killSlave(t)
+	if state := v.visit(restInterval); state != Alive {
+		t.Errorf("%v at a look that found a new beat", state)
+	}
+	if state := v.visit(restInterval); state != Dead {
+		t.Errorf("%v at the first look without", state)
+	}
+}
+
 // TestASuccessorEndsTheRest: also one that comes between two looks, so that the peer was alive at both.
 func TestASuccessorEndsTheRest(t *testing.T) {
 	v := newVisited(t)
@@ -186,9 +199,10 @@ func TestAnImpatientEndpointWaitsForTheFirstBeatOfAPeerAtRest(t *testing.T) {
 	start := time.Unix(0, 0)
 	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
 	const threshold = 20 * time.Millisecond
+	seated := func() bool { return true }
 	judge := judgePresentPeer(alive, start, threshold)
 	for after, expected := range map[time.Duration]PeerState{restInterval: Alive, restInterval + threshold: Frozen} {
-		if state := judge.see(alive, start.Add(after), threshold, false, func() bool { return true }); state != expected {
+		if state := judge.see(alive, start.Add(after), threshold, threshold/4, seated); state != expected {
 			t.Errorf("%v after %v, expected %v", state, after, expected)
 		}
 	}
