@@ -157,6 +157,35 @@ func TestAPatientEndpointAtRestSeesAKilledPeerJustAsSoon(t *testing.T) {
 	}
 }
 
+// TestEndpointsOfAProcessComeToRestTogether: one comes to rest shortly before the next beat of another, which must not
+// be late. From then on they beat in the same rounds.
+func TestEndpointsOfAProcessComeToRestTogether(t *testing.T) {
+	for ms := time.Duration(0); ms < 60; ms += 5 {
+		v := newVisited(t)
+		start, second := v.now, open(t, freshName(t), Master, WithBackground(false))
+		second.activity = newActivity(start.Add(ms*time.Millisecond - restAfter))
+		heartbeat := v.master.link.self.heartbeat
+		rounds, beats, beaten, late := rounds{period: time.Millisecond}, heartbeat.Load(), start, 0
+		for now := start; now.Sub(start) < time.Second; {
+			v.slave.beat()
+			pause := rounds.visit([]*Endpoint{v.master, second}, now)
+			if now.Sub(start) > 500*time.Millisecond {
+				late++
+			}
+			if beats != heartbeat.Load() {
+				beats, beaten = heartbeat.Load(), now
+			}
+			now = now.Add(pause)
+			if gap := now.Sub(beaten); gap > restInterval+mostLate {
+				t.Fatalf("%v without a beat, when the other came to rest after %d ms", gap, ms)
+			}
+		}
+		if late > 9 {
+			t.Errorf("%d rounds in half a second, when the other came to rest after %d ms", late, ms)
+		}
+	}
+}
+
 // TestASuccessorEndsTheRest: also one that comes between two looks, so that the peer was alive at both.
 func TestASuccessorEndsTheRest(t *testing.T) {
 	v := newVisited(t)

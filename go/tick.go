@@ -9,26 +9,27 @@ const wakeTime = parkSlice
 // clockStart is the zero of Endpoint.clock.
 var clockStart = time.Now()
 
-// tick is one visit of the background goroutine.
-func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) {
-	e.tickLocked(now, period, directories)
+// tick is one visit of the background goroutine. It returns when the next beat is due.
+func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
+	nextBeat := e.tickLocked(now, period, directories)
 	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
 		e.carryPending.Store(false)
 	}
 	e.logEvents()
+	return nextBeat
 }
 
 // tickLocked is the part of a visit that needs mu.
-func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *directoryStamps) {
+func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.link == nil {
-		return
+		return now.Add(slowest)
 	}
 	looks := !e.isResting()
 	// Ticks are not exact: one that comes a little early counts.
-	if now.Add(period / 2).After(e.nextBeat) {
+	if !now.Add(period / 2).Before(e.nextBeat) {
 		e.beat()
 		e.setInterval(now, e.beatInterval(now))
 		looks = true
@@ -39,6 +40,7 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 		e.look(now, directories)
 	}
 	e.wakeParked(now)
+	return e.nextBeat
 }
 
 // look examines the peer, and what else may have changed without a call; mu is held.
