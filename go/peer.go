@@ -107,7 +107,11 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		if e.staleSince.IsZero() {
 			e.staleSince, e.staleIdentity, e.searches = now, l.peerIdentity(), 0
 		}
+		gaveUp := e.gaveUp
 		e.gaveUp = e.givesUp(now)
+		if e.gaveUp && !gaveUp {
+			e.wakeAll(now)
+		}
 	}
 	e.noMaster.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
 }

@@ -196,6 +196,23 @@ func TestASuccessorEndsTheRest(t *testing.T) {
 	}
 }
 
+// TestACallThatParksAtRestIsWokenWhenItsEndpointGivesUp: nobody else wakes it at the reconnect timeout.
+func TestACallThatParksAtRestIsWokenWhenItsEndpointGivesUp(t *testing.T) {
+	v := newVisited(t, WithReconnectTimeout(3*time.Second))
+	v.killSlave(t)
+	v.visit(restInterval)
+	for died := v.now; v.now.Sub(died) < 3*time.Second-restInterval; {
+		v.visit(restInterval)
+	}
+	if !v.master.isResting() || !v.master.wakeUntil.IsZero() {
+		t.Fatal("it does not rest again")
+	}
+	v.visit(restInterval)
+	if !v.master.gaveUp || v.master.wakeUntil.IsZero() {
+		t.Errorf("gave up: %v; its parked calls are not woken", v.master.gaveUp)
+	}
+}
+
 func TestActivity(t *testing.T) {
 	start := time.Unix(0, 0)
 	at := func(ms int) time.Time { return start.Add(time.Duration(ms) * time.Millisecond) }
