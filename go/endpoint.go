@@ -57,7 +57,7 @@ type Endpoint struct {
 	nextNameCheck time.Time
 	nextNameLook  time.Time // at the name itself, when its directory has not changed
 	nameStamp     shm.Stamp // of the directory at the last look; the zero stamp if that shows nothing
-	wakeAllTicks  int       // for how many ticks all parked calls are woken
+	wakeUntil     time.Time // ticks wake all parked calls until then; zero if they do not
 	events        []event
 }
 

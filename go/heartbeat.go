@@ -200,9 +200,22 @@ func (j *judge) noteEnd(now pulse, at time.Time) {
 	j.dead = true
 }
 
+// beforeQuery returns for how long a pulse stands still before anybody asks the kernel for the peer's process.
+func beforeQuery(threshold time.Duration, legacy, resting bool) time.Duration {
+	switch {
+	case legacy:
+		return threshold // the kernel's word on a pid proves less than that on a lock
+	case resting:
+		// An endpoint at rest asks at its first look that finds the pulse as it was. Looks are not exact.
+		return min(threshold/4, restInterval/2)
+	default:
+		return threshold / 4
+	}
+}
+
 // see takes a pulse and returns the peer's state. It calls seated, which tells whether the peer's process may exist,
-// only when the answer matters.
-func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy bool, seated func() bool) PeerState {
+// only when the answer matters: for a pulse that has stood still for the time query, see beforeQuery.
+func (j *judge) see(now pulse, at time.Time, threshold, query time.Duration, seated func() bool) PeerState {
 	if now != j.last {
 		j.last, j.changed, j.dead = now, at, false
 	}
@@ -214,16 +227,11 @@ func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy boo
 	}
 	// An endpoint that has not set alive is just taking the seat, or leaving it: its pulse tells which.
 	still := at.Sub(j.changed)
-	// The kernel's word that a process has ended needs a shorter time than that of a pid.
-	deadly := threshold / 4
-	if legacy {
-		deadly = threshold
-	}
 	switch {
 	// A death lasts: a new owner of the seat may have taken it to replace the segment.
 	case j.dead:
 		return Dead
-	case still < deadly:
+	case still < query:
 		return Alive
 	case !seated():
 		j.dead = true

@@ -33,7 +33,8 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			judge := newJudge(alive, start)
-			state := judge.see(one.now, start.Add(one.after), threshold, one.legacy, func() bool { return one.seated })
+			query := beforeQuery(threshold, one.legacy, false)
+			state := judge.see(one.now, start.Add(one.after), threshold, query, func() bool { return one.seated })
 			if state != one.expected {
 				t.Errorf("%v, expected %v", state, one.expected)
 			}
@@ -103,7 +104,7 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
 	judge := newJudge(alive, start)
 	see := func(now pulse, after time.Duration, seated bool) PeerState {
-		return judge.see(now, start.Add(after), 100*time.Millisecond, false, func() bool { return seated })
+		return judge.see(now, start.Add(after), 100*time.Millisecond, 25*time.Millisecond, func() bool { return seated })
 	}
 	if state := see(alive, 25*time.Millisecond, false); state != Dead {
 		t.Fatalf("%v after its death", state)

@@ -134,15 +134,15 @@ func (l *link) peerSeated(now pulse, legacy bool) bool {
 	return err != nil || locked
 }
 
-// updatePeerState judges the peer, and clears what a dead one has left.
-func (l *link) updatePeerState(at time.Time, threshold time.Duration) PeerState {
+// updatePeerState judges the peer, and clears what a dead one has left. resting tells whether this endpoint rests.
+func (l *link) updatePeerState(at time.Time, threshold time.Duration, resting bool) PeerState {
 	now := l.peer.pulse()
 	legacy := l.peer.legacy(now.pid)
 	seated := func() bool {
 		// Asked in this order: a peer that closes is marked as closed before it unlocks its seat.
 		return l.peerSeated(now, legacy) || now.alive != 0 && l.peer.alive.Load() == 0
 	}
-	state := l.judge.see(now, at, threshold, legacy, seated)
+	state := l.judge.see(now, at, threshold, beforeQuery(threshold, legacy, resting), seated)
 	if state == Dead && l.state != Dead {
 		l.clearDeadPeer()
 	}

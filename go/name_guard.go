@@ -27,11 +27,11 @@ func (e *Endpoint) guardName(now time.Time, directories *directoryStamps) {
 	if now.Add(time.Duration(e.interval.Load()) / 2).After(e.nextNameCheck) {
 		e.nextNameCheck = now.Add(nameInterval)
 		if e.nameMayHaveChanged(now, directories) {
-			e.checkName()
+			e.checkName(now)
 		}
 	}
 	if e.standIn != nil && e.slaveHasLeft() {
-		e.switchToStandIn()
+		e.switchToStandIn(now)
 	}
 }
 
@@ -71,7 +71,7 @@ func (d *directoryStamps) stamp(directory string) shm.Stamp {
 	return stamp
 }
 
-func (e *Endpoint) checkName() {
+func (e *Endpoint) checkName(now time.Time) {
 	named := e.link
 	if e.standIn != nil {
 		named = e.standIn
@@ -83,7 +83,7 @@ func (e *Endpoint) checkName() {
 			"segment", e.name)
 		e.dropStandIn()
 		e.displaced.Store(true)
-		e.wakeAllTicks = wakeTicks
+		e.wakeAll(now)
 	case errors.Is(err, shm.ErrMissing):
 		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 		made, err := opener.standIn(e.link)
@@ -115,10 +115,10 @@ func (e *Endpoint) slaveHasLeft() bool {
 	return l.takePeerSeat()
 }
 
-func (e *Endpoint) switchToStandIn() {
+func (e *Endpoint) switchToStandIn(now time.Time) {
 	next := e.standIn
 	e.standIn = nil
-	if !e.switchTo(next) {
+	if !e.switchTo(next, now) {
 		return
 	}
 	// The peer of the old segment has closed as far as this one is concerned.

@@ -83,7 +83,7 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		l.noteEndOfPeer(now)
 	}
 	before := l.state
-	state := l.updatePeerState(now, e.settings.staleThreshold)
+	state := l.updatePeerState(now, e.settings.staleThreshold, e.isResting())
 	if one := l.peerIdentity(); one != e.peer {
 		if e.peer.number != 0 {
 			e.counts.reconnects.Add(1)
@@ -91,12 +91,12 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		e.peer = one
 		e.activity.stir(now)
 		// A predecessor that was killed may have woken nobody for its last message.
-		e.wakeAllTicks = wakeTicks
+		e.wakeAll(now)
 	}
 	if state != before {
 		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
 		e.activity.stir(now)
-		e.wakeAllTicks = wakeTicks
+		e.wakeAll(now)
 	}
 	if state == Alive || state == Absent {
 		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {
@@ -107,7 +107,11 @@ func (e *Endpoint) examine(now time.Time, closely bool) {
 		if e.staleSince.IsZero() {
 			e.staleSince, e.staleIdentity, e.searches = now, l.peerIdentity(), 0
 		}
+		gaveUp := e.gaveUp
 		e.gaveUp = e.givesUp(now)
+		if e.gaveUp && !gaveUp {
+			e.wakeAll(now)
+		}
 	}
 	e.noMaster.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
 }

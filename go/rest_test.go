@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"os"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
+
+	"eshm/internal/shm"
 )
 
 // atRest waits until an endpoint and its peer rest. The peer may be another process.
@@ -38,6 +41,176 @@ func resting(t *testing.T, role Role) (*Endpoint, child) {
 	mustSee(t, e)
 	atRest(t, e)
 	return e, c
+}
+
+// visited is a master at rest and its slave, of which nobody but the test visits the master, with an invented clock.
+type visited struct {
+	master, slave *Endpoint
+	now           time.Time
+	directories   directoryStamps
+}
+
+func newVisited(t *testing.T, options ...Option) *visited {
+	t.Helper()
+	master, slave := pair(t, append(options, WithBackground(false))...)
+	v := &visited{master: master, slave: slave, now: time.Now()}
+	v.visit(time.Millisecond) // sees the slave
+	slave.beat()
+	v.visit(restAfter)
+	if !master.isResting() || master.link.state != Alive {
+		t.Fatalf("it does not rest beside a peer that is %v", master.link.state)
+	}
+	return v
+}
+
+// visit lets time pass, and visits the master as if other endpoints of the process were busy.
+func (v *visited) visit(after time.Duration) PeerState {
+	v.now = v.now.Add(after)
+	v.directories.beginRound()
+	v.master.tick(v.now, time.Millisecond, &v.directories)
+	return v.master.link.state
+}
+
+// wait has the master count a call as parked, and returns the word that the call would sleep on.
+func (v *visited) wait(t *testing.T) *atomic.Uint32 {
+	call := &parkedCall{ctx: context.Background(), word: new(atomic.Uint32)}
+	v.master.parked.add(call)
+	t.Cleanup(func() { v.master.parked.remove(call) })
+	return call.word
+}
+
+// killSlave does what the kernel does for a slave that is killed.
+func (v *visited) killSlave(t *testing.T) {
+	t.Helper()
+	if err := v.slave.link.file.Unlock(seatStart(Slave), seatLength); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestACallThatParksLateIsWokenForThePeerThatWasKilled: it took its time between its last look at the peer and its sleep.
+func TestACallThatParksLateIsWokenForThePeerThatWasKilled(t *testing.T) {
+	v := newVisited(t)
+	word := v.wait(t)
+	v.killSlave(t)
+	if state := v.visit(restInterval); state != Dead {
+		t.Fatalf("%v", state)
+	}
+	for range 10 {
+		v.visit(time.Millisecond)
+	}
+	awake := make(chan struct{})
+	go func() {
+		shm.Wait(word, 0, time.Hour)
+		close(awake)
+	}()
+	until(t, "it is woken", func() bool {
+		v.visit(0)
+		select {
+		case <-awake:
+			return true
+		default:
+			return false
+		}
+	})
+	v.visit(wakeTime)
+	if !v.master.wakeUntil.IsZero() {
+		t.Error("the wake-ups do not end")
+	}
+}
+
+// TestAtRestThePeerIsExaminedOnlyWithABeat: the visits in between, for the sake of other endpoints, cost next to nothing.
+func TestAtRestThePeerIsExaminedOnlyWithABeat(t *testing.T) {
+	for name, waits := range map[string]bool{"a call waits": true, "no call waits": false} {
+		t.Run(name, func(t *testing.T) {
+			v := newVisited(t)
+			if waits {
+				v.wait(t)
+			}
+			v.killSlave(t)
+			heartbeat := v.master.link.self.heartbeat
+			before := heartbeat.Load()
+			for after := time.Millisecond; after < restInterval; after += time.Millisecond {
+				if state := v.visit(time.Millisecond); state != Alive {
+					t.Fatalf("%v after %v", state, after)
+				}
+			}
+			if beats := heartbeat.Load() - before; beats != 0 {
+				t.Errorf("%d beats, expected none", beats)
+			}
+			if state := v.visit(time.Millisecond); state != Dead {
+				t.Errorf("%v after %v", state, restInterval)
+			}
+		})
+	}
+}
+
+// TestAPatientEndpointAtRestSeesAKilledPeerJustAsSoon: at the first look that finds no new beat, whatever its threshold.
+func TestAPatientEndpointAtRestSeesAKilledPeerJustAsSoon(t *testing.T) {
+	v := newVisited(t, WithStaleThreshold(time.Hour))
+	v.slave.beat()
+	v.killSlave(t)
+	if state := v.visit(restInterval); state != Alive {
+		t.Errorf("%v at a look that found a new beat", state)
+	}
+	if state := v.visit(restInterval); state != Dead {
+		t.Errorf("%v at the first look without", state)
+	}
+}
+
+// TestEndpointsOfAProcessComeToRestTogether: one comes to rest shortly before the next beat of another, which must not
+// be late. From then on they beat in the same rounds.
+func TestEndpointsOfAProcessComeToRestTogether(t *testing.T) {
+	for ms := time.Duration(0); ms < 60; ms += 5 {
+		v := newVisited(t)
+		start, second := v.now, open(t, freshName(t), Master, WithBackground(false))
+		second.activity = newActivity(start.Add(ms*time.Millisecond - restAfter))
+		heartbeat := v.master.link.self.heartbeat
+		rounds, beats, beaten, late := rounds{period: time.Millisecond}, heartbeat.Load(), start, 0
+		for now := start; now.Sub(start) < time.Second; {
+			v.slave.beat()
+			pause := rounds.visit([]*Endpoint{v.master, second}, now)
+			if now.Sub(start) > 500*time.Millisecond {
+				late++
+			}
+			if beats != heartbeat.Load() {
+				beats, beaten = heartbeat.Load(), now
+			}
+			now = now.Add(pause)
+			if gap := now.Sub(beaten); gap > restInterval+mostLate {
+				t.Fatalf("%v without a beat, when the other came to rest after %d ms", gap, ms)
+			}
+		}
+		if late > 9 {
+			t.Errorf("%d rounds in half a second, when the other came to rest after %d ms", late, ms)
+		}
+	}
+}
+
+// TestASuccessorEndsTheRest: also one that comes between two looks, so that the peer was alive at both.
+func TestASuccessorEndsTheRest(t *testing.T) {
+	v := newVisited(t)
+	_ = v.slave.Close()
+	open(t, v.master.Name(), Slave, WithBackground(false))
+	if state := v.visit(restInterval); state != Alive || v.master.isResting() {
+		t.Errorf("%v, rests: %v", state, v.master.isResting())
+	}
+}
+
+// TestACallThatParksAtRestIsWokenWhenItsEndpointGivesUp: nobody else wakes it at the reconnect timeout.
+func TestACallThatParksAtRestIsWokenWhenItsEndpointGivesUp(t *testing.T) {
+	v := newVisited(t, WithReconnectTimeout(3*time.Second))
+	v.killSlave(t)
+	v.visit(restInterval)
+	for died := v.now; v.now.Sub(died) < 3*time.Second-restInterval; {
+		v.visit(restInterval)
+	}
+	if !v.master.isResting() || !v.master.wakeUntil.IsZero() {
+		t.Fatal("it does not rest again")
+	}
+	v.visit(restInterval)
+	if !v.master.gaveUp || v.master.wakeUntil.IsZero() {
+		t.Errorf("gave up: %v; its parked calls are not woken", v.master.gaveUp)
+	}
 }
 
 func TestActivity(t *testing.T) {
@@ -72,9 +245,10 @@ func TestAnImpatientEndpointWaitsForTheFirstBeatOfAPeerAtRest(t *testing.T) {
 	start := time.Unix(0, 0)
 	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
 	const threshold = 20 * time.Millisecond
+	seated := func() bool { return true }
 	judge := judgePresentPeer(alive, start, threshold)
 	for after, expected := range map[time.Duration]PeerState{restInterval: Alive, restInterval + threshold: Frozen} {
-		if state := judge.see(alive, start.Add(after), threshold, false, func() bool { return true }); state != expected {
+		if state := judge.see(alive, start.Add(after), threshold, threshold/4, seated); state != expected {
 			t.Errorf("%v after %v, expected %v", state, after, expected)
 		}
 	}

@@ -2,40 +2,53 @@ package eshm
 
 import "time"
 
-// wakeTicks is for how many ticks all parked calls are woken after an event: more than one, for those that were about to
-// park.
-const wakeTicks = 2
+// wakeTime is for how long after an event each tick wakes all parked calls: those that were about to park, too, and have
+// lost their processor just then.
+const wakeTime = parkSlice
 
 // clockStart is the zero of Endpoint.clock.
 var clockStart = time.Now()
 
-// tick is one visit of the background goroutine.
-func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) {
-	e.tickLocked(now, period, directories)
+// tick is one visit of the background goroutine. It returns when the next beat is due.
+func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
+	nextBeat := e.tickLocked(now, period, directories)
 	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
 		e.carryPending.Store(false)
 	}
 	e.logEvents()
+	return nextBeat
 }
 
 // tickLocked is the part of a visit that needs mu.
-func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *directoryStamps) {
+func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.link == nil {
-		return
+		return now.Add(slowest)
 	}
+	looks := !e.isResting()
 	// Ticks are not exact: one that comes a little early counts.
-	if now.Add(period / 2).After(e.nextBeat) {
+	if !now.Add(period / 2).Before(e.nextBeat) {
 		e.beat()
 		e.setInterval(now, e.beatInterval(now))
+		looks = true
 	}
 	e.clock.Store(now.Sub(clockStart).Nanoseconds())
+	// At rest it looks around when it beats, however often the others of the process do.
+	if looks {
+		e.look(now, directories)
+	}
+	e.wakeParked(now)
+	return e.nextBeat
+}
+
+// look examines the peer, and what else may have changed without a call; mu is held.
+func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	e.link.publishReads()
-	before := e.link.state
 	e.examine(now, e.isResting() && e.parked.count() > 0)
-	if e.link.state != before && e.isResting() {
+	// A change of the peer ends the rest.
+	if e.isResting() && e.activity.pace(now) != paceResting {
 		e.setInterval(now, e.settings.heartbeatInterval*idleFactor)
 	}
 	switch {
@@ -45,9 +58,8 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 	case !e.staleSince.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
 		e.searches++
-		e.reconnect()
+		e.reconnect(now)
 	}
-	e.wakeParked()
 }
 
 // setInterval sets the time of the next heartbeat; mu is held.
@@ -61,10 +73,16 @@ func (e *Endpoint) isResting() bool {
 	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*idleFactor
 }
 
+// wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for; mu is held.
+func (e *Endpoint) wakeAll(now time.Time) { e.wakeUntil = now.Add(wakeTime) }
+
 // wakeParked wakes the parked calls whose context is done, and all of them after an event; mu is held.
-func (e *Endpoint) wakeParked() {
-	e.parked.wake(e.wakeAllTicks > 0)
-	e.wakeAllTicks = max(0, e.wakeAllTicks-1)
+func (e *Endpoint) wakeParked(now time.Time) {
+	e.parked.wake(!e.wakeUntil.IsZero())
+	// The first tick that is late enough wakes them, too: at rest there may be none in between.
+	if !now.Before(e.wakeUntil) {
+		e.wakeUntil = time.Time{}
+	}
 }
 
 // beat shows the peer once that this endpoint is alive; mu is held.
@@ -116,9 +134,10 @@ func (e *Endpoint) updateHeartbeat() bool {
 	if e.link == nil || e.closing {
 		return false
 	}
+	now := time.Now()
 	e.beat()
 	e.link.publishReads()
-	e.examine(time.Now(), false)
-	e.wakeParked()
+	e.examine(now, false)
+	e.wakeParked(now)
 	return true
 }
