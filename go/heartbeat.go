@@ -84,6 +84,8 @@ const (
 	// restInterval is the interval of an endpoint at rest. A tick of the background goroutine after such a pause takes
 	// some 170 µs, most of it in the scheduler of Go and the kernel.
 	restInterval = 60 * time.Millisecond
+	// restPatience is how long the pulse of a peer stands still at least before an endpoint at rest calls it frozen.
+	restPatience = 150 * time.Millisecond
 	// restThreshold is the shortest stale threshold, of either side, with which an endpoint rests.
 	restThreshold = 100 * time.Millisecond
 	// littleTraffic is how many messages and values an endpoint at rest may exchange in idleAfter.
@@ -211,6 +213,15 @@ func beforeQuery(threshold time.Duration, legacy, resting bool) time.Duration {
 	default:
 		return threshold / 4
 	}
+}
+
+// beforeFrozen returns for how long a pulse stands still before the peer counts as frozen. A beat of a peer at rest may be
+// as late as one of an idle peer.
+func beforeFrozen(threshold time.Duration, resting bool) time.Duration {
+	if resting {
+		return max(threshold, restPatience)
+	}
+	return threshold
 }
 
 // see takes a pulse and returns the peer's state. It calls seated, which tells whether the peer's process may exist,

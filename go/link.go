@@ -142,7 +142,8 @@ func (l *link) updatePeerState(at time.Time, threshold time.Duration, resting bo
 		// Asked in this order: a peer that closes is marked as closed before it unlocks its seat.
 		return l.peerSeated(now, legacy) || now.alive != 0 && l.peer.alive.Load() == 0
 	}
-	state := l.judge.see(now, at, threshold, beforeQuery(threshold, legacy, resting), seated)
+	patience := beforeFrozen(threshold, resting)
+	state := l.judge.see(now, at, patience, beforeQuery(threshold, legacy, resting), seated)
 	if state == Dead && l.state != Dead {
 		l.clearDeadPeer()
 	}

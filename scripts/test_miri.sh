@@ -75,4 +75,4 @@ fi
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
 export PROPTEST_CASES=${MIRI_CASES:-4} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 echo "==> the core's unit tests under Miri, with $(cargo "+$toolchain" miri --version)" >&2
-CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip poll_timing:: --skip raw::tests --skip link::tests ${filters[@]+"${filters[@]}"}
+CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip poll_timing:: --skip raw::tests --skip link::tests --skip api::tests ${filters[@]+"${filters[@]}"}

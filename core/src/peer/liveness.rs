@@ -145,10 +145,10 @@ impl Watch {
     }
 
     /// Takes a new reading and judges it. `is_gone` asks the system whether the process has ended; its argument is
-    /// the time for which the pulse has stood still. It is called only after a quarter of the threshold, or after the
-    /// interval of an endpoint at rest, so that a death is detected early and a healthy peer costs nothing. Only the whole threshold makes a living process
-    /// frozen. The verdict "dead" lasts until the pulse changes, because a successor may hold the seat only in order
-    /// to replace the segment.
+    /// the time for which the pulse has stood still. It is called only after a quarter of the threshold, and after half
+    /// the interval of an endpoint at rest if that is shorter, so that a death is detected early and a healthy peer costs
+    /// nothing. Only the whole threshold makes a living process frozen. The verdict "dead" lasts until the pulse changes,
+    /// because a successor may hold the seat only in order to replace the segment.
     pub(crate) fn judge(
         &mut self,
         pulse: Pulse,
@@ -160,7 +160,8 @@ impl Watch {
             *self = Watch::new(pulse, now);
         }
         let still = now.saturating_duration_since(self.moved);
-        self.dead = self.dead || pulse.alive && still >= (threshold / 4).min(REST_INTERVAL) && is_gone(still);
+        self.dead =
+            self.dead || pulse.alive && still >= (threshold / 4).min(REST_INTERVAL / 2) && is_gone(still);
         match pulse {
             Pulse { alive: false, pid: 0, .. } => PeerState::Absent,
             Pulse { alive: false, .. } => PeerState::Closed,
