@@ -44,32 +44,56 @@ func removeFromBackground(e *Endpoint) {
 	background.endpoints = slices.DeleteFunc(slices.Clone(background.endpoints), isThis)
 }
 
+// slowest is the longest pause between two rounds.
+const slowest = time.Second
+
+// mostLate is how late a beat may be. Between two beats at rest the peer has 40 ms left until it takes the endpoint for
+// frozen.
+const mostLate = restInterval / 4
+
 // runBackground visits all endpoints at the rate of the one that beats fastest, until there is none.
 func runBackground() {
-	const slowest = time.Second
-	ticker := time.NewTicker(slowest)
+	pause, rounds := slowest, rounds{period: slowest}
+	ticker := time.NewTicker(pause)
 	defer ticker.Stop()
-	period := slowest
 	for {
 		endpoints := backgroundRound()
 		if len(endpoints) == 0 {
 			return
 		}
-		now, fastest := time.Now(), slowest
-		for _, e := range endpoints {
-			e.tick(now, period)
-			// After the visit, which sets the interval: a new peer may expect heartbeats sooner.
-			fastest = min(fastest, time.Duration(e.interval.Load()))
-		}
-		if fastest != period {
-			period = fastest
-			ticker.Reset(period)
+		if next := rounds.visit(endpoints, time.Now()); next != pause {
+			pause = next
+			ticker.Reset(pause)
 		}
 		select {
 		case <-ticker.C:
 		case <-background.kick:
 		}
 	}
+}
+
+// rounds are the rounds of the background goroutine.
+type rounds struct {
+	period      time.Duration // the interval of the endpoint that beats fastest
+	directories directoryStamps
+}
+
+// visit visits the endpoints, and returns the pause before the next round.
+func (r *rounds) visit(endpoints []*Endpoint, now time.Time) time.Duration {
+	r.directories.beginRound()
+	fastest, due := slowest, slowest
+	for _, e := range endpoints {
+		nextBeat := e.tick(now, r.period, &r.directories)
+		due = min(due, nextBeat.Sub(now))
+		// After the visit, which sets the interval: a new peer may expect heartbeats sooner.
+		fastest = min(fastest, time.Duration(e.interval.Load()))
+	}
+	r.period = fastest
+	// When the fastest endpoint has slowed down, its next beat may be too late for the others.
+	if fastest-due > mostLate {
+		return max(due, time.Millisecond)
+	}
+	return fastest
 }
 
 // backgroundRound returns which endpoints to visit. If there is none, the goroutine ends.

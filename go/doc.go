@@ -42,8 +42,9 @@
 // # Cost
 //
 // A call that finds what it needs makes no system call. Recv and Read allocate the copy; the other forms allocate
-// nothing. A call that waits polls for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its
-// own. One goroutine per process keeps the heartbeats of all its endpoints, every millisecond while there is traffic.
+// nothing. [Endpoint.RecvAppend] is the fastest form for short messages, and Borrow, which copies nothing, for long ones.
+// A call that waits polls for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its own. One
+// goroutine per process keeps the heartbeats of all its endpoints, every millisecond while there is traffic.
 //
 // The package implements protocol/PROTOCOL.md in Go alone, for Linux. It was tested on amd64 and 386. MEMORY.md
 // explains why its plain stores to shared memory are safe.

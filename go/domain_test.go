@@ -117,6 +117,7 @@ func TestEnvironmentChoosesTheDefaultDomain(t *testing.T) {
 		"Open":       func() error { _, err := Open(within(t, soon), "robot", Master); return err },
 		"Segments":   func() error { _, err := Segments(); return err },
 		"RemoveDead": func() error { _, err := RemoveDead(); return err },
+		"FindDead":   func() error { _, err := FindDead(); return err },
 	} {
 		err := call()
 		expectKind(t, what, err, ErrInvalidDomain)

@@ -19,6 +19,7 @@ type Endpoint struct {
 	recv     receiver
 	parked   parkedCalls
 	counts   counts
+	usual    usualErrors
 
 	// current is the newest link, and nil from Close on. A direction whose link is another one switches to it.
 	current atomic.Pointer[link]
@@ -49,13 +50,14 @@ type Endpoint struct {
 	staleIdentity identity  // of the peer that became stale
 	searches      int       // how many searches for another master since then
 	gaveUp        bool      // calls without a deadline do not wait for the stale peer any more
-	traffic       uint64    // messages and values, as last counted
-	trafficSince  time.Time // when the count last changed
+	activity      activity
 	lastStats     [2]uint64 // heartbeats (master's, slave's) at the last call of Stats
 	nextBeat      time.Time
 	nextAttempt   time.Time // when a slave next searches for another master
 	nextNameCheck time.Time
-	wakeAllTicks  int // for how many ticks all parked calls are woken
+	nextNameLook  time.Time // at the name itself, when its directory has not changed
+	nameStamp     shm.Stamp // of the directory at the last look; the zero stamp if that shows nothing
+	wakeUntil     time.Time // ticks wake all parked calls until then; zero if they do not
 	events        []event
 }
 
@@ -78,8 +80,9 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	now := time.Now()
 	e := &Endpoint{
 		address: at, role: l.role, settings: settings, link: l,
-		trafficSince: now, nextNameCheck: now.Add(nameInterval),
+		activity: newActivity(now), nextNameCheck: now.Add(nameInterval),
 	}
+	e.usual.init(at.name)
 	e.send.endpoint, e.recv.endpoint = e, e
 	for _, one := range []*backoff{&e.send.backoff, &e.recv.backoff, &e.recv.boxBackoff} {
 		one.init(e)
@@ -87,6 +90,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	e.current.Store(l)
 	e.interval.Store(int64(settings.heartbeatInterval))
 	l.self.publishThreshold(settings.staleThreshold)
+	l.judge = judgePresentPeer(l.peer.pulse(), now, settings.staleThreshold)
 	err = e.attach(opener.replaced)
 	if opener.replaced != nil {
 		opener.replaced.release()
@@ -149,6 +153,7 @@ func (e *Endpoint) Close() error {
 	l, unlink := e.link, e.role == Master && e.settings.autoCleanup
 	e.link = nil
 	err := l.leave(unlink)
+	l.wakePeer()
 	if e.standIn != nil {
 		err = errors.Join(err, e.standIn.leave(unlink))
 		e.dropStandIn()

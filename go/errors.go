@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"sync/atomic"
 	"time"
 
 	"eshm/internal/shm"
@@ -88,6 +89,9 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("segment '%s': %s", e.segment, e.text)
 }
 
+// Is tells whether this is the error's kind, for errors.Is. Unlike Unwrap it allocates nothing.
+func (e *Error) Is(target error) bool { return target == error(e.kind) }
+
 // Code returns the error's number in the protocol, −1 to −19, which is the same in every language.
 func (e *Error) Code() int { return e.kind.code }
 
@@ -121,6 +125,27 @@ func fail(of error, segment string, cause error, format string, arguments ...any
 	return &Error{kind: of.(*kind), segment: segment, text: fmt.Sprintf(format, arguments...), cause: cause}
 }
 
+// usualErrors are the errors of an endpoint that a program may see often: what has to wait, and what has ended. They
+// are made once, so that a call that fails allocates nothing.
+type usualErrors struct {
+	full, reconnecting, closed error
+	peerClosed                 atomic.Pointer[Error] // the last one
+}
+
+func (u *usualErrors) init(segment string) {
+	u.full, u.reconnecting, u.closed = failFull(segment), failReconnecting(segment), failClosed(segment)
+}
+
+// failPeerClosed is [failPeerClosed] for the peer of this endpoint.
+func (e *Endpoint) failPeerClosed(unreceived uint64) error {
+	if last := e.usual.peerClosed.Load(); last != nil && last.unreceived == unreceived {
+		return last
+	}
+	err := failPeerClosed(e.name, e.role.peer(), unreceived)
+	e.usual.peerClosed.Store(err)
+	return err
+}
+
 func failClosed(segment string) error {
 	return fail(ErrClosed, segment, fs.ErrClosed, "this endpoint is closed; open a new one")
 }
@@ -143,7 +168,7 @@ func failCorrupt(at address, why error) error {
 	return fail(ErrCorrupt, at.name, nil, "corrupt: %v; stop both processes and remove %s", why, at.path)
 }
 
-func failPeerClosed(segment string, peer Role, unreceived uint64) error {
+func failPeerClosed(segment string, peer Role, unreceived uint64) *Error {
 	err := &Error{kind: ErrPeerClosed.(*kind), segment: segment, unreceived: unreceived}
 	err.text = fmt.Sprintf("the %v closed its endpoint", peer)
 	switch {

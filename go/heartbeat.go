@@ -79,21 +79,91 @@ const (
 	idleBeats = 20
 	// leastBeats is how many beats must fit into the peer's stale threshold, whatever interval was configured.
 	leastBeats = 4
+	// restAfter is how long little must have happened before an endpoint rests.
+	restAfter = time.Second
+	// restInterval is the interval of an endpoint at rest. A tick of the background goroutine after such a pause takes
+	// some 170 µs, most of it in the scheduler of Go and the kernel.
+	restInterval = 60 * time.Millisecond
+	// restPatience is how long the pulse of a peer stands still at least before an endpoint at rest calls it frozen.
+	restPatience = 150 * time.Millisecond
+	// restThreshold is the shortest stale threshold, of either side, with which an endpoint rests.
+	restThreshold = 100 * time.Millisecond
+	// littleTraffic is how many messages and values an endpoint at rest may exchange in idleAfter.
+	littleTraffic = 100
 )
 
-// beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An idle
-// endpoint slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it for frozen.
-func beatInterval(configured, own time.Duration, peer peerThreshold, idle bool) time.Duration {
+// pace is how much an endpoint has to do.
+type pace int
+
+const (
+	paceBusy pace = iota
+	paceIdle
+	paceResting
+)
+
+// activity finds the pace of an endpoint from its traffic.
+type activity struct {
+	traffic     uint64    // messages and values, as last counted
+	changed     time.Time // when the count last changed
+	windowStart time.Time // of the present window of idleAfter
+	windowCount uint64    // the count at that time
+	calmSince   time.Time // the end of the last window with more than little traffic, or the time of the last event
+}
+
+func newActivity(now time.Time) activity {
+	return activity{changed: now, windowStart: now, calmSince: now}
+}
+
+// note takes the number of messages and values so far.
+func (a *activity) note(traffic uint64, now time.Time) {
+	if traffic == a.traffic {
+		return
+	}
+	a.traffic, a.changed = traffic, now
+	// Counted in windows, so that an exchange every few milliseconds keeps nobody awake.
+	if traffic-a.windowCount > littleTraffic {
+		a.stir(now)
+	} else if now.Sub(a.windowStart) >= idleAfter {
+		a.windowStart, a.windowCount = now, traffic
+	}
+}
+
+// stir ends the rest, for example because the peer has changed.
+func (a *activity) stir(now time.Time) {
+	a.calmSince = now
+	a.windowStart, a.windowCount = now, a.traffic
+}
+
+func (a *activity) pace(now time.Time) pace {
+	switch {
+	case now.Sub(a.calmSince) >= restAfter:
+		return paceResting
+	case now.Sub(a.changed) >= idleAfter:
+		return paceIdle
+	default:
+		return paceBusy
+	}
+}
+
+// beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An
+// endpoint that is not busy slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it
+// for frozen.
+func beatInterval(configured, own time.Duration, peer peerThreshold, pace pace) time.Duration {
 	interval, shorter := configured, min(own, peer.threshold)
 	if peer.nobody {
 		shorter = own
 	} else if peer.threshold > 0 {
 		interval = min(interval, max(peer.threshold/leastBeats, time.Millisecond))
 	}
-	if slow := interval * idleFactor; idle && slow*idleBeats <= shorter {
+	slow := interval * idleFactor
+	switch {
+	case pace == paceBusy || slow*idleBeats > shorter:
+		return interval
+	case pace == paceResting && shorter >= restThreshold:
+		return max(slow, restInterval)
+	default:
 		return slow
 	}
-	return interval
 }
 
 // maybeLegacy tells whether the owner of the seat seems not to keep to this protocol.
@@ -115,9 +185,48 @@ type judge struct {
 
 func newJudge(now pulse, at time.Time) judge { return judge{last: now, changed: at} }
 
+// judgePresentPeer judges a peer that may be at rest when this endpoint attaches. Such a peer learns of a short
+// threshold at its next beat, and this beat has time to come.
+func judgePresentPeer(now pulse, at time.Time, threshold time.Duration) judge {
+	if threshold < restThreshold {
+		at = at.Add(restInterval)
+	}
+	return newJudge(now, at)
+}
+
+// noteEnd takes the news that the process of this peer has ended.
+func (j *judge) noteEnd(now pulse, at time.Time) {
+	if now != j.last {
+		j.last, j.changed = now, at
+	}
+	j.dead = true
+}
+
+// beforeQuery returns for how long a pulse stands still before anybody asks the kernel for the peer's process.
+func beforeQuery(threshold time.Duration, legacy, resting bool) time.Duration {
+	switch {
+	case legacy:
+		return threshold // the kernel's word on a pid proves less than that on a lock
+	case resting:
+		// An endpoint at rest asks at its first look that finds the pulse as it was. Looks are not exact.
+		return min(threshold/4, restInterval/2)
+	default:
+		return threshold / 4
+	}
+}
+
+// beforeFrozen returns for how long a pulse stands still before the peer counts as frozen. A beat of a peer at rest may be
+// as late as one of an idle peer.
+func beforeFrozen(threshold time.Duration, resting bool) time.Duration {
+	if resting {
+		return max(threshold, restPatience)
+	}
+	return threshold
+}
+
 // see takes a pulse and returns the peer's state. It calls seated, which tells whether the peer's process may exist,
-// only when the answer matters.
-func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy bool, seated func() bool) PeerState {
+// only when the answer matters: for a pulse that has stood still for the time query, see beforeQuery.
+func (j *judge) see(now pulse, at time.Time, threshold, query time.Duration, seated func() bool) PeerState {
 	if now != j.last {
 		j.last, j.changed, j.dead = now, at, false
 	}
@@ -129,16 +238,11 @@ func (j *judge) see(now pulse, at time.Time, threshold time.Duration, legacy boo
 	}
 	// An endpoint that has not set alive is just taking the seat, or leaving it: its pulse tells which.
 	still := at.Sub(j.changed)
-	// The kernel's word that a process has ended needs a shorter time than that of a pid.
-	deadly := threshold / 4
-	if legacy {
-		deadly = threshold
-	}
 	switch {
 	// A death lasts: a new owner of the seat may have taken it to replace the segment.
 	case j.dead:
 		return Dead
-	case still < deadly:
+	case still < query:
 		return Alive
 	case !seated():
 		j.dead = true

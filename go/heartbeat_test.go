@@ -33,7 +33,8 @@ func TestJudge(t *testing.T) {
 	} {
 		t.Run(one.name, func(t *testing.T) {
 			judge := newJudge(alive, start)
-			state := judge.see(one.now, start.Add(one.after), threshold, one.legacy, func() bool { return one.seated })
+			query := beforeQuery(threshold, one.legacy, false)
+			state := judge.see(one.now, start.Add(one.after), threshold, query, func() bool { return one.seated })
 			if state != one.expected {
 				t.Errorf("%v, expected %v", state, one.expected)
 			}
@@ -63,9 +64,13 @@ func TestBeatInterval(t *testing.T) {
 		{200 * ms, time.Second, known(100 * ms), 25 * ms, 25 * ms},
 		{200 * ms, time.Second, known(ms), ms, ms},
 	} {
-		for idle, expected := range map[bool]time.Duration{false: one.busy, true: one.idle} {
-			if found := beatInterval(one.configured, one.own, one.peer, idle); found != expected {
-				t.Errorf("%v for %+v, idle %v; expected %v", found, one, idle, expected)
+		rest := one.idle
+		if one.idle > one.busy {
+			rest = max(one.idle, 60*ms)
+		}
+		for pace, expected := range map[pace]time.Duration{paceBusy: one.busy, paceIdle: one.idle, paceResting: rest} {
+			if found := beatInterval(one.configured, one.own, one.peer, pace); found != expected {
+				t.Errorf("%v for %+v, pace %v; expected %v", found, one, pace, expected)
 			}
 		}
 	}
@@ -99,7 +104,7 @@ func TestDeathLastsUntilThePulseMoves(t *testing.T) {
 	alive := pulse{heartbeat: 5, pid: 7, alive: 1}
 	judge := newJudge(alive, start)
 	see := func(now pulse, after time.Duration, seated bool) PeerState {
-		return judge.see(now, start.Add(after), 100*time.Millisecond, false, func() bool { return seated })
+		return judge.see(now, start.Add(after), 100*time.Millisecond, 25*time.Millisecond, func() bool { return seated })
 	}
 	if state := see(alive, 25*time.Millisecond, false); state != Dead {
 		t.Fatalf("%v after its death", state)

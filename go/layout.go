@@ -74,10 +74,10 @@ type channelTail struct {
 	writeCount   atomic.Uint64 // writer: +1 per value
 	readCount    atomic.Uint64 // reader: +1 per read
 	wakeSeq      atomic.Uint32 // writer: +1 per value; readers park on it
-	waiters      atomic.Uint32 // reader: how many are parked on wakeSeq
+	waiters      parkedWord    // reader: how many are parked on wakeSeq
 	_            [32]byte
 	taken        atomic.Uint32 // reader: the sequence of the last value read, plus 1, or 0; writers park on it
-	takenWaiters atomic.Uint32 // writer: how many are parked on taken
+	takenWaiters parkedWord    // writer: how many are parked on taken
 	_            [16]byte
 }
 
@@ -88,7 +88,7 @@ type queueControl struct {
 
 	consumed        atomic.Uint32 // receiver: the number of the first message not released; senders park on it
 	_               [124]byte
-	receiversParked atomic.Uint32 // receiver: how many are parked
+	receiversParked parkedWord    // receiver: how many are parked
 	parkedNumber    atomic.Uint32 // receiver: on the slot of the message of this number
 	_               [120]byte
 	sender          senderLines
@@ -98,7 +98,7 @@ type queueControl struct {
 type senderLines struct {
 	_ structs.HostLayout
 
-	parked    atomic.Uint32 // sender: how many are parked on consumed
+	parked    parkedWord    // sender: how many are parked on consumed
 	highWater atomic.Uint32 // sender: the most unreleased messages that it has seen
 	_         [120]byte
 }

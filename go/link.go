@@ -134,17 +134,43 @@ func (l *link) peerSeated(now pulse, legacy bool) bool {
 	return err != nil || locked
 }
 
-// updatePeerState judges the peer, and clears what a dead one has left.
-func (l *link) updatePeerState(at time.Time, threshold time.Duration) PeerState {
+// updatePeerState judges the peer, and clears what a dead one has left. resting tells whether this endpoint rests.
+func (l *link) updatePeerState(at time.Time, threshold time.Duration, resting bool) PeerState {
 	now := l.peer.pulse()
 	legacy := l.peer.legacy(now.pid)
-	seated := func() bool { return l.peerSeated(now, legacy) }
-	state := l.judge.see(now, at, threshold, legacy, seated)
+	seated := func() bool {
+		// Asked in this order: a peer that closes is marked as closed before it unlocks its seat.
+		return l.peerSeated(now, legacy) || now.alive != 0 && l.peer.alive.Load() == 0
+	}
+	patience := beforeFrozen(threshold, resting)
+	state := l.judge.see(now, at, patience, beforeQuery(threshold, legacy, resting), seated)
 	if state == Dead && l.state != Dead {
 		l.clearDeadPeer()
 	}
 	l.state = state
 	return state
+}
+
+// noteEndOfPeer asks the kernel whether the process of a peer of this protocol has ended, without regard to its pulse.
+func (l *link) noteEndOfPeer(at time.Time) {
+	now := l.peer.pulse()
+	if now.alive == 0 || l.peer.legacy(now.pid) || l.peerSeated(now, false) {
+		return
+	}
+	// A peer that closes is marked as closed before it unlocks its seat.
+	if l.peer.alive.Load() != 0 {
+		l.judge.noteEnd(now, at)
+	}
+}
+
+// wakePeer wakes the parked threads of the peer, so that they see at once that this endpoint has closed.
+func (l *link) wakePeer() {
+	shm.Wake(&l.out.tail.wakeSeq)
+	shm.Wake(&l.in.tail.taken)
+	if l.hasQueues() {
+		shm.Wake(&l.outQueue.slot(l.outQueue.control.parkedNumber.Load()).mark)
+		shm.Wake(&l.inQueue.control.consumed)
+	}
 }
 
 // clearDeadPeer clears the counts that a dead peer has left raised. It holds the peer's seat meanwhile, so that no

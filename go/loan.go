@@ -81,7 +81,7 @@ func (l *Loan) Send() error {
 		return err
 	}
 	if s.link != l.link || l.inPlace != (s.route == viaQueue) {
-		return failReconnecting(s.endpoint.name)
+		return s.endpoint.usual.reconnecting
 	}
 	if l.inPlace {
 		s.publish(l.room)
@@ -91,7 +91,7 @@ func (l *Loan) Send() error {
 	if sent, err := s.attemptMailbox(l.room.bytes); sent || err != nil {
 		return err
 	}
-	return failFull(s.endpoint.name)
+	return s.endpoint.usual.full
 }
 
 // Drop returns the room unused. It does nothing after Send, so that it can be deferred.

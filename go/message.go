@@ -41,7 +41,6 @@ func (m Message) Release() {
 	}
 	r := m.borrowedFrom.receiver
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	switch {
 	case r.lentLink == m.borrowedFrom.link: // the endpoint is closed
 		r.releaseClosedLink()
@@ -49,4 +48,5 @@ func (m Message) Release() {
 	case m.next-r.released-1 < r.queue.next-r.released:
 		r.releaseTo(m.next)
 	}
+	r.mu.Unlock()
 }

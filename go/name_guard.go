@@ -14,21 +14,64 @@ import (
 // nameInterval is how often a master checks that its name leads to its segment.
 const nameInterval = 100 * time.Millisecond
 
+// nameLookAtLeast is the longest pause between two looks at the name itself. In between the times of its directory
+// suffice.
+const nameLookAtLeast = 3 * time.Second
+
 // guardName checks a master's name from time to time, and acts on the result; mu is held.
-func (e *Endpoint) guardName(now time.Time) {
+func (e *Endpoint) guardName(now time.Time, directories *directoryStamps) {
 	if e.displaced.Load() {
 		return
 	}
-	if !now.Before(e.nextNameCheck) {
+	// At the visit that is closest to the time.
+	if now.Add(time.Duration(e.interval.Load()) / 2).After(e.nextNameCheck) {
 		e.nextNameCheck = now.Add(nameInterval)
-		e.checkName()
+		if e.nameMayHaveChanged(now, directories) {
+			e.checkName(now)
+		}
 	}
 	if e.standIn != nil && e.slaveHasLeft() {
-		e.switchToStandIn()
+		e.switchToStandIn(now)
 	}
 }
 
-func (e *Endpoint) checkName() {
+// nameMayHaveChanged tells whether to look at the name itself.
+func (e *Endpoint) nameMayHaveChanged(now time.Time, directories *directoryStamps) bool {
+	// Read before the look, so that a change after it makes another stamp.
+	stamp := directories.stamp(e.domain.Directory)
+	if stamp != (shm.Stamp{}) && stamp == e.nameStamp && now.Before(e.nextNameLook) {
+		return false
+	}
+	e.nameStamp, e.nextNameLook = stamp, now.Add(nameLookAtLeast)
+	return true
+}
+
+// directoryStamps are the stamps of directories, each read once in a round of the background goroutine.
+type directoryStamps struct {
+	read map[string]shm.Stamp
+}
+
+// beginRound has the stamps read again.
+func (d *directoryStamps) beginRound() { clear(d.read) }
+
+// stamp returns the stamp of a directory, or the zero stamp where nobody can tell whether names have changed.
+func (d *directoryStamps) stamp(directory string) shm.Stamp {
+	stamp, known := d.read[directory]
+	if known {
+		return stamp
+	}
+	stamp, settled := shm.DirectoryStamp(directory)
+	if !settled {
+		stamp = shm.Stamp{}
+	}
+	if d.read == nil {
+		d.read = make(map[string]shm.Stamp)
+	}
+	d.read[directory] = stamp
+	return stamp
+}
+
+func (e *Endpoint) checkName(now time.Time) {
 	named := e.link
 	if e.standIn != nil {
 		named = e.standIn
@@ -40,7 +83,7 @@ func (e *Endpoint) checkName() {
 			"segment", e.name)
 		e.dropStandIn()
 		e.displaced.Store(true)
-		e.wakeAllTicks = 2
+		e.wakeAll(now)
 	case errors.Is(err, shm.ErrMissing):
 		opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 		made, err := opener.standIn(e.link)
@@ -72,10 +115,10 @@ func (e *Endpoint) slaveHasLeft() bool {
 	return l.takePeerSeat()
 }
 
-func (e *Endpoint) switchToStandIn() {
+func (e *Endpoint) switchToStandIn(now time.Time) {
 	next := e.standIn
 	e.standIn = nil
-	if !e.switchTo(next) {
+	if !e.switchTo(next, now) {
 		return
 	}
 	// The peer of the old segment has closed as far as this one is concerned.

@@ -122,8 +122,9 @@ func (o *Observer) seat(role Role) SeatView {
 	if view.State == Dead && !view.Legacy {
 		return view
 	}
+	threshold = max(threshold, time.Millisecond)
 	claimed := func() bool { return pulse.alive != 0 }
-	view.State = o.judges[role].see(pulse, time.Now(), max(threshold, time.Millisecond), view.Legacy, claimed)
+	view.State = o.judges[role].see(pulse, time.Now(), threshold, beforeQuery(threshold, view.Legacy, false), claimed)
 	return view
 }
 

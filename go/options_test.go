@@ -58,6 +58,9 @@ func TestOptionsHaveTheRangesOfTheCore(t *testing.T) {
 			WithModeByUmask().apply(s)
 		}), true)
 	}
+}
+
+func TestOptionsHaveTheChoicesOfTheCore(t *testing.T) {
 	for gid, good := range map[int]bool{
 		math.MinInt: false, -1: false, 0: true, os.Getegid(): true,
 		atMost(math.MaxUint32 - 1): true, atMost(math.MaxUint32): false,

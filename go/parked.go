@@ -54,6 +54,13 @@ func (s *parkedCalls) remove(one *parkedCall) {
 	delete(s.all, one)
 }
 
+// count returns how many goroutines are registered.
+func (s *parkedCalls) count() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.all)
+}
+
 // wake wakes all goroutines, or only those whose context is done, and returns how many are registered. A goroutine that
 // is just about to sleep may miss the call: call it again later.
 func (s *parkedCalls) wake(all bool) int {

@@ -54,7 +54,7 @@ func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 	since := time.Now()
 	for e.PeerState() != Alive {
 		if e.current.Load() == nil {
-			return failClosed(e.name)
+			return e.usual.closed
 		}
 		if ctx.Err() != nil {
 			return failContext(ctx, e.name, "the arrival of the peer", since)
@@ -71,25 +71,32 @@ func (e *Endpoint) examinePeer() (state PeerState, gaveUp bool) {
 	if e.link == nil {
 		return Absent, false
 	}
-	e.examine(time.Now())
+	e.examine(time.Now(), e.isResting())
 	return e.link.state, e.gaveUp
 }
 
-// examine judges the peer; mu is held.
-func (e *Endpoint) examine(now time.Time) {
+// examine judges the peer; mu is held. closely asks the kernel, without regard to the pulse, whether the peer's process
+// has ended.
+func (e *Endpoint) examine(now time.Time, closely bool) {
 	l := e.link
+	if closely {
+		l.noteEndOfPeer(now)
+	}
 	before := l.state
-	state := l.updatePeerState(now, e.settings.staleThreshold)
+	state := l.updatePeerState(now, e.settings.staleThreshold, e.isResting())
 	if one := l.peerIdentity(); one != e.peer {
 		if e.peer.number != 0 {
 			e.counts.reconnects.Add(1)
 		}
 		e.peer = one
+		e.activity.stir(now)
+		// A predecessor that was killed may have woken nobody for its last message.
+		e.wakeAll(now)
 	}
 	if state != before {
 		e.noteEvent(slog.LevelInfo, "eshm: peer", "segment", e.name, "role", e.role, "was", before, "is", state)
-		// Twice, for calls that were about to park.
-		e.wakeAllTicks = 2
+		e.activity.stir(now)
+		e.wakeAll(now)
 	}
 	if state == Alive || state == Absent {
 		if !e.staleSince.IsZero() && l.peerIdentity() == e.staleIdentity {
@@ -100,7 +107,11 @@ func (e *Endpoint) examine(now time.Time) {
 		if e.staleSince.IsZero() {
 			e.staleSince, e.staleIdentity, e.searches = now, l.peerIdentity(), 0
 		}
+		gaveUp := e.gaveUp
 		e.gaveUp = e.givesUp(now)
+		if e.gaveUp && !gaveUp {
+			e.wakeAll(now)
+		}
 	}
 	e.noMaster.Store(e.role == Slave && (state == Dead || state == Closed || e.gaveUp || !e.settings.background))
 }
@@ -124,9 +135,9 @@ func (e *Endpoint) noMasterError(unreceived func() uint64) error {
 	case state != Dead && state != Closed && !gaveUp:
 		return nil
 	case !gaveUp:
-		return failReconnecting(e.name)
+		return e.usual.reconnecting
 	case state == Closed:
-		return failPeerClosed(e.name, Master, unreceived())
+		return e.failPeerClosed(unreceived())
 	default:
 		return failPeerStale(e.name, Master, state)
 	}

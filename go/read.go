@@ -157,6 +157,6 @@ func (r *receiver) valueWaitPoint() waitPoint {
 	// Polling the value's own cache line brings the value along. The line of wakeSeq stays with the writer until
 	// somebody parks on it.
 	at := l.waitPoint(&l.in.head.sequence, &tail.waiters)
-	at.futex = &tail.wakeSeq
+	at.futex, at.legacy = &tail.wakeSeq, !l.peer.ours(l.peer.pid.Load())
 	return at
 }

@@ -102,7 +102,7 @@ func (r *receiver) pollOnce(where func(*receiver) waitPoint, attempt func(*recei
 // ready checks that the endpoint is open and no message is borrowed. After an error, the caller calls releaseClosedLink.
 func (r *receiver) ready() error {
 	if r.link == nil { // not endpoint.current, which is nil before close was called
-		return failClosed(r.endpoint.name)
+		return r.endpoint.usual.closed
 	}
 	if r.released != r.queue.next {
 		return fail(ErrBorrowed, r.endpoint.name, nil, "a borrowed message is not released; release it first")

@@ -10,8 +10,8 @@ import (
 // With a deadline it waits until then, and fails with [ErrTimeout]. Without one it waits as long as the peer may still
 // come, and fails with [ErrPeerClosed] or [ErrPeerStale] when nothing is unread. A call that need not wait does not
 // check the context. Any number of goroutines may receive at once; each message goes to one of them.
-func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
-	message, ok, err := e.recv.spinForMessage(own)
+func (e *Endpoint) Recv(ctx context.Context) (message Message, err error) {
+	ok, err := e.recv.spinForMessage(&message, own)
 	if !ok && err == nil {
 		message, err = e.recv.awaitMessage(ctx, own)
 	}
@@ -23,8 +23,8 @@ func (e *Endpoint) Recv(ctx context.Context) (Message, error) {
 // The bytes stay as they are until the message is released or the endpoint is closed. Until then no other message can
 // be received: calls fail with [ErrBorrowed]. If the process is killed before the release, its successor receives the
 // message again. A peer that breaks the protocol can change the bytes: see SECURITY.md.
-func (e *Endpoint) Borrow(ctx context.Context) (Message, error) {
-	message, ok, err := e.recv.spinForMessage(borrowed)
+func (e *Endpoint) Borrow(ctx context.Context) (message Message, err error) {
+	ok, err := e.recv.spinForMessage(&message, borrowed)
 	if !ok && err == nil {
 		message, err = e.recv.awaitMessage(ctx, borrowed)
 	}
@@ -40,13 +40,16 @@ const (
 )
 
 // spinForMessage takes the next message of the queue as soon as it is there. It polls for the time of an answer.
-func (r *receiver) spinForMessage(how holding) (message Message, ok bool, err error) {
+//
+// It writes to the caller's result. A Message that is returned from call to call is copied each time, by loads that wait
+// for the stores before them: three copies take as long as the rest of a call.
+func (r *receiver) spinForMessage(message *Message, how holding) (ok bool, err error) {
 	r.mu.Lock()
-	defer r.mu.Unlock()
-	if ok, err = r.spinAndTake(&message); ok {
-		r.handOut(&message, how)
+	if ok, err = r.spinAndTake(message); ok {
+		r.handOut(message, how)
 	}
-	return message, ok, err
+	r.mu.Unlock()
+	return ok, err
 }
 
 func (r *receiver) spinAndTake(message *Message) (bool, error) {
@@ -131,7 +134,7 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 }
 
 // RecvAppend receives the next message as [Endpoint.Recv] does, and appends it to the buffer. It allocates nothing if
-// the buffer has room.
+// the buffer has room. For short messages it takes less time than a Borrow and a Release, which lock twice.
 func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error) {
 	buffer, ok, err := e.recv.spinForAppend(buffer)
 	if ok || err != nil {
@@ -150,12 +153,12 @@ func (e *Endpoint) RecvAppend(ctx context.Context, buffer []byte) ([]byte, error
 
 // spinForAppend is spinForMessage for RecvAppend.
 func (r *receiver) spinForAppend(buffer []byte) (_ []byte, ok bool, err error) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
 	var message Message
+	r.mu.Lock()
 	if ok, err = r.spinAndTake(&message); ok {
 		buffer = r.appendAndRelease(buffer, &message)
 	}
+	r.mu.Unlock()
 	return buffer, ok, err
 }
 
@@ -248,7 +251,9 @@ func (r *receiver) take(message *Message) (bool, error) {
 	if ok {
 		r.notePeer()
 		r.borrowedBytes += len(bytes)
-		*message = Message{bytes: bytes, Generation: r.generation, borrowedFrom: r.borrowedFrom, next: r.queue.next}
+		// Field by field: the compiler makes and copies a composite literal.
+		message.bytes, message.Skipped, message.Generation = bytes, 0, r.generation
+		message.borrowedFrom, message.next = r.borrowedFrom, r.queue.next
 	}
 	return ok, nil
 }

@@ -40,6 +40,15 @@ func RemoveDead() (Removal, error) {
 	return domain.RemoveDead()
 }
 
+// FindDead returns what [RemoveDead] would do, and removes nothing: see [Domain.FindDead] and [DefaultDomain].
+func FindDead() (Removal, error) {
+	domain, err := DefaultDomain()
+	if err != nil {
+		return Removal{}, err
+	}
+	return domain.FindDead()
+}
+
 // RemoveDead removes the segments of this domain both of whose seats are free, with all that is unread in them, and the
 // temporary files that killed processes have left. [Domain.FindDead] tells which these are.
 //

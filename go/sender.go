@@ -111,7 +111,12 @@ func (s *sender) await(ctx context.Context, attempt func(*sender) (bool, error))
 // isNoMaster tells whether an error says that a slave has no master now. [Endpoint.whyStopWaiting] decides how long to
 // wait for one.
 func isNoMaster(err error) bool {
-	return errors.Is(err, ErrReconnecting) || errors.Is(err, ErrPeerClosed) || errors.Is(err, ErrPeerStale)
+	known, ok := err.(*Error)
+	if !ok {
+		return false
+	}
+	kind := error(known.kind)
+	return kind == ErrReconnecting || kind == ErrPeerClosed || kind == ErrPeerStale
 }
 
 // waits counts waits for room, and adds up their time.
@@ -159,7 +164,7 @@ func (s *sender) ready() error {
 func (s *sender) switchSegment() error {
 	next := s.endpoint.retainCurrent()
 	if next == nil {
-		return failClosed(s.endpoint.name)
+		return s.endpoint.usual.closed
 	}
 	old := s.link
 	old.retain()
@@ -238,7 +243,7 @@ func (s *sender) publish(room reservation) {
 
 func (s *sender) wakeReceiver() {
 	control := s.queue.control
-	if control.receiversParked.Load() != 0 {
+	if control.receiversParked.any() {
 		// Not the slot that was just published: after several messages the receiver may wait for a later one.
 		s.endpoint.wake(&s.queue.slot(control.parkedNumber.Load()).mark)
 	}

@@ -14,14 +14,14 @@ import (
 
 // reconnect attaches a slave to the segment that has the name now, if it is another one; mu is held. It never waits:
 // the next attempt tries a seat that is not free again.
-func (e *Endpoint) reconnect() {
+func (e *Endpoint) reconnect(now time.Time) {
 	found, err := shm.Stat(e.path)
 	if err != nil || found.ID == e.link.id || !e.link.takePeerSeat() {
 		return
 	}
 	opener := opener{address: e.address, settings: &e.settings, ctx: context.Background()}
 	next, err := opener.slave()
-	if err == nil && !e.switchTo(next) {
+	if err == nil && !e.switchTo(next, now) {
 		err = errors.New("its queue is broken")
 	}
 	if err != nil {
@@ -36,13 +36,14 @@ func (e *Endpoint) reconnect() {
 
 // switchTo makes a link the endpoint's; mu is held. The caller has taken the link's seat, and the peer's seat in the
 // old segment. It reports false for a segment whose queue is broken: then nothing has changed.
-func (e *Endpoint) switchTo(next *link) bool {
+func (e *Endpoint) switchTo(next *link, now time.Time) bool {
 	if !next.outQueueIsSound() {
 		_ = next.leave(false)
 		next.release()
 		return false
 	}
 	next.self.publishThreshold(e.settings.staleThreshold)
+	next.judge = judgePresentPeer(next.peer.pulse(), time.Now(), e.settings.staleThreshold)
 	old := e.link
 	_ = old.leave(false) // it removes no name
 	next.epoch = old.epoch + 1
@@ -58,7 +59,7 @@ func (e *Endpoint) switchTo(next *link) bool {
 	e.staleSince, e.gaveUp = time.Time{}, false
 	e.noMaster.Store(false)
 	e.lastStats = next.heartbeats()
-	e.wakeAllTicks = 2
+	e.wakeAll(now)
 	return true
 }
 

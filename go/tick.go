@@ -2,52 +2,87 @@ package eshm
 
 import "time"
 
+// wakeTime is for how long after an event each tick wakes all parked calls: those that were about to park, too, and have
+// lost their processor just then.
+const wakeTime = parkSlice
+
 // clockStart is the zero of Endpoint.clock.
 var clockStart = time.Now()
 
-// tick is one visit of the background goroutine.
-func (e *Endpoint) tick(now time.Time, period time.Duration) {
-	e.tickLocked(now, period)
+// tick is one visit of the background goroutine. It returns when the next beat is due.
+func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
+	nextBeat := e.tickLocked(now, period, directories)
 	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
 		e.carryPending.Store(false)
 	}
 	e.logEvents()
+	return nextBeat
 }
 
 // tickLocked is the part of a visit that needs mu.
-func (e *Endpoint) tickLocked(now time.Time, period time.Duration) {
+func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
 	e.mu.Lock()
 	defer e.mu.Unlock()
 	if e.link == nil {
-		return
+		return now.Add(slowest)
 	}
+	looks := !e.isResting()
 	// Ticks are not exact: one that comes a little early counts.
-	if now.Add(period / 2).After(e.nextBeat) {
+	if !now.Add(period / 2).Before(e.nextBeat) {
 		e.beat()
-		interval := e.beatInterval(now)
-		e.interval.Store(int64(interval))
-		e.nextBeat = now.Add(interval)
+		e.setInterval(now, e.beatInterval(now))
+		looks = true
 	}
 	e.clock.Store(now.Sub(clockStart).Nanoseconds())
+	// At rest it looks around when it beats, however often the others of the process do.
+	if looks {
+		e.look(now, directories)
+	}
+	e.wakeParked(now)
+	return e.nextBeat
+}
+
+// look examines the peer, and what else may have changed without a call; mu is held.
+func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	e.link.publishReads()
-	e.examine(now)
+	e.examine(now, e.isResting() && e.parked.count() > 0)
+	// A change of the peer ends the rest.
+	if e.isResting() && e.activity.pace(now) != paceResting {
+		e.setInterval(now, e.settings.heartbeatInterval*idleFactor)
+	}
 	switch {
 	case e.closing: // no switch to another segment: the calls that wait must find the endpoint closed
 	case e.role == Master:
-		e.guardName(now)
+		e.guardName(now, directories)
 	case !e.staleSince.IsZero() && !now.Before(e.nextAttempt) && !(e.gaveUp && e.settings.searchEnds()):
 		e.nextAttempt = now.Add(e.settings.reconnectInterval)
 		e.searches++
-		e.reconnect()
+		e.reconnect(now)
 	}
-	e.wakeParked()
 }
 
+// setInterval sets the time of the next heartbeat; mu is held.
+func (e *Endpoint) setInterval(now time.Time, interval time.Duration) {
+	e.interval.Store(int64(interval))
+	e.nextBeat = now.Add(interval)
+}
+
+// isResting tells whether the endpoint beats more rarely than an idle one.
+func (e *Endpoint) isResting() bool {
+	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*idleFactor
+}
+
+// wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for; mu is held.
+func (e *Endpoint) wakeAll(now time.Time) { e.wakeUntil = now.Add(wakeTime) }
+
 // wakeParked wakes the parked calls whose context is done, and all of them after an event; mu is held.
-func (e *Endpoint) wakeParked() {
-	e.parked.wake(e.wakeAllTicks > 0)
-	e.wakeAllTicks = max(0, e.wakeAllTicks-1)
+func (e *Endpoint) wakeParked(now time.Time) {
+	e.parked.wake(!e.wakeUntil.IsZero())
+	// The first tick that is late enough wakes them, too: at rest there may be none in between.
+	if !now.Before(e.wakeUntil) {
+		e.wakeUntil = time.Time{}
+	}
 }
 
 // beat shows the peer once that this endpoint is alive; mu is held.
@@ -65,11 +100,16 @@ func (e *Endpoint) beat() {
 func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	l, s := e.link, &e.settings
 	traffic := e.send.sentMessages.Load() + e.recv.messages.Load() + l.out.tail.writeCount.Load() + l.reads.Load()
-	if traffic != e.traffic {
-		e.traffic, e.trafficSince = traffic, now
+	e.activity.note(traffic, now)
+	// A slave that searches for a master does so at its own rate.
+	if e.carryPending.Load() || e.role == Slave && !e.staleSince.IsZero() {
+		e.activity.stir(now)
 	}
-	idle := !s.steadyHeartbeat && now.Sub(e.trafficSince) >= idleAfter
-	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), idle)
+	pace := e.activity.pace(now)
+	if s.steadyHeartbeat {
+		pace = paceBusy
+	}
+	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), pace)
 }
 
 // UpdateHeartbeat shows the peer once that this endpoint is alive, and examines the peer. It is for endpoints that were
@@ -77,7 +117,7 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 // [ErrClosed].
 func (e *Endpoint) UpdateHeartbeat() error {
 	if !e.updateHeartbeat() {
-		return failClosed(e.name)
+		return e.usual.closed
 	}
 	// Without mu: the sender takes both mutexes.
 	if e.carryPending.Load() && e.send.continueCarryOver() {
@@ -94,9 +134,10 @@ func (e *Endpoint) updateHeartbeat() bool {
 	if e.link == nil || e.closing {
 		return false
 	}
+	now := time.Now()
 	e.beat()
 	e.link.publishReads()
-	e.examine(time.Now())
-	e.wakeParked()
+	e.examine(now, false)
+	e.wakeParked(now)
 	return true
 }

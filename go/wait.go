@@ -12,6 +12,8 @@ const (
 	// parkSlice is the longest sleep at a time. Nobody wakes a call for a peer that was killed, or a segment that was
 	// replaced.
 	parkSlice = 50 * time.Millisecond
+	// restingParkSlice is the same for an endpoint at rest, whose calls the background goroutine wakes for that.
+	restingParkSlice = time.Second
 	// spinTime is how long a call spins before it parks, with [SpinThenPark].
 	spinTime = 20 * time.Microsecond
 	// spinSlice is how long a call spins before it checks whether waiting is still worthwhile, with [Spin].
@@ -33,7 +35,8 @@ type waitPoint struct {
 	polled *atomic.Uint32 // changes first
 	seen   uint32         // the value of polled before the last attempt
 	futex  *atomic.Uint32 // changes after polled; a call parks on it
-	parked *atomic.Uint32 // how many are parked
+	parked *parkedWord    // how many are parked
+	legacy bool           // an ESHM 1.x process, or nobody yet, changes the word
 	queue  *queueControl  // where to say which message is waited for, if it is one of a queue
 	number uint32         // of that message
 	sleep  time.Duration  // instead of parking, where it is not 0
@@ -41,7 +44,7 @@ type waitPoint struct {
 }
 
 // waitPoint returns the wait point of a word that a call can park on. It is called before an attempt.
-func (l *link) waitPoint(word, parked *atomic.Uint32) waitPoint {
+func (l *link) waitPoint(word *atomic.Uint32, parked *parkedWord) waitPoint {
 	return waitPoint{link: l, polled: word, seen: word.Load(), futex: word, parked: parked}
 }
 
@@ -124,7 +127,12 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 		sleepUntil(ctx, at.sleep)
 		return
 	}
-	limit := parkSlice
+	// At rest the background goroutine looks rarely, and wakes for all that nobody else wakes for, but for a context
+	// that is cancelled.
+	limit, resting := parkSlice, e.settings.background && e.isResting()
+	if resting {
+		limit = restingParkSlice
+	}
 	if deadline, ok := ctx.Deadline(); ok {
 		limit = min(limit, time.Until(deadline))
 	}
@@ -137,7 +145,7 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 		return // the endpoint is closing: the count of parked threads must not change any more
 	}
 	defer e.parked.remove(call)
-	if !e.settings.background {
+	if !e.settings.background || resting {
 		// Otherwise the background goroutine wakes the calls whose context is done.
 		stop := context.AfterFunc(ctx, func() { e.parked.wake(false) })
 		defer stop()
@@ -145,25 +153,22 @@ func (e *Endpoint) park(ctx context.Context, at waitPoint) {
 	if at.queue != nil {
 		at.queue.parkedNumber.Store(at.number)
 	}
-	at.parked.Add(1)
-	// The peer need not fence between its store and its look at the count: this barrier does it for both sides.
-	if !shm.Barrier() {
+	if !at.parked.enter(at.legacy) {
 		limit = min(limit, unorderedSlice)
 	}
 	shm.Wait(at.futex, sample, limit)
 	if testHookAwake != nil {
 		testHookAwake()
 	}
-	at.parked.Add(^uint32(0))
+	at.parked.leave()
 }
 
 // testHookAwake is called, where a test has set it, by a goroutine that has woken up and is still counted as parked.
 var testHookAwake func()
 
-// wakeIfParked wakes the calls that are parked on a word that was just changed. The change was a full fence, as all of
-// sync/atomic are, or [shm.Publish] to a word whose waiters fence for both sides.
-func (e *Endpoint) wakeIfParked(parked, word *atomic.Uint32) {
-	if parked.Load() != 0 {
+// wakeIfParked wakes the calls that are parked on a word that was just changed, as [parkedWord.any] asks for.
+func (e *Endpoint) wakeIfParked(parked *parkedWord, word *atomic.Uint32) {
+	if parked.any() {
 		e.wake(word)
 	}
 }
@@ -196,7 +201,7 @@ func (e *Endpoint) whyStopWaiting(ctx context.Context, limit time.Duration, what
 	case timed && !e.searchIsOver(gaveUp):
 		return nil
 	case state == Closed:
-		return failPeerClosed(e.name, e.role.peer(), e.Unreceived())
+		return e.failPeerClosed(e.Unreceived())
 	case gaveUp:
 		return failPeerStale(e.name, e.role.peer(), state)
 	default:

@@ -12,7 +12,7 @@ nothing pinned. Then the limit, two processes on two processors: ESHM in each la
 iceoryx2, shmipc, Unix socket, TCP loopback and pipe. Prints the tables, and writes report.md, report.json, plots (SVG)
 and summary.md, the table of the README, to bench/report/.
 
-  --quick       fewer rounds and shorter timings: some eight minutes instead of less than 25
+  --quick       fewer rounds and shorter timings: some eight minutes instead of some 20
   --only GROUP  only the groups whose names begin with GROUP (may be repeated):
                 what a user meets: bursts (bursts-apart: pinned apart), one-cpu, crowded, paced, unpinned
                 the limit: languages, streams, waiting, parked, copies, size-64, window-64, guide ...

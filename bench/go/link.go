@@ -79,10 +79,15 @@ func newLink(args *arguments) (link, error) {
 	}
 }
 
-// queue is Send from a private buffer; Borrow shows the message where it lies.
+// shortMessage is the longest message that is received by RecvAppend, which the documentation of the package recommends
+// for short ones: that of a slot.
+const shortMessage = 56
+
+// queue is Send from a private buffer; Borrow shows the message where it lies, unless it is short.
 type queue struct {
 	endpoint *eshm.Endpoint
 	buffer   []byte
+	received []byte       // the last short message
 	lent     eshm.Message // until the next one is asked for
 }
 
@@ -91,8 +96,12 @@ func (q *queue) room() ([]byte, error) { return q.buffer, nil }
 func (q *queue) send() error { return q.endpoint.Send(background, q.buffer) }
 
 func (q *queue) recv() ([]byte, error) {
-	q.lent.Release()
 	var err error
+	if len(q.buffer) <= shortMessage {
+		q.received, err = q.endpoint.RecvAppend(background, q.received[:0])
+		return q.received, err
+	}
+	q.lent.Release()
 	q.lent, err = q.endpoint.Borrow(background)
 	return q.lent.Bytes(), err
 }

@@ -14,9 +14,11 @@ import json
 import resource
 import socket
 import sys
+from collections.abc import Callable
 from functools import partial
 from statistics import median
 from time import perf_counter_ns, sleep
+from typing import Any
 
 import eshm
 
@@ -26,10 +28,15 @@ PERIOD = 251
 BATCH = 64
 # How many round trips there are between two looks at the clock.
 ROUND = 64
-# Timed messages repeat after so many different ones.
+# Timed messages repeat after so many different ones: PYTHON_PERIOD in src/cases.rs.
 MADE = 1024
 # So many bursts are made at least, however long they take.
 FEWEST_BURSTS = 5
+
+Observation = dict[str, object]
+# The methods of the binding themselves: a wrapper would be timed too.
+Send = Callable[[bytes], object]
+Recv = Callable[[], Any]
 
 
 def ramp(size: int, seq: int) -> bytes:
@@ -47,20 +54,18 @@ class Queue:
     """`send` and `recv`, one call per message."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        follows = args.role in ("echo", "sink")
-        settings = {"role": "master" if follows else "slave"}
-        if args.what == "park":
-            settings["wait"] = "park"
-        if follows:
-            settings["data_size"] = max(args.size, 4096)
-            if args.size > 256 << 10:
-                settings["queue_capacity"] = args.size
-        self.endpoint = eshm.Endpoint(args.name, **settings)
-        if follows:
+        endpoint = partial(eshm.Endpoint, wait="park") if args.what == "park" else eshm.Endpoint
+        if args.role in ("echo", "sink"):
+            capacity = max(args.size, 256 << 10)
+            self.endpoint = endpoint(
+                args.name, role="master", data_size=max(args.size, 4096), queue_capacity=capacity
+            )
             print("READY", flush=True)
+        else:
+            self.endpoint = endpoint(args.name, role="slave")
         self.endpoint.wait_for_peer(5.0)
-        self.send = self.endpoint.send
-        self.recv = self.endpoint.recv
+        self.send: Send = self.endpoint.send
+        self.recv: Recv = self.endpoint.recv
 
     def wakeups(self) -> int:
         """Count the system calls made to wake the peer."""
@@ -80,7 +85,7 @@ class Seqpacket:
     """A Unix socket that keeps messages apart."""
 
     def __init__(self, args: argparse.Namespace) -> None:
-        path = f"/dev/shm/{args.name}.sock"
+        path = f"/dev/shm/{args.name}.sock"  # noqa: S108 (the runner removes what has its prefix)
         end = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         if args.role in ("echo", "sink"):
             end.bind(path)
@@ -90,8 +95,8 @@ class Seqpacket:
         else:
             end.connect(path)
             self.socket = end
-        self.send = self.socket.send
-        self.recv = partial(self.socket.recv, args.size)
+        self.send: Send = self.socket.send
+        self.recv: Recv = partial(self.socket.recv, args.size)
 
     def wakeups(self) -> int:
         """Count nothing: the kernel wakes the peer."""
@@ -99,12 +104,12 @@ class Seqpacket:
 
 
 def used() -> tuple[int, int]:
-    """Ask how much processor time this process has used, in nanoseconds, and how often it left the processor."""
+    """Return the processor time of this process in nanoseconds, and how often it left the processor."""
     usage = resource.getrusage(resource.RUSAGE_SELF)
     return round((usage.ru_utime + usage.ru_stime) * 1e9), usage.ru_nvcsw + usage.ru_nivcsw
 
 
-def used_since(before: tuple[int, int]) -> dict:
+def used_since(before: tuple[int, int]) -> Observation:
     """Tell what was used since."""
     now = used()
     return {"cpu_ns": now[0] - before[0], "switches": now[1] - before[1]}
@@ -133,7 +138,7 @@ def expect_ramp(link: Queue | Seqpacket, args: argparse.Namespace, seq: int) -> 
         sys.exit(f"message {seq} of the check does not have the content that was sent")
 
 
-def drive(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
+def drive(link: Queue | Seqpacket, args: argparse.Namespace) -> Observation:
     """Make round trips."""
     ask(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
@@ -144,7 +149,7 @@ def drive(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     return observed
 
 
-def round_trips(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> dict:
+def round_trips(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> Observation:
     """Make one after the other."""
     send, recv = link.send, link.recv
     budget = args.budget_ms * 1_000_000
@@ -176,12 +181,13 @@ def round_trips(link: Queue | Seqpacket, args: argparse.Namespace, made: list[by
     }
 
 
-def bursts(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> dict:
+def bursts(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes]) -> Observation:
     """Make some after each rest."""
     send, recv = link.send, link.recv
     budget, rest = args.budget_ms * 1_000_000, args.rest_ms / 1000
     burst = (made * (args.burst // MADE + 1))[1 : args.burst]
-    lost, times = 0, []
+    lost = 0
+    times: list[tuple[int, float]] = []
     started = perf_counter_ns()
     while len(times) < FEWEST_BURSTS or perf_counter_ns() - started < budget:
         sleep(rest)
@@ -197,14 +203,14 @@ def bursts(link: Queue | Seqpacket, args: argparse.Namespace, made: list[bytes])
     return {"ns": ns, "messages": len(times) * args.burst, "lost": lost, "bursts": times}
 
 
-def latency(trips: list[int]) -> dict | None:
+def latency(trips: list[int]) -> Observation | None:
     """Tell the percentiles of single trips."""
     trips.sort()
     at = {"p50": 0.5, "p99": 0.99, "p999": 0.999, "max": 1.0}
     return {name: trips[int(share * (len(trips) - 1))] for name, share in at.items()} if trips else None
 
 
-def echo(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
+def echo(link: Queue | Seqpacket, args: argparse.Namespace) -> Observation:
     """Answer with what it has received, which the driver compares with what it has sent."""
     answer(link, args)
     send, recv, stop = link.send, link.recv, numbered(args, STOP)
@@ -214,7 +220,7 @@ def echo(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     return used_since(usage) | {"wakeups": link.wakeups() - before}
 
 
-def source(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
+def source(link: Queue | Seqpacket, args: argparse.Namespace) -> Observation:
     """Stream at full speed."""
     ask(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
@@ -228,7 +234,7 @@ def source(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
     return used_since(usage)
 
 
-def sink(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
+def sink(link: Queue | Seqpacket, args: argparse.Namespace) -> Observation:
     """Receive a stream, one call per message."""
     answer(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
@@ -245,7 +251,7 @@ def sink(link: Queue | Seqpacket, args: argparse.Namespace) -> dict:
         rounds += 1
 
 
-def source_batches(link: Queue, args: argparse.Namespace) -> dict:
+def source_batches(link: Queue, args: argparse.Namespace) -> Observation:
     """Stream in batches."""
     ask(link, args)
     made = [numbered(args, seq) for seq in range(MADE)]
@@ -259,7 +265,7 @@ def source_batches(link: Queue, args: argparse.Namespace) -> dict:
     return {}
 
 
-def sink_batches(link: Queue, args: argparse.Namespace) -> dict:
+def sink_batches(link: Queue, args: argparse.Namespace) -> Observation:
     """Receive in batches of any length, and compare them with the stream that they shall be cut from."""
     answer(link, args)
     # Twice, so that a batch that goes beyond the end is a slice too.
@@ -279,7 +285,7 @@ def sink_batches(link: Queue, args: argparse.Namespace) -> dict:
         count += len(batch)
 
 
-def streamed(elapsed: int, messages: int, lost: int) -> dict:
+def streamed(elapsed: int, messages: int, lost: int) -> Observation:
     """Tell what a stream gave."""
     return {"ns": elapsed / max(messages, 1), "messages": messages, "lost": lost}
 
@@ -305,16 +311,18 @@ def main() -> None:
     args = parse()
     # The collector would show in the worst case, and is not what is measured.
     gc.disable()
-    link = {"mailbox": Mailbox, "seqpacket": Seqpacket}.get(args.what, Queue)(args)
-    act = {
-        ("drive", False): drive,
-        ("echo", False): echo,
-        ("source", False): source,
-        ("sink", False): sink,
-        ("source", True): source_batches,
-        ("sink", True): sink_batches,
-    }[args.role, args.what == "batch"]
-    observed = act(link, args)
+    if args.what == "batch":
+        batches = {"source": source_batches, "sink": sink_batches}
+        observed = batches[args.role](Queue(args), args)
+    else:
+        ends: dict[str, type[Queue | Seqpacket]] = {
+            "queue": Queue,
+            "park": Queue,
+            "mailbox": Mailbox,
+            "seqpacket": Seqpacket,
+        }
+        single = {"drive": drive, "echo": echo, "source": source, "sink": sink}
+        observed = single[args.role](ends[args.what](args), args)
     if args.role in ("drive", "source"):
         # The runner says, by closing it, that the other side is done.
         sys.stdin.read()

@@ -1,4 +1,4 @@
-//! What is measured: one contestant, one shape, one size, in one rhythm and one placing.
+//! A case: one contestant, shape and size, in one rhythm and one placing.
 
 use std::fmt;
 use std::time::Duration;
@@ -11,16 +11,18 @@ use crate::contestants::{Role, What};
 /// The payloads of every table, in bytes.
 pub const SIZES: [usize; 11] =
     [8, 56, 64, 256, 1 << 10, 4 << 10, 16 << 10, 64 << 10, 256 << 10, 1 << 20, 4 << 20];
-/// What one cache line carries.
+/// The payload that fits into one cache line.
 pub const SMALL: usize = 56;
-/// shmipc's own benchmark has so many requests under way at once.
+/// The number of concurrent requests in shmipc's own benchmark.
 pub const WINDOW: usize = 199;
+/// The program in Python makes so many messages before the timing, and repeats them.
+const PYTHON_PERIOD: u64 = 1024;
 /// The rest before a burst.
 pub const REST: Duration = Duration::from_millis(50);
 /// The rest between two paced calls.
 pub const PACE: Duration = Duration::from_millis(5);
 
-/// What the two processes do.
+/// The traffic between the two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Shape {
@@ -28,21 +30,21 @@ pub enum Shape {
     RoundTrip,
     /// One direction, at full speed.
     Stream,
-    /// [`WINDOW`] requests under way.
+    /// [`WINDOW`] concurrent requests.
     Window,
-    /// Waiting for nothing.
+    /// No messages.
     Idle,
-    /// One process by itself.
+    /// One process without a peer.
     Alone,
 }
 
-/// When round trips are made.
+/// The times at which round trips begin.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Rhythm {
     /// One after the other.
     Continuous,
-    /// So many, after a rest of [`REST`].
+    /// This number, after a rest of [`REST`].
     Burst(u32),
     /// One, after a rest of [`PACE`].
     Paced,
@@ -52,13 +54,13 @@ pub enum Rhythm {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Placing {
-    /// Each is bound to a processor of its own, and the hypervisor has the two where the limit that counts was measured.
+    /// Each is pinned to a processor of its own, and the processors are placed as for the reference limit.
     Apart,
-    /// Each is bound to a processor of its own, wherever the hypervisor has them: beside what is not pinned.
+    /// Each is pinned to a processor of its own, in any placement: for the comparison with unpinned cases.
     Pinned,
-    /// Both are bound to the same one.
+    /// Both are pinned to the same processor.
     One,
-    /// Both may use the same two.
+    /// Both may use the same two processors.
     Two,
     /// On all processors that the benchmark may use.
     Free,
@@ -67,9 +69,9 @@ pub enum Placing {
 /// One row of a table.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Case {
-    /// Who.
+    /// The contestant.
     pub what: What,
-    /// How.
+    /// The traffic.
     pub shape: Shape,
     /// The language of the side that drives or streams.
     pub lead: &'static str,
@@ -79,11 +81,11 @@ pub struct Case {
     pub size: usize,
     /// Whether the whole payload is written and read.
     pub touched: bool,
-    /// When round trips are made.
+    /// The times at which round trips begin.
     pub rhythm: Rhythm,
-    /// Where.
+    /// The processors.
     pub placing: Placing,
-    /// How many pairs of processes do so at once.
+    /// The number of pairs of processes that run at the same time.
     pub pairs: usize,
 }
 
@@ -102,63 +104,63 @@ impl Case {
         }
     }
 
-    /// Rust ↔ Rust, with a payload of which only the first word is touched.
+    /// Round trips from Rust to Rust that touch only the first word of the payload.
     pub const fn round_trip(what: What, size: usize) -> Self {
         Self::new(what, Shape::RoundTrip, size)
     }
 
-    /// The same in one direction.
+    /// As [`Case::round_trip`], in one direction.
     pub const fn stream(what: What, size: usize) -> Self {
         Self::new(what, Shape::Stream, size)
     }
 
-    /// The same with [`WINDOW`] requests under way.
+    /// As [`Case::round_trip`], with [`WINDOW`] concurrent requests.
     pub const fn window(what: What, size: usize) -> Self {
         Self::new(what, Shape::Window, size)
     }
 
-    /// A receiver that waits in vain, or many endpoints that nobody uses.
+    /// A receiver to which nothing is sent, or many unused endpoints.
     pub const fn idle(what: What) -> Self {
         Self::new(what, Shape::Idle, SMALL)
     }
 
-    /// What one process does by itself.
+    /// One process without a peer.
     pub const fn alone(what: What, size: usize) -> Self {
         Self::new(what, Shape::Alone, size)
     }
 
-    /// The same with the whole payload written and read.
+    /// Writes and reads the whole payload.
     pub const fn touched(self) -> Self {
         Case { touched: true, ..self }
     }
 
-    /// The same between other languages.
+    /// Sets the languages.
     pub const fn between(self, lead: &'static str, follow: &'static str) -> Self {
         Case { lead, follow, ..self }
     }
 
-    /// The same in another rhythm.
+    /// Sets the rhythm.
     pub const fn rhythm(self, rhythm: Rhythm) -> Self {
         Case { rhythm, ..self }
     }
 
-    /// The same on other processors.
+    /// Sets the processors.
     pub const fn placing(self, placing: Placing) -> Self {
         Case { placing, ..self }
     }
 
-    /// Whether it is held against the raw limit: two processes that do nothing else, on processors of their own.
+    /// Returns whether the raw limit applies: two processes that do nothing else, on processors of their own.
     pub fn is_limit(&self) -> bool {
         (self.rhythm, self.placing, self.pairs) == (Rhythm::Continuous, Placing::Apart, 1)
     }
 
-    /// How many processors it needs.
+    /// Returns the number of processors that the case needs.
     pub fn processors(&self) -> usize {
         let alone = self.shape == Shape::Alone || matches!(self.placing, Placing::One | Placing::Free);
         if alone { 1 } else { 2 }
     }
 
-    /// What the two processes do; the second may not be needed.
+    /// Returns the roles of the two processes. Some cases have only one.
     pub fn roles(&self) -> (Role, Option<Role>) {
         match self.shape {
             Shape::RoundTrip | Shape::Window | Shape::Idle => (Role::Drive, Some(Role::Echo)),
@@ -167,10 +169,10 @@ impl Case {
         }
     }
 
-    /// The command line after the program's own, but for role, name and budget.
-    pub fn options(&self) -> Vec<String> {
+    /// Returns the command line of the side that leads or follows, without role, name and budget.
+    pub fn options(&self, follows: bool) -> Vec<String> {
         let window = if self.shape == Shape::Window { WINDOW } else { 1 };
-        // The check is over soon, however large the messages are, and however many at once.
+        // Fewer messages are checked if they are large, so that the check is short.
         let verify = ((1 << 20) / (self.size * window)).clamp(1, 16);
         let mut options = vec![format!("--size={}", self.size), format!("--verify={verify}")];
         if window > 1 {
@@ -190,33 +192,39 @@ impl Case {
         if self.pairs > 1 {
             options.push("--gate".to_owned());
         }
+        if follows && self.lead == "python" && self.follow != "python" {
+            options.push(format!("--period={PYTHON_PERIOD}"));
+        }
         options
     }
 }
 
 impl What {
-    /// Its name on the command line.
+    /// Returns the name on the command line.
     pub fn word(self) -> String {
         word(self)
     }
 
-    /// Its name in a table.
+    /// Returns the name in a table.
     pub fn title(self) -> &'static str {
         match self {
             What::Line => "limit: one cache line",
             What::Ring => "limit: slot ring",
             What::Futex => "limit: futex",
             What::Copy => "limit: flag and memcpy",
+            What::InPlace => "limit: flag, in place",
             What::Memcpy => "limit: memcpy",
             What::Queue => "ESHM send/recv",
+            What::Roomy => "ESHM send/recv, 4 MiB",
             What::Copied => "ESHM send/recv, copied out",
             What::Loan => "ESHM loan",
+            What::LoanDefault => "ESHM loan, default options",
             What::Batch => "ESHM send_many/recv_many",
             What::Park => "ESHM send/recv, parked",
             What::Mailbox => "ESHM write/read",
             What::Idle => "ESHM idle receiver",
             What::Idlers => "1000 idle endpoints of ESHM",
-            What::Open => "ESHM open",
+            What::Open => "ESHM open, besides the reservation",
             What::Attach => "ESHM open by the slave",
             What::First => "ESHM first message after open",
             What::Iceoryx2 => "iceoryx2",
@@ -275,12 +283,12 @@ impl fmt::Display for Placing {
     }
 }
 
-/// What a value is called on the command line.
+/// Returns the name of a value on the command line.
 pub fn word(value: impl ValueEnum) -> String {
     value.to_possible_value().map_or_else(String::new, |value| value.get_name().to_owned())
 }
 
-/// A size as people write it.
+/// Formats a size with its unit.
 pub fn bytes(size: usize) -> String {
     match size {
         size if size >= 1 << 20 && size.is_multiple_of(1 << 20) => format!("{} MiB", size >> 20),

@@ -48,6 +48,8 @@ pub struct Job {
     pub burst: Option<(u32, Duration)>,
     /// Whether the runner says when the timing starts.
     pub gate: bool,
+    /// The numbers of the messages begin again at 0 after so many, where making each one would be timed.
+    pub period: u64,
 }
 
 impl Job {
@@ -118,7 +120,7 @@ pub fn drive(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
 pub fn echo(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.answer(link)?;
     let (before, usage) = (link.wakeups(), Usage::now()?);
-    let mut arrivals = Arrivals::default();
+    let mut arrivals = Arrivals::new(job.period);
     while let Some(seq) = arrivals.next(job.recv(link)?) {
         job.send(link, seq)?;
     }
@@ -156,7 +158,7 @@ pub fn source(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
 pub fn sink(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.answer(link)?;
     let usage = Usage::now()?;
-    let (mut arrivals, mut over) = (Arrivals::default(), false);
+    let (mut arrivals, mut over) = (Arrivals::new(job.period), false);
     let mut recv_some = |arrivals: &mut Arrivals| {
         link.recv_some(job.size, |bytes| over |= arrivals.next(payload::read(bytes, job.touched)).is_none())?;
         anyhow::Ok(over)
@@ -176,20 +178,24 @@ pub fn sink(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     observed.used_since(usage)
 }
 
-/// The numbers that arrive, which shall be 0, 1, 2 …
-#[derive(Default)]
+/// The numbers that arrive, which shall be 0, 1, 2 … `period` - 1, 0, 1 …
 struct Arrivals {
+    period: u64,
     count: u64,
     expected: u64,
     lost: u64,
 }
 
 impl Arrivals {
+    fn new(period: u64) -> Self {
+        Arrivals { period, count: 0, expected: 0, lost: 0 }
+    }
+
     /// The number to be answered; `None` at the end of the run.
     #[inline(always)]
     fn next(&mut self, seq: Option<u64>) -> Option<u64> {
         if seq == Some(self.expected) {
-            self.expected += 1;
+            self.expect(self.expected + 1);
             self.count += 1;
             return seq;
         }
@@ -202,16 +208,26 @@ impl Arrivals {
             Some(STOP) => return None,
             Some(seq) if seq > self.expected => {
                 self.lost += seq - self.expected;
-                self.expected = seq + 1;
+                self.expect(seq + 1);
                 self.count += 1;
             }
             // Damaged, or seen before.
             Some(_) | None => {
                 self.lost += 1;
-                self.expected += u64::from(seq.is_none());
+                if seq.is_none() {
+                    // The answer has the number that it should have had.
+                    let damaged = self.expected;
+                    self.expect(damaged + 1);
+                    return Some(damaged);
+                }
             }
         }
-        Some(seq.unwrap_or(self.expected - 1))
+        seq
+    }
+
+    #[inline(always)]
+    fn expect(&mut self, seq: u64) {
+        self.expected = if seq == self.period { 0 } else { seq };
     }
 }
 
@@ -221,11 +237,22 @@ mod tests {
 
     #[test]
     fn gaps_repeats_and_damage_count_as_lost() {
-        let mut arrivals = Arrivals::default();
+        let mut arrivals = Arrivals::new(STOP);
         for seq in [Some(0), Some(3), Some(3), None, Some(5)] {
             assert!(arrivals.next(seq).is_some());
         }
         assert_eq!(arrivals.next(Some(STOP)), None);
         assert_eq!((arrivals.count, arrivals.lost, arrivals.expected), (3, 4, 6));
+    }
+
+    #[test]
+    fn numbers_that_begin_again_are_not_lost() {
+        let mut arrivals = Arrivals::new(3);
+        for seq in [0, 1, 2, 0, 1, 2, 0] {
+            assert_eq!(arrivals.next(Some(seq)), Some(seq));
+        }
+        assert_eq!((arrivals.count, arrivals.lost), (7, 0));
+        arrivals.next(Some(2));
+        assert_eq!((arrivals.lost, arrivals.expected), (1, 0));
     }
 }

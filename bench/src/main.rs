@@ -57,7 +57,7 @@ enum Command {
 
 #[derive(clap::Args)]
 struct Run {
-    /// Fewer rounds, shorter timings: some eight minutes instead of more than twenty.
+    /// Fewer rounds, shorter timings: some eight minutes instead of some 20.
     #[arg(long)]
     quick: bool,
     /// Only groups whose name begins so: bursts, one-cpu, crowded, paced, unpinned, languages, streams, waiting, parked,

@@ -1,60 +1,60 @@
-//! Where the two processors are, as far as a guest can tell.
+//! The placement of the two virtual processors, as far as a guest can find out.
 //!
-//! A hypervisor moves virtual processors about: now they are two cores far apart, now two threads of one core, and a
-//! cache line takes a sixth of the time. Figures of one placement say nothing about another. So the raw limit is
-//! measured before and after everything else, and what was not measured in the placement of the run is set aside.
+//! A hypervisor moves virtual processors: they may be two distant cores, or two threads of one core, where a cache line
+//! takes a sixth of the time. Figures of two placements cannot be compared. So the raw limit is measured before and
+//! after each measurement, and measurements in another placement than that of the run are discarded.
 
 use std::time::Duration;
 
-/// Limits that differ by less belong to one placement.
+/// Limits whose ratio is less belong to one placement.
 const LIKE: f64 = 1.25;
-/// What part of the measurements makes a placement, and not an accident.
+/// The least share of the measurements that makes a placement.
 const ENOUGH: f64 = 0.1;
-/// How long to wait before looking again whether the processors are back.
+/// The wait before the next check whether the processors are back.
 pub const PAUSE: Duration = Duration::from_millis(200);
 
-/// The limits seen so far.
+/// The limits that were measured so far.
 #[derive(Clone, Debug, Default)]
 pub struct Placements {
     limits: Vec<f64>,
 }
 
-/// Whether two limits were measured in one placement.
+/// Returns whether two limits were measured in one placement.
 pub fn alike(a: f64, b: f64) -> bool {
     a.max(b) <= LIKE * a.min(b)
 }
 
 impl Placements {
-    /// Takes note of a limit, in nanoseconds, as it is when nothing else disturbs it.
+    /// Records an undisturbed limit in nanoseconds.
     pub fn saw(&mut self, limit: f64) {
         self.limits.push(limit);
     }
 
-    /// The limits of the placements that were seen often, from near to far.
+    /// Returns the limits of the frequent placements, from near to far.
     pub fn known(&self) -> Vec<f64> {
         let often = self.shares().into_iter().filter(|&(_, share)| share >= ENOUGH);
         often.map(|(limit, _)| limit).collect()
     }
 
-    /// Which of [`Placements::known`] a limit belongs to.
+    /// Returns the index in [`Placements::known`] of the placement of a limit.
     pub fn place(&self, limit: f64) -> Option<usize> {
         let distance = |known: f64| (limit / known).ln().abs();
         let known = self.known().into_iter().enumerate().filter(|&(_, known)| alike(limit, known));
         known.min_by(|(_, a), (_, b)| distance(*a).total_cmp(&distance(*b))).map(|(index, _)| index)
     }
 
-    /// The limit of the placement that counts: that of processors that are farthest apart. Two threads of one core
+    /// Returns the limit of the reference placement: that of the most distant processors, since two threads of one core
     /// are not two cores.
     pub fn reference(&self) -> Option<f64> {
         self.known().pop()
     }
 
-    /// Whether a limit is of the placement that counts, as far as is known.
+    /// Returns whether a limit may belong to the reference placement.
     pub fn counts(&self, limit: f64) -> bool {
         self.reference().is_none_or(|reference| alike(limit, reference))
     }
 
-    /// The placements, from near to far: the limit of each, and its share of the measurements.
+    /// Returns the placements, from near to far: the limit of each, and its share of the measurements.
     pub fn shares(&self) -> Vec<(f64, f64)> {
         let share = |group: &Vec<f64>| group.len() as f64 / self.limits.len() as f64;
         self.groups().iter().map(|group| (middle(group), share(group))).collect()

@@ -10,6 +10,9 @@ use crate::users::{self, situations};
 /// A large segment: the capacity of each of its queues.
 pub const LARGE: usize = 64 << 20;
 
+/// From this size on, payloads are measured against the bare memory, and with default options.
+pub const LONG: usize = 64 << 10;
+
 /// The languages of ESHM. A further one is one more entry, and a program that obeys the command line of
 /// `contestants`; the runner is told where it is.
 pub const LANGUAGES: [Language; 4] = [
@@ -72,7 +75,7 @@ impl Effort {
         rounds: 5,
         budget: Duration::from_millis(200),
         users_rounds: 3,
-        users_budget: Duration::from_millis(1400),
+        users_budget: Duration::from_millis(1000),
         patience: Duration::from_secs(90),
         idle: Duration::from_secs(3),
         guide: Duration::from_secs(5),
@@ -172,6 +175,7 @@ fn streams() -> Group {
     let mut cases: Vec<_> = [What::Ring, What::Iceoryx2, What::Unix, What::Tcp, What::Pipe]
         .map(|what| Case::stream(what, SMALL).touched())
         .into();
+    cases.push(stream(What::Roomy, "rust"));
     for language in &LANGUAGES {
         cases.push(stream(What::Queue, language.name));
         if language.batches {
@@ -213,12 +217,13 @@ fn copies() -> Group {
 
 /// Everyone at one size.
 fn size(size: usize) -> Group {
-    use What::{Iceoryx2, Loan, Pipe, Queue, Shmipc, Tcp, Unix};
+    use What::{Iceoryx2, InPlace, Loan, LoanDefault, Pipe, Queue, Shmipc, Tcp, Unix};
     let mut cases = Vec::new();
     for what in [Queue, Loan, Iceoryx2, Shmipc] {
         cases.extend([Case::round_trip(what, size), Case::round_trip(what, size).touched()]);
     }
-    cases.extend([Unix, Tcp, Pipe].map(|what| Case::round_trip(what, size).touched()));
+    let large: &[What] = if size < LONG { &[] } else { &[InPlace, LoanDefault] };
+    cases.extend([Unix, Tcp, Pipe].iter().chain(large).map(|&what| Case::round_trip(what, size).touched()));
     group(format!("size-{size}"), cases)
 }
 

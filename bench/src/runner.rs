@@ -219,7 +219,7 @@ impl Runner {
         let program = program.with_context(|| format!("where the program in {language} is was not said"))?;
         let mut command = program.command();
         command.args([word(role), case.what.word(), name.to_owned()]);
-        command.arg(format!("--budget-ms={}", budget.as_millis())).args(case.options());
+        command.arg(format!("--budget-ms={}", budget.as_millis())).args(case.options(follows));
         let place = self.place(case.placing, follows);
         let mut process = Process::start(command, place, budget + PATIENCE)?;
         if follows {

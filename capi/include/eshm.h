@@ -462,8 +462,8 @@ typedef struct ESHMSegment {
     uint32_t m2s_slots;   /* how many there can be; 0 without queues */
     uint32_t s2m_waiting;
     uint32_t s2m_slots;
-    /* Of eshm_remove_dead: */
-    bool removed;             /* it was removed; in a dry run, it would be */
+    /* Of eshm_remove_dead and eshm_find_dead: */
+    bool removed;             /* it was removed; of eshm_find_dead, it would be */
     const char* left_because; /* why not; empty if it was */
 } ESHMSegment;
 
@@ -480,12 +480,15 @@ ESHM_API int eshm_segments(const char* directory, const char* prefix, ESHMSegmen
 
 /*
  * Removes the segments of a domain that no process uses, with all that is unread in them, and the temporary
- * files that killed processes have left. With dry_run it removes nothing. Safe while other processes start.
- * Calls `visit` with each segment that was removed, as it was found, and with each that was left. `visit` may
- * be NULL.
+ * files that killed processes have left. Safe while other processes start. Calls `visit` with each segment
+ * that was removed, as it was found, and with each that was left. `visit` may be NULL.
  */
-ESHM_API int eshm_remove_dead(const char* directory, const char* prefix, bool dry_run,
-                              ESHMSegmentVisitor visit, void* context);
+ESHM_API int eshm_remove_dead(const char* directory, const char* prefix, ESHMSegmentVisitor visit,
+                              void* context);
+
+/* Calls `visit` as eshm_remove_dead would, and removes nothing. */
+ESHM_API int eshm_find_dead(const char* directory, const char* prefix, ESHMSegmentVisitor visit,
+                            void* context);
 
 /* Read-only monitoring of a segment. */
 typedef struct ESHMObserver ESHMObserver;

@@ -49,7 +49,7 @@ pub(crate) unsafe fn of_1x(config: *const Config) -> Result<(Builder, Option<Rol
     Ok((builder, role))
 }
 
-/// The options of `eshm_open` and `eshm_observe`.
+/// Returns the options of `eshm_open` and `eshm_observe`.
 ///
 /// # Safety
 /// If not NULL, `options` is to `Options` of its `struct_size`; its name is as for [`boundary::name`], and its

@@ -62,7 +62,7 @@ impl From<raw::Error> for Failure {
 }
 
 impl Failure {
-    /// An argument is wrong.
+    /// Returns the failure of a call with an invalid argument.
     pub(crate) fn invalid(text: impl Into<Cow<'static, str>>) -> Self {
         Failure::Own(INVALID_PARAM, text.into())
     }
@@ -73,7 +73,7 @@ impl Failure {
         Failure::Own(NOT_INITIALIZED, text.into())
     }
 
-    /// The handle is none.
+    /// Returns the failure of a call with an unknown handle.
     #[cold]
     pub(crate) fn unknown<H>(handle: *mut H) -> Self {
         if handle.is_null() {
@@ -83,7 +83,7 @@ impl Failure {
         }
     }
 
-    /// Why what is lent could not be given back. `nothing` says that there is nothing any more.
+    /// Converts the error of a call that gives something back. `nothing` is the text for "nothing is lent".
     pub(crate) fn of_token(error: raw::Error, nothing: &'static str) -> Self {
         match error {
             raw::Error::Stale { .. } => Failure::invalid(nothing),
@@ -91,7 +91,7 @@ impl Failure {
         }
     }
 
-    /// ESHM 1.x knows one way in which a slave loses its master.
+    /// Converts to the codes of ESHM 1.x, which has one code for a lost master.
     pub(crate) fn into_1x(self) -> Self {
         match self {
             Failure::Core(error @ Error::PeerClosed { .. }) => Failure::Renumbered(MASTER_STALE, error),

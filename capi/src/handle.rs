@@ -1,4 +1,4 @@
-//! What an `ESHMHandle*` stands for.
+//! The endpoint behind an `ESHMHandle*`.
 
 use std::ffi::c_int;
 use std::process;
@@ -26,13 +26,13 @@ pub struct ESHMHandle {
 /// An endpoint, as the threads of a C program share it.
 pub(crate) struct Handle {
     endpoint: SharedEndpoint,
-    /// 1.x's; the lock is held for a load or a store.
+    /// The wake-up mode of 1.x. The lock is held only for a load or a store.
     wakeup_mode: Mutex<u32>,
-    /// The process that made the handle: a child that was made without the C library's handlers for forks is told by it.
+    /// The process that made the handle, to identify a child that was forked without the fork handlers of the C library.
     owner: u32,
 }
 
-/// C needs nothing between the parts of a wait.
+/// The host of C programs, which do nothing between the parts of a wait.
 pub(crate) struct C;
 
 impl Host for C {
@@ -46,7 +46,7 @@ impl Handle {
         REGISTRY.insert(Handle { endpoint, wakeup_mode: Mutex::new(WAKEUP_PUSH), owner: process::id() })
     }
 
-    /// Returns what a handle stands for.
+    /// Returns the endpoint of a handle.
     pub(crate) fn find(handle: *mut ESHMHandle) -> Result<Entry<'static, Handle, Places>> {
         REGISTRY.find(handle).ok_or_else(|| Failure::unknown(handle))
     }
@@ -59,11 +59,11 @@ impl Handle {
         if found.check_process().is_err() || found.owner != process::id() {
             return Ok(None);
         }
-        // Of two threads that destroy the same one, one closes it.
+        // If two threads destroy the same handle, one of them closes the endpoint.
         found.endpoint.close(&mut C).map(Some).ok_or_else(Failure::no_handle)
     }
 
-    /// Refuses a forked child, whose parent the endpoint belongs to.
+    /// Fails in a forked child, because the endpoint belongs to the parent.
     pub(crate) fn check_process(&self) -> Result<()> {
         Ok(self.endpoint.check_process()?)
     }
@@ -115,7 +115,7 @@ pub(crate) fn answer<T>(
     })
 }
 
-/// The limit of a timeout of C.
+/// Returns the limit of a timeout of C.
 pub(crate) fn limit(timeout_ms: u32) -> Limit {
     match timeout_ms {
         0 => Limit::Now,

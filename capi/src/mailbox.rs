@@ -175,8 +175,8 @@ pub unsafe extern "C" fn eshm_get_stats(handle: *mut ESHMHandle, stats: *mut Sta
 impl From<eshm::Stats> for Stats {
     fn from(stats: eshm::Stats) -> Self {
         same_fields!(stats => Stats: master_heartbeat slave_heartbeat master_pid slave_pid master_alive slave_alive
-            stale_threshold master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count s2m_write_count
-            s2m_read_count;)
+            master_heartbeat_delta slave_heartbeat_delta m2s_write_count m2s_read_count s2m_write_count s2m_read_count;
+            stale_threshold: u32::try_from(stats.stale_threshold.as_millis()).unwrap_or(u32::MAX))
     }
 }
 

@@ -48,17 +48,34 @@ pub unsafe extern "C" fn eshm_segments(
 pub unsafe extern "C" fn eshm_remove_dead(
     directory: *const c_char,
     prefix: *const c_char,
-    dry_run: u8,
     visit: Visitor,
     context: *mut c_void,
 ) -> c_int {
     call(|| {
         // SAFETY: the caller promises that both are NULL or C strings.
-        let removal = unsafe { domain(directory, prefix) }?.remove_dead(dry_run != 0)?;
+        let removal = unsafe { domain(directory, prefix) }?.remove_dead()?;
         // SAFETY: the caller promises that `visit` may be called with `context`.
-        let visit = unsafe { Visit::new(visit, context) };
-        removal.removed.iter().for_each(|segment| visit.show(segment, true, ""));
-        removal.left.iter().for_each(|left| visit.show(&left.segment, false, &left.reason));
+        unsafe { Visit::new(visit, context) }.show_removal(&removal);
+        Ok(())
+    })
+}
+
+/// `eshm_find_dead`.
+///
+/// # Safety
+/// As for [`eshm_segments`].
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn eshm_find_dead(
+    directory: *const c_char,
+    prefix: *const c_char,
+    visit: Visitor,
+    context: *mut c_void,
+) -> c_int {
+    call(|| {
+        // SAFETY: the caller promises that both are NULL or C strings.
+        let removal = unsafe { domain(directory, prefix) }?.find_dead()?;
+        // SAFETY: the caller promises that `visit` may be called with `context`.
+        unsafe { Visit::new(visit, context) }.show_removal(&removal);
         Ok(())
     })
 }
@@ -84,6 +101,11 @@ impl Visit {
     /// `visit` may be called with `context` while the result is used.
     unsafe fn new(visit: Visitor, context: *mut c_void) -> Self {
         Visit { visit, context }
+    }
+
+    fn show_removal(&self, removal: &eshm::Removal) {
+        removal.removed.iter().for_each(|segment| self.show(segment, true, ""));
+        removal.left.iter().for_each(|left| self.show(&left.segment, false, &left.reason));
     }
 
     fn show(&self, segment: &eshm::Segment, removed: bool, left_because: &str) {

@@ -8,7 +8,7 @@
 #define FIELD(type, field) printf(#type "." #field " %zu\n", offsetof(type, field))
 #define NUMBER(name) printf(#name " %lld\n", (long long)(name))
 
-static void arguments(void) {
+static void options(void) {
     SIZE(ESHMConfig);
     FIELD(ESHMConfig, shm_name);
     FIELD(ESHMConfig, role);
@@ -19,6 +19,9 @@ static void arguments(void) {
     FIELD(ESHMConfig, max_reconnect_attempts);
     FIELD(ESHMConfig, auto_cleanup);
     FIELD(ESHMConfig, use_threads);
+    SIZE(ESHMBuffer);
+    FIELD(ESHMBuffer, data);
+    FIELD(ESHMBuffer, size);
     SIZE(ESHMOptions);
     FIELD(ESHMOptions, struct_size);
     FIELD(ESHMOptions, name);
@@ -43,6 +46,9 @@ static void arguments(void) {
     FIELD(ESHMOptions, give_up);
     FIELD(ESHMOptions, auto_cleanup);
     FIELD(ESHMOptions, background);
+}
+
+static void views(void) {
     SIZE(ESHMSeatView);
     FIELD(ESHMSeatView, state);
     FIELD(ESHMSeatView, pid);
@@ -64,6 +70,9 @@ static void arguments(void) {
     FIELD(ESHMView, slave);
     FIELD(ESHMView, master_to_slave);
     FIELD(ESHMView, slave_to_master);
+}
+
+static void statistics(void) {
     SIZE(ESHMStats);
     FIELD(ESHMStats, master_heartbeat);
     FIELD(ESHMStats, slave_heartbeat);
@@ -101,6 +110,9 @@ static void arguments(void) {
     FIELD(ESHMInfo, room_waits);
     FIELD(ESHMInfo, room_wait_time_ns);
     FIELD(ESHMInfo, unreceived);
+}
+
+static void segments(void) {
     SIZE(ESHMSegment);
     FIELD(ESHMSegment, name);
     FIELD(ESHMSegment, path);
@@ -122,9 +134,9 @@ static void arguments(void) {
     FIELD(ESHMSegment, s2m_slots);
     FIELD(ESHMSegment, removed);
     FIELD(ESHMSegment, left_because);
-    SIZE(ESHMBuffer);
-    FIELD(ESHMBuffer, data);
-    FIELD(ESHMBuffer, size);
+}
+
+static void enumerations(void) {
     SIZE(enum ESHMRole);
     SIZE(enum ESHMDisconnectBehavior);
     SIZE(enum ESHMWakeupMode);
@@ -277,7 +289,11 @@ static void segment(void) {
 }
 
 int main(void) {
-    arguments();
+    options();
+    views();
+    statistics();
+    segments();
+    enumerations();
     numbers();
     defaults();
     errors();

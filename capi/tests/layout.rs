@@ -83,6 +83,12 @@ fn assumed() -> Numbers {
     ] {
         numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
     }
+    numbers.extend(constants().map(|(name, value)| (format!("ESHM_{name}"), value)));
+    numbers
+}
+
+/// The values of the macros and enumerators, without `ESHM_`.
+fn constants() -> impl Iterator<Item = (&'static str, i64)> {
     let version = |part: &str| part.parse::<i64>().unwrap();
     let constants = [
         ("VERSION_MAJOR", version(env!("CARGO_PKG_VERSION_MAJOR"))),
@@ -117,8 +123,7 @@ fn assumed() -> Numbers {
         ("ERROR_DISPLACED", error::DISPLACED.into()),
         ("ERROR_INTERNAL", error::INTERNAL.into()),
     ];
-    numbers.extend(constants.map(|(name, value)| (format!("ESHM_{name}"), value)));
-    numbers
+    constants.into_iter()
 }
 
 /// What the protocol's layout says of the parts that `eshm_data.h` describes.

@@ -22,7 +22,7 @@ fn main() -> eshm::Result<()> {
         }
         return Ok(());
     }
-    let removal = domain.remove_dead(false)?;
+    let removal = domain.remove_dead()?;
     for segment in &removal.removed {
         println!("removed {}", line(segment));
     }

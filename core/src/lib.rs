@@ -77,7 +77,7 @@ pub use {
     api::inspector::Inspector,
     api::observer::{DirectionView, Observer, SeatView, View},
     api::receiver::{Message, Receiver},
-    api::segments::{Left, Removal, Segment, SegmentKind, remove_dead, segments},
+    api::segments::{Left, Removal, Segment, SegmentKind, find_dead, remove_dead, segments},
     api::sender::{BatchError, Loan, Sender},
     api::wait_set::{Ready, WaitSet},
     error::{Error, Result},

@@ -30,7 +30,7 @@ impl PeerState {
         }
     }
 
-    /// Whether nobody is there any more to read what is written.
+    /// Returns whether no process is left that reads what is written.
     pub(crate) fn is_gone(self) -> bool {
         matches!(self, PeerState::Dead | PeerState::Closed)
     }

@@ -2,7 +2,7 @@
 
 use crate::error::{Error, Result};
 
-/// The bytes of `text` and a NUL.
+/// Returns the bytes of `text`, with a NUL at the end.
 ///
 /// ```
 /// assert_eq!(eshm::text::encode("pose 1 2 3")?, b"pose 1 2 3\0");
@@ -21,7 +21,7 @@ pub fn encode(text: &str) -> Result<Vec<u8>> {
     Ok(bytes)
 }
 
-/// The text in `bytes`, without the NULs at its end. One that was sent without any is accepted too.
+/// Returns the text in `bytes`, without the NULs at its end. Accepts text without a NUL, too.
 ///
 /// ```
 /// assert_eq!(eshm::text::decode(b"ACK\0")?, "ACK");

@@ -1,6 +1,6 @@
 //! What this repository depends on: licences that a user can live with, and sources that everybody has.
 //!
-//! The same as `deny.toml`, for those who do not have cargo-deny; what only that can tell, advisories, is not here.
+//! The rules are those of `deny.toml`. cargo-deny, which `scripts/lint.sh` runs, also checks duplicate versions.
 
 use std::process::Command;
 

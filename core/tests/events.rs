@@ -324,12 +324,12 @@ fn remove_dead_removes_the_fifos_of_segments_that_are_gone() {
     nix::unistd::mkfifo(&stray, nix::sys::stat::Mode::S_IRUSR).unwrap();
     assert_eq!(domain.segments().unwrap().len(), 1, "a FIFO is no segment");
     let count = || fs::read_dir(directory.path()).unwrap().count();
-    assert!(domain.remove_dead(true).unwrap().removed.is_empty());
+    assert!(domain.find_dead().unwrap().removed.is_empty());
     assert_eq!(count(), 4);
-    domain.remove_dead(false).unwrap();
+    domain.remove_dead().unwrap();
     assert_eq!(count(), 3, "those of a living segment stay");
     fs::remove_file(directory.path().join("p_robot")).unwrap();
-    domain.remove_dead(false).unwrap();
+    domain.remove_dead().unwrap();
     assert_eq!(count(), 0);
     drop(events);
 }

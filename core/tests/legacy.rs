@@ -3,143 +3,16 @@
 mod common;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{FileExt, MetadataExt};
-use std::sync::mpsc::{self, RecvTimeoutError};
-use std::thread::{self, JoinHandle};
+use std::os::unix::fs::MetadataExt;
+use std::thread;
 use std::time::Duration;
 
+use common::legacy::{
+    DATA, GENERATION, Heart, Legacy, MASTER_ALIVE, MASTER_PID, MASTER_TO_SLAVE, READ_COUNT, SEQUENCE,
+    SLAVE_ALIVE, SLAVE_PID, SLAVE_TO_MASTER, VERSIONS, WAKE_SEQ, WRITE_COUNT,
+};
 use common::{Name, WATCHDOG, poll, within};
 use eshm::{Endpoint, Error, PeerState, Role};
-
-const DATA: usize = 4096;
-const TOTAL: u64 = 8576;
-const VERSIONS: [u32; 2] = [2, 3];
-
-// Offsets in the header.
-const MASTER_HEARTBEAT: u64 = 8;
-const SLAVE_HEARTBEAT: u64 = 16;
-const MASTER_PID: u64 = 24;
-const SLAVE_PID: u64 = 28;
-const MASTER_ALIVE: u64 = 32;
-const SLAVE_ALIVE: u64 = 36;
-const GENERATION: u64 = 44;
-
-// Offsets of the channels, and within a channel.
-const MASTER_TO_SLAVE: u64 = 128;
-const SLAVE_TO_MASTER: u64 = 4352;
-const SEQUENCE: u64 = 0;
-const SIZE: u64 = 4;
-const BYTES: u64 = 8;
-const WRITE_COUNT: u64 = 4104;
-const READ_COUNT: u64 = 4112;
-const WAKE_SEQ: u64 = 4120;
-
-/// A segment as ESHM 1.x sees it.
-struct Legacy {
-    file: File,
-}
-
-impl Legacy {
-    /// What an ESHM 1.x master makes.
-    fn make(name: &Name, version: u32) -> Legacy {
-        let file = File::create_new(name.path()).unwrap();
-        file.set_len(TOTAL).unwrap();
-        drop(file);
-        let segment = Legacy::open(name);
-        segment.set_u32(4, version);
-        segment.set_u32(40, 100);
-        segment.set_u32(GENERATION, 1);
-        if version == 3 {
-            segment.set_u32(48, 1);
-            segment.set_u32(52, TOTAL as u32);
-        }
-        segment.sit_down(Role::Master, std::process::id());
-        segment.set_u32(0, 0x4553_484D);
-        segment
-    }
-
-    fn open(name: &Name) -> Legacy {
-        Legacy { file: File::options().read(true).write(true).open(name.path()).unwrap() }
-    }
-
-    fn sit_down(&self, role: Role, pid: u32) {
-        let (at, alive) =
-            if role == Role::Master { (MASTER_PID, MASTER_ALIVE) } else { (SLAVE_PID, SLAVE_ALIVE) };
-        self.set_u32(at, pid);
-        self.set_u32(alive, 1);
-    }
-
-    fn u32(&self, offset: u64) -> u32 {
-        let mut bytes = [0; 4];
-        self.file.read_exact_at(&mut bytes, offset).unwrap();
-        u32::from_ne_bytes(bytes)
-    }
-
-    fn u64(&self, offset: u64) -> u64 {
-        let mut bytes = [0; 8];
-        self.file.read_exact_at(&mut bytes, offset).unwrap();
-        u64::from_ne_bytes(bytes)
-    }
-
-    fn set_u32(&self, offset: u64, value: u32) {
-        self.file.write_all_at(&value.to_ne_bytes(), offset).unwrap();
-    }
-
-    fn set_u64(&self, offset: u64, value: u64) {
-        self.file.write_all_at(&value.to_ne_bytes(), offset).unwrap();
-    }
-
-    /// Writes a value as ESHM 1.0 does: without waking anybody.
-    fn write(&self, channel: u64, bytes: &[u8]) {
-        self.write_announcing(channel, bytes, bytes.len() as u32);
-    }
-
-    fn write_announcing(&self, channel: u64, bytes: &[u8], size: u32) {
-        let sequence = self.u32(channel + SEQUENCE);
-        self.set_u32(channel + SEQUENCE, sequence + 1);
-        self.file.write_all_at(bytes, channel + BYTES).unwrap();
-        self.set_u32(channel + SIZE, size);
-        self.set_u32(channel + SEQUENCE, sequence + 2);
-        self.set_u64(channel + WRITE_COUNT, self.u64(channel + WRITE_COUNT) + 1);
-    }
-
-    /// Reads a value as ESHM 1.x does.
-    fn read(&self, channel: u64) -> Vec<u8> {
-        assert_eq!(self.u32(channel + SEQUENCE) % 2, 0);
-        let mut bytes = vec![0; self.u32(channel + SIZE) as usize];
-        self.file.read_exact_at(&mut bytes, channel + BYTES).unwrap();
-        self.set_u64(channel + READ_COUNT, self.u64(channel + READ_COUNT) + 1);
-        bytes
-    }
-}
-
-/// A heartbeat of 1 ms, until dropped.
-struct Heart {
-    /// Dropping it ends the thread.
-    life: Option<mpsc::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Heart {
-    fn of(name: &Name, role: Role) -> Heart {
-        let offset = if role == Role::Master { MASTER_HEARTBEAT } else { SLAVE_HEARTBEAT };
-        let segment = Legacy::open(name);
-        let (life, end) = mpsc::channel();
-        let thread = thread::spawn(move || {
-            while end.recv_timeout(Duration::from_millis(1)) == Err(RecvTimeoutError::Timeout) {
-                segment.set_u64(offset, segment.u64(offset) + 1);
-            }
-        });
-        Heart { life: Some(life), thread: Some(thread) }
-    }
-}
-
-impl Drop for Heart {
-    fn drop(&mut self) {
-        drop(self.life.take());
-        let _ = self.thread.take().map(JoinHandle::join);
-    }
-}
 
 /// The pid of a process that is no more.
 fn dead_pid() -> u32 {

@@ -144,7 +144,7 @@ fn open_what_belongs_to_another(segment: &str) {
     }
     say(inspector.check_removed().is_ok());
     say(builder().queue_capacity(8192).open().unwrap_err());
-    let removal = builder_domain(segment).remove_dead(false).unwrap();
+    let removal = builder_domain(segment).remove_dead().unwrap();
     say(&removal.left[0].reason);
     say(builder().any_owner(false).open().unwrap_err().code());
     told();

@@ -7,12 +7,12 @@ mod common;
 use std::fs::{self, File};
 use std::os::fd::AsRawFd;
 use std::os::unix::fs::{FileExt, PermissionsExt, symlink};
-use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
-use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
-use eshm::{Builder, Domain, Endpoint, Error, PeerState, Removal, Role, Segment, SegmentKind};
+use common::place::{Place, names};
+use common::{WATCHDOG, poll, say, scenario, told};
+use eshm::{Domain, Endpoint, Error, PeerState, Role, Segment, SegmentKind};
 use nix::sys::stat::Mode;
 
 /// The scenarios of this file's child processes.
@@ -30,7 +30,7 @@ fn child() {
         }
         "look as another user" => look_as_another_user(&domain),
         "die while making" => drop(builder.open()),
-        "die while removing" => drop(domain.remove_dead(false)),
+        "die while removing" => drop(domain.remove_dead()),
         other => panic!("no scenario {other}"),
     }
 }
@@ -39,83 +39,8 @@ fn look_as_another_user(domain: &Domain) {
     nix::unistd::setuid(nix::unistd::Uid::from_raw(65534)).unwrap();
     let Segment { kind, owner, owner_name, reason, .. } = domain.segments().unwrap().remove(0);
     say(format!("{kind} {owner} {owner_name:?} {reason}"));
-    let removal = domain.remove_dead(false).unwrap();
+    let removal = domain.remove_dead().unwrap();
     say(format!("removed {}, left {}", removal.removed.len(), removal.left.len()));
-}
-
-/// A domain that nobody else uses, whose files are removed at the end.
-struct Place {
-    name: Name,
-    domain: Domain,
-}
-
-impl Place {
-    fn new() -> Place {
-        let name = Name::new("segments");
-        fs::create_dir(format!("/dev/shm/{}", &*name)).unwrap();
-        let domain = Domain::new(format!("/dev/shm/{}", &*name), "t_").unwrap();
-        Place { name, domain }
-    }
-
-    fn path(&self, segment: &str) -> PathBuf {
-        self.domain.directory().join(format!("t_{segment}"))
-    }
-
-    fn builder(&self, segment: &str, role: Role) -> Builder {
-        Endpoint::builder(segment).domain(self.domain.clone()).role(role)
-    }
-
-    fn master(&self, segment: &str) -> Endpoint {
-        self.builder(segment, Role::Master).open().unwrap()
-    }
-
-    fn segment(&self, name: &str) -> Segment {
-        let found = self.domain.segments().unwrap();
-        found
-            .into_iter()
-            .find(|segment| segment.name == name)
-            .unwrap_or_else(|| panic!("{name} is not listed"))
-    }
-
-    /// Removes what is dead, and returns the names of what was removed, and of what was left with the reasons.
-    fn remove_dead(&self) -> (Vec<String>, Vec<(String, String)>) {
-        let dry = names(self.domain.remove_dead(true).unwrap());
-        let real = names(self.domain.remove_dead(false).unwrap());
-        assert_eq!(dry, real, "a dry run says what is done");
-        real
-    }
-
-    /// A child that is given the directory.
-    fn child(&self, scenario: &str, variables: &[(&str, &str)]) -> Child {
-        Child::start_with(scenario, self.domain.directory().to_str().unwrap(), variables)
-    }
-
-    /// A segment that a killed process has left, with one message unread.
-    fn leave_killed(&self) {
-        let child = self.child("be killed", &[]);
-        child.expect("open");
-        child.kill();
-    }
-
-    /// A segment as ESHM 1.x makes one, with this master.
-    fn make_legacy(&self, segment: &str, pid: i32) -> File {
-        let file = File::options().create_new(true).read(true).write(true).open(self.path(segment)).unwrap();
-        file.set_len(8576).unwrap();
-        let header = [0x4553_484Du32, 3, 7, 0, 0, 0, pid as u32, 0, 1, 0, 100, 1, 1, 8576];
-        file.write_all_at(&header.map(u32::to_ne_bytes).concat(), 0).unwrap();
-        file
-    }
-}
-
-impl Drop for Place {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(format!("/dev/shm/{}", &*self.name));
-    }
-}
-
-fn names(removal: Removal) -> (Vec<String>, Vec<(String, String)>) {
-    let removed = removal.removed.into_iter().map(|segment| segment.name).collect();
-    (removed, removal.left.into_iter().map(|left| (left.segment.name, left.reason)).collect())
 }
 
 /// A pid that no process has.
@@ -231,7 +156,7 @@ fn hostile_files_are_listed() {
             bytes[offset..offset + 4].copy_from_slice(&value.to_ne_bytes());
             fs::write(place.path("hostile"), &bytes).unwrap();
             place.segment("hostile");
-            place.domain.remove_dead(true).unwrap();
+            place.domain.find_dead().unwrap();
         }
     }
     // Marks and counts that promise more than there is.
@@ -257,7 +182,7 @@ fn hostile_files_are_listed() {
         });
         for _ in 0..200 {
             place.domain.segments().unwrap();
-            place.domain.remove_dead(true).unwrap();
+            place.domain.find_dead().unwrap();
         }
         stop.store(1, Ordering::Relaxed);
     });
@@ -267,7 +192,7 @@ fn hostile_files_are_listed() {
 fn a_missing_directory_is_an_error() {
     let place = Place::new();
     fs::remove_dir(place.domain.directory()).unwrap();
-    let errors = [place.domain.segments().unwrap_err(), place.domain.remove_dead(false).unwrap_err()];
+    let errors = [place.domain.segments().unwrap_err(), place.domain.remove_dead().unwrap_err()];
     for error in errors {
         assert!(matches!(error, Error::Directory { .. }) && error.code() == -3, "{error}");
         assert!(error.to_string().contains(place.domain.directory().to_str().unwrap()), "{error}");
@@ -318,7 +243,7 @@ fn a_segment_of_eshm_1x_is_dead_when_its_process_is_and_its_heartbeat_stands() {
         assert_eq!(state("frozen"), PeerState::Frozen);
         assert_eq!(state("closed"), PeerState::Closed);
         poll("a heartbeat", || (state("beating") == PeerState::Alive).then_some(()));
-        let (removed, left) = names(place.domain.remove_dead(false).unwrap());
+        let (removed, left) = names(place.domain.remove_dead().unwrap());
         stop.store(1, Ordering::Relaxed);
         assert_eq!(removed, ["closed", "dead"]);
         assert_eq!(left[0], ("beating".to_owned(), format!("its master shows signs of life (pid {gone})")));
@@ -384,7 +309,7 @@ fn nobody_opens_what_is_being_removed() {
             scope.spawn(|| {
                 let _ending = Ending(&opened);
                 while !is_over() {
-                    let removal = place.domain.remove_dead(false).unwrap();
+                    let removal = place.domain.remove_dead().unwrap();
                     removed.fetch_add(removal.removed.len(), Ordering::Relaxed);
                 }
             });
@@ -439,7 +364,7 @@ fn a_kill_at_each_step_leaves_what_the_next_one_removes() {
         let mut slave = place.builder("killed", Role::Slave).open().unwrap();
         master.send(b"hello").unwrap();
         assert_eq!(&*slave.recv().unwrap(), b"hello");
-        place.domain.remove_dead(false).unwrap();
+        place.domain.remove_dead().unwrap();
         assert_eq!(files(&place), ["t_killed"], "{point}");
     }
     for (point, left) in [("remove.locked", 1), ("remove.unlinked", 0)] {

@@ -32,7 +32,7 @@ void list(const eshm::Domain& domain) {
 }
 
 void remove(const eshm::Domain& domain) {
-    const eshm::Removal removal = eshm::remove_dead(false, domain);
+    const eshm::Removal removal = eshm::remove_dead(domain);
     for (const eshm::Segment& segment : removal.removed) {
         std::cout << "removed " << segment.name << '\n';
     }

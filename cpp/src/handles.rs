@@ -160,7 +160,7 @@ impl Receiver {
         deliver(read, received, &mut self.outcome)
     }
 
-    /// The message stays lent until `release`.
+    /// Receives a message, which stays lent until `release`.
     #[inline]
     pub(crate) fn recv(&mut self, wait: i64, received: &mut Received) -> i32 {
         match limit(wait) {

@@ -12,7 +12,7 @@ mod observe;
 use convert::{decode, encode};
 use handles::{Opened, Receiver, Sender, open};
 use inspect::{Inspector, Snapshot, configure_monitor};
-use observe::{Observer, observe, remove_dead, segments};
+use observe::{Observer, find_dead, observe, remove_dead, segments};
 
 // Enumerators have the names and numbers of the C++ enums; cxx has the C++ compiler compare them.
 #[allow(non_camel_case_types, non_upper_case_globals)]
@@ -235,12 +235,8 @@ mod ffi {
 
         fn observe(name: &[u8], any_owner: bool, place: &Place, outcome: &mut Outcome) -> Box<Observer>;
         fn segments(place: &Place, outcome: &mut Outcome) -> Vec<Found>;
-        fn remove_dead(
-            place: &Place,
-            dry_run: bool,
-            left: &mut Vec<Found>,
-            outcome: &mut Outcome,
-        ) -> Vec<Found>;
+        fn remove_dead(place: &Place, left: &mut Vec<Found>, outcome: &mut Outcome) -> Vec<Found>;
+        fn find_dead(place: &Place, left: &mut Vec<Found>, outcome: &mut Outcome) -> Vec<Found>;
     }
 
     extern "Rust" {

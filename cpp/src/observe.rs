@@ -55,13 +55,16 @@ pub(crate) fn segments(place: &Place<'_>, outcome: &mut Outcome) -> Vec<Found> {
     outcome.take(found).unwrap_or_default().into_iter().map(Found::from).collect()
 }
 
-pub(crate) fn remove_dead(
-    place: &Place<'_>,
-    dry_run: bool,
-    left: &mut Vec<Found>,
-    outcome: &mut Outcome,
-) -> Vec<Found> {
-    let removal = convert::domain(place).and_then(|domain| domain.remove_dead(dry_run));
+pub(crate) fn remove_dead(place: &Place<'_>, left: &mut Vec<Found>, outcome: &mut Outcome) -> Vec<Found> {
+    removal(convert::domain(place).and_then(|domain| domain.remove_dead()), left, outcome)
+}
+
+pub(crate) fn find_dead(place: &Place<'_>, left: &mut Vec<Found>, outcome: &mut Outcome) -> Vec<Found> {
+    removal(convert::domain(place).and_then(|domain| domain.find_dead()), left, outcome)
+}
+
+/// Returns what was removed, and appends what was left to `left`.
+fn removal(removal: eshm::Result<eshm::Removal>, left: &mut Vec<Found>, outcome: &mut Outcome) -> Vec<Found> {
     let Some(removal) = outcome.take(removal) else { return Vec::new() };
     left.extend(removal.left.into_iter().map(|one| Found { left_because: one.reason, ..one.segment.into() }));
     removal.removed.into_iter().map(Found::from).collect()

@@ -40,6 +40,16 @@ std::vector<Segment> all(const rust::Vec<detail::Found>& found) {
     return segments;
 }
 
+Removal removal(const detail::Outcome& outcome, const rust::Vec<detail::Found>& removed,
+                const rust::Vec<detail::Found>& left) {
+    detail::result(outcome).value();
+    Removal removal{all(removed), {}};
+    for (const auto& one : left) {
+        removal.left.push_back({segment(one), std::string{one.left_because}});
+    }
+    return removal;
+}
+
 } // namespace
 
 std::vector<Segment> segments(const Domain& domain) {
@@ -49,16 +59,18 @@ std::vector<Segment> segments(const Domain& domain) {
     return all(found);
 }
 
-Removal remove_dead(bool dry_run, const Domain& domain) {
+Removal remove_dead(const Domain& domain) {
     detail::Outcome outcome{};
     rust::Vec<detail::Found> left;
-    const auto removed = detail::remove_dead(detail::place(domain), dry_run, left, outcome);
-    detail::result(outcome).value();
-    Removal removal{all(removed), {}};
-    for (const auto& one : left) {
-        removal.left.push_back({segment(one), std::string{one.left_because}});
-    }
-    return removal;
+    const auto removed = detail::remove_dead(detail::place(domain), left, outcome);
+    return removal(outcome, removed, left);
+}
+
+Removal find_dead(const Domain& domain) {
+    detail::Outcome outcome{};
+    rust::Vec<detail::Found> left;
+    const auto found = detail::find_dead(detail::place(domain), left, outcome);
+    return removal(outcome, found, left);
 }
 
 } // namespace eshm

@@ -57,8 +57,8 @@ TEST(Segments, AreListedAndTheDeadAreRemoved) {
     EXPECT_EQ(thrown([&] { Endpoint("text", master(domain, true)); }), Errc::foreign);
     EXPECT_EQ(thrown([&] { eshm::Observer("text", false, domain); }), Errc::foreign);
 
-    EXPECT_EQ(eshm::remove_dead(true, domain).removed.size(), 1U);
-    const auto removal = eshm::remove_dead(false, domain);
+    EXPECT_EQ(eshm::find_dead(domain).removed.size(), 1U);
+    const auto removal = eshm::remove_dead(domain);
     ASSERT_EQ(removal.removed.size(), 1U);
     EXPECT_EQ(removal.removed[0].name, "closed");
     ASSERT_EQ(removal.left.size(), 2U);
@@ -70,7 +70,7 @@ TEST(Segments, AreListedAndTheDeadAreRemoved) {
     EXPECT_NO_THROW(inspector.check_removed());
     std::filesystem::remove_all(directory);
     EXPECT_EQ(thrown([&] { (void)eshm::segments(domain); }), Errc::attach);
-    EXPECT_EQ(thrown([] { (void)eshm::remove_dead(true, {"relative", ""}); }), Errc::invalid);
+    EXPECT_EQ(thrown([] { (void)eshm::find_dead({"relative", ""}); }), Errc::invalid);
 }
 
 } // namespace

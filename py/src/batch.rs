@@ -58,7 +58,7 @@ pub fn send_records(
     Ok(())
 }
 
-/// The failure, as an exception that tells how many messages were sent before it.
+/// Returns the failure, as an exception that tells how many messages were sent before it.
 fn with_sent(py: Python<'_>, failure: Failure, sent: usize) -> Failure {
     let error = PyErr::from(failure);
     // An exception that takes no attributes is one that a signal handler raised.

@@ -87,7 +87,7 @@ impl<'a, 'py> Bytes<'a, 'py> {
             .map_err(|error| explain(object, error))
     }
 
-    /// Whether the bytes never change.
+    /// Returns whether the bytes never change.
     pub fn is_constant(&self) -> bool {
         matches!(self.0, Source::Constant(_))
     }

@@ -42,7 +42,7 @@ pub enum Whole {
 }
 
 impl Whole {
-    /// The number, if the type has it.
+    /// Returns the number, if the type has it.
     pub fn get<T: TryFrom<i64>>(self) -> Option<T> {
         match self {
             Whole::Within(value) => T::try_from(value).ok(),
@@ -87,7 +87,7 @@ pub fn whole<T: TryFrom<i64>>(segment: &str, setting: &'static str, value: Whole
     value.get().ok_or_else(|| invalid(segment, setting, value.to_string(), expected(setting)))
 }
 
-/// The range of an argument in Python's words.
+/// Returns the range of an argument in Python's words.
 fn expected(setting: &str) -> &'static str {
     match setting {
         "timeout" | "connect_timeout" => "0 to 1.8e19 seconds",
@@ -193,7 +193,7 @@ pub fn python_stats<'py>(py: Python<'py>, stats: &eshm::Stats) -> PyResult<Bound
         ("unreceived", stats.unreceived),
     ];
     let fields = numbers.into_py_dict(py)?;
-    fields.set_item("stale_threshold", f64::from(stats.stale_threshold) / 1000.0)?;
+    fields.set_item("stale_threshold", stats.stale_threshold.as_secs_f64())?;
     fields.set_item("master_pid", stats.master_pid)?;
     fields.set_item("slave_pid", stats.slave_pid)?;
     fields.set_item("master_alive", stats.master_alive)?;

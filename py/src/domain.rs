@@ -44,10 +44,15 @@ impl Domain {
     }
 
     /// Removes the segments that no process uses, with all that is unread in them, and the temporary files of killed
-    /// processes. Safe while processes open segments. With dry_run, removes nothing: returns what would be removed.
-    #[pyo3(signature = (*, dry_run = false))]
-    fn remove_dead<'py>(&self, py: Python<'py>, dry_run: bool) -> Result<Bound<'py, PyAny>> {
-        let removal = py.detach(|| self.0.remove_dead(dry_run))?;
+    /// processes. Safe while processes open segments.
+    fn remove_dead<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        let removal = py.detach(|| self.0.remove_dead())?;
+        Ok(convert::python_removal(py, &removal)?)
+    }
+
+    /// Returns what remove_dead would remove and leave, and removes nothing.
+    fn find_dead<'py>(&self, py: Python<'py>) -> Result<Bound<'py, PyAny>> {
+        let removal = py.detach(|| self.0.find_dead())?;
         Ok(convert::python_removal(py, &removal)?)
     }
 
@@ -69,13 +74,16 @@ pub fn segments<'py>(py: Python<'py>, domain: Option<&Domain>) -> Result<Vec<Bou
 /// Removes the segments of a domain that no process uses, by default of that of the environment: see
 /// Domain.remove_dead.
 #[pyfunction]
-#[pyo3(signature = (*, dry_run = false, domain = None))]
-pub fn remove_dead<'py>(
-    py: Python<'py>,
-    dry_run: bool,
-    domain: Option<&Domain>,
-) -> Result<Bound<'py, PyAny>> {
-    Domain(chosen(domain)?).remove_dead(py, dry_run)
+#[pyo3(signature = (*, domain = None))]
+pub fn remove_dead<'py>(py: Python<'py>, domain: Option<&Domain>) -> Result<Bound<'py, PyAny>> {
+    Domain(chosen(domain)?).remove_dead(py)
+}
+
+/// Returns what remove_dead would remove and leave in a domain, and removes nothing: see Domain.find_dead.
+#[pyfunction]
+#[pyo3(signature = (*, domain = None))]
+pub fn find_dead<'py>(py: Python<'py>, domain: Option<&Domain>) -> Result<Bound<'py, PyAny>> {
+    Domain(chosen(domain)?).find_dead(py)
 }
 
 /// Returns the given domain, or that of the environment.

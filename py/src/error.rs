@@ -19,7 +19,7 @@ pub enum Failure {
 }
 
 impl Failure {
-    /// The same, of the half that receives.
+    /// Converts the error for the half that receives.
     pub fn of_receiver(self) -> Self {
         match self {
             Failure::Lent(error, _) => Failure::Lent(error, "borrowed message"),

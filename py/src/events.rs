@@ -54,7 +54,7 @@ impl Queue {
         Queue { state: Mutex::new(state), changed: Condvar::new(), next: OnceLock::new() }
     }
 
-    /// The queue of this process.
+    /// Returns the queue of this process.
     fn current() -> &'static Queue {
         let mut queue = &FIRST;
         while let Some(next) = queue.next.get() {

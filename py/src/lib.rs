@@ -27,7 +27,7 @@ mod _eshm {
     use pyo3::types::{IntoPyDict, PyCFunction};
     use pyo3::wrap_pyfunction;
 
-    use crate::domain::{Domain, remove_dead, segments};
+    use crate::domain::{Domain, find_dead, remove_dead, segments};
     use crate::endpoint::Endpoint;
     use crate::lent::{Borrowed, Loan};
     use crate::observer::Observer;
@@ -50,6 +50,7 @@ mod _eshm {
         module.add_class::<Loan>()?;
         module.add_class::<Observer>()?;
         module.add_function(wrap_pyfunction!(configure_monitor, module)?)?;
+        module.add_function(wrap_pyfunction!(find_dead, module)?)?;
         module.add_function(wrap_pyfunction!(remove_dead, module)?)?;
         module.add_function(wrap_pyfunction!(segments, module)?)?;
         module.add_function(wrap_pyfunction!(encode_text, module)?)?;

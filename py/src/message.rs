@@ -56,15 +56,15 @@ macro_rules! unary {
     }};
 }
 
-/// Makes the class `eshm.Message`, once per process: the tables that it consists of stay.
-pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
+/// Returns the table of the methods.
+fn methods() -> Vec<ffi::PyMethodDef> {
     let method = |name: &'static CStr, function, doc: &'static CStr| ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: function },
         ml_flags: ffi::METH_NOARGS,
         ml_doc: doc.as_ptr(),
     };
-    let methods = vec![
+    vec![
         method(
             c"text",
             unary!(text, *mut PyObject),
@@ -77,7 +77,11 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"__reduce__($self, /)\n--\n\nCopies and pickles are plain bytes.",
         ),
         ffi::PyMethodDef::zeroed(),
-    ];
+    ]
+}
+
+/// Returns the table of the properties.
+fn properties() -> Vec<ffi::PyGetSetDef> {
     let property = |name: &'static CStr, get, doc: &'static CStr| ffi::PyGetSetDef {
         name: name.as_ptr(),
         get: Some(get),
@@ -85,7 +89,7 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
         doc: doc.as_ptr(),
         closure: ptr::null_mut(),
     };
-    let properties = vec![
+    vec![
         property(c"data", unary!(data, *mut c_void), c"The message, as plain bytes."),
         property(
             c"skipped",
@@ -98,14 +102,18 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
             c"The generation of the peer that sent it: it changes when the peer has been restarted.",
         ),
         ffi::PyGetSetDef::default(),
-    ];
+    ]
+}
+
+/// Makes the class `eshm.Message`, once per process: the tables that it consists of stay.
+pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     let doc =
         c"A message: a copy of its bytes, and how it arrived.\n\nIt is a bytes object in every respect.";
     let slot = |slot: c_int, content: *const c_void| ffi::PyType_Slot { slot, pfunc: content.cast_mut() };
     let slots = vec![
         slot(ffi::Py_tp_doc, doc.as_ptr().cast()),
-        slot(ffi::Py_tp_methods, methods.leak().as_ptr().cast()),
-        slot(ffi::Py_tp_getset, properties.leak().as_ptr().cast()),
+        slot(ffi::Py_tp_methods, methods().leak().as_ptr().cast()),
+        slot(ffi::Py_tp_getset, properties().leak().as_ptr().cast()),
         slot(ffi::Py_tp_new, refuse_new as *const c_void),
         slot(ffi::Py_tp_dealloc, free as *const c_void),
         slot(ffi::Py_tp_repr, unary!(repr) as *const c_void),
@@ -130,7 +138,7 @@ pub fn make_class(py: Python<'_>) -> PyResult<Bound<'_, PyType>> {
     Ok(class)
 }
 
-/// The part of a new `bytes` object between the header that all objects have and its bytes.
+/// Returns the part of a new `bytes` object between the header that all objects have and its bytes.
 fn head(py: Python<'_>) -> PyResult<Vec<u8>> {
     // Two bytes: shorter ones are shared, and may have been asked for their hash.
     let sample = PyBytes::new(py, b"\xff\xfe");
@@ -227,7 +235,7 @@ unsafe fn call_unary<'py>(
     }
 }
 
-/// The origin of a message.
+/// Returns the origin of a message.
 fn origin(message: &Bound<'_, PyAny>) -> PyResult<Origin> {
     let class = CLASS.get(message.py());
     if class.is_none_or(|known| known.class.as_ptr() != message.get_type_ptr().cast()) {

@@ -47,7 +47,7 @@ def test_segments_are_listed_and_the_dead_are_removed(tmp_path: Path, spawn: Spa
         assert (text.kind, text.view) == (eshm.SegmentKind.FOREIGN, None)
         assert "the size is 6 bytes" in text.reason
 
-        dry = eshm.remove_dead(dry_run=True, domain=domain)
+        dry = eshm.find_dead(domain=domain)
         assert [segment.name for segment in dry.removed] == ["killed"]
         assert len(eshm.segments(domain=domain)) == 3
         done = domain.remove_dead()

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import resource
 import signal
+import sys
 import threading
 import time
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -41,6 +44,33 @@ def test_a_timeout_of_zero_takes_what_is_there(pair: Pair) -> None:
         slave.recv(0)
     master.send(b"there")
     assert slave.recv(0) == b"there"
+
+
+def test_what_finds_nothing_or_no_room_keeps_no_memory(pair: Pair) -> None:
+    _, slave = pair
+    fill(slave)
+
+    def fail() -> None:
+        for wait in waits(slave):
+            with suppress(eshm.TimeoutError):
+                wait(0)
+        with suppress(eshm.FullError):
+            slave.try_send(b"x")
+        with suppress(eshm.TimeoutError):
+            slave.send(b"x", timeout=0)
+        slave.stats()
+
+    def resident() -> int:
+        return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+    for _ in range(1_000):
+        fail()
+    blocks, size = sys.getallocatedblocks(), resident()
+    for _ in range(20_000):
+        fail()
+    # One block, or 64 bytes, that each of them keeps would be more.
+    assert sys.getallocatedblocks() - blocks < 10_000
+    assert resident() - size < 1 << 20
 
 
 @pytest.mark.parametrize("timeout", [-1, float("nan"), float("inf")])

@@ -27,21 +27,26 @@ fn shared(args: &Args, side: Side, len: usize) -> Result<Shared> {
 }
 
 /// One cache line goes there and back: the driver stores odd numbers, the echo the even one that follows.
-pub struct Line(Shared);
+pub struct Line {
+    shared: Shared,
+    /// Where the answer goes: the same line, or another one.
+    answer: usize,
+}
 
 impl Line {
     /// Opens one side.
     pub fn open(args: &Args, side: Side) -> Result<Self> {
-        Ok(Line(shared(args, side, 4096)?))
+        let answer = if args.two_lines { APART } else { 0 };
+        Ok(Line { shared: shared(args, side, 4096)?, answer })
     }
 
     /// The round trip.
     pub fn drive(&self, budget: Duration) -> Result<Observation> {
-        let line = self.0.word(0);
+        let (line, answer) = (self.shared.word(0), self.shared.word(self.answer));
         let observed = timing::round_trips(budget, |seq| {
             // Release and Acquire, as any message needs them; each pairs with the other side's.
             line.store(2 * seq + 1, Ordering::Release);
-            while line.load(Ordering::Acquire) != 2 * seq + 2 {}
+            while answer.load(Ordering::Acquire) != 2 * seq + 2 {}
             Ok(true)
         });
         line.store(STOP, Ordering::Release);
@@ -50,11 +55,15 @@ impl Line {
 
     /// The other side.
     pub fn echo(&self) -> Observation {
-        let line = self.0.word(0);
+        let (line, answer) = (self.shared.word(0), self.shared.word(self.answer));
+        let mut last = 0;
         loop {
             match line.load(Ordering::Acquire) {
                 STOP => return Observation::default(),
-                odd if odd % 2 == 1 => line.store(odd + 1, Ordering::Release),
+                odd if odd % 2 == 1 && odd != last => {
+                    last = odd;
+                    answer.store(odd + 1, Ordering::Release);
+                }
                 _ => {}
             }
         }
@@ -66,6 +75,8 @@ pub struct Ring {
     shared: Shared,
     /// A power of two of them in each direction.
     slots: u64,
+    /// After how many messages the consumer stores its count.
+    acknowledge: u64,
     /// Where this side's sending and receiving rings start.
     out: usize,
     into: usize,
@@ -94,7 +105,9 @@ impl Ring {
             Side::Lead => (0, bytes),
             Side::Follow => (bytes, 0),
         };
-        Ok(Ring { shared, slots, out, into, sent: 0, received: 0, acknowledged: 0 })
+        // So rarely that the line of the count hardly moves.
+        let acknowledge = args.acknowledge.unwrap_or(slots / 8);
+        Ok(Ring { shared, slots, acknowledge, out, into, sent: 0, received: 0, acknowledged: 0 })
     }
 
     #[inline(always)]
@@ -131,8 +144,7 @@ impl Duplex for Ring {
         // SAFETY: in bounds, and the producer writes this slot again only once it was given back below.
         let seen = look(unsafe { std::slice::from_raw_parts(payload, size) });
         self.received += 1;
-        // So rarely that the line of the count hardly moves.
-        if self.received.is_multiple_of(self.slots / 8) {
+        if self.received.is_multiple_of(self.acknowledge) {
             // Release: pairs with the Acquire load in `send`.
             self.shared.word(self.into).store(self.received, Ordering::Release);
         }
@@ -185,6 +197,31 @@ impl Duplex for Copy {
         // SAFETY: in bounds of both; the peer writes again only after it has got the answer.
         unsafe { std::ptr::copy_nonoverlapping(area, message.as_mut_ptr(), size) };
         Ok(look(message))
+    }
+}
+
+/// The same without the copies: each side writes its payload and reads the other's in place, always in the same one.
+pub struct InPlace(pub Copy);
+
+impl Duplex for InPlace {
+    fn send(&mut self, size: usize, fill: impl FnOnce(&mut [u8])) -> Result<()> {
+        let Copy { shared, out, sent, .. } = &mut self.0;
+        let area = shared.bytes(*out + APART, size);
+        // SAFETY: in bounds; the peer has answered the message before, so it does not read any more.
+        fill(unsafe { std::slice::from_raw_parts_mut(area, size) });
+        *sent += 1;
+        // Release: pairs with the Acquire load in `recv`.
+        shared.word(*out).store(*sent, Ordering::Release);
+        Ok(())
+    }
+
+    fn recv<T>(&mut self, size: usize, look: impl FnOnce(&[u8]) -> T) -> Result<T> {
+        let Copy { shared, into, received, .. } = &mut self.0;
+        *received += 1;
+        // Acquire: pairs with the Release store in `send`.
+        while shared.word(*into).load(Ordering::Acquire) != *received {}
+        // SAFETY: in bounds; the peer writes again only after it has got the answer.
+        Ok(look(unsafe { std::slice::from_raw_parts(shared.bytes(*into + APART, size), size) }))
     }
 }
 

@@ -23,6 +23,7 @@ use anyhow::{Result, ensure};
 use clap::ValueEnum;
 
 use crate::duplex::{Duplex, Job, drive, echo, sink, source};
+use crate::payload;
 use crate::timing::Observation;
 
 /// What a process of a measurement does.
@@ -58,14 +59,20 @@ pub enum What {
     Futex,
     /// Limit: a flag and a memcpy on each side.
     Copy,
+    /// Limit: a flag, and a payload that each side writes and reads in place.
+    InPlace,
     /// Limit: memcpy in one process.
     Memcpy,
     /// ESHM: `send` and `recv`.
     Queue,
-    /// ESHM: the same, and what arrives is copied out.
+    /// ESHM: the same, with a queue of 4 MiB.
+    Roomy,
+    /// ESHM: `send` and `recv`, and what arrives is copied out.
     Copied,
     /// ESHM: `loan` and `recv`.
     Loan,
+    /// ESHM: the same, with the default options.
+    LoanDefault,
     /// ESHM: `send_many` and `recv_many`.
     Batch,
     /// ESHM: `send` and `recv`, parking at once.
@@ -76,7 +83,7 @@ pub enum What {
     Idle,
     /// ESHM: many endpoints that nobody uses.
     Idlers,
-    /// ESHM: `open`, of the side that takes longer.
+    /// ESHM: `open`, of the side that takes longer, without the reservation of memory.
     Open,
     /// ESHM: `open` of a slave, of a segment whose queues have the size as their capacity.
     Attach,
@@ -138,6 +145,15 @@ pub struct Args {
     /// Let the runner say when the timing starts.
     #[arg(long)]
     pub gate: bool,
+    /// After how many messages the consumer of a bare slot ring stores its count. Not used by the runner: for experiments.
+    #[arg(long)]
+    pub acknowledge: Option<u64>,
+    /// A bouncing cache line: the answer goes into a second one. Not used by the runner: for experiments.
+    #[arg(long)]
+    pub two_lines: bool,
+    /// Expect the numbers of the messages to begin again at 0 after so many.
+    #[arg(long, default_value_t = payload::STOP)]
+    pub period: u64,
 }
 
 impl Args {
@@ -154,6 +170,7 @@ impl Args {
             budget: self.budget(),
             burst: (self.burst > 0).then(|| (self.burst, Duration::from_millis(self.rest_ms))),
             gate: self.gate,
+            period: self.period,
         }
     }
 
@@ -187,7 +204,8 @@ fn observe(args: &Args) -> Result<Observation> {
         }
         What::Ring => act(limit::Ring::open(args, side)?, args),
         What::Copy => act(limit::Copy::open(args, side)?, args),
-        What::Queue => act(ours::Queue::open(args, side)?, args),
+        What::InPlace => act(limit::InPlace(limit::Copy::open(args, side)?), args),
+        What::Queue | What::Roomy => act(ours::Queue::open(args, side)?, args),
         What::Copied => act(ours::CopiedOut(ours::Queue::open(args, side)?), args),
         What::Mailbox => act(ours::Mailbox(ours::Queue::open(args, side)?), args),
         What::Idle => ours::idle(args, side),
@@ -197,7 +215,7 @@ fn observe(args: &Args) -> Result<Observation> {
         What::First => ours::open_time(args, |spent| spent.first),
         What::Park => act(ours::Queue::open(args, side)?, args),
         What::Loan if args.window > 1 => ours::concurrent(args, side),
-        What::Loan => act(ours::Loans::open(args, side)?, args),
+        What::Loan | What::LoanDefault => act(ours::Loans::open(args, side)?, args),
         What::Batch => act(ours::Batches::open(args, side)?, args),
         What::Unix => act(sockets::unix(args, side)?, args),
         What::Seqpacket => act(sockets::Seqpacket::open(args, side)?, args),

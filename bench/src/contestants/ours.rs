@@ -4,7 +4,9 @@ use std::time::{Duration, Instant};
 
 use anyhow::Result;
 use eshm::{Endpoint, Error, Role, WaitStrategy};
+use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
+use nix::sys::stat::Mode;
 
 use super::{Args, Side, What, ready, stay};
 use crate::cases::SMALL;
@@ -30,7 +32,12 @@ fn open(args: &Args, side: Side) -> Result<Endpoint> {
         What::Loan | What::Copied => WaitStrategy::Spin,
         _ => WaitStrategy::default(),
     };
-    let room = if args.size < LARGE { eshm::DEFAULT_QUEUE_CAPACITY } else { ROOMY };
+    let roomy = match args.what {
+        What::LoanDefault => false,
+        What::Roomy => true,
+        _ => args.size >= LARGE,
+    };
+    let room = if roomy { ROOMY } else { eshm::DEFAULT_QUEUE_CAPACITY };
     let builder = Endpoint::builder(&args.name).wait(wait);
     let endpoint = match side {
         Side::Lead => builder.role(Role::Slave).open()?,
@@ -241,15 +248,19 @@ impl Requests {
     }
 }
 
+/// How long nothing happens before the cost of that is measured: an endpoint rests after a second.
+const CALM: Duration = Duration::from_millis(1500);
+
 /// What a receiver costs that waits for a message that does not come.
 pub fn idle(args: &Args, side: Side) -> Result<Observation> {
     let mut endpoint = open(args, side)?;
-    share_of_a_core(|| {
-        // A message of the peer's would end the wait; none comes.
-        let message = endpoint.recv_timeout(args.budget())?.is_some();
-        anyhow::ensure!(!message, "a message came to an idle endpoint");
+    // A message of the peer's would end the wait; none comes.
+    let mut wait = |time| -> Result<()> {
+        anyhow::ensure!(endpoint.recv_timeout(time)?.is_none(), "a message came to an idle endpoint");
         Ok(())
-    })
+    };
+    wait(CALM)?;
+    share_of_a_core(|| wait(args.budget()))
 }
 
 /// What [`IDLERS`] endpoints of one process cost that nobody uses, beside as many in the other process.
@@ -268,6 +279,7 @@ pub fn idlers(args: &Args, side: Side) -> Result<Observation> {
     for endpoint in &endpoints {
         endpoint.wait_for_peer(PATIENCE)?;
     }
+    std::thread::sleep(CALM);
     share_of_a_core(|| {
         std::thread::sleep(args.budget());
         Ok(())
@@ -283,7 +295,7 @@ fn share_of_a_core(idle: impl FnOnce() -> Result<()>) -> Result<Observation> {
 
 /// What it takes to open the two ends of a segment, and to hand over the first message.
 pub struct Spent {
-    /// Nanoseconds of `open`, of the side that takes longer.
+    /// Nanoseconds of `open`, of the side that takes longer. The master's are without the reservation of memory.
     pub open: f64,
     /// The same, of the slave.
     pub attach: f64,
@@ -294,15 +306,16 @@ pub struct Spent {
 /// Opens both ends of a new segment in this process, over and over.
 pub fn open_time(args: &Args, figure: impl Fn(&Spent) -> f64) -> Result<Observation> {
     let mut all = Vec::new();
+    let length = segment_length(args)?;
     let started = Instant::now();
     while started.elapsed() < args.budget() {
-        all.push(open_once(args, all.len())?);
+        all.push(open_once(args, all.len(), length)?);
     }
     let mut figures: Vec<_> = all.iter().map(figure).collect();
     Ok(Observation { ns: median(&mut figures), messages: all.len() as u64, ..Observation::default() })
 }
 
-fn open_once(args: &Args, index: usize) -> Result<Spent> {
+fn open_once(args: &Args, index: usize, length: i64) -> Result<Spent> {
     let name = format!("{}-{index}", args.name);
     let capacity = args.size.max(eshm::DEFAULT_QUEUE_CAPACITY);
     let timed = |role| {
@@ -310,6 +323,8 @@ fn open_once(args: &Args, index: usize) -> Result<Spent> {
         let endpoint = Endpoint::builder(&name).role(role).queue_capacity(capacity).open()?;
         anyhow::Ok((endpoint, started.elapsed()))
     };
+    // Before the master, so that both get memory that was freed just now.
+    let reserving = reservation(length)?;
     let (mut master, making) = timed(Role::Master)?;
     let (mut slave, attaching) = timed(Role::Slave)?;
     let message = [7; SMALL];
@@ -318,6 +333,24 @@ fn open_once(args: &Args, index: usize) -> Result<Spent> {
     let right = *master.recv()? == message;
     let first = started.elapsed();
     anyhow::ensure!(right, "the first message does not have the content that was sent");
+    let making = making.saturating_sub(reserving);
     let [open, attach, first] = [making.max(attaching), attaching, first].map(|time| time.as_nanos() as f64);
     Ok(Spent { open, attach, first })
+}
+
+/// How many bytes such a segment has.
+fn segment_length(args: &Args) -> Result<i64> {
+    let name = format!("{}-length", args.name);
+    let capacity = args.size.max(eshm::DEFAULT_QUEUE_CAPACITY);
+    let _master = Endpoint::builder(&name).role(Role::Master).queue_capacity(capacity).open()?;
+    Ok(std::fs::metadata(format!("/dev/shm/eshm_{name}"))?.len().try_into()?)
+}
+
+/// How long the system takes to reserve so many bytes.
+fn reservation(length: i64) -> Result<Duration> {
+    let flags = OFlag::O_TMPFILE | OFlag::O_RDWR | OFlag::O_CLOEXEC;
+    let file = nix::fcntl::open("/dev/shm", flags, Mode::S_IRUSR | Mode::S_IWUSR)?;
+    let started = Instant::now();
+    nix::fcntl::posix_fallocate(file, 0, length)?;
+    Ok(started.elapsed())
 }

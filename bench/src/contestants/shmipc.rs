@@ -1,11 +1,12 @@
 //! shmipc: one round trip at a time, and its own shape, many tasks with a request each.
 //!
-//! The settings are those of its own benchmark, with the eventfd wake-up that it recommends for low latency.
+//! The settings are those of its own benchmark, with the eventfd wake-up that it recommends for low latency. With a
+//! single request under way the buffer is smaller: it takes both ends a second to fill 256 MiB with small slices.
 //! Each process has one core, so each has a runtime of one thread.
 
 use std::os::unix::net::SocketAddr;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use ::shmipc::buffer::BufferReader;
 use ::shmipc::config::SizePercentPair;
@@ -27,15 +28,25 @@ use crate::timing::Observation;
 type Client = SessionManager<DefaultUnixConnect>;
 type Server = Listener;
 
+/// How long the two ends of a session may take to be ready.
+const INITIALIZE: Duration = Duration::from_secs(10);
+
 fn config(args: &Args) -> Result<SessionManagerConfig> {
     let slices = [(args.size as u32 + 256, 70), ((16 << 10) + 256, 20), ((64 << 10) + 256, 10)];
     let mut manager = SessionManagerConfig::new().with_session_num(1);
     let config = manager.config_mut();
     config.mem_map_type = MemMapType::MemMapTypeMemFd;
     config.queue_cap = 65536;
-    config.share_memory_buffer_cap = if args.size >= 4 << 20 { 1 << 30 } else { 256 << 20 };
+    config.share_memory_buffer_cap = match args.window {
+        // Both ends fill all of it before the first message, in pairs of processes at once.
+        1 => (32 << 20) + 16 * args.size as u32,
+        _ if args.size >= 4 << 20 => 1 << 30,
+        _ => 256 << 20,
+    };
     config.buffer_slice_sizes =
         slices.into_iter().map(|(size, percent)| SizePercentPair { size, percent }).collect();
+    // With the default of a second, 16 pairs on two processors with 256 MiB each fail: "v4 negotiation failed".
+    config.initialize_timeout = INITIALIZE;
     config.share_memory_path_prefix = format!("/dev/shm/{}", args.name);
     *config = std::mem::take(config).with_v4_eventfd();
     config.verify()?;
@@ -66,7 +77,7 @@ async fn send(stream: &mut Stream, size: usize, fill: impl FnOnce(&mut [u8])) ->
     while let Err(error) = stream.flush(false).await {
         match error {
             // What its own benchmark does.
-            Error::QueueFull => tokio::time::sleep(std::time::Duration::from_micros(1)).await,
+            Error::QueueFull => tokio::time::sleep(Duration::from_micros(1)).await,
             error => return Err(error.into()),
         }
     }

@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table};
 use super::{Report, users};
 use crate::cases::{Case, SIZES, SMALL, Shape, bytes};
 use crate::contestants::What;
+use crate::plan::LONG;
 use crate::rivals::{self, RIVALS};
 use crate::rows::{Row, Rows};
 
@@ -22,6 +23,7 @@ pub fn render(report: &Report) -> String {
     text.push_str("\n# The limit\n");
     section(&mut text, "Round trip by size, payload touched, ns", sizes(&report.rows, true));
     section(&mut text, "Round trip by size, payload untouched, ns", sizes(&report.rows, false));
+    section(&mut text, "Large payloads, touched in place, round trip, µs", large(&report.rows));
     section(&mut text, "Latency of a round trip, 56 B, ns", latencies(&report.rows));
     section(&mut text, "Stream, 56 B", streams(&report.rows));
     section(&mut text, "56 B, by where the hypervisor had the processors", placements(report));
@@ -142,6 +144,27 @@ fn sizes(rows: &Rows, touched: bool) -> Table {
     for (index, size) in SIZES.into_iter().enumerate() {
         let cells = shown.iter().map(|&what| cell(rows.get(&rivals::column(what, touched)[index])));
         table.add_row(std::iter::once(bytes(size)).chain(cells));
+    }
+    table
+}
+
+/// What the memory allows, ours with the options for large payloads and without, and the rival that lends memory too.
+fn large(rows: &Rows) -> Table {
+    let all = [What::InPlace, What::Loan, What::LoanDefault, What::Iceoryx2];
+    let mut table = Table::new();
+    table.load_preset(ASCII_MARKDOWN);
+    table.set_header(std::iter::once("size").chain(all.iter().map(|what| what.title())));
+    for column in table.column_iter_mut() {
+        column.set_cell_alignment(CellAlignment::Right);
+    }
+    for size in SIZES.into_iter().filter(|&size| size >= LONG) {
+        let row = |what| rows.get(&Case::round_trip(what, size).touched());
+        let micros = |what| match row(what) {
+            Some(row) if row.usable().is_ok() && !row.elsewhere => number(row.ns().map(|ns| ns / 1e3)),
+            Some(row) if row.usable().is_ok() => format!("{}*", number(row.ns().map(|ns| ns / 1e3))),
+            row => cell(row),
+        };
+        table.add_row(std::iter::once(bytes(size)).chain(all.map(micros)));
     }
     table
 }

@@ -88,12 +88,10 @@ fn round_trips(rows: &Rows, touched: bool, path: &Path) -> Drawn {
     Ok(())
 }
 
-/// What a user meets in one language: a situation per line, and for each contestant a dot at its median, a ring at p99.
-fn users(rows: &Rows, language: &str, path: &Path) -> Drawn {
-    // The first is the uppermost.
-    let situations: Vec<_> = situations().into_iter().rev().collect();
+/// Returns the latencies of each contestant of a language, with the index of the situation.
+fn marks(rows: &Rows, language: &str, situations: &[Situation]) -> Vec<(What, Vec<(usize, Latency)>)> {
     let contestants = CONTESTANTS.iter().filter(|(_, of)| *of == language);
-    let marks: Vec<(What, Vec<(usize, Latency)>)> = contestants
+    contestants
         .map(|&(what, of)| {
             let figures = situations.iter().enumerate().filter_map(|(index, situation)| {
                 let row = rows.get(&situation.case(what, of)).filter(|row| row.usable().is_ok())?;
@@ -101,7 +99,14 @@ fn users(rows: &Rows, language: &str, path: &Path) -> Drawn {
             });
             (what, figures.collect())
         })
-        .collect();
+        .collect()
+}
+
+/// What a user meets in one language: a situation per line, and for each contestant a dot at its median, a ring at p99.
+fn users(rows: &Rows, language: &str, path: &Path) -> Drawn {
+    // The first is the uppermost.
+    let situations: Vec<_> = situations().into_iter().rev().collect();
+    let marks = marks(rows, language, &situations);
     let values = || marks.iter().flat_map(|(_, figures)| figures).map(|(_, latency)| latency);
     let least = values().map(|latency| latency.p50).min_by(f64::total_cmp).unwrap_or(100.0);
     let most = values().map(|latency| latency.p99).max_by(f64::total_cmp).unwrap_or(1e6);

@@ -128,10 +128,10 @@ static void segments(void) {
 
     CHECK_IS(eshm_segments(directory, "t_", note, directory), ESHM_SUCCESS);
     CHECK_IS(strcmp(seen, "closed 0 4 1 1 0 '';robot 0 1 1 0 0 '';text 2 -1 0 0 0 '';"), 0);
-    CHECK_IS(eshm_remove_dead(directory, "t_", true, NULL, NULL), ESHM_SUCCESS);
+    CHECK_IS(eshm_find_dead(directory, "t_", NULL, NULL), ESHM_SUCCESS);
     CHECK(exists("t_closed"));
     seen[0] = '\0';
-    CHECK_IS(eshm_remove_dead(directory, "t_", false, note, directory), ESHM_SUCCESS);
+    CHECK_IS(eshm_remove_dead(directory, "t_", note, directory), ESHM_SUCCESS);
     snprintf(expected, sizeof expected, "closed 0 4 1 1 1 '';robot 0 1 1 0 0 'its master lives (pid %d)';",
              (int)getpid());
     CHECK_IS(strncmp(seen, expected, strlen(expected)), 0);

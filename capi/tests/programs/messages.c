@@ -1,37 +1,8 @@
-/* What is new in ESHM 2: messages that are not lost, loans, batches, and options. */
+/* What is new in ESHM 2: messages that are not lost, loans, and options. */
 #define _POSIX_C_SOURCE 200809L
 #include <eshm.h>
 
-#include <pthread.h>
-
-#include "check.h"
-
-static ESHMHandle *master, *slave;
-
-static void open_pair(size_t data_size, size_t queue_capacity) {
-    ESHMOptions config = eshm_default_options(segment);
-    config.data_size = data_size;
-    config.queue_capacity = queue_capacity;
-    config.role = ESHM_ROLE_MASTER;
-    CHECK_IS(eshm_open(&config, &master), ESHM_SUCCESS);
-    config.role = ESHM_ROLE_SLAVE;
-    CHECK_IS(eshm_open(&config, &slave), ESHM_SUCCESS);
-    CHECK_IS(eshm_wait_for_peer(master, 5000), ESHM_SUCCESS);
-    CHECK_IS(eshm_wait_for_peer(slave, 5000), ESHM_SUCCESS);
-}
-
-static void close_pair(void) {
-    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
-    CHECK_IS(eshm_destroy(master), ESHM_SUCCESS);
-    CHECK(!segment_exists());
-}
-
-static ESHMInfo info_of(ESHMHandle* handle) {
-    ESHMInfo info;
-    info.struct_size = sizeof info;
-    CHECK_IS(eshm_get_info(handle, &info), ESHM_SUCCESS);
-    return info;
-}
+#include "pair.h"
 
 static void in_order(ESHMHandle* from, ESHMHandle* to) {
     int sent, received;
@@ -236,109 +207,6 @@ static void loan_waits(void) {
     close_pair();
 }
 
-static void batches(void) {
-    enum { COUNT = 300 };
-    static char in[COUNT * 8];
-    char text[COUNT][8];
-    ESHMBuffer out[COUNT];
-    size_t sizes[COUNT], i, sent = 0, count = 0, received = 0;
-    open_pair(0, 0);
-    for (i = 0; i < COUNT; i++) {
-        out[i].size = (size_t)snprintf(text[i], sizeof text[i], "%d", (int)i);
-        out[i].data = text[i];
-    }
-    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 1000), ESHM_SUCCESS);
-    CHECK_IS(sent, COUNT);
-    while (received < COUNT) {
-        size_t used = 0;
-        /* There is room for some of them only. */
-        CHECK_IS(eshm_recv_batch(slave, in, 100, sizes, 50, &count, 1000), ESHM_SUCCESS);
-        CHECK(count >= 1 && count <= 50);
-        for (i = 0; i < count; i++) {
-            CHECK_IS(sizes[i], out[received].size);
-            CHECK(memcmp(in + used, text[received], sizes[i]) == 0);
-            used += sizes[i];
-            received++;
-        }
-        CHECK(used <= 100);
-    }
-    CHECK_IS(eshm_recv_batch(slave, in, sizeof in, sizes, COUNT, &count, 0), ESHM_ERROR_NO_DATA);
-    CHECK_IS(count, 0);
-    CHECK_IS(eshm_recv_batch(slave, in, sizeof in, sizes, 0, &count, 0), ESHM_SUCCESS);
-    CHECK_IS(eshm_send(master, "too long", 8), ESHM_SUCCESS);
-    CHECK_IS(eshm_recv_batch(slave, in, 7, sizes, COUNT, &count, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
-    CHECK_IS(sizes[0], 8);
-    CHECK_IS(count, 0);
-    CHECK_IS(eshm_recv_batch(slave, in, 8, sizes, COUNT, &count, 0), ESHM_SUCCESS);
-    CHECK_IS(count, 1);
-    /* One message cannot be sent; those before it were sent. */
-    out[2].size = (size_t)512 << 10;
-    CHECK_IS(eshm_send_batch(master, out, 4, &sent, 0), ESHM_ERROR_BUFFER_TOO_SMALL);
-    CHECK_IS(sent, 2);
-    CHECK_IS(eshm_send_batch(master, NULL, 0, NULL, 0), ESHM_SUCCESS);
-    close_pair();
-}
-
-/* Receives a message every 50 ms, until none comes any more. */
-static void* receive_slowly(void* count) {
-    char in[2000];
-    int code;
-    while ((code = eshm_recv(slave, in, sizeof in, NULL, 1000)) == ESHM_SUCCESS) {
-        ++*(size_t*)count;
-        pause_ms(50);
-    }
-    CHECK_IS(code, ESHM_ERROR_TIMEOUT);
-    return NULL;
-}
-
-static void batch_in_time(void) {
-    enum { COUNT = 40 };
-    static char bytes[2000];
-    ESHMBuffer out[COUNT];
-    size_t i, sent = 99, received = 0;
-    pthread_t receiver;
-    for (i = 0; i < COUNT; i++) {
-        out[i].data = bytes;
-        out[i].size = sizeof bytes;
-    }
-    open_pair(0, 4096);
-    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 0), ESHM_ERROR_BUFFER_FULL);
-    CHECK(sent > 0 && sent < COUNT);
-    for (i = 0; i < sent; i++)
-        CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_SUCCESS);
-    CHECK_IS(eshm_recv(slave, bytes, sizeof bytes, NULL, 0), ESHM_ERROR_NO_DATA);
-    /* There is room for each message within the timeout, and for all of them after two seconds. */
-    CHECK_IS(pthread_create(&receiver, NULL, receive_slowly, &received), 0);
-    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 300), ESHM_ERROR_TIMEOUT);
-    CHECK_IS(pthread_join(receiver, NULL), 0);
-    CHECK(sent > 0 && sent < COUNT);
-    CHECK_IS(received, sent);
-    close_pair();
-}
-
-static void batch_with_room(void) {
-    /* All of them fit, so there is always room. Copying them takes far longer than the timeout. */
-    enum { COUNT = 65536, SIZE = 200 };
-    static char bytes[SIZE], in[SIZE];
-    ESHMBuffer* out = malloc(COUNT * sizeof *out);
-    size_t i, sent = 0, rest = 0;
-    CHECK(out != NULL);
-    for (i = 0; i < COUNT; i++) {
-        out[i].data = bytes;
-        out[i].size = sizeof bytes;
-    }
-    open_pair(0, (size_t)16 << 20);
-    CHECK_IS(eshm_send_batch(master, out, COUNT, &sent, 1), ESHM_ERROR_TIMEOUT);
-    CHECK(sent > 0 && sent < COUNT);
-    CHECK_IS(eshm_send_batch(master, out + sent, COUNT - sent, &rest, ESHM_TIMEOUT_INFINITE), ESHM_SUCCESS);
-    CHECK_IS(sent + rest, COUNT);
-    for (i = 0; i < COUNT; i++)
-        CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 0), ESHM_SUCCESS);
-    CHECK_IS(eshm_recv(slave, in, sizeof in, NULL, 0), ESHM_ERROR_NO_DATA);
-    close_pair();
-    free(out);
-}
-
 static void sizes(void) {
     char* value = malloc(100000);
     char* in = malloc(100000);
@@ -352,84 +220,6 @@ static void sizes(void) {
     close_pair();
     free(value);
     free(in);
-}
-
-static void information(void) {
-    char in[8];
-    ESHMInfo before;
-    open_pair(0, 0);
-    before = info_of(master);
-    CHECK_IS(before.peer_state, ESHM_PEER_ALIVE);
-    CHECK(!before.peer_is_legacy);
-    CHECK_IS(before.data_size, 4096);
-    CHECK_IS(eshm_write(master, "1", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_read(slave, in, sizeof in), 1);
-    CHECK_IS(eshm_write(master, "2", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_write(master, "3", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_write(master, "4", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_read(slave, in, sizeof in), 1);
-    CHECK_IS(info_of(slave).skipped, 2);
-    CHECK_IS(eshm_destroy(slave), ESHM_SUCCESS);
-    AWAIT(info_of(master).peer_state == ESHM_PEER_CLOSED);
-    CHECK_IS(eshm_wait_for_peer(master, 10), ESHM_ERROR_TIMEOUT);
-    slave = NULL;
-    {
-        ESHMConfig config = eshm_default_config(segment);
-        config.role = ESHM_ROLE_SLAVE;
-        slave = eshm_init(&config);
-    }
-    CHECK_IS(eshm_wait_for_peer(master, 5000), ESHM_SUCCESS);
-    CHECK(info_of(master).generation > before.generation);
-    close_pair();
-}
-
-static void counts(void) {
-    char message[100] = {0};
-    uint64_t unreceived = 0;
-    ESHMInfo info;
-    int i;
-    open_pair(0, 0);
-    for (i = 0; i < 5; i++)
-        CHECK_IS(eshm_send(master, message, sizeof message), ESHM_SUCCESS);
-    CHECK_IS(eshm_recv(slave, message, sizeof message, NULL, 1000), ESHM_SUCCESS);
-    info = info_of(master);
-    CHECK_IS(info.messages_sent, 5);
-    CHECK_IS(info.bytes_sent, 500);
-    CHECK_IS(info.m2s_queue_depth, 4);
-    CHECK(info.m2s_queue_high_water >= 4);
-    CHECK_IS(info.s2m_queue_depth, 0);
-    CHECK_IS(info.s2m_queue_high_water, 0);
-    CHECK_IS(info.unreceived, 4);
-    CHECK_IS(info.room_waits, 0);
-    CHECK_IS(info.stalls, 0);
-    info = info_of(slave);
-    CHECK_IS(info.messages_received, 1);
-    CHECK_IS(info.bytes_received, 100);
-    CHECK_IS(info.messages_sent, 0);
-    CHECK_IS(eshm_unreceived(master, NULL), ESHM_ERROR_INVALID_PARAM);
-    CHECK_IS(eshm_unreceived(master, &unreceived), ESHM_SUCCESS);
-    CHECK_IS(unreceived, 4);
-    while (eshm_send_ex(master, message, 1, 0) == ESHM_SUCCESS)
-        continue;
-    CHECK_IS(eshm_send_ex(master, message, 1, 3), ESHM_ERROR_TIMEOUT);
-    info = info_of(master);
-    CHECK_IS(info.timeouts, 1);
-    CHECK_IS(info.room_waits, 1);
-    CHECK(info.room_wait_time_ns >= 2000000);
-    close_pair();
-}
-
-static void close_counts(void) {
-    uint64_t unreceived = 0;
-    open_pair(0, 0);
-    CHECK_IS(eshm_send(master, "a", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_send(master, "b", 1), ESHM_SUCCESS);
-    CHECK_IS(eshm_close(master, &unreceived), ESHM_SUCCESS);
-    CHECK_IS(unreceived, 2);
-    CHECK_IS(eshm_close(master, &unreceived), ESHM_ERROR_NOT_INITIALIZED);
-    CHECK_IS(eshm_unreceived(master, &unreceived), ESHM_ERROR_NOT_INITIALIZED);
-    CHECK_IS(eshm_close(slave, NULL), ESHM_SUCCESS);
-    CHECK(!segment_exists());
 }
 
 /* A slave waits for its closed master, without a limit and with one. */
@@ -577,13 +367,7 @@ int main(void) {
         {"messages are borrowed in place and released", borrow},
         {"messages are built in place, with and without a queue", loan},
         {"a loan waits for room within its time", loan_waits},
-        {"batches", batches},
-        {"a batch has one time, and says how many of its messages were sent", batch_in_time},
-        {"room for all of a batch does not prolong its time", batch_with_room},
         {"sizes that were configured", sizes},
-        {"the state of peer and segment", information},
-        {"messages, bytes, depths and waits are counted", counts},
-        {"a close says how many messages were not received", close_counts},
         {"the search for a master ends with the reconnection limits only with give_up", search},
         {"a master whose name leads to another segment is told", displaced},
         {"a close is received after all that was sent before it", closed_peer},

@@ -14,17 +14,17 @@ use crate::peer::link::Link;
 pub struct Inspector(pub(super) Arc<Link>);
 
 impl Inspector {
-    /// The inspector of a half.
+    /// Returns the inspector of a half.
     pub(crate) fn of(side: &Side) -> Self {
         Inspector(Arc::clone(&side.link))
     }
 
-    /// The name, for an error.
+    /// Returns the name, for an error.
     pub(crate) fn segment(&self) -> Arc<str> {
         self.0.segment()
     }
 
-    /// Whether the endpoint belongs to the parent of this process.
+    /// Returns whether the endpoint belongs to the parent of this process.
     #[inline(always)]
     pub(crate) fn is_forked(&self) -> bool {
         self.0.is_forked()

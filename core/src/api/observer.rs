@@ -44,7 +44,7 @@ pub struct Observer {
     slave: Watch,
 }
 
-/// What an [`Observer`] sees.
+/// The state of a segment as an [`Observer`] reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -59,14 +59,14 @@ pub struct View {
     pub slave_to_master: DirectionView,
 }
 
-/// What an observer sees of an endpoint.
+/// The state of an endpoint as an observer reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct SeatView {
     /// Frozen only if this observer has looked before, and long enough ago.
     pub state: PeerState,
-    /// The pid that it gave, in its own PID namespace; 0 if nobody ever sat there.
+    /// Its pid in its own PID namespace; 0 if no process ever took the seat.
     pub pid: i32,
     /// Its heartbeats.
     pub heartbeat: u64,
@@ -76,7 +76,7 @@ pub struct SeatView {
     pub is_legacy: bool,
 }
 
-/// What an observer sees of one direction.
+/// The state of one direction as an observer reads it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
@@ -129,24 +129,24 @@ impl Observer {
         self.name.as_str()
     }
 
-    /// Whether the name still leads to this segment: if not, it was removed or replaced, and a new observer sees what
-    /// came after it.
+    /// Returns whether the name still leads to this segment. Otherwise the segment was removed or replaced; a new observer
+    /// opens its successor.
     pub fn is_current(&self) -> bool {
         self.mapped.owns_name(&self.name)
     }
 
-    /// The greatest value of `write`, in bytes.
+    /// Returns the greatest value of `write`, in bytes.
     pub fn data_size(&self) -> usize {
         self.layout.geometry.data_size
     }
 
-    /// The greatest message of `send`, in bytes: as [`Endpoint::max_message`](crate::Endpoint::max_message).
+    /// Returns the greatest message of `send`, in bytes: as [`Endpoint::max_message`](crate::Endpoint::max_message).
     pub fn max_message(&self) -> usize {
         self.layout.queues.map_or(self.data_size(), |queues| queues.capacity)
     }
 
-    /// What there is to be seen now. Nothing is locked meanwhile, so the numbers are each true, and may be of different
-    /// moments. Takes microseconds, and some more per message that waits.
+    /// Returns the present state. Locks nothing, so each number is right, but two of them may be of different moments.
+    /// Takes some microseconds, and more for each message that waits.
     pub fn look(&mut self) -> View {
         let now = Instant::now();
         View {
@@ -171,12 +171,12 @@ impl Observer {
 }
 
 impl Builder {
-    /// Looks at the segment without taking part: see [`Observer`]. Of the settings, `domain` and `any_owner` count, and
+    /// Opens the segment for read-only monitoring: see [`Observer`]. Of the settings, `domain` and `any_owner` count, and
     /// `data_size` for a segment of ESHM 1.x whose data size is no multiple of 64. Never waits.
     ///
     /// # Errors
-    /// [`Error::InvalidName`], [`Error::InvalidDomain`]; [`Error::NotFound`] when there is no finished segment; [`Error::Attach`],
-    /// [`Error::Foreign`] when what there is cannot be read or understood.
+    /// [`Error::InvalidName`], [`Error::InvalidDomain`]; [`Error::NotFound`] if there is no finished segment;
+    /// [`Error::Attach`] if the file cannot be opened; [`Error::Foreign`] if it is not a segment that this version knows.
     pub fn observe(self) -> Result<Observer> {
         Observer::new(self.segment_name()?, &self.settings)
     }
@@ -189,7 +189,7 @@ fn look_at(mapped: &MappedSegment, role: Role, watch: &mut Watch, now: Instant) 
     let is_ours = seat.is_ours();
     let threshold = mapped.header().stale_threshold.load(Ordering::Relaxed).max(1);
     let judged = watch.judge(pulse, now, Duration::from_millis(threshold.into()), |_| false);
-    // The lock tells of ours at once; nobody waits for a verdict here, so none has to settle.
+    // The lock tells at once whether a process of ESHM 2 is alive.
     let state = if alive && is_ours && !mapped.is_locked(role) { PeerState::Dead } else { judged };
     let generation = seat.generation.load(Ordering::Relaxed);
     SeatView { state, pid, heartbeat, generation, is_legacy: pid != 0 && !is_ours }

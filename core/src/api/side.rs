@@ -36,7 +36,7 @@ impl Side {
         Side { link, _open: open, attachment, epoch, settled }
     }
 
-    /// Whether the fast path may be taken: the peer is one of ours, and so on.
+    /// Returns whether the half is settled and may take the fast path.
     #[inline(always)]
     pub(crate) fn is_settled(&self) -> bool {
         self.link.is_settled(self.settled)
@@ -57,12 +57,12 @@ impl Side {
         (self.attachment, self.epoch, self.settled) = (attachment, epoch, self.link.settled_status(epoch));
     }
 
-    /// Whether messages go through the queues, if there are any: by the header, which may be ahead of the monitor.
+    /// Returns whether messages go through the queues, if there are any. Reads the header, which may be ahead of the monitor.
     pub(crate) fn peer_has_queue(&self) -> bool {
         !self.attachment.peer_is_legacy()
     }
 
-    /// Whether the link has moved on: if so, all that ever came through this segment has come.
+    /// Returns whether the link has switched to another segment. Then nothing more arrives through this one.
     pub(crate) fn is_left_behind(&self) -> bool {
         self.link.epoch() != self.epoch
     }

@@ -293,7 +293,7 @@ impl Error {
     }
 }
 
-/// What `PeerClosed` adds when something is left.
+/// Returns what `PeerClosed` adds when something is left.
 fn not_received(count: u64) -> String {
     match count {
         0 => String::new(),

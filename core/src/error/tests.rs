@@ -136,6 +136,12 @@ fn every_message_says_what_was_found_and_what_to_do() {
     insta::assert_snapshot!(text);
 }
 
+/// Calls return an error by value, and some return one often.
+#[test]
+fn an_error_fits_into_two_cache_lines() {
+    assert!(size_of::<Error>() <= 104, "{}", size_of::<Error>());
+}
+
 #[test]
 fn the_numbers_are_those_of_eshm_1x_and_the_transient_ones_are_told() {
     let transient = |error: &&Error| error.is_transient();

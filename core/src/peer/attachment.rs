@@ -191,6 +191,13 @@ impl Attachment {
         self.mapped.event_descriptor(name, self.role)
     }
 
+    /// Makes the event descriptor of the peer readable, because this endpoint has closed.
+    pub(crate) fn ring_peer_at_close(&self) {
+        if !self.peer_is_legacy() {
+            self.peer_descriptor.ring_at_close();
+        }
+    }
+
     /// Hands the doorbell that the peer rings for a kind of interest to `work`.
     pub(crate) fn with_bell<T>(&self, kind: Interest, work: impl FnOnce(Doorbell<'_>) -> T) -> T {
         let has_queue = !self.peer_is_legacy();
@@ -312,7 +319,8 @@ impl Attachment {
     /// `still`.
     pub(crate) fn peer_is_gone(&self, still: Duration, threshold: Duration) -> bool {
         if !self.peer_is_legacy() {
-            return !self.peer_is_seated();
+            // Asked in this order: a peer that closes is marked as closed before it unlocks its seat.
+            return !self.peer_is_seated() && self.peer_pulse().alive;
         }
         // A pid from another PID namespace refers to another process here, or to none. So it only confirms what the
         // heartbeat has shown.

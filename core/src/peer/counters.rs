@@ -50,9 +50,10 @@ impl Counters {
         }
     }
 
-    /// Returns what this endpoint has sent, and how often that took a wake-up.
+    /// Returns what this endpoint has done.
     pub(crate) fn activity(&self) -> Activity {
-        Activity { sent: self.sent.events(), wakeups: self.wakeups.get() }
+        let bytes = self.sent.bytes.get().wrapping_add(self.received.bytes.get());
+        Activity { sent: self.sent.events(), wakeups: self.wakeups.get(), bytes }
     }
 
     /// Counts a wait for space, and its duration. If the wait is done in parts, only the first part is `new`.

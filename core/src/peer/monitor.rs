@@ -6,11 +6,11 @@ use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Instant;
 
 use libc::pthread_t;
-use nix::sys::signal::{SigSet, SigmaskHow};
 
 use crate::peer::notice::Notices;
+use crate::segment::file::Directories;
 use crate::sys::fork::{self, GuardAcrossFork};
-use crate::sys::schedule::MonitorSettings;
+use crate::sys::schedule::{MonitorSettings, spawn};
 
 static MONITOR: Mutex<Monitor> =
     Mutex::new(Monitor { links: Vec::new(), arrivals: 0, thread: None, settings: MonitorSettings::DEFAULT });
@@ -22,12 +22,20 @@ static ROUND: Mutex<()> = Mutex::new(());
 /// An object that the thread processes: the link of an endpoint.
 pub(crate) trait Watched: Send + Sync {
     /// Keeps the heartbeat and checks the peer. Returns the time of the next call, or `None` for no further call.
-    /// Events go to `notices`.
-    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant>;
+    fn keep(&self, now: Instant, round: &mut Round) -> Option<Instant>;
     /// Updates the count of reads in the segment.
     fn publish_reads(&self);
     /// Closes the endpoint without waiting for a lock without a limit.
     fn close_at_exit(&self);
+}
+
+/// What the links have in common while the thread processes them all, once.
+#[derive(Debug, Default)]
+pub(crate) struct Round {
+    /// The events to emit after the round.
+    pub(crate) notices: Notices,
+    /// The directories of the segments.
+    pub(crate) directories: Directories,
 }
 
 struct Monitor {
@@ -45,7 +53,7 @@ impl Monitor {
         if let Some(thread) = self.thread {
             return Ok(thread);
         }
-        let thread = spawn()?;
+        let thread = spawn("eshm-monitor", run)?.as_pthread_t();
         self.thread = Some(thread);
         // Applied by this thread, because the new one may never run on its present processor. A sandbox, or the
         // reduced privileges of a forked child, may forbid it. An ordinary thread is then better than none.
@@ -56,7 +64,6 @@ impl Monitor {
     fn add(&mut self, link: Weak<dyn Watched>) {
         self.links.push(link);
         self.arrivals += 1;
-        ARRIVAL.notify_one();
     }
 }
 
@@ -73,6 +80,9 @@ pub(crate) fn watch(link: Weak<dyn Watched>) -> io::Result<()> {
     let mut monitor = monitor();
     monitor.start()?;
     monitor.add(link);
+    // The thread needs the lock as soon as it wakes up.
+    drop(monitor);
+    ARRIVAL.notify_one();
     Ok(())
 }
 
@@ -110,6 +120,13 @@ pub fn configure_monitor(settings: MonitorSettings) -> io::Result<()> {
 pub(crate) fn close_at_exit(link: Weak<dyn Watched>) {
     fork::register(&AtForkAndExit);
     monitor().add(link);
+    ARRIVAL.notify_one();
+}
+
+/// Has the thread process all links at once, because one of them needs a shorter interval.
+pub(crate) fn hurry() {
+    monitor().arrivals += 1;
+    ARRIVAL.notify_one();
 }
 
 /// Removes a closed link from the thread.
@@ -183,19 +200,10 @@ fn round() -> MutexGuard<'static, ()> {
     ROUND.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
-/// Starts the thread with all signals blocked. The threads of the application handle signals.
-fn spawn() -> io::Result<pthread_t> {
-    let mut before = SigSet::empty();
-    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
-    let thread = std::thread::Builder::new().name("eshm-monitor".to_owned()).spawn(run);
-    nix::sys::signal::pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
-    Ok(thread?.as_pthread_t())
-}
-
 /// Calls `keep`. A panic over one link must not end the heartbeats of the others. It ends the heartbeat of this link,
 /// so that its peer detects the failure.
-fn keep(link: &dyn Watched, now: Instant, notices: &mut Notices) -> Option<Instant> {
-    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, notices)));
+fn keep(link: &dyn Watched, now: Instant, round: &mut Round) -> Option<Instant> {
+    let kept = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| link.keep(now, round)));
     kept.unwrap_or_else(|_| {
         forget(link);
         None
@@ -210,6 +218,7 @@ fn emit(notices: Notices) {
 fn run() {
     let stamp = fork::stamp();
     let mut links: Vec<Arc<dyn Watched>> = Vec::new();
+    let mut common = Round::default();
     loop {
         let now = Instant::now();
         // The list is not locked while links are processed, because that opens files and takes the locks of the
@@ -219,13 +228,13 @@ fn run() {
             links.extend(monitor.links.iter().filter_map(Weak::upgrade));
             monitor.arrivals
         };
-        let mut notices = Notices::default();
+        common.directories.begin_round();
         let next = {
             let _round = round();
-            links.drain(..).filter_map(|link| keep(&*link, now, &mut notices)).min()
+            links.drain(..).filter_map(|link| keep(&*link, now, &mut common)).min()
         };
-        if !notices.is_empty() {
-            emit(notices);
+        if !common.notices.is_empty() {
+            emit(std::mem::take(&mut common.notices));
             if fork::stamp() != stamp {
                 // A subscriber forked. In the child this thread has no links to process.
                 return;

@@ -56,8 +56,8 @@ statistics! {
     master_alive: bool = Flag Value::Flag;
     /// As `master_alive`, for the slave.
     slave_alive: bool = Flag Value::Flag;
-    /// The master's stale threshold, in milliseconds.
-    stale_threshold: u32 = Time milliseconds;
+    /// The master's stale threshold.
+    stale_threshold: Duration = Time Value::Time;
     /// Heartbeats of the master since this endpoint's statistics were last asked for.
     master_heartbeat_delta: u64 = Count number;
     /// Heartbeats of the slave since this endpoint's statistics were last asked for.
@@ -121,8 +121,4 @@ pub struct Statistic {
 
 fn number(number: impl Into<i128>) -> Value {
     Value::Number(number.into())
-}
-
-fn milliseconds(time: u32) -> Value {
-    Value::Time(Duration::from_millis(time.into()))
 }

@@ -27,7 +27,7 @@ pub enum Limit {
 }
 
 impl Limit {
-    /// The limit of a time-out, where `None` is without limit.
+    /// Returns the limit for a time-out. `None`: no limit.
     pub fn from_timeout(timeout: Option<Duration>) -> Self {
         timeout.map_or(Limit::Forever, Limit::For)
     }
@@ -163,7 +163,7 @@ pub(super) fn glance<H: Host, T>(
     }
 }
 
-/// The core's error as the host's.
+/// Converts an error of the core to one of the host.
 #[cold]
 pub(super) fn failed<H: Host>(error: crate::error::Error) -> H::Error {
     Error::Core(error).into()

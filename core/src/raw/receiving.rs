@@ -57,7 +57,7 @@ pub(super) enum Found<'a> {
 }
 
 impl Receiving {
-    /// Whether a message was kept that may be the next one.
+    /// Returns whether a message was kept that may be the next one.
     #[inline(always)]
     pub(super) fn has_kept(&self, channel: Channel) -> bool {
         match channel {

@@ -324,7 +324,7 @@ impl SharedSender {
     }
 }
 
-/// The wait that begins now. With an ESHM 1.x peer none is without a limit: see [`Sender::send`].
+/// Begins a wait. With an ESHM 1.x peer each wait has a limit: see [`Sender::send`].
 fn begin_wait(sender: &Sender, limit: Limit) -> Wait {
     let timeout = match limit {
         Limit::Now => Some(Duration::ZERO),

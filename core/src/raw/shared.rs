@@ -140,7 +140,7 @@ impl<H: Half> Shared<H> {
         }
     }
 
-    /// The half, if it may be used.
+    /// Returns the half, if it may be used.
     ///
     /// # Errors
     /// `Closed`; what is lent stands in the way: `Lent`, `InUse`; `Forked`.
@@ -157,7 +157,7 @@ impl<H: Half> Shared<H> {
         slot.lent.is_some()
     }
 
-    /// The half, for a call that changes nothing of what is lent.
+    /// Returns the half, for a call that changes nothing of what is lent.
     pub(super) fn visible<'a>(&self, slot: &'a mut Slot<H>) -> Result<&'a mut H, Error> {
         if slot.lent.as_ref().is_some_and(|lent| lent.end == End::Closed) {
             return Err(self.closed());
@@ -202,7 +202,7 @@ impl<H: Half> Shared<H> {
         token
     }
 
-    /// The token of what is lent now, without a lock.
+    /// Returns the token of what is lent now, without a lock.
     pub(super) fn lent(&self) -> Option<Token> {
         // Relaxed: a thread that was handed the token sees this store, or a later one; whoever locks looks again.
         Token::from_number(self.current.load(Ordering::Relaxed))
@@ -280,7 +280,7 @@ impl<H: Half> Shared<H> {
         drop_half(host, slot)
     }
 
-    /// The lock, with this token's in the slot.
+    /// Locks the slot that has lent this token.
     fn lent_slot<T: Host>(&self, host: &mut T, token: Token) -> Result<Guard<'_, H>, Error> {
         self.check_process()?;
         if self.lent() == Some(token) {
@@ -292,7 +292,7 @@ impl<H: Half> Shared<H> {
         Err(Error::Stale { segment: self.segment() })
     }
 
-    /// What is lent, if its holder may still use it.
+    /// Returns what is lent, if its holder may still use it.
     fn open<'a>(&self, slot: &'a mut Slot<H>) -> Result<&'a mut Lent, Error> {
         match &mut slot.lent {
             Some(Lent { end: End::Abandoned, .. }) => Err(Error::InUse { segment: self.segment() }),

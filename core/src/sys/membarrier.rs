@@ -3,27 +3,64 @@
 #![allow(clippy::disallowed_methods, reason = "the one place that makes this system call")]
 
 #[cfg(not(loom))]
+use std::os::linux::fs::MetadataExt;
+
+#[cfg(not(loom))]
 use super::atomic::{AtomicBool, compiler_fence};
 use super::atomic::{Ordering, fence};
+#[cfg(not(loom))]
+use super::schedule::{is_real_time, spawn};
 
 /// Set if the kernel runs a barrier on the cores of this process when a peer calls [`heavy_fence`].
 #[cfg(not(loom))]
 static REGISTERED: AtomicBool = AtomicBool::new(false);
 
-/// Registers this process for the [`heavy_fence`] of its peers, so that its [`light_fence`] is free. If that fails
-/// (an old kernel, a seccomp filter), the light fence is a full fence.
+/// Set if the registration of this process was started.
+#[cfg(not(loom))]
+static STARTED: AtomicBool = AtomicBool::new(false);
+
+/// Registers this process for the [`heavy_fence`] of its peers, so that its [`light_fence`] is free. Until that is
+/// done, and if it fails (an old kernel, a seccomp filter), the light fence is a full fence.
+///
+/// In a process with several threads the kernel waits until each processor has passed through its scheduler, for 10 to
+/// 30 ms. A thread of its own then does it. A real-time thread waits instead, because it could starve the new one.
 #[cfg(not(loom))]
 pub(crate) fn register_fences() {
+    // Miri has no membarrier: the light fence stays a full one.
+    if cfg!(miri) {
+        return;
+    }
+    // Relaxed: the registration needs nothing from the thread that was first.
+    if STARTED.load(Ordering::Relaxed) || STARTED.swap(true, Ordering::Relaxed) {
+        return;
+    }
+    if has_one_thread() || is_real_time() || spawn("eshm-register", register).is_err() {
+        register();
+    }
+}
+
+#[cfg(not(loom))]
+fn register() {
     // SAFETY: membarrier takes no pointers.
     let done =
         unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED, 0, 0) };
+    // Relaxed: the registration runs a full barrier on each processor of this process before it returns. A thread that
+    // loads the new value has therefore passed that barrier, and a later heavy fence of a peer reaches it.
     REGISTERED.store(done == 0, Ordering::Relaxed);
+}
+
+/// Returns whether this process has no other thread. Returns `false` if the system does not report it.
+#[cfg(not(loom))]
+fn has_one_thread() -> bool {
+    // Two links are its own, and each thread has one.
+    std::fs::metadata("/proc/self/task").is_ok_and(|tasks| tasks.st_nlink() == 3)
 }
 
 /// Clears the registration. A forked child does not inherit it reliably.
 #[cfg(not(loom))]
 pub(crate) fn unregister_fences() {
     REGISTERED.store(false, Ordering::Relaxed);
+    STARTED.store(false, Ordering::Relaxed);
 }
 
 /// The cheap half of an asymmetric pair of sequentially consistent fences, for the side that executes it with each
@@ -50,4 +87,30 @@ pub(crate) fn heavy_fence() -> bool {
     #[cfg(not(any(loom, miri)))]
     // SAFETY: membarrier takes no pointers.
     return unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_GLOBAL_EXPEDITED, 0, 0) } == 0;
+}
+
+#[cfg(all(test, not(loom), not(miri)))]
+mod tests {
+    use std::time::{Duration, Instant};
+
+    use super::*;
+
+    #[test]
+    fn a_process_with_several_threads_is_registered_soon() {
+        // SAFETY: membarrier takes no pointers.
+        let commands = unsafe { libc::syscall(libc::SYS_membarrier, libc::MEMBARRIER_CMD_QUERY, 0, 0) };
+        if commands < 0 || commands & libc::c_long::from(libc::MEMBARRIER_CMD_REGISTER_GLOBAL_EXPEDITED) == 0
+        {
+            println!("SKIPPED: a_process_with_several_threads_is_registered_soon needs membarrier");
+            return;
+        }
+        // A test runs in a thread of its own.
+        assert!(!has_one_thread());
+        register_fences();
+        let since = Instant::now();
+        while !REGISTERED.load(Ordering::Relaxed) {
+            assert!(since.elapsed() < Duration::from_secs(30), "not registered");
+            std::thread::yield_now();
+        }
+    }
 }

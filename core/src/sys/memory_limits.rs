@@ -2,17 +2,35 @@
 //!
 //! The kernel kills a process with SIGKILL if it exceeds the memory of its cgroup or of the machine. A limit that
 //! cannot be read, for example without /proc, does not count.
+//!
+//! The files of the kernel take more time than everything else in `open`. A file is therefore only read if the result can
+//! depend on it. No value is kept for the next check: a process can move to another cgroup, and limits can change.
 
-use std::fs;
+use std::cell::OnceCell;
+use std::fs::{self, File};
+use std::io::{ErrorKind, Read};
 use std::path::{Component, Path, PathBuf};
 
 use nix::sys::resource::{RLIM_INFINITY, Resource, getrlimit};
 use nix::sys::statfs::{FsType, TMPFS_MAGIC, statfs};
 
-/// The directories in which the kernel reports limits.
+/// What the kernel reports about limits.
 struct Sources {
+    /// The directories of its files.
     proc: PathBuf,
     cgroups: PathBuf,
+    /// The unused and the total memory of the machine, in bytes. 0: unknown.
+    unused: u64,
+    total: u64,
+    /// From meminfo, once it was read.
+    machine: OnceCell<Machine>,
+}
+
+/// What the machine has left, in bytes.
+struct Machine {
+    /// Without swap. `None`: unknown.
+    available: Option<u64>,
+    swap: u64,
 }
 
 /// A resource that is too small.
@@ -52,8 +70,7 @@ pub(crate) fn check_memory(directory: &Path, needed: u64) -> Result<(), Shortage
     if !is_memory(system.filesystem_type()) {
         return Ok(());
     }
-    let sources = Sources { proc: "/proc".into(), cgroups: "/sys/fs/cgroup".into() };
-    sources.check(needed)
+    Sources::of_system().check(needed)
 }
 
 fn is_memory(kind: FsType) -> bool {
@@ -63,27 +80,50 @@ fn is_memory(kind: FsType) -> bool {
 }
 
 impl Sources {
+    fn of_system() -> Sources {
+        let (unused, total) = unused_and_total_memory();
+        let machine = OnceCell::new();
+        Sources { proc: "/proc".into(), cgroups: "/sys/fs/cgroup".into(), unused, total, machine }
+    }
+
     fn check(&self, needed: u64) -> Result<(), Shortage> {
-        let meminfo = fs::read_to_string(self.proc.join("meminfo")).unwrap_or_default();
-        let swap = field(&meminfo, "SwapFree:").unwrap_or(0).saturating_mul(1024);
-        if let Some(left) = field(&meminfo, "MemAvailable:") {
-            let left = left.saturating_mul(1024).saturating_add(swap);
-            if left < needed {
-                let what = "the machine's memory is used up (MemAvailable and SwapFree)".to_owned();
-                return Err(Shortage {
-                    what,
-                    advice: "end what is not needed, or choose a smaller size",
-                    left,
-                    needed,
-                });
-            }
+        self.check_machine(needed)?;
+        let mut buffer = Buffer::default();
+        let groups = buffer.read(&self.proc.join("self/cgroup")).unwrap_or_default();
+        groups.lines().try_for_each(|line| self.check_group(line, needed))
+    }
+
+    fn check_machine(&self, needed: u64) -> Result<(), Shortage> {
+        // Of its unused memory the kernel reserves a few percent. What it can reclaim comes on top.
+        let reserved = self.total / 8;
+        if self.unused > 0 && self.unused.saturating_sub(reserved) >= needed {
+            return Ok(());
         }
-        let groups = fs::read_to_string(self.proc.join("self/cgroup")).unwrap_or_default();
-        groups.lines().try_for_each(|line| self.check_group(line, needed, swap))
+        let Machine { available: Some(available), swap } = *self.machine() else { return Ok(()) };
+        let left = available.saturating_add(swap);
+        if left < needed {
+            let what = "the machine's memory is used up (MemAvailable and SwapFree)".to_owned();
+            return Err(Shortage {
+                what,
+                advice: "end what is not needed, or choose a smaller size",
+                left,
+                needed,
+            });
+        }
+        Ok(())
+    }
+
+    fn machine(&self) -> &Machine {
+        self.machine.get_or_init(|| {
+            let mut buffer = Buffer::default();
+            let meminfo = buffer.read(&self.proc.join("meminfo")).unwrap_or_default();
+            let bytes = |name| field(meminfo, name).map(|kib| kib.saturating_mul(1024));
+            Machine { available: bytes("MemAvailable:"), swap: bytes("SwapFree:").unwrap_or(0) }
+        })
     }
 
     /// Checks one line of /proc/self/cgroup: that cgroup and all of its ancestors.
-    fn check_group(&self, line: &str, needed: u64, swap: u64) -> Result<(), Shortage> {
+    fn check_group(&self, line: &str, needed: u64) -> Result<(), Shortage> {
         let mut parts = line.splitn(3, ':');
         let (Some(_), Some(controllers), Some(path)) = (parts.next(), parts.next(), parts.next()) else {
             return Ok(());
@@ -99,7 +139,7 @@ impl Sources {
         let folder: PathBuf =
             [root.clone()].into_iter().chain(parts.map(|part| part.as_os_str().into())).collect();
         for folder in folder.ancestors().take_while(|folder| folder.starts_with(&root)) {
-            let Some(left) = version.left(folder, needed, swap) else { continue };
+            let Some(left) = version.left(folder, needed, || self.machine().swap) else { continue };
             if left < needed {
                 return Err(Shortage {
                     what: format!(
@@ -115,6 +155,9 @@ impl Sources {
         Ok(())
     }
 }
+
+/// From this size on a limit is none. Version 1 reports the largest number of pages where there is no limit.
+const UNLIMITED: u64 = 1 << 60;
 
 /// The files of one cgroup version.
 struct Version {
@@ -146,25 +189,70 @@ const V2: Version = Version {
 impl Version {
     /// Returns how many more bytes this cgroup can use. Returns `None` without a limit, and if `needed` bytes are free
     /// even without a reclaim: the kernel then need not sum up `memory.stat`.
-    fn left(&self, folder: &Path, needed: u64, swap: u64) -> Option<u64> {
-        let number = |file: &str| fs::read_to_string(folder.join(file)).ok()?.trim().parse::<u64>().ok();
+    fn left(&self, folder: &Path, needed: u64, swap: impl FnOnce() -> u64) -> Option<u64> {
+        let number = |file: &str| Buffer::default().read(&folder.join(file))?.trim().parse::<u64>().ok();
         // "max" does not parse as a number.
-        let limit = number(self.limit)?;
+        let limit = number(self.limit).filter(|limit| *limit < UNLIMITED)?;
         let used = number(self.usage)?;
         if limit.saturating_sub(used) >= needed {
             return None;
         }
-        let stat = fs::read_to_string(folder.join("memory.stat")).unwrap_or_default();
-        let reclaimable: u64 = self.reclaimable.iter().filter_map(|name| field(&stat, name)).sum();
+        let mut buffer = Buffer::default();
+        let stat = buffer.read(&folder.join("memory.stat")).unwrap_or_default();
+        let reclaimable: u64 = self.reclaimable.iter().filter_map(|name| field(stat, name)).sum();
         let swap = match self.swap {
             Some([limit, used]) => match number(limit) {
-                Some(limit) => swap.min(limit.saturating_sub(number(used).unwrap_or(0))),
-                None => swap,
+                Some(limit) => swap().min(limit.saturating_sub(number(used).unwrap_or(0))),
+                None => swap(),
             },
-            None => swap,
+            None => swap(),
         };
         Some(limit.saturating_sub(used).saturating_add(reclaimable).saturating_add(swap))
     }
+}
+
+/// Space for a file of the kernel, so that it is read in one piece: std reads a file of unknown length in many.
+struct Buffer {
+    bytes: [u8; 4096],
+    /// A file that is longer.
+    long: String,
+}
+
+impl Default for Buffer {
+    fn default() -> Self {
+        Buffer { bytes: [0; 4096], long: String::new() }
+    }
+}
+
+impl Buffer {
+    /// Reads a file. Returns `None` if that fails.
+    fn read(&mut self, path: &Path) -> Option<&str> {
+        let mut file = File::open(path).ok()?;
+        let mut filled = 0;
+        while filled < self.bytes.len() {
+            match file.read(&mut self.bytes[filled..]) {
+                Ok(0) => return std::str::from_utf8(&self.bytes[..filled]).ok(),
+                Ok(count) => filled += count,
+                Err(error) if error.kind() == ErrorKind::Interrupted => {}
+                Err(_) => return None,
+            }
+        }
+        self.long = fs::read_to_string(path).ok()?;
+        Some(&self.long)
+    }
+}
+
+/// Returns the unused and the total memory of the machine, or 0 if the system does not report it.
+fn unused_and_total_memory() -> (u64, u64) {
+    let mut info = std::mem::MaybeUninit::<libc::sysinfo>::zeroed();
+    // SAFETY: the call writes a `sysinfo`, for which there is space.
+    if unsafe { libc::sysinfo(info.as_mut_ptr()) } != 0 {
+        return (0, 0);
+    }
+    // SAFETY: the struct has only integer fields, for which zero is valid.
+    let info = unsafe { info.assume_init() };
+    let bytes = |units: u64| units.saturating_mul(info.mem_unit.into());
+    (bytes(info.freeram), bytes(info.totalram))
 }
 
 /// Returns the number after a word at the start of a line.
@@ -197,10 +285,15 @@ mod tests {
 
     const MIB: u64 = 1 << 20;
 
+    fn sources_in(folder: &Path) -> Sources {
+        let (proc, cgroups) = (folder.join("proc"), folder.join("cgroup"));
+        Sources { proc, cgroups, unused: 0, total: 0, machine: OnceCell::new() }
+    }
+
     /// Creates a machine with 1000 MiB and these files.
     fn machine(files: &[(&str, &str)]) -> (tempfile::TempDir, Sources) {
         let folder = tempfile::tempdir().unwrap();
-        let sources = Sources { proc: folder.path().join("proc"), cgroups: folder.path().join("cgroup") };
+        let sources = sources_in(folder.path());
         let meminfo = ("proc/meminfo", "MemTotal:  2048000 kB\nMemAvailable:  1024000 kB\nSwapFree:  0 kB\n");
         for (name, content) in [meminfo].iter().chain(files) {
             let path = folder.path().join(name);
@@ -228,6 +321,46 @@ mod tests {
         assert_left(&sources, 1000 * MIB, "the machine's memory");
         let (_folder, sources) = machine(&[("proc/meminfo", "MemAvailable: 1024 kB\nSwapFree: 1024 kB\n")]);
         assert_left(&sources, 2 * MIB, "the machine's memory");
+    }
+
+    #[test]
+    fn meminfo_decides_unless_an_eighth_of_the_machine_stays_unused() {
+        for (unused, total, kind) in [
+            (11, 80, "enough unused"),
+            (10, 80, "reads meminfo"),
+            (10, 81, "reads meminfo"),
+            (0, 0, "reads meminfo"),
+        ] {
+            let (_folder, mut sources) = machine(&[("proc/meminfo", "MemAvailable: 0 kB\n")]);
+            (sources.unused, sources.total) = (unused * MIB, total * MIB);
+            assert_eq!(sources.check(MIB).is_ok(), kind == "enough unused", "{unused} of {total} MiB");
+        }
+        // A cgroup counts also if the machine has enough.
+        let (_folder, mut sources) = machine(&[
+            ("proc/self/cgroup", "0::/\n"),
+            ("cgroup/memory.max", "1048576\n"),
+            ("cgroup/memory.current", "0\n"),
+        ]);
+        (sources.unused, sources.total) = (500 * MIB, 1000 * MIB);
+        assert_left(&sources, MIB, "cgroup/memory.max");
+    }
+
+    #[test]
+    #[cfg_attr(miri, ignore = "asks the system for its memory")]
+    fn the_machine_has_no_more_unused_memory_than_memory() {
+        let (unused, total) = unused_and_total_memory();
+        assert!(0 < unused && unused < total, "{unused} of {total}");
+    }
+
+    #[test]
+    fn files_longer_than_the_buffer_are_read_whole() {
+        let groups = format!("{}4:memory:/inner\n", "9:name=systemd:/long\n".repeat(500));
+        let (_folder, sources) = machine(&[
+            ("proc/self/cgroup", &groups),
+            ("cgroup/memory/inner/memory.limit_in_bytes", "1048576\n"),
+            ("cgroup/memory/inner/memory.usage_in_bytes", "0\n"),
+        ]);
+        assert_left(&sources, MIB, "inner/memory.limit_in_bytes");
     }
 
     #[test]
@@ -268,6 +401,8 @@ mod tests {
             ("cgroup/memory/memory.limit_in_bytes", "83886080\n"),
             ("cgroup/memory/memory.usage_in_bytes", "20971520\n"),
             ("cgroup/memory/memory.stat", "total_inactive_file 1048576\n"),
+            // No limit. The usage need not be read.
+            ("cgroup/memory/docker/0123/memory.limit_in_bytes", "9223372036854771712\n"),
         ]);
         assert_left(&sources, 61 * MIB, "memory.limit_in_bytes");
     }
@@ -275,7 +410,7 @@ mod tests {
     #[test]
     #[cfg_attr(miri, ignore = "asks the system for its limits")]
     fn unreadable_limits_do_not_count() {
-        let sources = Sources { proc: "/nowhere".into(), cgroups: "/nowhere".into() };
+        let sources = sources_in(Path::new("/nowhere"));
         assert_eq!(sources.check(u64::MAX), Ok(()));
         for line in ["", "nonsense", "0::", "1:memory:", "0::/../../..", "9:memory:relative"] {
             let (_folder, sources) = machine(&[("proc/self/cgroup", line), ("cgroup/memory.max", "none")]);

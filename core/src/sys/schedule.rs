@@ -4,9 +4,11 @@
 //! processor would starve a heartbeat thread that inherited both. The peer would then see the process as frozen.
 
 use std::io;
+use std::thread::JoinHandle;
 
 use libc::pthread_t;
 use nix::sched::{CpuSet, sched_getaffinity};
+use nix::sys::signal::{SigSet, SigmaskHow, pthread_sigmask};
 use nix::unistd::Pid;
 
 /// The number of processors that an affinity mask can represent.
@@ -14,6 +16,7 @@ const MOST_CPUS: u32 = libc::CPU_SETSIZE as u32;
 
 /// The scheduling policy of the background thread. See sched(7).
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum MonitorPolicy {
     /// `SCHED_OTHER`, the policy of ordinary threads, independent of the thread that opens an endpoint.
     #[default]
@@ -94,11 +97,24 @@ fn set_affinity(thread: pthread_t, cpus: &CpuSet) -> io::Result<()> {
 /// Returns the processors of the calling thread if it is a real-time thread, which may never sleep. Otherwise the set
 /// is empty.
 fn processors_of_a_real_time_caller() -> CpuSet {
+    let own = if is_real_time() { sched_getaffinity(Pid::from_raw(0)).ok() } else { None };
+    own.unwrap_or_default()
+}
+
+/// Returns whether the calling thread is a real-time thread.
+pub(super) fn is_real_time() -> bool {
     // SAFETY: the call takes no pointers.
     let policy = unsafe { libc::sched_getscheduler(0) } & !libc::SCHED_RESET_ON_FORK;
-    let is_real_time = matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE);
-    let own = if is_real_time { sched_getaffinity(Pid::from_raw(0)).ok() } else { None };
-    own.unwrap_or_default()
+    matches!(policy, libc::SCHED_FIFO | libc::SCHED_RR | libc::SCHED_DEADLINE)
+}
+
+/// Starts a thread with all signals blocked. The threads of the application handle signals.
+pub(crate) fn spawn(name: &str, run: fn()) -> io::Result<JoinHandle<()>> {
+    let mut before = SigSet::empty();
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&SigSet::all()), Some(&mut before))?;
+    let thread = std::thread::Builder::new().name(name.to_owned()).spawn(run);
+    pthread_sigmask(SigmaskHow::SIG_SETMASK, Some(&before), None)?;
+    thread
 }
 
 /// Returns the set of these processors, each less than [`MOST_CPUS`].

@@ -158,6 +158,7 @@ impl Doorbell<'_> {
         let before = self.waiters.fetch_add(1, Ordering::AcqRel);
         crash_point!("park.counted");
         let ordered = self.order(before);
+        crash_point!("park.ordered");
         futex_wait(self.word, sample, if ordered { timeout } else { timeout.min(UNORDERED_SLICE) });
         crash_point!("park.woken");
         self.waiters.fetch_sub(1, Ordering::Relaxed);
@@ -182,7 +183,6 @@ impl Doorbell<'_> {
             // After the fence, and while this thread is counted: every load that the heavy fence did not order sees a
             // word other than 0 from now on, until the side that rings clears the flag. Relaxed: the word itself orders.
             self.waiters.fetch_or(ORDERED, Ordering::Relaxed);
-            crash_point!("park.ordered");
         }
         ordered
     }

@@ -5,28 +5,26 @@
 //! Therefore:
 //!
 //! - In an exchange, where something was sent since the last message arrived, one of the two ends delays its first
-//!   poll for the answer. The right delay depends on the distance between the two cores, on the peer, and on what the
-//!   two do with their messages, and a few ticks matter. So the delay is not computed but measured: candidates
-//!   compete, each is timed over some exchanges, the best third goes on, and the contest is repeated from time to
-//!   time. No delay is one of the candidates. If both ends delayed their polls, each would wait for the delay of the
-//!   other.
+//!   poll for the answer. The delay follows the answers: a poll that was too early makes it longer, and one that found
+//!   the answer makes it shorter by less. If both ends delayed their polls, each would wait for the delay of the other.
 //! - In a stream, a receiver that has caught up with the sender gives it time to write some lines ahead.
+//!
+//! Only messages are timed. A value of a mailbox is in several lines, and a delay before the poll for one only costs
+//! time (ARCHITECTURE.md has the figures).
 
 use crate::role::Role;
 use crate::sys::ticks;
 
-/// Replies slower than this are not worth delaying the first poll for: one to two microseconds. In ticks, as all
-/// times below.
-const SLOWEST_REPLY: u64 = 4096;
+/// The longest delay, in ticks of the clock as all times below: one to two microseconds.
+const LONGEST_DELAY: u64 = 4096;
+/// How much longer the delay is after a poll that was too early.
+const LONGER: u64 = 16;
+/// How much shorter it is after a poll that found the message. So one poll in 17 is too early.
+const SHORTER: u64 = 1;
 /// The number of consecutive messages found by the first poll that make a stream.
 const STREAM: u32 = 8;
 /// The time that a sender gets to write ahead: some tens of short messages.
 const STREAM_PAUSE: u64 = 512;
-/// The number of exchanges before the first contest, and between two contests at first and in the end. A contest
-/// takes some 3000 exchanges, about a hundredth of the time of a long exchange.
-const FIRST_TERM: u32 = 256;
-const SHORTEST_TERM: u32 = 1 << 12;
-const LONGEST_TERM: u32 = 1 << 17;
 
 /// Decides when to poll. See the module.
 #[derive(Debug)]
@@ -35,14 +33,6 @@ pub(crate) struct PollTiming {
     delays: bool,
     /// The delay. 0: polls at once and reads no clock.
     delay: u64,
-    /// The number of exchanges that remain with this delay.
-    left: u32,
-    /// The number of exchanges until the next contest.
-    term: u32,
-    /// The running contest.
-    contest: Option<Contest>,
-    /// During a contest: the start of the exchange.
-    begun: u64,
     /// The number of messages that this endpoint had sent at the last poll.
     sent: u64,
     /// Set if it had sent any since the poll before that.
@@ -53,17 +43,7 @@ pub(crate) struct PollTiming {
 
 impl PollTiming {
     pub(crate) fn new(role: Role) -> Self {
-        PollTiming {
-            delays: role == Role::Master,
-            delay: 0,
-            left: FIRST_TERM,
-            term: SHORTEST_TERM,
-            contest: None,
-            begun: 0,
-            sent: 0,
-            exchange: false,
-            streak: 0,
-        }
+        PollTiming { delays: role == Role::Master, delay: 0, sent: 0, exchange: false, streak: 0 }
     }
 
     /// Waits until it is time to poll, without an access to shared memory. `sent` returns how many messages this
@@ -72,15 +52,8 @@ impl PollTiming {
     pub(crate) fn wait_to_poll(&mut self, sent: impl FnOnce() -> u64) {
         // In a stream the count is not loaded, because another thread may change it continuously.
         self.exchange = self.delays && self.streak < STREAM && self.has_sent(sent());
-        if self.exchange {
-            if self.left == 0 {
-                self.decide();
-            }
-            self.left -= 1;
-            if self.delay > 0 || self.contest.is_some() {
-                self.begun = ticks();
-                wait_until(self.begun, self.delay);
-            }
+        if self.exchange && self.delay > 0 {
+            wait(self.delay);
         }
     }
 
@@ -93,8 +66,8 @@ impl PollTiming {
     #[inline(always)]
     pub(crate) fn found_at_once(&mut self) {
         // A message that arrived during the delay may have had to wait.
-        if self.exchange && (self.delay > 0 || self.contest.is_some()) {
-            self.note();
+        if self.exchange && self.delay > 0 {
+            self.delay -= SHORTER;
         } else {
             self.streak = self.streak.saturating_add(1);
         }
@@ -103,177 +76,78 @@ impl PollTiming {
     /// Records that the first poll found nothing.
     pub(crate) fn found_nothing(&mut self) {
         if !self.exchange && self.streak >= STREAM {
-            wait_until(ticks(), STREAM_PAUSE);
+            wait(STREAM_PAUSE);
         }
         self.streak = 0;
     }
 
-    /// Records that a later poll found the message, or that none arrived in the time of an answer.
-    pub(crate) fn end_exchange(&mut self) {
-        self.note();
-    }
-
-    #[inline(always)]
-    fn note(&mut self) {
-        if self.exchange
-            && let Some(contest) = &mut self.contest
-        {
-            contest.note(ticks().wrapping_sub(self.begun).min(SLOWEST_REPLY));
-        }
-    }
-
-    /// Chooses the next delay and for how many exchanges it holds.
-    #[cold]
-    fn decide(&mut self) {
-        let contest = self.contest.get_or_insert_with(Contest::new);
-        if contest.is_begun() && contest.next_candidate() {
-            self.delay = contest.winner();
-            self.left = self.term;
-            self.term = (self.term * 2).min(LONGEST_TERM);
-            self.contest = None;
-        } else {
-            self.delay = contest.candidate();
-            self.left = contest.length;
+    /// Records whether a later poll found the message. If none did in the time of an answer, the next poll is at once.
+    pub(crate) fn end_exchange(&mut self, found: bool) {
+        if self.exchange {
+            self.delay = if found { (self.delay + LONGER).min(LONGEST_DELAY) } else { 0 };
         }
     }
 }
 
-/// Finds the delay with which exchanges take the shortest time.
-#[derive(Debug)]
-struct Contest {
-    /// The remaining candidates. The winner of the round before is first.
-    entrants: [Entrant; Contest::ENTRANTS],
-    count: usize,
-    current: usize,
-    /// The number of exchanges of each candidate in this round.
-    length: u32,
-}
-
-#[derive(Clone, Copy, Debug, Default)]
-struct Entrant {
-    delay: u64,
-    /// The total time of its exchanges in this round.
-    cost: Option<u64>,
-}
-
-impl Contest {
-    const ENTRANTS: usize = 24;
-    /// The shortest delay other than none, and the ratio from one to the next in percent. The longest is 820.
-    const SHORTEST: u64 = 100;
-    const STEP: u64 = 110;
-    const FIRST_LENGTH: u32 = 64;
-    /// One candidate of three gets into the next round.
-    const KEPT: usize = 3;
-
-    fn new() -> Self {
-        let mut entrants = [Entrant::default(); Self::ENTRANTS];
-        let delays = std::iter::successors(Some(Self::SHORTEST), |delay| Some(delay * Self::STEP / 100));
-        entrants[1..].iter_mut().zip(delays).for_each(|(entrant, delay)| entrant.delay = delay);
-        Contest { entrants, count: Self::ENTRANTS, current: 0, length: Self::FIRST_LENGTH }
-    }
-
-    fn is_begun(&self) -> bool {
-        self.entrants[0].cost.is_some()
-    }
-
-    fn candidate(&self) -> u64 {
-        self.entrants[self.current].delay
-    }
-
-    /// Records the time of an exchange with the current candidate.
-    fn note(&mut self, took: u64) {
-        *self.entrants[self.current].cost.get_or_insert(0) += took;
-    }
-
-    /// Moves on to the next candidate. Returns whether the contest is over.
-    fn next_candidate(&mut self) -> bool {
-        self.current += 1;
-        if self.current < self.count {
-            return false;
-        }
-        self.entrants[..self.count].sort_by_key(|entrant| entrant.cost);
-        if self.count <= Self::KEPT {
-            return true;
-        }
-        self.count /= Self::KEPT;
-        self.entrants.iter_mut().for_each(|entrant| entrant.cost = None);
-        self.current = 0;
-        self.length *= 2;
-        false
-    }
-
-    fn winner(&self) -> u64 {
-        self.entrants[0].delay
-    }
-}
-
-/// Spins until `rest` ticks after `start`. Does not wait if the clock stands still.
-fn wait_until(start: u64, delay: u64) {
-    while start != 0 && ticks().wrapping_sub(start) < delay {}
+/// Spins for this time. Does not wait if the clock stands still.
+fn wait(time: u64) {
+    let start = ticks();
+    while start != 0 && ticks().wrapping_sub(start) < time {}
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    /// Runs a contest where an exchange takes as long as `cost` returns.
-    fn winner(cost: impl Fn(u64) -> u64) -> u64 {
-        let mut contest = Contest::new();
-        loop {
-            for _ in 0..contest.length {
-                let took = cost(contest.candidate());
-                contest.note(took);
-            }
-            if contest.next_candidate() {
-                return contest.winner();
+    /// Makes exchanges whose answers arrive after this time, and returns how many polls were too early.
+    fn exchanges(timing: &mut PollTiming, count: u64, answer_after: u64) -> u64 {
+        let mut early = 0;
+        for _ in 0..count {
+            let sent = timing.sent + 1;
+            timing.wait_to_poll(|| sent);
+            assert!(timing.exchange);
+            if timing.delay >= answer_after {
+                timing.found_at_once();
+            } else {
+                early += 1;
+                timing.found_nothing();
+                timing.end_exchange(true);
             }
         }
+        early
     }
 
     #[test]
-    fn the_delay_that_costs_least_wins() {
-        // Distant cores: an early poll costs a transfer, a late one its delay.
-        let far = winner(|delay| if delay < 500 { 1200 } else { 830 + (delay - 500) });
-        assert!((500..=550).contains(&far), "{far}");
-        let near = winner(|delay| if delay < 140 { 330 } else { 210 + (delay - 140) });
-        assert!((140..=154).contains(&near), "{near}");
-    }
-
-    #[test]
-    fn no_delay_wins_where_delays_do_not_pay() {
-        assert_eq!(winner(|delay| 300 + delay), 0);
-        assert_eq!(winner(|_| SLOWEST_REPLY), 0, "a peer that takes its time");
-    }
-
-    #[test]
-    fn contests_repeat_at_growing_intervals() {
+    fn the_delay_follows_the_answers() {
         let mut timing = PollTiming::new(Role::Master);
-        let mut contests = Vec::new();
-        for exchange in 1..1_000_000_u64 {
-            let before = timing.contest.is_some();
-            timing.wait_to_poll(|| exchange);
-            timing.found_nothing();
-            timing.end_exchange();
-            if timing.contest.is_some() && !before {
-                contests.push(exchange);
-            }
+        for answer_after in [300, 1000, 90] {
+            exchanges(&mut timing, 2000, answer_after);
+            let early = exchanges(&mut timing, 17 * 100, answer_after);
+            assert!((answer_after - 1..answer_after + LONGER).contains(&timing.delay), "{timing:?}");
+            assert!((99..=101).contains(&early), "{early} polls were too early");
         }
-        assert_eq!(contests[0], u64::from(FIRST_TERM) + 1);
-        let gaps: Vec<_> = contests.windows(2).map(|pair| pair[1] - pair[0]).collect();
-        assert!(gaps.len() > 5 && gaps.is_sorted(), "{gaps:?}");
-        assert!(gaps.iter().all(|&gap| gap < 2 * u64::from(LONGEST_TERM)), "{gaps:?}");
+    }
+
+    #[test]
+    fn the_delay_is_bounded_and_ends_with_the_exchanges() {
+        let mut timing = PollTiming::new(Role::Master);
+        exchanges(&mut timing, 2 * LONGEST_DELAY / LONGER, u64::MAX);
+        assert_eq!(timing.delay, LONGEST_DELAY);
+        let sent = timing.sent + 1;
+        timing.wait_to_poll(|| sent);
+        timing.found_nothing();
+        timing.end_exchange(false);
+        assert_eq!(timing.delay, 0);
     }
 
     #[test]
     fn only_one_end_delays_and_only_after_it_sent() {
-        let mut sent = 0;
         let mut master = PollTiming { delay: u64::MAX, ..PollTiming::new(Role::Master) };
-        master.wait_to_poll(|| sent);
-        assert_eq!(master.begun, 0, "nothing was sent");
+        master.wait_to_poll(|| 0);
+        assert!(!master.exchange, "nothing was sent");
         let mut slave = PollTiming { delay: u64::MAX, ..PollTiming::new(Role::Slave) };
-        sent += 1;
-        slave.wait_to_poll(|| sent);
-        assert_eq!(slave.begun, 0, "the other end delays");
+        slave.wait_to_poll(|| 1);
+        assert!(!slave.exchange, "the other end delays");
     }
 
     #[test]

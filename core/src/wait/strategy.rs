@@ -2,6 +2,7 @@
 
 /// How an endpoint waits for data or space. docs/waiting.md has the measurements behind each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum WaitStrategy {
     /// Polls for about a microsecond, then offers the processor to others, then parks until woken. How long each lasts
     /// follows from the waits before: where the peer runs on the same processor, it gets the processor at once; where it

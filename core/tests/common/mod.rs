@@ -1,6 +1,9 @@
-//! What the tests have in common: names that clean up after themselves, and child processes.
+//! Helpers of all tests: names whose files are removed at the end, waits, and child processes.
 #![allow(dead_code, reason = "not every test file uses everything")]
 #![allow(clippy::disallowed_types, reason = "counters of the tests themselves")]
+
+pub mod legacy;
+pub mod place;
 
 use std::fmt::Display;
 use std::io::{BufRead, BufReader, Write};
@@ -14,11 +17,10 @@ use std::time::{Duration, Instant};
 use nix::sys::signal::Signal;
 use nix::unistd::Pid;
 
-/// How long anything may take before a test gives up: generous, for a loaded machine. Nothing waits this long
-/// unless it fails.
+/// The time after which a test fails. It is long, for a loaded machine. Only a test that fails waits this long.
 pub const WATCHDOG: Duration = Duration::from_secs(30);
 
-/// A segment name that no other test uses. What lies under it is removed at the end.
+/// A segment name that no other test uses. Its file is removed at the end.
 pub struct Name {
     name: String,
     owner: u32,
@@ -35,7 +37,7 @@ impl Name {
         format!("/dev/shm/eshm_{}", self.name).into()
     }
 
-    /// Whether anything lies under the name.
+    /// Returns whether a file has the name.
     pub fn exists(&self) -> bool {
         self.path().symlink_metadata().is_ok()
     }
@@ -57,7 +59,7 @@ impl Drop for Name {
     }
 }
 
-/// Looks until there is something to be seen, which nobody signals.
+/// Polls until `look` returns something, for events that nobody signals.
 pub fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     let since = Instant::now();
     loop {
@@ -69,16 +71,16 @@ pub fn poll<T>(what: &str, mut look: impl FnMut() -> Option<T>) -> T {
     }
 }
 
-/// What `work` returns, on a thread of its own; `None` if it is still at it after `limit`.
+/// Runs `work` on a thread of its own and returns its result. `None`: it has not ended within `limit`.
 pub fn within<T: Send + 'static>(limit: Duration, work: impl FnOnce() -> T + Send + 'static) -> Option<T> {
     let (done, result) = mpsc::channel();
     std::thread::spawn(move || drop(done.send(work())));
     result.recv_timeout(limit).ok()
 }
 
-/// Another process: this test program once more, playing one of the scenarios of its test named `child`.
+/// Another process of this test program, which runs one scenario of its test `child`.
 ///
-/// It says lines on its standard output, and is told lines on its standard input.
+/// It reports lines on its standard output, and reads lines from its standard input.
 pub struct Child {
     process: std::process::Child,
     lines: mpsc::Receiver<String>,
@@ -86,10 +88,10 @@ pub struct Child {
 
 const SCENARIO: &str = "ESHM_TEST_SCENARIO";
 const SEGMENT: &str = "ESHM_TEST_SEGMENT";
-/// Tells what a scenario says from what the test harness prints.
+/// Marks the lines of a scenario among those of the test harness.
 const MARK: &str = "child says: ";
 
-/// Starts this test program. `ESHM_TEST_RUNNER`: what runs programs of a foreign architecture, such as QEMU.
+/// Returns the command of this test program. `ESHM_TEST_RUNNER` runs programs of another architecture, such as QEMU.
 fn this_program() -> Command {
     let program = std::env::current_exe().unwrap();
     let runner = std::env::var("ESHM_TEST_RUNNER").unwrap_or_default();
@@ -105,7 +107,7 @@ impl Child {
         Child::start_with(scenario, segment, &[])
     }
 
-    /// As `start`, with these environment variables too.
+    /// As `start`, with additional environment variables.
     pub fn start_with(scenario: &str, segment: &str, variables: &[(&str, &str)]) -> Child {
         let mut process = this_program()
             .args(["child", "--exact", "--nocapture", "--test-threads=1"])
@@ -131,12 +133,12 @@ impl Child {
         self.process.id() as i32
     }
 
-    /// The next line that the child says.
+    /// Returns the next line of the child.
     pub fn line(&self) -> String {
         self.lines.recv_timeout(WATCHDOG).expect("the child should have said something")
     }
 
-    /// The next line, if the child has said one.
+    /// Returns the next line, if the child has reported one.
     pub fn try_line(&self) -> Option<String> {
         self.lines.try_recv().ok()
     }
@@ -154,13 +156,13 @@ impl Child {
         nix::sys::signal::kill(Pid::from_raw(self.pid()), signal).unwrap();
     }
 
-    /// Kills it, and waits until it is gone.
+    /// Kills the process, and waits until it has ended.
     pub fn kill(mut self) {
         self.signal(Signal::SIGKILL);
         self.process.wait().unwrap();
     }
 
-    /// How it ends by itself.
+    /// Waits until the process has ended by itself, and returns its status.
     pub fn ended(mut self) -> ExitStatus {
         drop(self.process.stdin.take());
         poll("the child's end", || self.process.try_wait().unwrap())
@@ -169,25 +171,25 @@ impl Child {
 
 impl Drop for Child {
     fn drop(&mut self) {
-        // It may have ended, and been waited for, before: then neither does anything.
+        // Neither does anything if the process was waited for before.
         let _ = self.process.kill();
         let _ = self.process.wait();
     }
 }
 
-/// The scenario that this process is to play, and on which segment, if it is a [`Child`].
+/// Returns the scenario of this process and its segment, if it is a [`Child`].
 pub fn scenario() -> Option<(String, String)> {
     Some((std::env::var(SCENARIO).ok()?, std::env::var(SEGMENT).ok()?))
 }
 
-/// In a child: says a line.
+/// Reports a line. For a child.
 pub fn say(line: impl Display) {
-    // The harness leaves its own line unfinished.
+    // The harness has begun a line without an end.
     println!("\n{MARK}{line}");
     std::io::stdout().flush().unwrap();
 }
 
-/// In a child: waits for the next line that it is told. Ends the process if its parent is gone.
+/// Waits for the next line of the parent. Ends the process if the parent is gone. For a child.
 pub fn told() -> String {
     let mut line = String::new();
     if std::io::stdin().read_line(&mut line).unwrap() == 0 {

@@ -3,7 +3,7 @@
 use std::fs;
 use std::time::{Duration, Instant};
 
-use eshm::{Builder, Endpoint, Error, PeerState, Role};
+use eshm::{BatchError, Builder, Endpoint, Error, PeerState, Role};
 
 use crate::common::Name;
 use crate::model::{Way, bytes_of};
@@ -159,57 +159,7 @@ impl World {
         let Some(endpoint) = endpoint else { return };
         let life = self.life;
         let batch: Vec<_> = (0..count as u64).map(|ahead| bytes_of(way.next + ahead)).collect();
-        let mut sent = 0;
-        match how {
-            0 => {
-                for bytes in &batch {
-                    if !ok_or_not(endpoint.try_send(bytes)) {
-                        break;
-                    }
-                    sent += 1;
-                }
-            }
-            1 => {
-                sent = match endpoint.split().0.try_send_many(&batch) {
-                    Ok(()) => count,
-                    Err(error) => {
-                        let sent = error.sent;
-                        ok_or_not(Err(error.source));
-                        sent
-                    }
-                }
-            }
-            2 => {
-                sent = match endpoint.send_many_timeout(&batch, Duration::from_micros(500)) {
-                    Ok(()) => count,
-                    Err(error) => {
-                        ok_or_not(Err(error.source));
-                        error.sent
-                    }
-                }
-            }
-            3 => sent = ok_or_not(endpoint.send_timeout(&batch[0], Duration::from_millis(1))).into(),
-            4 => match endpoint.split().0.try_loan(batch[0].len()) {
-                Ok(mut loan) => {
-                    loan.copy_from_slice(&batch[0]);
-                    if count.is_multiple_of(2) {
-                        sent = ok_or_not(loan.send()).into();
-                    }
-                }
-                Err(error) => {
-                    ok_or_not(Err(error));
-                }
-            },
-            _ => {
-                let sender = endpoint.split().0;
-                for bytes in &batch {
-                    if !ok_or_not(sender.try_send(bytes)) {
-                        break;
-                    }
-                    sent += 1;
-                }
-            }
-        }
+        let sent = send_batch(endpoint, how, &batch);
         way.accepted(life, sent);
         self.log.push(format!("{} sends {sent} of {count} by {how}", if down { "master" } else { "slave" }));
     }
@@ -392,5 +342,33 @@ impl World {
             assert!(since.elapsed() < SOON, "unreceived at the end");
         }
         assert!(master.try_recv().unwrap().is_none() && slave.try_recv().unwrap().is_none(), "too many");
+    }
+}
+
+/// Sends a batch in one of six ways, and returns how many messages were accepted.
+fn send_batch(endpoint: &mut Endpoint, how: u64, batch: &[Vec<u8>]) -> usize {
+    let count = |outcome: Result<(), BatchError>| match outcome {
+        Ok(()) => batch.len(),
+        Err(error) => {
+            ok_or_not(Err(error.source));
+            error.sent
+        }
+    };
+    match how {
+        0 => batch.iter().take_while(|bytes| ok_or_not(endpoint.try_send(bytes))).count(),
+        1 => count(endpoint.split().0.try_send_many(batch)),
+        2 => count(endpoint.send_many_timeout(batch, Duration::from_micros(500))),
+        3 => ok_or_not(endpoint.send_timeout(&batch[0], Duration::from_millis(1))).into(),
+        4 => match endpoint.split().0.try_loan(batch[0].len()) {
+            Ok(mut loan) => {
+                loan.copy_from_slice(&batch[0]);
+                (batch.len().is_multiple_of(2) && ok_or_not(loan.send())).into()
+            }
+            Err(error) => ok_or_not(Err(error)).into(),
+        },
+        _ => {
+            let sender = endpoint.split().0;
+            batch.iter().take_while(|bytes| ok_or_not(sender.try_send(bytes))).count()
+        }
     }
 }

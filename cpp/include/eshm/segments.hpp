@@ -54,9 +54,9 @@ struct Left {
     std::string reason; ///< Why it was not removed.
 };
 
-/// The result of `remove_dead`.
+/// The result of `remove_dead` and `find_dead`.
 struct Removal {
-    std::vector<Segment> removed; ///< The removed segments; in a dry run, those that would be removed.
+    std::vector<Segment> removed; ///< The removed segments; of `find_dead`, those that would be removed.
     std::vector<Left> left;       ///< The other segments.
 };
 
@@ -76,10 +76,13 @@ struct Removal {
 ESHM_CPP_API std::vector<Segment> segments(const Domain& domain = {});
 
 /// Removes the segments of a domain that no process uses, including their unread messages, and the temporary
-/// files of killed processes. With `dry_run`, only returns what it would remove. Processes may start at the
-/// same time.
+/// files of killed processes. Processes may start at the same time.
 /// @throws Error as `segments`.
-ESHM_CPP_API Removal remove_dead(bool dry_run = false, const Domain& domain = {});
+ESHM_CPP_API Removal remove_dead(const Domain& domain = {});
+
+/// Returns what `remove_dead` would remove and leave, and removes nothing.
+/// @throws Error as `segments`.
+ESHM_CPP_API Removal find_dead(const Domain& domain = {});
 
 } // namespace eshm
 

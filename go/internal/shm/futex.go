@@ -56,18 +56,22 @@ var barrierWorks = sync.OnceValue(func() bool {
 	return errno == 0 && commands&barrierGlobal != 0
 })
 
-// registered tells whether the barriers of other processes reach this one. [Register] writes it once, before the first
-// [Publish].
-var registered bool
+// registered tells whether the barriers of other processes reach this one. [Register] sets it.
+var registered atomic.Bool
 
 var register = sync.OnceFunc(func() {
-	_, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierRegister, 0, 0)
-	registered = errno == 0
+	go func() {
+		_, _, errno := unix.Syscall(unix.SYS_MEMBARRIER, barrierRegister, 0, 0)
+		registered.Store(errno == 0)
+	}()
 })
 
 // Register lets the barriers of other processes reach this one. A call that parks orders its own store of "parked" and
-// the loads that follow a [Publish] here, so that Publish need not. Where the system cannot, Publish is a full fence.
-// Register must be called before the first Publish to shared memory.
+// the loads that follow a [Publish] here, so that Publish need not. Until the registration is done, and where the system
+// refuses it, Publish is a full fence.
+//
+// It is done in the background: in a process with several threads, as every Go program is one, the kernel waits until
+// each processor has passed through its scheduler, for 10 to 30 ms.
 func Register() { register() }
 
 // Barrier runs a full memory barrier on every processor that runs a registered process. It reports whether it could.

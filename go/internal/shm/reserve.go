@@ -106,7 +106,7 @@ func (f *File) affordable(directory string, size uint64) error {
 	if !inMemory(&system) {
 		return nil
 	}
-	if left, whose, known := memoryLeft("/"); known && needed > left {
+	if left, whose, known := memoryLeft("/", thisMachine(), needed); known && needed > left {
 		return &Refusal{reserving, unix.ENOMEM, fmt.Sprintf("%d bytes are needed, and %s has %d left: end other programs, choose a "+
 			"smaller data size, or raise the limit", needed, whose, left)}
 	}

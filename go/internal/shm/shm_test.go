@@ -3,6 +3,7 @@ package shm
 import (
 	"context"
 	"errors"
+	"math"
 	"os"
 	"path/filepath"
 	"strings"
@@ -158,12 +159,47 @@ func TestMemoryLeftIsTheLeastOfAllLimits(t *testing.T) {
 			"sys/fs/cgroup/memory/memory.usage_in_bytes":           "1\n",
 		}, 50020, "/job"},
 	} {
-		left, whose, known := memoryLeft(plant(t, one.files))
+		left, whose, known := memoryLeft(plant(t, one.files), machine{}, math.MaxUint64)
 		if !known || left != one.left || !strings.HasSuffix(whose, one.whose) {
 			t.Errorf("%s: %d of %s, %v; expected %d of %s", what, left, whose, known, one.left, one.whose)
 		}
 	}
-	if left, whose, known := memoryLeft(t.TempDir()); known {
+	if left, whose, known := memoryLeft(t.TempDir(), machine{}, math.MaxUint64); known {
 		t.Errorf("without /proc: %d of %s", left, whose)
+	}
+}
+
+func TestMeminfoDecidesUnlessAnEighthOfTheMachineStaysUnused(t *testing.T) {
+	root := plant(t, map[string]string{"proc/meminfo": "MemAvailable: 0 kB\n"})
+	for m, enough := range map[machine]bool{{11, 80}: true, {10, 80}: false, {10, 88}: false, {0, 0}: false} {
+		if left, _, known := memoryLeft(root, m, 1); known == enough {
+			t.Errorf("%v: %d left, %v", m, left, known)
+		}
+	}
+	// A group counts also if the machine has enough.
+	root = plant(t, map[string]string{
+		"proc/self/cgroup":             "0::/\n",
+		"sys/fs/cgroup/memory.max":     "50\n",
+		"sys/fs/cgroup/memory.current": "40\n",
+		"sys/fs/cgroup/memory.stat":    "inactive_file 1\n",
+	})
+	for needed, expected := range map[uint64]bool{10: false, 11: true, 12: true} {
+		if left, _, known := memoryLeft(root, machine{1 << 20, 1 << 20}, needed); known != expected || known && left != 11 {
+			t.Errorf("%d needed: %d left, %v", needed, left, known)
+		}
+	}
+	if m := thisMachine(); m.unused == 0 || m.unused >= m.total {
+		t.Errorf("%v", m)
+	}
+}
+
+func TestFilesOfTheKernelThatAreLongerThanTheBufferAreReadWhole(t *testing.T) {
+	root := plant(t, map[string]string{
+		"proc/self/cgroup": strings.Repeat("9:name=systemd:/long\n", 500) + "4:memory:/job\n",
+		"sys/fs/cgroup/memory/job/memory.limit_in_bytes": "50\n",
+		"sys/fs/cgroup/memory/job/memory.usage_in_bytes": "40\n",
+	})
+	if left, _, known := memoryLeft(root, machine{}, math.MaxUint64); !known || left != 10 {
+		t.Errorf("%d, %v", left, known)
 	}
 }

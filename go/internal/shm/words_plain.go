@@ -37,7 +37,7 @@ func Store64(word *atomic.Uint64, value uint64) {
 
 // Publish is [Store] before a load that tells whether to wake somebody: see [Register].
 func Publish(word *atomic.Uint32, value uint32) {
-	if !registered {
+	if !registered.Load() {
 		word.Store(value) // XCHG, a full fence
 		return
 	}

@@ -1,4 +1,4 @@
-/* What 1.0 and 1.2 have in common. */
+/* The code that the stand-ins for 1.0 and 1.2 share. */
 #include "endpoint.h"
 
 #include <fcntl.h>
@@ -10,7 +10,7 @@
 
 #define LOAD(place) __atomic_load_n(&(place), __ATOMIC_ACQUIRE)
 #define STORE(place, value) __atomic_store_n(&(place), (value), __ATOMIC_RELEASE)
-/* 1.x has one writer for each field: it loads, adds, stores. */
+/* Each field has one writer in 1.x, which loads, adds and stores. */
 #define ADD_ONE(place) STORE(place, (place) + 1)
 
 double legacy_now_ms(void) {
@@ -33,7 +33,7 @@ static void object_name(const Endpoint* endpoint, char* name, size_t size) {
             *at = '_';
 }
 
-/* Maps what is there. NULL: nothing, or not enough. */
+/* Maps the segment. Returns NULL if there is none, or if it is too short. */
 static Segment* map_existing(const Endpoint* endpoint) {
     char name[300];
     object_name(endpoint, name, sizeof name);
@@ -41,7 +41,7 @@ static Segment* map_existing(const Endpoint* endpoint) {
     if (file < 0)
         return NULL;
     Segment* segment = NULL;
-    /* 1.x does not look, and dies of SIGBUS: a stand-in that dies shows nothing. */
+    /* 1.x does not check the size and dies of SIGBUS. A stand-in that dies shows nothing, so it checks. */
     if (lseek(file, 0, SEEK_END) >= (off_t)sizeof(Segment))
         segment = mmap(NULL, sizeof(Segment), PROT_READ | PROT_WRITE, MAP_SHARED, file, 0);
     close(file);
@@ -68,7 +68,7 @@ static Segment* create(const Endpoint* endpoint) {
     return segment;
 }
 
-/* A master takes a segment over if it says that a slave is there, and otherwise makes a new one. */
+/* A master takes a segment over if its header says that a slave is alive. Otherwise it creates a new one. */
 static int start_master(Endpoint* endpoint) {
     Segment* segment = map_existing(endpoint);
     if (segment != NULL && (!version_accepts(&segment->header) || LOAD(segment->header.alive[SLAVE]) == 0)) {
@@ -106,7 +106,7 @@ static int start_slave(Endpoint* endpoint) {
     return OK;
 }
 
-/* A slave looks for its master again: only the magic, and that the heartbeat is another one, count. */
+/* Searches for the master again. A slave checks only the magic, and that the heartbeat has changed. */
 static void reconnect(Endpoint* endpoint, uint64_t last_heartbeat) {
     double since = legacy_now_ms();
     for (int attempt = 0; attempt < RECONNECT_ATTEMPTS && !LOAD(endpoint->stopping); attempt++) {
@@ -128,7 +128,7 @@ static void reconnect(Endpoint* endpoint, uint64_t last_heartbeat) {
     STORE(endpoint->given_up, true);
 }
 
-/* Heartbeats every millisecond; a slave that sees no master's for the threshold detaches and reconnects. */
+/* Beats every millisecond. A slave whose master has not beaten for the threshold detaches and reconnects. */
 static void* keep(void* argument) {
     Endpoint* endpoint = argument;
     uint64_t last = 0;
@@ -160,7 +160,7 @@ static void* keep(void* argument) {
 int legacy_open(Endpoint* endpoint, enum Role role, const char* name) {
     memset(endpoint, 0, sizeof *endpoint);
     snprintf(endpoint->name, sizeof endpoint->name, "%s", name);
-    /* The thread that re-attaches must get its turn between the reader's. */
+    /* Lets the thread that re-attaches take the lock between two polls of the reader. */
     pthread_rwlockattr_t fair;
     pthread_rwlockattr_init(&fair);
     pthread_rwlockattr_setkind_np(&fair, PTHREAD_RWLOCK_PREFER_WRITER_NONRECURSIVE_NP);
@@ -200,7 +200,7 @@ int legacy_write(Endpoint* endpoint, const void* data, uint32_t size) {
     int written = endpoint->segment == NULL ? TIMEOUT : OK;
     if (written == OK) {
         Channel* channel = &endpoint->segment->channel[endpoint->role];
-        /* Plain additions: a predecessor that was killed half-way has turned odd and even round for good. */
+        /* 1.x only adds: if a predecessor was killed during a write, odd and even stay swapped. */
         STORE(channel->sequence, channel->sequence + 1);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
         memcpy(channel->data, data, size);
@@ -215,7 +215,7 @@ int legacy_write(Endpoint* endpoint, const void* data, uint32_t size) {
     return written;
 }
 
-/* One look: the size, or NO_DATA. */
+/* Polls once. Returns the size, or NO_DATA. */
 static int try_read(Endpoint* endpoint, Channel* channel, void* buffer) {
     uint64_t count = LOAD(channel->write_count);
     if (version_takes_baseline(endpoint, count) || count <= endpoint->seen)
@@ -226,13 +226,14 @@ static int try_read(Endpoint* endpoint, Channel* channel, void* buffer) {
             before = LOAD(channel->sequence);
         while (before % 2 == 1);
         size = channel->data_size;
-        /* 1.x does not look at it. */
+        /* 1.x does not check it. */
         if (size > LEGACY_N)
             size = LEGACY_N;
         memcpy(buffer, channel->data, size);
         __atomic_thread_fence(__ATOMIC_SEQ_CST);
     } while (LOAD(channel->sequence) != before);
-    /* Not the count that belongs to what was copied: with a fast writer the same value comes twice. */
+    /* This count may be newer than the copied value, so a value can be returned twice if the writer is fast.
+     */
     endpoint->seen = count;
     ADD_ONE(channel->read_count);
     return (int)size;

@@ -1,4 +1,4 @@
-/* What is ESHM 1.0's own: version 2, polling, and a baseline that swallows the first value. */
+/* The code of ESHM 1.0: version 2, polling, and a baseline that skips the first value. */
 #include "endpoint.h"
 
 const uint32_t version_number = 2;
@@ -12,7 +12,7 @@ void version_ring(Endpoint* endpoint, Channel* channel) {
     (void)channel;
 }
 
-/* Taken anew as long as it is 0: so the first value that is ever seen counts as old. */
+/* Sets the baseline again while it is 0, so the first value of a segment counts as old. */
 bool version_takes_baseline(Endpoint* endpoint, uint64_t write_count) {
     if (endpoint->seen != 0)
         return false;
@@ -20,7 +20,7 @@ bool version_takes_baseline(Endpoint* endpoint, uint64_t write_count) {
     return true;
 }
 
-/* It keeps the old count: nothing is new until the new segment's count has passed it. */
+/* Keeps the old count, so no value is new until the count of the new segment exceeds it. */
 void version_reattached(Endpoint* endpoint) { (void)endpoint; }
 
 void version_wait(Endpoint* endpoint, Channel* channel) {

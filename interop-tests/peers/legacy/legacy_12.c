@@ -1,4 +1,4 @@
-/* What is ESHM 1.2's own: version 3, the layout's size, and waiting on a futex. */
+/* The code of ESHM 1.2: version 3, the size of the layout, and waits on a futex. */
 #include "endpoint.h"
 
 #include <errno.h>

@@ -1,10 +1,10 @@
 /*
- * The peer program of the stand-ins. It has the command line and the observations of ../../README.md, as far
- * as ESHM 1.x has what they are about: the scenarios `commands` and `latest-value`; of the commands `open`,
- * `close`, `state`, `wait-peer`, `write`, `read` and `try-read`; and one of its own:
+ * The peer program of the stand-ins. It has the part of ../../README.md that ESHM 1.x can do: the scenarios
+ * `commands` and `latest-value`, and the commands `open`, `close`, `state`, `wait-peer`, `write`, `read` and
+ * `try-read`. It has one command more:
  *
- *   wakes    answered by {"observed":"value","number":W,"skipped":K}: W waits were ended by the peer's wake,
- * and K wakes woke a thread of the peer
+ *   wakes    answers {"observed":"value","number":W,"skipped":K}: a wake of the peer ended W waits, and K
+ *            wakes of this process woke a thread of the peer
  */
 #include "endpoint.h"
 #include "payload.h"
@@ -23,7 +23,7 @@ typedef struct Arguments {
 
 static const char* const ROLES[] = {"master", "slave", "auto"};
 
-/* One line is one write, so that a SIGKILL leaves no half of it. */
+/* Writes a line with one system call, so that a SIGKILL leaves no part of it. */
 static void say(const char* line) {
     size_t length = strlen(line);
     if (write(STDOUT_FILENO, line, length) != (ssize_t)length)
@@ -60,7 +60,7 @@ static bool parse_role(const char* word, enum Role* role) {
     return false;
 }
 
-/* Hexadecimal, or `-` for nothing; the length, or -1. */
+/* Decodes hexadecimal text, or `-` for no bytes. Returns the length, or -1. */
 static long from_hex(const char* word, uint8_t* bytes, size_t room) {
     if (strcmp(word, "-") == 0)
         return 0;
@@ -76,7 +76,7 @@ static long from_hex(const char* word, uint8_t* bytes, size_t room) {
     return (long)length;
 }
 
-/* A slave of 1.x does not wait for its master: this program does, by trying again. */
+/* A slave of 1.x does not wait for its master. This program waits: it tries again. */
 static int open_patiently(Endpoint* endpoint, enum Role role, const char* name, long timeout_ms) {
     double since = legacy_now_ms();
     say("{\"observed\":\"opening\"}\n");
@@ -158,7 +158,7 @@ static bool open_command(Endpoint* endpoint, const Arguments* arguments, char** 
     return true;
 }
 
-/* Does what an open endpoint is told. `false`: that is no command. */
+/* Carries out a command of an open endpoint. Returns false for an unknown command. */
 static bool do_command(Endpoint* endpoint, char** words, int count) {
     static uint8_t bytes[2 * LEGACY_N];
     const char* verb = words[0];
@@ -221,7 +221,7 @@ static void write_values(Endpoint* endpoint, const Arguments* arguments) {
     say(line);
 }
 
-/* Reads until the last value. It may have swallowed all of them: then it ends when nothing comes any more. */
+/* Reads up to the last value. 1.0 can skip all values: then it ends when no more arrive. */
 static int read_values(Endpoint* endpoint, const Arguments* arguments) {
     static uint8_t bytes[LEGACY_N];
     uint64_t number = 0;

@@ -5,7 +5,7 @@
 
 enum { SHORTEST = 16 };
 
-/* SplitMix64: the next word of the stream. */
+/* Returns the next word of the stream (SplitMix64). */
 static uint64_t next(uint64_t* state) {
     *state += 0x9E3779B97F4A7C15u;
     uint64_t word = *state;
@@ -14,7 +14,7 @@ static uint64_t next(uint64_t* state) {
     return word ^ (word >> 31);
 }
 
-/* Little endian, as many bytes of it as are wanted. */
+/* Writes the first bytes of a word, little endian. */
 static void put(uint8_t* bytes, uint64_t word, uint32_t length) {
     for (uint32_t i = 0; i < length; i++)
         bytes[i] = (uint8_t)(word >> (8 * i));

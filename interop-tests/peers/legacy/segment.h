@@ -1,4 +1,4 @@
-/* A segment as ESHM 1.x knows it: nothing behind these bytes exists for it. */
+/* A segment as ESHM 1.x defines it. 1.x ignores all bytes after these. */
 #ifndef LEGACY_SEGMENT_H
 #define LEGACY_SEGMENT_H
 
@@ -10,7 +10,7 @@ enum { LEGACY_MAGIC = 0x4553484D, LEGACY_N = 4096 };
 typedef struct Header {
     uint32_t magic;
     uint32_t version;
-    uint64_t heartbeat[2]; /* of the master, of the slave; so wherever there are two */
+    uint64_t heartbeat[2]; /* of the master, of the slave; all pairs are in this order */
     int32_t pid[2];
     uint32_t alive[2];
     uint32_t stale_threshold;

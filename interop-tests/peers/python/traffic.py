@@ -111,6 +111,8 @@ def stream(endpoint: eshm.Endpoint, args: argparse.Namespace) -> None:
         elif not end_sent and try_send(endpoint, payload(args.seed, sent, longest)):
             observe("sent", number=sent)
             sent += 1
+        if end_sent and end_received:
+            break  # The other side may have left, and a receive would say so.
         # Released before it is reported, so that a killed process never leaves a reported message queued.
         message, generation = recv_in_turn(endpoint)
         if message is None:

@@ -2,8 +2,9 @@
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::model::{Home, Message, Model};
+use super::model::Model;
 use super::program::Verb;
+use super::state::{Home, Message};
 use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Side;

@@ -18,6 +18,7 @@ mod program;
 mod report;
 mod run;
 mod shrink;
+mod state;
 mod wake;
 
 pub use coverage::Coverage;

@@ -1,7 +1,8 @@
 //! Tests of the model without peers: which answers it accepts and which it rejects.
 
-use super::model::{End, Model};
+use super::model::Model;
 use super::program::{Opening, Verb};
+use super::state::End;
 use crate::observe::Observation;
 use crate::segment::Side::{self, Master, Slave};
 

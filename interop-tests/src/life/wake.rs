@@ -8,9 +8,10 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, Result, bail, ensure};
 
-use super::model::{Model, Seat};
+use super::model::Model;
 use super::program::Verb;
 use super::run::Play;
+use super::state::Seat;
 use crate::segment::{Map, Side};
 
 /// A thread that is woken answers within this time in at least one of the attempts. A thread that is not woken never

@@ -6,7 +6,7 @@ use super::{CommandPair, Side, Stage, open};
 use crate::observe::Observation;
 use crate::segment::Segment;
 
-/// How often the two race: each is told first in turn.
+/// The number of races. The two take turns at getting the command first.
 const ROUNDS: usize = 20;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
@@ -21,7 +21,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.finish()
 }
 
-/// Leaves the segment of a killed master behind.
+/// Creates a segment whose master was killed.
 fn abandoned(stage: &Stage<'_>, segment: &Segment) -> Result<()> {
     let mut master = stage.start(Side::Master, segment, "commands", &[])?;
     master.ask("open")?;
@@ -30,7 +30,7 @@ fn abandoned(stage: &Stage<'_>, segment: &Segment) -> Result<()> {
     Ok(())
 }
 
-/// Both processes run already, so that the two start within microseconds of each other.
+/// Both processes run already, so that both open within microseconds.
 fn race(pair: &mut CommandPair, segment: &Segment, round: usize) -> Result<()> {
     let start = open("auto", segment.name(), None);
     let order = if round % 4 < 2 { Side::Master } else { Side::Slave };

@@ -1,4 +1,4 @@
-//! What bad input gets: an error, nothing created, nothing lost, no crash.
+//! Bad input causes an error. Nothing is created, nothing is lost, no process crashes.
 
 use std::fs;
 use std::os::unix::fs::symlink;
@@ -66,7 +66,7 @@ fn sizes(pair: &mut CommandPair, side: Side) -> Result<()> {
     Ok(())
 }
 
-/// A symbolic link could point anywhere, and a directory is no memory.
+/// A symbolic link and a directory under the name of a segment are refused.
 fn no_regular_files(pair: &mut CommandPair, side: Side) -> Result<()> {
     let (peer, _) = pair.way(side);
     let (target, segment) = (Segment::fresh("bad-input"), Segment::fresh("bad-input"));
@@ -89,7 +89,7 @@ fn refused(peer: &mut Peer, side: Side, segment: &Segment) -> Result<()> {
     }
 }
 
-/// A writer that announces more than its channel holds: the reader says so, and lives on.
+/// A writer announces more bytes than its channel holds. The reader reports that and continues.
 fn oversize_value(pair: &mut CommandPair, from: Side) -> Result<()> {
     let segment = Segment::fresh("bad-input");
     pair.open(&segment, None)?;
@@ -99,14 +99,14 @@ fn oversize_value(pair: &mut CommandPair, from: Side) -> Result<()> {
         writer.expect("write 6f6e65", &Observation::Ok)?;
         segment.spoil(map.channel(from) + 4, size)?;
         corrupt(reader, "try-read", &[size, SIZE])?;
-        // The next value mends it.
+        // The next value is read as usual.
         writer.expect("write 74776f", &Observation::Ok)?;
         reader.receives("try-read", b"two")?;
     }
     pair.close(&segment)
 }
 
-/// A sender that announces more than its slot holds, or a place outside of the arena.
+/// A sender announces more bytes than its slot holds, or a position outside of the arena.
 fn broken_message(pair: &mut CommandPair, from: Side) -> Result<()> {
     for (length, offset, spoilt) in [(8, 4, 57), (100, 8, u32::MAX - 63), (100, 16, u32::MAX)] {
         let segment = Segment::fresh("bad-input");
@@ -128,7 +128,7 @@ fn corrupt(reader: &mut Peer, command: &str, says: &[u32]) -> Result<()> {
     Ok(())
 }
 
-/// A slave that was given a data size refuses a segment of another.
+/// A slave with a data size refuses a segment with another one.
 fn another_size(pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("bad-input");
     pair.master.ask(&open("master", segment.name(), Some(1000)))?;
@@ -139,7 +139,7 @@ fn another_size(pair: &mut CommandPair) -> Result<()> {
     pair.close(&segment)
 }
 
-/// A second master, a second slave: refused while the first lives, and the first notices nothing.
+/// A second master and a second slave are refused while the first lives. The first notices nothing.
 fn seats_taken(stage: &Stage<'_>, pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("bad-input");
     pair.open(&segment, None)?;

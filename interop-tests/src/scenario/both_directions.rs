@@ -1,4 +1,4 @@
-//! Both ends send and receive at once.
+//! Both ends send and receive at the same time.
 
 use anyhow::Result;
 
@@ -6,7 +6,7 @@ use super::echo::exchanged;
 use super::{Stage, options};
 use crate::segment::Segment;
 
-/// How many messages in each direction.
+/// The number of messages in each direction.
 const COUNT: u64 = 10_000;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {

@@ -1,4 +1,4 @@
-//! Leaving, as the other side sees it.
+//! A close, as the other side observes it.
 
 use anyhow::{Result, bail, ensure};
 
@@ -16,7 +16,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.finish()
 }
 
-/// What was sent before the close arrives; only then the close does.
+/// Messages that were sent before the close arrive before the close does.
 fn with_something_unread(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     let segment = Segment::fresh("clean-close");
     pair.open(&segment, None)?;
@@ -26,13 +26,13 @@ fn with_something_unread(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     staying.receives("recv", b"last")?;
     staying.refuses("recv", -16)?;
     if leaver == Side::Master {
-        // The next master may bring another segment, in which the message would be missing.
+        // The next master may create another segment, and the message would not be in it.
         staying.refuses("send 6e6f", -16)?;
     }
     closed(staying, leaver, &segment)
 }
 
-/// A receiver that waits without limit stops waiting.
+/// A close ends the wait of a receiver that waits without limit.
 fn while_waited_for(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     let segment = Segment::fresh("clean-close");
     pair.open(&segment, None)?;
@@ -49,7 +49,7 @@ fn while_waited_for(pair: &mut CommandPair, leaver: Side) -> Result<()> {
     closed(staying, leaver, &segment)
 }
 
-/// The side that stayed knows, closes too, and the segment is gone.
+/// The other side reports the close. After its own close the segment is gone.
 fn closed(staying: &mut crate::peer::Peer, leaver: Side, segment: &Segment) -> Result<()> {
     match staying.ask("state")? {
         Observation::State { peer, .. } if peer == "closed" => {}
@@ -65,7 +65,7 @@ fn closed(staying: &mut crate::peer::Peer, leaver: Side, segment: &Segment) -> R
     segment.is_gone()
 }
 
-/// A slave may leave and come back to the same master; what is sent meanwhile waits for it.
+/// A slave may close and open again with the same master. Messages sent meanwhile wait for it.
 fn slave_comes_back(pair: &mut CommandPair) -> Result<()> {
     let segment = Segment::fresh("clean-close");
     pair.open(&segment, None)?;
@@ -85,7 +85,7 @@ fn slave_comes_back(pair: &mut CommandPair) -> Result<()> {
     pair.close(&segment)
 }
 
-/// The slave's generation as its master sees it.
+/// Returns the generation of the slave as its master reports it.
 fn generation(pair: &mut CommandPair) -> Result<u64> {
     match pair.master.ask("state")? {
         Observation::State { peer, generation, .. } if peer == "alive" => Ok(generation),

@@ -7,7 +7,7 @@ use crate::observe::Observation;
 use crate::peer::{Line, Peer, Said};
 use crate::segment::Segment;
 
-/// How many messages.
+/// The number of messages.
 const COUNT: u64 = 10_000;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
@@ -19,7 +19,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     segment.is_gone()
 }
 
-/// The peers compare every message themselves; this makes sure that they did so `count` times.
+/// Checks that the peers compared `count` messages. They compare the content themselves.
 pub(super) fn exchanged(peer: Peer, count: u64) -> Result<()> {
     let label = peer.to_string();
     let expected = Said::Observed(Observation::Done { sent: count, received: count });

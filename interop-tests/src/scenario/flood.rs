@@ -6,7 +6,7 @@ use super::echo::exchanged;
 use super::{Stage, options};
 use crate::segment::Segment;
 
-/// How many messages in each direction.
+/// The number of messages in each direction.
 const COUNT: u64 = 500_000;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {

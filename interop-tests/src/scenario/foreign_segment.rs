@@ -1,4 +1,4 @@
-//! Files under a segment's name that are no usable segment.
+//! Files that have the name of a segment and are not a usable segment.
 
 use anyhow::{Result, ensure};
 
@@ -7,7 +7,7 @@ use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Segment;
 
-/// A file, and what an error must say of it: what was found, what was expected.
+/// A file, and what the error must name: the value that was found and the expected one.
 struct Foreign {
     bytes: Vec<u8>,
     says: [&'static str; 3],
@@ -23,7 +23,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.finish()
 }
 
-/// A good segment, spoiled in one way each.
+/// Returns copies of a good segment, each with one defect.
 fn foreigners(pair: &mut CommandPair) -> Result<Vec<Foreign>> {
     let model = Segment::fresh("foreign-segment");
     pair.open(&model, None)?;
@@ -49,7 +49,7 @@ fn foreigners(pair: &mut CommandPair) -> Result<Vec<Foreign>> {
     ])
 }
 
-/// The error names the segment and both values; the file stays as it was; the process goes on.
+/// Checks that the error names the segment and both values, that the file is unchanged, and that the process goes on.
 fn refused(pair: &mut CommandPair, side: Side, foreign: &Foreign) -> Result<()> {
     let segment = Segment::fresh("foreign-segment");
     segment.plant(&foreign.bytes)?;

@@ -7,15 +7,15 @@ use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Segment;
 
-/// Data sizes: the default, the least, one that is no multiple of 8, one of many pages.
+/// Data sizes: the default, the least, one that is not a multiple of 8, and one of many pages.
 const SIZES: [Option<usize>; 4] = [None, Some(1), Some(100), Some(1 << 16)];
-/// The longest message that shares a cache line with what announces it.
+/// The longest message that fits into the cache line of its mark.
 const IN_SLOT: usize = 56;
-/// Longer than any message takes, shorter than the watchdog.
+/// The time-out of a receive: longer than any message takes, shorter than the watchdog.
 const SOON: u64 = 10_000;
 
-/// The strings of the guide, as long on the wire as it says: the C++ master's with a terminator, the Python
-/// master's without one.
+/// The strings of the guide have the lengths that it names: with a terminator from the C++ master, without one from the
+/// Python master.
 const GUIDE: [(&str, usize); 2] = [("Hello from master #0\0", 21), ("Hello from Python master #0", 27)];
 const TEXTS: [&str; 4] = ["", "Hello from master #0", "ACK from slave #0", "größer als Ωmega, 日本語, 🤖"];
 
@@ -28,7 +28,7 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
         for side in [Side::Master, Side::Slave] {
             lengths(&mut pair, side, map.data_size as usize, "write", "read")?;
             if size.is_none() {
-                // The queue's capacity does not depend on the data size.
+                // The capacity of the queue does not depend on the data size.
                 lengths(&mut pair, side, map.queue_capacity as usize, "send", "recv")?;
             }
         }
@@ -43,8 +43,8 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     pair.finish()
 }
 
-/// Empty, one byte, where a queue changes its way, one less than full, full; then one byte too many, which must
-/// change nothing.
+/// Sends messages of no byte, of one, of the lengths around the one where a queue begins to use its arena, of one less
+/// than the limit and of the limit. Then sends one byte too many, which must change nothing.
 fn lengths(pair: &mut CommandPair, from: Side, size: usize, send: &str, receive: &str) -> Result<()> {
     let (sender, receiver) = pair.way(from);
     let noise = payload(7, 0, 4099);
@@ -65,7 +65,7 @@ fn lengths(pair: &mut CommandPair, from: Side, size: usize, send: &str, receive:
     receiver.receives(&format!("{receive} {SOON}"), b"+")
 }
 
-/// Text travels with its terminator, and is text again; what is no text is refused at either end.
+/// Text is sent with its terminator and received as text. Either end refuses bytes that are not text.
 fn texts(pair: &mut CommandPair, from: Side) -> Result<()> {
     let (sender, receiver) = pair.way(from);
     for (wire, length) in GUIDE {

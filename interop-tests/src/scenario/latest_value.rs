@@ -1,4 +1,4 @@
-//! A writer that is a hundred times faster than its reader, in both directions after each other.
+//! A writer that is a hundred times faster than its reader, in one direction and then in the other.
 
 use anyhow::{Result, ensure};
 
@@ -9,7 +9,7 @@ use crate::segment::Segment;
 
 /// The number of values in each direction.
 const COUNT: u64 = 20_000;
-/// The reader lets at least this many values be written between two reads.
+/// The least number of values that are written between two reads.
 const PACE: u64 = 100;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
@@ -22,8 +22,8 @@ pub(super) fn run(stage: &Stage<'_>) -> Result<()> {
     segment.is_gone()
 }
 
-/// One side's values: whole by the peer's own check, and here each newer than the last, every gap accounted for,
-/// the last one there.
+/// Checks the values that one side read: each is newer than the one before, `skipped` counts each gap, and the last
+/// value arrived. The peer itself checks that they are complete.
 fn judge(peer: Peer) -> Result<()> {
     let label = peer.to_string();
     let (mut reads, mut skips, mut written, mut next) = (0, 0, 0, 0);

@@ -1,4 +1,4 @@
-//! The table of scenarios, and what they share.
+//! The table of scenarios, and the code that they share.
 
 mod auto_auto;
 mod bad_input;
@@ -27,15 +27,15 @@ use crate::toolchain::Peers;
 
 /// One promise, run with every pairing.
 pub struct Scenario {
-    /// Its name, as `--scenario` and `--json` have it.
+    /// The name for `--scenario` and in the output of `--json`.
     pub name: &'static str,
     /// The promise in a line.
     pub promise: &'static str,
-    /// Runs it; an error says what did not hold.
+    /// Runs the scenario. The error says what did not hold.
     pub run: fn(&Stage<'_>) -> Result<()>,
 }
 
-/// Every scenario, in the order in which they are run.
+/// All scenarios, in the order in which they run.
 #[rustfmt::skip]
 pub const SCENARIOS: &[Scenario] = &[
     Scenario { name: "framing", promise: "every message of 0 to N bytes arrives as it was sent, one of N + 1 is refused", run: framing::run },
@@ -55,20 +55,20 @@ pub const SCENARIOS: &[Scenario] = &[
 ];
 
 impl Scenario {
-    /// Every scenario, and those with ESHM 1.x.
+    /// Returns all scenarios, those with ESHM 1.x included.
     pub fn every() -> impl Iterator<Item = &'static Scenario> {
         SCENARIOS.iter().chain(legacy::SCENARIOS)
     }
 
-    /// Whether this is one that a pairing can play: ESHM 1.x has its own.
+    /// Returns whether a pairing can run this scenario: ESHM 1.x has scenarios of its own.
     pub fn suits(&self, pairing: &Pairing) -> bool {
         pairing.is_legacy() == legacy::SCENARIOS.iter().any(|scenario| scenario.name == self.name)
     }
 
-    /// The scenario of this name.
+    /// Returns the scenario of this name.
     ///
     /// # Errors
-    /// When the table has none.
+    /// Fails if the table has none.
     pub fn named(name: &str) -> Result<&'static Scenario> {
         match Scenario::every().find(|scenario| scenario.name == name) {
             Some(scenario) => Ok(scenario),
@@ -80,9 +80,9 @@ impl Scenario {
     }
 }
 
-/// Where a scenario is run: one pairing.
+/// The pairing that runs a scenario.
 pub struct Stage<'a> {
-    /// Which language is master and which is slave.
+    /// The languages of the master and of the slave.
     pub pairing: Pairing,
     /// The peer programs.
     pub peers: &'a Peers,
@@ -99,7 +99,7 @@ impl Stage<'_> {
     /// Starts one side's peer: `<peer> <side> <segment> <scenario> <options>`.
     ///
     /// # Errors
-    /// When it does not start.
+    /// Fails if the peer does not start.
     pub fn start(&self, side: Side, segment: &Segment, scenario: &str, options: &[String]) -> Result<Peer> {
         let language = self.language(side);
         let Some(mut command) = self.peers.command(language) else {
@@ -112,7 +112,7 @@ impl Stage<'_> {
     /// Starts both sides' peers with the same scenario and options, the master first.
     ///
     /// # Errors
-    /// When one does not start.
+    /// Fails if one of them does not start.
     pub fn start_both(&self, segment: &Segment, scenario: &str, options: &[String]) -> Result<(Peer, Peer)> {
         let master = self.start(Side::Master, segment, scenario, options)?;
         Ok((master, self.start(Side::Slave, segment, scenario, options)?))
@@ -121,7 +121,7 @@ impl Stage<'_> {
     /// Starts both sides as peers that carry out commands.
     ///
     /// # Errors
-    /// When one does not start.
+    /// Fails if one of them does not start.
     pub fn command_pair(&self) -> Result<CommandPair> {
         // Each command that opens an endpoint names its segment.
         let nameless = Segment::fresh("unused");
@@ -130,7 +130,7 @@ impl Stage<'_> {
     }
 }
 
-/// `--option value` for each of these, as a peer's command line has them.
+/// Appends `--option value` for each of these to a peer's command line.
 pub fn options(options: &[(&str, u64)]) -> Vec<String> {
     options.iter().flat_map(|(name, value)| [format!("--{name}"), value.to_string()]).collect()
 }
@@ -144,10 +144,10 @@ pub struct CommandPair {
 }
 
 impl CommandPair {
-    /// Opens a segment at both ends; the data size is the default if none is given.
+    /// Opens a segment at both ends. Without a data size, the default holds.
     ///
     /// # Errors
-    /// When one refuses.
+    /// Fails if an end refuses.
     pub fn open(&mut self, segment: &Segment, size: Option<usize>) -> Result<()> {
         let wanted = size.unwrap_or(4096);
         for (peer, side) in [(&mut self.master, Side::Master), (&mut self.slave, Side::Slave)] {
@@ -161,17 +161,17 @@ impl CommandPair {
         self.slave.expect("wait-peer 5000", &Observation::Ok)
     }
 
-    /// Closes both ends, the slave first, and makes sure that nothing is left of the segment.
+    /// Closes both ends, the slave first, and checks that no file of the segment is left.
     ///
     /// # Errors
-    /// When it is.
+    /// Fails if a close fails or a file is left.
     pub fn close(&mut self, segment: &Segment) -> Result<()> {
         self.slave.expect("close", &Observation::Ok)?;
         self.master.expect("close", &Observation::Ok)?;
         segment.is_gone()
     }
 
-    /// One side's peer as the sender, the other's as the receiver.
+    /// Returns the peer of this side as the sender, and the other one as the receiver.
     pub fn way(&mut self, from: Side) -> (&mut Peer, &mut Peer) {
         match from {
             Side::Master => (&mut self.master, &mut self.slave),
@@ -179,10 +179,10 @@ impl CommandPair {
         }
     }
 
-    /// Ends both.
+    /// Ends both peers.
     ///
     /// # Errors
-    /// When one did not end well.
+    /// Fails if one of them ends with an error.
     pub fn finish(self) -> Result<()> {
         self.slave.finish()?;
         self.master.finish()?;
@@ -190,22 +190,22 @@ impl CommandPair {
     }
 }
 
-/// The command that opens a segment, or anything else under a name.
+/// Returns the command that opens a segment, or another file, by its name.
 pub fn open(role: &str, name: &str, size: Option<usize>) -> String {
     let size = size.map(|size| format!(" {size}")).unwrap_or_default();
     format!("open {role} {}{size}", word(name.as_bytes()))
 }
 
-/// Bytes as a command has them.
+/// Encodes bytes for a command.
 pub fn word(bytes: &[u8]) -> String {
     if bytes.is_empty() { "-".to_owned() } else { hex::encode(bytes) }
 }
 
 impl Peer {
-    /// Gives a command whose answer must be this message.
+    /// Gives a command and checks that the answer is this message.
     ///
     /// # Errors
-    /// When another message comes, or none.
+    /// Fails if another message comes, or none.
     pub fn receives(&mut self, command: &str, bytes: &[u8]) -> Result<()> {
         match self.ask(command)? {
             Observation::Message { hex, .. } if hex == hex::encode(bytes) => Ok(()),

@@ -1,4 +1,4 @@
-//! One side is killed ten times under traffic, and restarted. README, "Restarts", argues what can be claimed.
+//! One side is killed ten times under traffic, and restarted. "Restarts" in the README derives what must hold.
 
 use std::time::Duration;
 
@@ -10,13 +10,13 @@ use crate::observe::Observation;
 use crate::payload::payload;
 use crate::segment::Segment;
 
-/// How often.
+/// The number of kills.
 const KILLS: u64 = 10;
-/// The series of the side that lives on; the killed side's lives are numbered from the second on.
+/// The series of the side that is not killed. Those of the other side, one per process, follow it.
 const SURVIVOR: u64 = 1;
 const FIRST_LIFE: u64 = 100;
-/// How long after a restarted side's READY both directions must work again: the stale threshold, and two
-/// reconnect intervals. No allowance for scheduling: the processes take turns of a millisecond.
+/// Both directions must work again this long after the READY of a restarted side: the stale threshold and two
+/// reconnect intervals. Scheduling needs no allowance, because the processes take turns of a millisecond.
 const SERVICE: Duration = Duration::from_millis(100 + 2 * 100);
 
 pub(super) fn master(stage: &Stage<'_>) -> Result<()> {
@@ -29,36 +29,35 @@ pub(super) fn slave(stage: &Stage<'_>) -> Result<()> {
     under_traffic(stage, Side::Slave)
 }
 
-/// A side that is killed between two calls holds no message: here every message is accounted for, in both
-/// directions and exactly.
+/// A side that is killed between two calls holds no message, so each message arrives exactly once in each direction.
 fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
     let segment = Segment::fresh("restart");
     let mut pair = stage.command_pair()?;
     pair.open(&segment, None)?;
     for round in 0..3 {
-        let (survivor, mortal) = pair.way(victim.other());
-        // Unequal lengths, so that a queue has them in its slots and in its arena.
+        let (survivor, restarted) = pair.way(victim.other());
+        // Different lengths, so that the queue has some in its slots and some in its arena.
         let message = |number: u64| payload(round, number, 300);
         let send = |number: u64| format!("send {}", word(&message(number)));
         for number in 0..5 {
             survivor.expect(&send(number), &Observation::Ok)?;
-            mortal.expect(&send(number), &Observation::Ok)?;
+            restarted.expect(&send(number), &Observation::Ok)?;
         }
-        mortal.receives("recv 10000", &message(0))?;
+        restarted.receives("recv 10000", &message(0))?;
         survivor.receives("recv 10000", &message(0))?;
         let heir = stage.start(victim, &segment, "commands", &[])?;
-        std::mem::replace(mortal, heir).kill()?;
-        mortal.ask(&open(victim.word(), segment.name(), None))?;
+        std::mem::replace(restarted, heir).kill()?;
+        restarted.ask(&open(victim.word(), segment.name(), None))?;
         survivor.expect("wait-peer 10000", &Observation::Ok)?;
         for number in 5..8 {
             survivor.expect(&send(number), &Observation::Ok)?;
-            mortal.expect(&send(number), &Observation::Ok)?;
+            restarted.expect(&send(number), &Observation::Ok)?;
         }
         for number in 1..8 {
-            mortal.receives("recv 10000", &message(number))?;
+            restarted.receives("recv 10000", &message(number))?;
             survivor.receives("recv 10000", &message(number))?;
         }
-        mortal.expect("try-recv", &Observation::Nothing)?;
+        restarted.expect("try-recv", &Observation::Nothing)?;
         survivor.expect("try-recv", &Observation::Nothing)?;
     }
     pair.close(&segment)?;
@@ -67,29 +66,29 @@ fn at_rest(stage: &Stage<'_>, victim: Side) -> Result<()> {
 
 fn under_traffic(stage: &Stage<'_>, victim: Side) -> Result<()> {
     let segment = Segment::fresh("restart");
-    // The master first, so that neither waits for the other.
+    // Starts the master first, so that neither waits for the other.
     let mut first = Streamer::start(stage, Side::Master, &segment, series(victim, Side::Master))?;
     let mut second = Streamer::start(stage, Side::Slave, &segment, series(victim, Side::Slave))?;
     if victim == Side::Master {
         std::mem::swap(&mut first, &mut second);
     }
-    let (mut survivor, mut mortal) = (first, second);
+    let (mut survivor, mut restarted) = (first, second);
     let mut lives = Vec::new();
     for round in 0..KILLS {
-        // A different moment each time, which the traffic itself brings about.
+        // The number of messages decides on the moment of the kill, so it differs each time.
         let enough = 20 + (round * 37) as usize % 181;
-        mortal.until("traffic", |life| life.received.len() >= enough)?;
+        restarted.until("traffic", |life| life.received.len() >= enough)?;
         survivor.until("traffic", |life| life.received_of(FIRST_LIFE + round) >= enough)?;
-        lives.push(mortal.kill()?);
-        mortal = Streamer::start(stage, victim, &segment, FIRST_LIFE + round + 1)?;
-        comes_back(&mut survivor, &mut mortal).with_context(|| format!("restart {}", round + 1))?;
+        lives.push(restarted.kill()?);
+        restarted = Streamer::start(stage, victim, &segment, FIRST_LIFE + round + 1)?;
+        check_recovery(&mut survivor, &mut restarted).with_context(|| format!("restart {}", round + 1))?;
     }
     survivor.stop()?;
-    mortal.stop()?;
-    lives.push(mortal.finish()?);
+    restarted.stop()?;
+    lives.push(restarted.finish()?);
     let survivor = survivor.finish()?;
-    from_the_mortal(&lives, &survivor)?;
-    from_the_survivor(&lives, &survivor)?;
+    check_restarted(&lives, &survivor)?;
+    check_survivor(&lives, &survivor)?;
     segment.is_gone()
 }
 
@@ -97,22 +96,23 @@ fn series(victim: Side, side: Side) -> u64 {
     if side == victim { FIRST_LIFE } else { SURVIVOR }
 }
 
-/// Both directions work again in time.
-fn comes_back(survivor: &mut Streamer, mortal: &mut Streamer) -> Result<()> {
-    mortal.until("a message after the restart", |life| !life.received.is_empty())?;
-    let seed = mortal.life.seed;
+/// Checks that both directions work again in time.
+fn check_recovery(survivor: &mut Streamer, restarted: &mut Streamer) -> Result<()> {
+    restarted.until("a message after the restart", |life| !life.received.is_empty())?;
+    let seed = restarted.life.seed;
     survivor.until("a message from the restarted side", |life| life.received_of(seed) > 0)?;
     let heard =
         survivor.life.received.iter().find(|message| message.seed == seed).context("one was received")?;
-    let service = mortal.life.received[0].at.max(heard.at).duration_since(mortal.life.ready);
+    let service = restarted.life.received[0].at.max(heard.at).duration_since(restarted.life.ready);
     ensure!(service <= SERVICE, "service is back {service:?} after READY, expected within {SERVICE:?}");
     Ok(())
 }
 
-/// Every life's messages arrive in order, each once, and all that `send` had accepted; at most one more, which
-/// the process did not live to tell of. Each life is a new generation, at the latest with its first message: one
-/// that a killed process left unread may be told with its successor's.
-fn from_the_mortal(lives: &[Life], survivor: &Life) -> Result<()> {
+/// Checks the messages of the side that was killed. Those of each process arrive in order, each once, and none that
+/// `send` accepted is missing. At most one more arrives per process: it was killed before it reported that one. Each
+/// process is a new generation, at the latest with its first message, because a message that a killed process left
+/// unread may be reported with the generation of its successor.
+fn check_restarted(lives: &[Life], survivor: &Life) -> Result<()> {
     let mut received = survivor.received.iter().copied().peekable();
     let mut generation = 0;
     for (index, life) in lives.iter().enumerate() {
@@ -144,9 +144,9 @@ fn from_the_mortal(lives: &[Life], survivor: &Life) -> Result<()> {
     }
 }
 
-/// Every message of the survivor arrives in order and once; only one that a killed process held, taken
-/// from the segment and not yet told of, may be unaccounted for.
-fn from_the_survivor(lives: &[Life], survivor: &Life) -> Result<()> {
+/// Checks the messages of the survivor: each arrives once and in order. Only a message that a killed process had taken
+/// from the segment and not yet reported may be missing.
+fn check_survivor(lives: &[Life], survivor: &Life) -> Result<()> {
     let mut expected = 0;
     for (index, life) in lives.iter().enumerate() {
         for (position, message) in life.received.iter().enumerate() {

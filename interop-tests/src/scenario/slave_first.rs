@@ -1,4 +1,4 @@
-//! The order of start-up does not matter.
+//! Master and slave may start in either order.
 
 use std::time::{Duration, Instant};
 
@@ -44,7 +44,7 @@ fn no_master_starts(stage: &Stage<'_>) -> Result<()> {
     let segment = Segment::fresh("slave-first");
     let settings = options(&[("timeout-ms", CONNECT_TIMEOUT.as_millis() as u64)]);
     let mut slave = stage.start(Side::Slave, &segment, "commands", &settings)?;
-    // Only the opening is measured, not the start of the process.
+    // Measures only the opening, not the start of the process.
     slave.ask("payload 1 0 16")?;
     let since = Instant::now();
     let text = slave.refuses("open", -3)?;

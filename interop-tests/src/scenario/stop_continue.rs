@@ -1,4 +1,4 @@
-//! A peer that is stopped and continued: slow, not gone.
+//! A peer that is stopped (SIGSTOP) and continued counts as slow, not as dead.
 
 use anyhow::{Result, ensure};
 use nix::sys::signal::Signal;
@@ -7,7 +7,7 @@ use super::stream::{Life, Streamer};
 use super::{Side, Stage};
 use crate::segment::Segment;
 
-/// How often each side is stopped.
+/// The number of stops of each side.
 const STOPS: usize = 3;
 
 pub(super) fn run(stage: &Stage<'_>) -> Result<()> {

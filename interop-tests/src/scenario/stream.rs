@@ -1,4 +1,4 @@
-//! A peer of the scenario `stream`, and what it has told so far.
+//! A peer of the scenario `stream`, and what it has reported so far.
 
 use std::time::{Duration, Instant};
 
@@ -12,7 +12,7 @@ use crate::segment::Segment;
 
 /// The data size of streamed segments, in bytes.
 const SIZE: u64 = 256;
-/// How long a stream may take to bring about what is waited for: there to end a test that hangs.
+/// The longest wait for an event of a stream. It ends a test that hangs.
 const WATCHDOG: Duration = Duration::from_secs(30);
 
 /// A message that arrived.
@@ -24,22 +24,22 @@ pub(super) struct Received {
     pub(super) generation: u64,
 }
 
-/// What one process told, from its READY to its end.
+/// What one process reported, from its READY to its end.
 #[derive(Debug)]
 pub(super) struct Life {
     pub(super) seed: u64,
     pub(super) ready: Instant,
-    /// Messages that `send` has accepted, and that the process lived to tell of.
+    /// The messages that `send` accepted and that the process reported before it ended.
     pub(super) sent: u64,
     pub(super) received: Vec<Received>,
-    /// The peer's state, as this process sees it.
+    /// The state of the peer as this process reports it.
     pub(super) peer_state: String,
 }
 
 impl Life {
-    /// How many messages of a series it has received.
+    /// Returns how many messages of a series the process has received.
     pub(super) fn received_of(&self, seed: u64) -> usize {
-        // The latest series is the one that is asked for.
+        // Callers ask for the latest series only, so its messages are at the end.
         self.received.iter().rev().take_while(|message| message.seed == seed).count()
     }
 
@@ -68,7 +68,7 @@ pub(super) struct Streamer {
 }
 
 impl Streamer {
-    /// Starts a process and waits for its READY; its messages are those of `seed`.
+    /// Starts a process that sends the messages of `seed`, and waits for its READY.
     pub(super) fn start(stage: &Stage<'_>, side: Side, segment: &Segment, seed: u64) -> Result<Streamer> {
         let mut peer = stage.start(side, segment, "stream", &options(&[("size", SIZE), ("seed", seed)]))?;
         let ready = peer.ready()?;
@@ -76,7 +76,7 @@ impl Streamer {
         Ok(Streamer { peer, life })
     }
 
-    /// Listens until something holds.
+    /// Reads observations until the condition holds.
     pub(super) fn until(&mut self, what: &str, holds: impl Fn(&Life) -> bool) -> Result<()> {
         let since = Instant::now();
         while !holds(&self.life) {
@@ -100,12 +100,12 @@ impl Streamer {
         Ok(self.life)
     }
 
-    /// Asks the process to send no more than an end.
+    /// Asks the process to send only the end mark from now on.
     pub(super) fn stop(&mut self) -> Result<()> {
         self.peer.tell("stop")
     }
 
-    /// Waits for the process to end well.
+    /// Waits until the process has ended without an error.
     pub(super) fn finish(mut self) -> Result<Life> {
         for line in self.peer.finish()? {
             self.life.note(line)?;

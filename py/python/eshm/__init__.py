@@ -43,6 +43,7 @@ from eshm._eshm import (
     configure_monitor,
     decode_text,
     encode_text,
+    find_dead,
     remove_dead,
     segments,
 )
@@ -112,6 +113,7 @@ __all__ = [
     "configure_monitor",
     "decode_text",
     "encode_text",
+    "find_dead",
     "remove_dead",
     "segments",
 ]

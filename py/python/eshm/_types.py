@@ -237,8 +237,8 @@ class Left(NamedTuple):
 
 
 class Removal(NamedTuple):
-    """The result of `remove_dead`."""
+    """The result of `remove_dead` and `find_dead`."""
 
-    #: The segments that were removed, as they were found; in a dry run, those that would be.
+    #: The segments that were removed, as they were found; of `find_dead`, those that would be.
     removed: list[Segment]
     left: list[Left]

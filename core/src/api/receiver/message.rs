@@ -60,7 +60,7 @@ impl Message<'_> {
         text::decode(&copy).map(str::to_owned)
     }
 
-    /// The message's memory, without the borrow: for bindings. It is valid until [`Receiver::release`] or any other
+    /// Returns the message's memory, without the borrow: for bindings. It is valid until [`Receiver::release`] or any other
     /// call of the receiver, and while the receiver exists.
     pub(crate) fn into_raw(self) -> (*const u8, usize) {
         let mut message = std::mem::ManuallyDrop::new(self);

@@ -35,9 +35,8 @@ pub struct Receiver {
     /// Where values are read: each kind is read out before it continues in the next segment.
     values: Values,
     backoff: Backoff,
-    /// When to look for values, and for messages.
-    value_timing: PollTiming,
-    message_timing: PollTiming,
+    /// When to poll for messages.
+    timing: PollTiming,
     buffer: Vec<u8>,
     /// The length of the message of the queue that was given out by [`Message::into_raw`].
     lent: Option<usize>,
@@ -49,8 +48,7 @@ impl Receiver {
             values: Values::new(&side.link, Arc::clone(&side.attachment), side.epoch),
             queue: side.attachment.incoming_queue().map(QueueReceiver::resume),
             backoff: Backoff::new(side.link.config().wait),
-            value_timing: PollTiming::new(side.link.role),
-            message_timing: PollTiming::new(side.link.role),
+            timing: PollTiming::new(side.link.role),
             side,
             buffer: Vec::new(),
             lent: None,

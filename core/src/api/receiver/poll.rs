@@ -1,4 +1,4 @@
-//! One look for the next value or message, in the segments in which it may be, in their order.
+//! Polls once for the next value or message, in each segment that may contain it, in the order of the segments.
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -11,10 +11,10 @@ use crate::peer::attachment::Attachment;
 use crate::peer::link::{Link, Reading};
 use crate::wait::coarse_now;
 
-/// In less than this nobody writes 2³¹ values: each takes some nanoseconds.
+/// Less than the time in which a writer can write 2³¹ values, since each takes some nanoseconds.
 const RECENT: Duration = Duration::from_secs(1);
 
-/// What was found.
+/// The result of a poll.
 #[derive(Clone, Copy)]
 pub(super) enum Found {
     /// In the queue.
@@ -23,7 +23,7 @@ pub(super) enum Found {
     Copied(Value),
 }
 
-/// What is looked for.
+/// The kind of content to poll for.
 #[derive(Clone, Copy, PartialEq)]
 pub(super) enum What {
     /// The latest value.
@@ -37,7 +37,7 @@ pub(super) enum What {
 pub(super) struct Values {
     pub(super) attachment: Arc<Attachment>,
     pub(super) epoch: u32,
-    /// The link's attention while all is well: see [`Link::is_settled`].
+    /// The status word of a settled half: see [`Link::is_settled`].
     pub(super) settled: u32,
     pub(super) mailbox: MailboxMemory,
     pub(super) cursor: Cursor,
@@ -46,7 +46,7 @@ pub(super) struct Values {
 }
 
 impl Receiver {
-    /// The next message of the queue, if it is there and nothing stands in the way: the shortest path there is.
+    /// Returns the next message of the queue if the half is settled. This is the fast path.
     #[inline(always)]
     pub(super) fn poll_fast(&mut self) -> Result<Option<Found>> {
         if self.lent.is_some() {
@@ -61,7 +61,8 @@ impl Receiver {
         Ok(None)
     }
 
-    /// As `poll_fast`, for the time of an answer, and not before it can be expected.
+    /// As `poll_fast`, and polls again for the time that an answer takes. [`PollTiming`](crate::wait::PollTiming) decides
+    /// when to begin.
     #[inline(always)]
     pub(super) fn poll_eagerly(&mut self) -> Result<Option<Found>> {
         if self.lent.is_some() {
@@ -70,21 +71,21 @@ impl Receiver {
         if self.side.is_settled()
             && let Some(queue) = &self.queue
         {
-            self.message_timing.wait_to_poll(|| self.side.link.counters.sent.events());
+            self.timing.wait_to_poll(|| self.side.link.counters.sent.events());
             let mut lent = queue.peek().map_err(|broken| self.side.broken(broken))?;
             if lent.is_some() {
-                self.message_timing.found_at_once();
+                self.timing.found_at_once();
             } else {
-                self.message_timing.found_nothing();
+                self.timing.found_nothing();
                 lent = queue.poll(self.backoff.eager_polls()).map_err(|broken| self.side.broken(broken))?;
-                self.message_timing.end_exchange();
+                self.timing.end_exchange(lent.is_some());
             }
             return Ok(lent.map(Found::Lent));
         }
         Ok(None)
     }
 
-    /// Looks for what comes next, in the segments in which it may be, in their order.
+    /// Polls each segment that may contain the next value or message, in the order of the segments.
     pub(super) fn poll_once(&mut self, what: What) -> Result<Option<Found>> {
         if what == What::Message
             && let Some(found) = self.poll_fast()?
@@ -105,7 +106,7 @@ impl Receiver {
 
     fn poll_for_message(&mut self) -> Result<Option<Found>> {
         loop {
-            // Asked before the look: what came before the move is still found.
+            // Loaded before the poll, which then still finds what arrived before the move.
             let left_behind = self.side.is_left_behind();
             if let Some(queue) = &self.queue
                 && let Some(lent) = queue.peek().map_err(|broken| self.side.broken(broken))?
@@ -127,8 +128,8 @@ impl Receiver {
         }
     }
 
-    /// Whether the mailbox may hold the next message. It is that of the segment where messages are received: values that are
-    /// unread in older ones are out of date then.
+    /// Returns whether the mailbox may contain the next message. That is the mailbox of the segment where messages are
+    /// received: unread values in older segments are out of date.
     fn messages_in_mailbox(&mut self) -> bool {
         if self.queue.is_some() && self.side.peer_has_queue() {
             return false;
@@ -136,7 +137,7 @@ impl Receiver {
         if self.values.epoch < self.side.epoch {
             self.values = Values::new(&self.side.link, Arc::clone(&self.side.attachment), self.side.epoch);
         }
-        // Values that are ahead have read this segment's mailbox out.
+        // If the values are in a later segment, they have read this mailbox to its end.
         self.values.epoch == self.side.epoch
     }
 
@@ -167,8 +168,12 @@ impl Receiver {
             What::Value => counters.received.count_value(),
             What::Message => counters.count_received(1, value.len, false),
         }
+        if self.side.link.is_resting() && self.side.link.is_outdated(attachment) {
+            // The writer may be one of ESHM 1.x, and the answer must not go into a queue that it does not read.
+            self.side.link.peer_state();
+        }
         if !self.side.link.is_settled(*settled) {
-            // An ESHM 1.x writer may look at the count, and nobody else may bring it up to date.
+            // An ESHM 1.x writer may read the count, and the monitor may not run.
             attachment.publish_reads();
         }
         if value.skipped > 0 {
@@ -179,7 +184,7 @@ impl Receiver {
 
     fn poll_for_value(&mut self) -> Result<Option<Value>> {
         loop {
-            // Asked before the look, as above.
+            // Loaded before the poll, as above.
             let left_behind = self.values.is_left_behind(&self.side.link);
             if let Some(value) = self.poll_mailbox(What::Value)? {
                 return Ok(Some(value));
@@ -193,7 +198,7 @@ impl Receiver {
         }
     }
 
-    /// As `poll_eagerly`, for a value.
+    /// As `poll_eagerly`, for values.
     #[inline(always)]
     pub(super) fn poll_for_new_value(&mut self) -> Result<Option<Found>> {
         if self.lent.is_some() {
@@ -202,16 +207,9 @@ impl Receiver {
         if !self.side.link.is_settled(self.values.settled) {
             return Ok(None);
         }
-        self.value_timing.wait_to_poll(|| self.side.link.counters.sent.events());
         let channel = self.values.mailbox.channel();
         let polls = self.backoff.eager_polls();
-        let came = (0..polls).position(|_| channel.may_have_new_value(&self.values.cursor));
-        if came == Some(0) {
-            self.value_timing.found_at_once();
-        } else {
-            self.value_timing.end_exchange();
-        }
-        if came.is_none() {
+        if !(0..polls).any(|_| channel.may_have_new_value(&self.values.cursor)) {
             return Ok(None);
         }
         Ok(self.poll_mailbox(What::Value)?.map(Found::Copied))

@@ -36,7 +36,7 @@ impl Receiver {
         loop {
             self.side.link.check_running()?;
             // Asked before the poll, which still finds what came before the peer's close.
-            let terminal_error = self.side.link.terminal_error(timed);
+            let terminal_error = self.side.link.terminal_error(&self.side.attachment, timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell_ahead(self.lent_ahead()).sample(),
                 None => self.value_bell().sample(),
@@ -55,7 +55,7 @@ impl Receiver {
         }
     }
 
-    /// Whether a look, which takes what it finds, would find something, or move to another segment.
+    /// Returns whether `poll_once` would find something, or switch to another segment.
     fn is_ready(&self, what: What) -> Result<bool> {
         let left_behind = match what {
             What::Value => self.values.is_left_behind(&self.side.link),
@@ -81,16 +81,17 @@ impl Receiver {
     fn park_ready(&self, what: What, sample: u32, left: Duration) {
         match self.arrivals(what) {
             Some(queue) => {
-                self.backoff.wait(queue.message_bell_ahead(self.lent_ahead()), sample, false, left);
+                let bell = queue.message_bell_ahead(self.lent_ahead());
+                self.side.link.park(&self.backoff, bell, sample, false, left);
             }
             None => {
                 let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                self.backoff.wait(self.value_bell(), sample, silent, left);
+                self.side.link.park(&self.backoff, self.value_bell(), sample, silent, left);
             }
         }
     }
 
-    /// How far ahead the next message is: behind the one that [`Message::into_raw`] took apart, if there is one.
+    /// Returns the position of the next message: 1 if [`Message::into_raw`] has lent the first one, otherwise 0.
     fn lent_ahead(&self) -> u32 {
         u32::from(self.lent.is_some())
     }

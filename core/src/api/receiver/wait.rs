@@ -64,12 +64,12 @@ impl Receiver {
         found
     }
 
-    /// Whether polls without a yield or a park pay at present.
+    /// Returns whether polls without a yield or a park pay at present.
     pub(crate) fn polls_pay(&self) -> bool {
         self.backoff.polls_pay()
     }
 
-    /// Whether it is worth a look: itself a look at one cache line of the segment, while nothing happens.
+    /// Returns whether `poll_once` may find something. Loads one cache line of the segment while nothing happens.
     #[inline(always)]
     fn may_be_there(&self, what: What) -> bool {
         match &self.queue {
@@ -84,8 +84,8 @@ impl Receiver {
     fn park(&mut self, what: What, deadline: Deadline, part: Deadline) -> Result<Option<Found>> {
         let timed = !deadline.is_endless();
         loop {
-            // Asked before the last poll, which still finds what came before the peer's close.
-            let terminal_error = self.side.link.terminal_error(timed);
+            // Determined before the last poll, which then still finds what arrived before the peer's close.
+            let terminal_error = self.side.link.terminal_error(&self.side.attachment, timed);
             let sample = match self.arrivals(what) {
                 Some(queue) => queue.message_bell().sample(),
                 None => self.value_bell().sample(),
@@ -108,10 +108,12 @@ impl Receiver {
                 continue;
             }
             match self.arrivals(what) {
-                Some(queue) => self.backoff.wait(queue.message_bell(), sample, false, left),
+                Some(queue) => {
+                    self.side.link.park(&self.backoff, queue.message_bell(), sample, false, left);
+                }
                 None => {
                     let silent = self.side.link.peer_is_silent(&self.values.attachment);
-                    self.backoff.wait(self.value_bell(), sample, silent, left);
+                    self.side.link.park(&self.backoff, self.value_bell(), sample, silent, left);
                 }
             }
         }
@@ -123,7 +125,7 @@ impl Receiver {
         self.values.mailbox.channel().value_bell(fences)
     }
 
-    /// The queue, if that is where what is waited for arrives.
+    /// Returns the queue if the content arrives there.
     pub(super) fn arrivals(&self, what: What) -> Option<&QueueReceiver> {
         self.queue.as_ref().filter(|_| what == What::Message && self.side.peer_has_queue())
     }

@@ -1,4 +1,4 @@
-//! Looking at one file: from its metadata, its header and its queues' marks, each read by a system call.
+//! Describes a file by its metadata, its header and the marks of its queues. System calls read each of them.
 
 use std::fs::Metadata;
 use std::mem::offset_of;
@@ -25,16 +25,16 @@ use crate::segment::validate::{Mismatch, validate};
 use crate::segment::view::{HeaderCopy, Memory};
 use crate::sys::Ordering;
 
-/// How long the heartbeat of an ESHM 1.x process, one millisecond, is looked for.
+/// How long the heartbeat of an ESHM 1.x process is watched. Its interval is one millisecond.
 const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(20);
 pub(super) const SEATS: [Role; 2] = [Role::Master, Role::Slave];
 
-/// A file, what was found there, and what is needed to look again.
+/// A file, its description, and what is needed to read it again.
 pub(super) struct Looked {
     pub(super) segment: Segment,
     /// `None` if it could not be opened.
     pub(super) entry: Option<Entry>,
-    /// `None` if it is no finished segment.
+    /// `None` if it is not a finished segment.
     pub(super) header: Option<HeaderCopy>,
 }
 
@@ -48,7 +48,7 @@ pub(super) fn segments(domain: &Domain) -> Result<Vec<Segment>> {
     Ok(found.into_iter().map(|looked| looked.segment).collect())
 }
 
-/// Looks at every file that has a segment's name.
+/// Describes all files that have the name of a segment.
 pub(super) fn look_at_all(domain: &Domain, for_removal: bool) -> Result<Vec<Looked>> {
     let named = |file: &str| SegmentName::new(file.strip_prefix(domain.prefix())?, domain.clone()).ok();
     let mut found: Vec<Looked> = files(domain)?
@@ -70,7 +70,7 @@ pub(super) fn files(domain: &Domain) -> Result<Vec<String>> {
     Ok(names)
 }
 
-/// Looks at a file. `None`: it is gone.
+/// Describes a file. `None`: it is gone.
 fn look_at(name: String, path: PathBuf, for_removal: bool) -> Option<Looked> {
     let meta = path.symlink_metadata().ok()?;
     let mut segment = describe(name, path, &meta);
@@ -91,7 +91,7 @@ fn look_at(name: String, path: PathBuf, for_removal: bool) -> Option<Looked> {
     Some(Looked { segment, entry: Some(entry), header })
 }
 
-/// What the metadata says; no segment, until it turns out to be one.
+/// Describes a file by its metadata, as foreign until its content is read.
 pub(super) fn describe(name: String, path: PathBuf, meta: &Metadata) -> Segment {
     Segment {
         name,
@@ -120,7 +120,7 @@ fn kind_of(meta: &Metadata) -> &'static str {
     }
 }
 
-/// Reads what can be told of a segment. `None`: it is none, or not finished.
+/// Reads the header and the queues. `None`: the file is not a segment, or not finished.
 fn read_segment(entry: &Entry, segment: &mut Segment) -> Option<HeaderCopy> {
     // The name may lead to another file by now.
     match entry.metadata() {
@@ -212,19 +212,19 @@ fn depth(entry: &Entry, queues: QueueGeometry, direction: Direction) -> u32 {
 }
 
 impl Looked {
-    /// Whether the header has the mark of an ESHM 1.x process that may be alive.
+    /// Returns whether the header has the mark of an ESHM 1.x process that may be alive.
     pub(super) fn has_mark_of_stranger(&self, role: Role) -> bool {
         let (Some(header), Some(view)) = (&self.header, &self.segment.view) else { return false };
         let seat = header.header().seat(role);
         seat.pulse().alive && !seat.is_ours() && seat_of(view, role).state == PeerState::Dead
     }
 
-    /// The pulse as it was read first.
+    /// Returns the pulse as it was read first.
     pub(super) fn first_pulse(&self, role: Role) -> Option<Pulse> {
         Some(self.header.as_ref()?.header().seat(role).pulse())
     }
 
-    /// The header as it is now; `None` if it cannot be read any more.
+    /// Returns the header as it is now; `None` if it cannot be read any more.
     pub(super) fn header_now(&self) -> Option<HeaderCopy> {
         Some(HeaderCopy::new(&self.entry.as_ref()?.read(0).ok()?))
     }
@@ -254,7 +254,7 @@ pub(super) fn seat_of(view: &View, role: Role) -> &SeatView {
     if role == Role::Master { &view.master } else { &view.slave }
 }
 
-/// Whether no process has this pid, as far as this PID namespace knows.
+/// Returns whether no process of this PID namespace has this pid.
 pub(super) fn is_gone(pid: i32) -> bool {
     pid > 0 && kill(Pid::from_raw(pid), None) == Err(nix::Error::ESRCH)
 }

@@ -1,6 +1,6 @@
-//! Which segments there are in a domain: from the directory, and from the files as bytes.
+//! Lists the segments of a domain. Reads the directory and the bytes of the files.
 //!
-//! Nothing is mapped and nothing is written: the files may be anybody's.
+//! Maps nothing and writes nothing, because the files may belong to anybody.
 
 mod look;
 mod removal;
@@ -20,13 +20,13 @@ pub use removal::{Left, Removal};
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Segment {
-    /// The name with which an endpoint opens it.
+    /// The name under which an endpoint opens it.
     pub name: String,
     /// Its file.
     pub path: PathBuf,
     /// What the file is.
     pub kind: SegmentKind,
-    /// What is wrong with it; empty for a segment that can be opened.
+    /// Why it cannot be opened; empty if it can.
     pub reason: String,
     /// The file's size, in bytes.
     pub size: u64,
@@ -36,14 +36,14 @@ pub struct Segment {
     pub owner_name: Option<String>,
     /// The file's permission bits.
     pub mode: u32,
-    /// When the file was made; where the file system does not say, when it was last written to by a system call, which is
-    /// never later than the last message.
+    /// When the file was created. If the file system does not record that: the last write by a system call, which is never
+    /// later than the last message.
     pub since: Option<SystemTime>,
-    /// Who sits in the seats, and how full the queues are; `None` if that cannot be read.
+    /// The seats and the queues. `None` if they cannot be read.
     ///
-    /// [`PeerState::Alive`](crate::PeerState::Alive) is whoever holds its seat, frozen or not, or, of ESHM 1.x, whose heartbeat
-    /// has moved within 20 ms; an ESHM 1.x process whose heartbeat has not is
-    /// [`PeerState::Dead`](crate::PeerState::Dead) if no process has its pid, as far as this PID namespace knows.
+    /// An endpoint that holds its seat is [`PeerState::Alive`](crate::PeerState::Alive), even if it is frozen. An ESHM 1.x
+    /// process is alive if its heartbeat has changed within 20 ms. Otherwise it is
+    /// [`PeerState::Dead`](crate::PeerState::Dead) if no process of this PID namespace has its pid.
     pub view: Option<View>,
 }
 
@@ -52,13 +52,13 @@ pub struct Segment {
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
 #[non_exhaustive]
 pub enum SegmentKind {
-    /// A segment that an endpoint of this library, in whatever language, has made or taken over.
+    /// A segment that an endpoint of ESHM 2, in any language, has created or taken over.
     Current,
     /// A segment of ESHM 1.x.
     Legacy,
-    /// An ESHM 1.x process, or one that needs a temporary name, is making it, or was killed while it did.
+    /// An ESHM 1.x process, or one that needs a temporary name, is creating it, or was killed while it did.
     Unfinished,
-    /// No segment that this version knows.
+    /// Not a segment that this version knows.
     Foreign,
     /// This process may not read it.
     Unreadable,
@@ -77,12 +77,12 @@ impl fmt::Display for SegmentKind {
 }
 
 impl Domain {
-    /// Returns the segments of this domain, in the order of their names: everything in the directory whose name begins with
-    /// the prefix. What is no segment is listed as [`SegmentKind::Foreign`], since it takes the name, except for a name that
-    /// no segment can have. Temporary files of segments that are being made are not listed.
+    /// Returns the segments of this domain, in the order of their names: all files of the directory whose name begins with
+    /// the prefix. A file that is not a segment is listed as [`SegmentKind::Foreign`], because it occupies the name, unless
+    /// no segment can have its name. Temporary files of segments that are being created are not listed.
     ///
-    /// Only reads, and takes no part: neither endpoint notices. Waits for 20 ms if there is an ESHM 1.x process, whose life
-    /// shows by its heartbeat only.
+    /// Only reads; neither endpoint notices. Waits for 20 ms if there is an ESHM 1.x process, because only its heartbeat
+    /// tells whether it is alive.
     ///
     /// # Errors
     /// [`Error::Directory`](crate::Error::Directory) when the directory cannot be read.
@@ -98,16 +98,16 @@ impl Domain {
         look::segments(self)
     }
 
-    /// Removes the segments of this domain in which nobody sits, with all that is unread in them, and the temporary files
-    /// that killed processes have left. With `dry_run`, only says which these are.
+    /// Removes the segments of this domain whose seats are free, with all that is unread in them, and the temporary files
+    /// that killed processes have left. [`Domain::find_dead`] only reports which these are.
     ///
-    /// A segment is removed while this call holds both of its seats, so that no endpoint can sit down meanwhile: one that
-    /// has just opened the file finds its name gone, and starts again. ESHM 1.x processes hold no seats. A segment with the
-    /// mark of one is left unless its heartbeat has stood still for the stale threshold and no process has its pid. An
-    /// ESHM 1.x process that attaches at the very moment of the removal goes unnoticed, as with the clean-up of ESHM 1.x. What is no
-    /// segment, or not finished, is left.
+    /// The call holds both seats of a segment while it removes it, so that no endpoint can take one. An endpoint that has
+    /// just opened the file finds that its name is gone, and starts again. ESHM 1.x processes lock no seats. A segment that
+    /// shows one is left, unless its heartbeat has stood still for the stale threshold and no process has its pid. An ESHM
+    /// 1.x process that attaches at the moment of the removal is not noticed, as with the clean-up of ESHM 1.x. Files that
+    /// are no segment, or not finished, are left.
     ///
-    /// Waits for up to a second if an ESHM 1.x process seems to be dead, and for some milliseconds at most otherwise.
+    /// Waits for up to a second if an ESHM 1.x process seems to be dead, and otherwise for a few milliseconds at most.
     ///
     /// # Errors
     /// [`Error::Directory`](crate::Error::Directory) when the directory cannot be read. A file that cannot be removed is
@@ -117,12 +117,21 @@ impl Domain {
     /// let domain = eshm::Domain::new("/dev/shm", "doc-remove_")?;
     /// let builder = eshm::Endpoint::builder("left").domain(domain.clone()).auto_cleanup(false);
     /// builder.open()?.close()?;
-    /// let removal = domain.remove_dead(false)?;
-    /// assert_eq!(removal.removed[0].name, "left");
+    /// assert_eq!(domain.find_dead()?.removed[0].name, "left");
+    /// assert_eq!(domain.remove_dead()?.removed[0].name, "left");
+    /// assert!(domain.find_dead()?.removed.is_empty());
     /// # Ok::<(), eshm::Error>(())
     /// ```
-    pub fn remove_dead(&self, dry_run: bool) -> Result<Removal> {
-        removal::remove_dead(self, dry_run)
+    pub fn remove_dead(&self) -> Result<Removal> {
+        removal::remove_dead(self, false)
+    }
+
+    /// Returns what [`Domain::remove_dead`] would remove and leave, and removes nothing. Waits as long.
+    ///
+    /// # Errors
+    /// As [`Domain::remove_dead`].
+    pub fn find_dead(&self) -> Result<Removal> {
+        removal::remove_dead(self, true)
     }
 }
 
@@ -138,6 +147,14 @@ pub fn segments() -> Result<Vec<Segment>> {
 ///
 /// # Errors
 /// As [`Domain::from_env`] and [`Domain::remove_dead`].
-pub fn remove_dead(dry_run: bool) -> Result<Removal> {
-    Domain::from_env()?.remove_dead(dry_run)
+pub fn remove_dead() -> Result<Removal> {
+    Domain::from_env()?.remove_dead()
+}
+
+/// Returns what [`remove_dead`] would remove and leave, and removes nothing: see [`Domain::find_dead`].
+///
+/// # Errors
+/// As [`remove_dead`].
+pub fn find_dead() -> Result<Removal> {
+    Domain::from_env()?.find_dead()
 }

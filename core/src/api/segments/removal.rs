@@ -1,4 +1,4 @@
-//! Removing what nobody uses any more, beside processes that start at the same moment.
+//! Removes unused segments, while other processes may start.
 
 use std::collections::HashSet;
 use std::os::unix::fs::MetadataExt;
@@ -15,18 +15,18 @@ use crate::segment::name::{BELL, SegmentName, TEMPORARY};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
-/// How long a pulse is watched on a seat that one of ours was killed on: a 1.x process may have come after it, in another
-/// PID namespace, with the same pid.
+/// How long the pulse is watched on the seat of a killed process of ESHM 2: a 1.x process of another PID namespace may
+/// have taken the seat with the same pid.
 const SEVERAL_HEARTBEATS: Duration = Duration::from_millis(5);
-/// The least and the most of the stale threshold of an ESHM 1.x process, by its header.
+/// The bounds, in milliseconds, of the stale threshold that the header of an ESHM 1.x process has.
 const THRESHOLDS: [u64; 2] = [100, 1000];
 
-/// What [`Domain::remove_dead`] has done.
+/// What [`Domain::remove_dead`] has done, or would do: see [`Domain::find_dead`].
 #[derive(Clone, Debug, Default)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize))]
 #[non_exhaustive]
 pub struct Removal {
-    /// What was removed, as it was found before; in a dry run, what would be.
+    /// What was removed, as it was found before; of `find_dead`, what would be.
     pub removed: Vec<Segment>,
     /// What was left.
     pub left: Vec<Left>,
@@ -43,7 +43,7 @@ pub struct Left {
     pub reason: String,
 }
 
-/// As [`Domain::remove_dead`].
+/// As [`Domain::remove_dead`]; with `dry_run`, as [`Domain::find_dead`].
 pub(super) fn remove_dead(domain: &Domain, dry_run: bool) -> Result<Removal> {
     let mut removal = Removal::default();
     let found = look_at_all(domain, true)?;
@@ -68,7 +68,7 @@ pub(super) fn remove_dead(domain: &Domain, dry_run: bool) -> Result<Removal> {
 }
 
 impl Removal {
-    /// `Err(None)`: the file is gone anyway.
+    /// `Err(None)`: the file is gone already.
     fn note(&mut self, segment: Segment, verdict: std::result::Result<(), Option<String>>) {
         match verdict {
             Ok(()) => self.removed.push(segment),
@@ -78,7 +78,7 @@ impl Removal {
     }
 }
 
-/// How long the pulses of those who were killed here are to be watched.
+/// Returns how long to watch the pulses of the dead seats.
 fn time_to_watch(looked: &Looked) -> Option<Duration> {
     let view = looked.segment.view.as_ref()?;
     let header = looked.header.as_ref()?.header();
@@ -94,13 +94,13 @@ fn time_to_watch(looked: &Looked) -> Option<Duration> {
     SEATS.into_iter().filter_map(of_seat).max()
 }
 
-/// Removes a segment if nobody sits there. The error says why not.
+/// Removes a segment if its seats are free. The error says why not.
 fn remove(looked: &Looked, dry_run: bool) -> std::result::Result<(), Option<String>> {
     let segment = &looked.segment;
     let (Some(entry), Some(view)) = (&looked.entry, &segment.view) else {
         return Err(Some(segment.reason.clone()));
     };
-    // Asked before a seat is taken: a seat that is taken, if only for a moment, looks like somebody's.
+    // Before this call locks a seat: other observers would take a locked seat for that of an endpoint.
     for role in SEATS {
         if entry.is_locked(role) {
             return Err(Some(format!("its {role} lives (pid {})", seat_of(view, role).pid)));
@@ -122,7 +122,7 @@ fn remove(looked: &Looked, dry_run: bool) -> std::result::Result<(), Option<Stri
     removed
 }
 
-/// Checks that whoever has left its mark in a seat is dead.
+/// Checks that the processes that the seats name are dead.
 fn check_pulses(looked: &Looked) -> std::result::Result<(), Option<String>> {
     let now = looked.header_now().ok_or(Some("it cannot be read any more".to_owned()))?;
     for role in SEATS {
@@ -165,7 +165,7 @@ fn remove_bells(domain: &Domain, files: &[String]) {
     }
 }
 
-/// Removes the temporary name of a file that became a segment, or that nobody is making one of any more.
+/// Removes the temporary name of a file that has become a segment, or whose creator is dead.
 fn remove_temporary(removal: &mut Removal, path: PathBuf, file: String, dry_run: bool) {
     let Ok(meta) = path.symlink_metadata() else { return };
     if !meta.is_file() {
@@ -184,7 +184,7 @@ fn try_temporary(segment: &Segment, dry_run: bool) -> std::result::Result<(), Op
         Err(nix::Error::ENOENT) => return Err(None),
         Err(error) => return Err(Some(format!("cannot open it: {}", error.desc()))),
     };
-    // With a second name it has become a segment, which does not need this one.
+    // A file with a second name is a segment, which does not need this name.
     let has_become_segment = entry.metadata().is_ok_and(|meta| meta.nlink() > 1);
     let is_free = if dry_run {
         !SEATS.into_iter().any(|role| entry.is_locked(role))

@@ -178,7 +178,7 @@ impl Loan<'_> {
         loan.sender.send_loaned()
     }
 
-    /// The loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
+    /// Returns the loan's memory, without the borrow: for bindings. It is valid until [`Sender::send_loaned`],
     /// [`Sender::forget_loan`], or any other call of the sender that sends or writes, and while the sender exists.
     pub(crate) fn into_raw(self) -> (*mut u8, usize) {
         let loan = std::mem::ManuallyDrop::new(self);

@@ -140,7 +140,8 @@ impl Sender {
         self.refuse(bytes.len(), |sender| Ok(sender.attempt(bytes)?.then_some(())))
     }
 
-    /// Whether a message of `len` bytes may be put now, if there is room. `Ok(false)`: others go first.
+    /// Returns whether a message of `len` bytes may be put now, if there is room. `Ok(false)`: messages of the carry-over
+    /// go first.
     fn is_ready(&mut self, len: usize) -> Result<bool> {
         if self.refused {
             self.forget_refusal();
@@ -158,7 +159,7 @@ impl Sender {
         Ok(followed)
     }
 
-    /// Sends if nothing stands in the way: the shortest path there is.
+    /// Sends if the half is settled. This is the fast path.
     #[inline(always)]
     fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_settled()
@@ -231,7 +232,7 @@ impl Sender {
         }
     }
 
-    /// What a reader that may be one of ESHM 1.x needs.
+    /// Returns the fences that the reader needs, which may be of ESHM 1.x.
     fn fences(&self) -> Fences {
         if self.side.is_settled() { Fences::Asymmetric } else { Fences::Symmetric }
     }

@@ -27,7 +27,8 @@ impl Sender {
             if ready {
                 return Ok(true);
             }
-            if let Some(error) = self.side.link.terminal_error(!deadline.is_endless()) {
+            if let Some(error) = self.side.link.terminal_error(&self.side.attachment, !deadline.is_endless())
+            {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
@@ -38,7 +39,7 @@ impl Sender {
         }
     }
 
-    /// Whether there is room for a message of `len` bytes.
+    /// Returns whether there is room for a message of `len` bytes.
     fn has_space(&mut self, len: usize) -> Result<bool> {
         match self.outgoing.queue_in_use() {
             Some(queue) => queue.has_space(len).map_err(|broken| self.side.broken(broken)),

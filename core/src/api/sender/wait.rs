@@ -73,7 +73,8 @@ impl Sender {
             {
                 return Ok(Some(done));
             }
-            if let Some(error) = self.side.link.terminal_error(!deadline.is_endless()) {
+            if let Some(error) = self.side.link.terminal_error(&self.side.attachment, !deadline.is_endless())
+            {
                 return Err(error);
             }
             let Some(left) = deadline.left() else {
@@ -91,7 +92,7 @@ impl Sender {
         }
     }
 
-    /// Whether polls without a yield or a park pay at present.
+    /// Returns whether polls without a yield or a park pay at present.
     pub(crate) fn polls_pay(&self) -> bool {
         self.backoff.polls_pay()
     }
@@ -128,10 +129,10 @@ impl Sender {
             return std::thread::sleep(left.min(CARRY_POLL));
         }
         let (room, silent) = self.outgoing.space_bell();
-        self.backoff.wait(room, sample, silent, left);
+        self.side.link.park(&self.backoff, room, sample, silent, left);
     }
 
-    /// Whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
+    /// Returns whether a message of `len` bytes may be put, if there is room. `Ok(false)`: not yet; an error where waiting is in
     /// vain.
     pub(super) fn may_put(&mut self, len: usize, deadline: Deadline) -> Result<bool> {
         match self.is_ready(len) {

@@ -17,6 +17,9 @@ const SPREAD_MESSAGE: u64 = if cfg!(test) { 192 } else { 16 << 10 };
 /// hold so much, so the lines that are used again lie in the shared cache. A processor gets a line from there several
 /// times as fast as from the private cache of another one (`docs/large-payloads.md`).
 const RESTART_SPREAD_AFTER: u64 = if cfg!(test) { 256 } else { 2 << 20 };
+/// The same for a message that is copied into the arena. The memory that it is copied from is in the private cache too, so
+/// that less of the arena is there.
+const RESTART_COPIES_AFTER: u64 = RESTART_SPREAD_AFTER / 2;
 /// For a message of at least this size, the sender first checks whether messages are in flight. That costs one cache
 /// line, of the many that the message takes.
 const LONG_MESSAGE: usize = if cfg!(test) { 100 } else { 4 << 10 };
@@ -158,7 +161,7 @@ impl QueueSender {
             self.push_short(bytes);
             return Ok(true);
         }
-        let Some(place) = self.find_arena_place(bytes.len())? else { return Ok(false) };
+        let Some(place) = self.find_arena_place(bytes.len(), RESTART_COPIES_AFTER)? else { return Ok(false) };
         let Place::Arena { start, .. } = place else { unreachable!("reserved in the arena") };
         // SAFETY: `find_arena_place` found `bytes.len()` contiguous bytes at `start` that no message occupies. The arena
         // is shared memory, so it overlaps a borrowed slice only if the caller has lent that slice to itself. The
@@ -195,7 +198,7 @@ impl QueueSender {
         let (place, start) = if len <= SLOT_PAYLOAD {
             (Place::Slot, cell_pointer(&self.memory.slot(self.head).payload).cast())
         } else {
-            match self.find_arena_place(len)? {
+            match self.find_arena_place(len, RESTART_SPREAD_AFTER)? {
                 Some(place @ Place::Arena { start, .. }) => (place, self.memory.arena_at(start)),
                 _ => return Ok(None),
             }
@@ -223,7 +226,8 @@ impl QueueSender {
 
     /// Returns whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
     pub(crate) fn has_space(&mut self, len: usize) -> Result<bool, Broken> {
-        Ok(self.has_slot()? && (len <= SLOT_PAYLOAD || self.find_arena_place(len)?.is_some()))
+        Ok(self.has_slot()?
+            && (len <= SLOT_PAYLOAD || self.find_arena_place(len, RESTART_SPREAD_AFTER)?.is_some()))
     }
 
     /// Returns whether a slot was free when `consumed` was last loaded.
@@ -265,26 +269,26 @@ impl QueueSender {
     }
 
     /// Finds contiguous space in the arena, for `len` ≤ capacity. Reserves nothing: the place is taken when the message is
-    /// published.
-    fn find_arena_place(&mut self, len: usize) -> Result<Option<Place>, Broken> {
+    /// published. With nothing in flight, a long message starts before `spread`, or at the start of the arena.
+    fn find_arena_place(&mut self, len: usize, spread: u64) -> Result<Option<Place>, Broken> {
         if len < LONG_MESSAGE || self.in_flight.is_empty() {
-            let place = self.find_in_known_space(len);
+            let place = self.find_in_known_space(len, spread);
             if place.is_some() {
                 return Ok(place);
             }
         }
         self.load_consumed()?;
-        Ok(self.find_in_known_space(len))
+        Ok(self.find_in_known_space(len, spread))
     }
 
-    fn find_in_known_space(&self, len: usize) -> Option<Place> {
+    fn find_in_known_space(&self, len: usize, spread: u64) -> Option<Place> {
         let size = self.memory.arena_size();
         let len = (len as u64).next_multiple_of(LINE);
         // With nothing in flight no position is compared with an earlier one: the numbers begin again, and do not overflow.
         let free = self.in_flight.is_empty();
         let head = if free { self.arena_head % size } else { self.arena_head };
         let offset = head % size;
-        let limit = if len < SPREAD_MESSAGE { RESTART_AFTER } else { RESTART_SPREAD_AFTER };
+        let limit = if len < SPREAD_MESSAGE { RESTART_AFTER } else { spread };
         // A message that does not fit before the end of the arena starts at its beginning.
         let over = offset + len > size || (free && offset >= limit);
         let start = if over { head + (size - offset) } else { head };

@@ -1,6 +1,9 @@
 //! The end of an endpoint: stop, close, and close at the exit of its process.
 
+use std::sync::Arc;
+
 use super::status::{CLOSED, STOPPED};
+use super::wake::wake_peer_threads;
 use super::{Link, State};
 use crate::error::Result;
 use crate::peer::attachment::Attachment;
@@ -18,10 +21,10 @@ impl Link {
         if self.is_forked() {
             return;
         }
-        let state = self.state();
-        // A thread that misses the wake-up checks the status after a slice.
+        let mut state = self.state();
         self.status.set(STOPPED);
-        self.wake_own_threads(&state.attachment);
+        let attachment = Arc::clone(&state.attachment);
+        self.wake_own_threads(&mut state, &attachment);
     }
 
     /// Closes the endpoint, once. Does nothing in a forked child, because the endpoint belongs to the parent.
@@ -91,8 +94,12 @@ impl Link {
         let leave = |attachment: &Attachment| part(attachment, &self.name, self.config.auto_cleanup);
         let unlinked = state.stand_in.as_ref().map_or(Ok(()), leave);
         let left = leave(&state.attachment);
-        self.wake_own_threads(&state.attachment);
+        let attachment = Arc::clone(&state.attachment);
+        wake_peer_threads(&attachment);
+        // Not `wake_own_threads`, which may allocate: this may be the exit of a process that holds the allocator's lock.
+        self.wake_threads_of(&attachment);
         if let Some(source) = self.events() {
+            source.descriptor.ring();
             source.descriptor.unname();
         }
         Some(unlinked.and(left))

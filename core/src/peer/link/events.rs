@@ -1,6 +1,8 @@
 //! The event descriptor of an endpoint: armed by a verb that found nothing, rung by the peer, or by the background
 //! thread for what the peer does not ring (protocol/events.md).
 
+use std::time::Instant;
+
 use super::{Link, State};
 use crate::error::Result;
 use crate::peer::attachment::Attachment;
@@ -43,7 +45,9 @@ impl Link {
 
     /// Returns the state of the peer, and regards it as noticed.
     pub(crate) fn notice_peer(&self) -> PeerState {
-        let state = self.peer_state();
+        // The peer rings at its close, which the background thread may not have seen yet.
+        self.renew_peer_state();
+        let state = self.verdict();
         if let Some(source) = self.events().filter(|_| !self.is_forked()) {
             source.notice(state);
         }
@@ -95,8 +99,18 @@ impl Link {
         }
     }
 
+    /// Returns whether the program waits for a change of the peer's state.
+    pub(super) fn awaits_peer_event(&self) -> bool {
+        self.events().is_some_and(|source| source.wants(Interest::PEER))
+    }
+
+    /// Returns whether the peer cannot ring, so that only the background thread notices events.
+    pub(super) fn finds_events_itself(&self) -> bool {
+        self.events().is_some_and(|source| !source.descriptor.has_fifo())
+    }
+
     /// Makes the event descriptor readable for what the peer has not rung.
-    pub(super) fn look_for_events(&self, state: &State) {
+    pub(super) fn look_for_events(&self, state: &mut State, now: Instant) {
         let Some(source) = self.events() else { return };
         let attachment = &state.attachment;
         for kind in KINDS {
@@ -119,6 +133,8 @@ impl Link {
                 }
                 attachment.with_bell(kind, |bell| bell.disarm());
                 source.descriptor.ring();
+                // An endpoint at rest would notice the next one late, too.
+                state.activity.stir(now);
             }
         }
     }

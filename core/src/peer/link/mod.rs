@@ -2,22 +2,24 @@
 
 mod close;
 mod events;
+mod keep;
 mod locked;
 mod name_guard;
 mod peer;
 mod statistics;
 mod status;
 mod switch;
+mod wake;
 
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError, Weak};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
 use crate::peer::carry_over::CarryOver;
 use crate::peer::counters::Counters;
 use crate::peer::events::EventSource;
-use crate::peer::liveness::Watch;
+use crate::peer::liveness::{Activity, Watch};
 use crate::peer::monitor::{self, Watched};
 use crate::peer::notice::Notices;
 use crate::peer::open::{self, Started};
@@ -27,11 +29,13 @@ use crate::peer_state::PeerState;
 use crate::role::Role;
 use crate::segment::name::SegmentName;
 use crate::sys::fork;
-use crate::sys::{self, AtomicI32, AtomicU32, AtomicU64, Ordering};
+use crate::sys::{self, AtomicBool, AtomicI32, AtomicU32, AtomicU64, Ordering};
 
+use name_guard::NameCheck;
 use status::{CLOSED, DISPLACED, PeerWord, STOPPED, StatusWord};
 use switch::OldSegments;
 pub(crate) use switch::Reading;
+use wake::WakeAgain;
 
 /// The shared state of an endpoint. See the module.
 #[derive(Debug)]
@@ -45,6 +49,12 @@ pub(crate) struct Link {
     state: Mutex<State>,
     /// Signalled when the peer's state changes.
     changed: Condvar,
+    /// The number of threads that are parked, or about to park.
+    parked: AtomicU32,
+    /// The number of threads that wait for the peer to attach. The endpoint does not rest meanwhile.
+    awaiting_peer: AtomicU32,
+    /// Set while the endpoint rests, so that its view of the peer may be older than a query should see.
+    resting: AtomicBool,
     // The fields below are written under `state` and read without it. Their stores are Release, and the loads from
     // which a thread draws conclusions are Acquire: a thread that sees here that the peer has closed, or that the
     // segment was replaced, finds everything that was written before.
@@ -77,15 +87,17 @@ pub(crate) struct Origin {
 struct State {
     attachment: Arc<Attachment>,
     old_segments: OldSegments,
+    wake_again: WakeAgain,
     /// The second segment of a master whose name was removed.
     stand_in: Option<Attachment>,
-    next_name_check: Instant,
+    name_check: NameCheck,
     watch: Watch,
     /// The pid of the peer and its generation in the segment, at the last check.
     peer_identity: (i32, u32),
     next_beat: Instant,
-    /// The number of messages and values at the last check, and the time of the last change.
-    traffic: (u64, Instant),
+    /// The time between the last beat and the next.
+    interval: Duration,
+    activity: Activity,
     /// Set while the peer is frozen, dead or closed.
     outage: Option<Outage>,
     /// The heartbeats (of master and slave) at the last call of `stats`.
@@ -157,16 +169,18 @@ impl Link {
     fn new(name: SegmentName, config: Settings, attachment: &Arc<Attachment>, now: Instant) -> Link {
         let pulse = attachment.peer_pulse();
         let state = State {
-            watch: Watch::new(pulse, now),
+            watch: Watch::of_present_peer(pulse, now, config.stale_threshold),
             peer_identity: (pulse.pid, attachment.peer_generation()),
             next_beat: now,
-            traffic: (0, now),
+            interval: Duration::ZERO,
+            activity: Activity::new(now),
             outage: None,
             last_stats: (0, 0),
             notices: Notices::default(),
             old_segments: OldSegments::default(),
             stand_in: None,
-            next_name_check: now + name_guard::INTERVAL,
+            name_check: NameCheck::new(now),
+            wake_again: Vec::new(),
             attachment: Arc::clone(attachment),
         };
         Link {
@@ -175,6 +189,9 @@ impl Link {
             stamp: fork::stamp(),
             state: Mutex::new(state),
             changed: Condvar::new(),
+            parked: AtomicU32::new(0),
+            awaiting_peer: AtomicU32::new(0),
+            resting: AtomicBool::new(false),
             status: StatusWord::default(),
             peer: PeerWord::new(PeerState::Absent),
             silent_wake_seq: AtomicU32::new(attachment.incoming().tail.wake_seq.load(Ordering::Relaxed)),

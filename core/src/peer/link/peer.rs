@@ -1,20 +1,19 @@
-//! The heartbeat of an endpoint, and its view of the peer.
+//! The view that an endpoint has of its peer.
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::status::{LEGACY, NO_MASTER, PeerView};
+use super::status::{ALONE, LEGACY, NO_MASTER, PeerView};
 use super::{Link, Outage, State};
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
 use crate::peer::liveness;
-use crate::peer::monitor::Watched;
-use crate::peer::notice::{Notice, Notices};
+use crate::peer::monitor;
+use crate::peer::notice::Notice;
 use crate::peer::settings::Disconnect;
 use crate::peer_state::PeerState;
 use crate::role::Role;
-use crate::sys::{Ordering, futex_wake};
-use crate::wait::Fences;
+use crate::sys::Ordering;
 
 impl Link {
     /// Returns the state of the peer at the last check.
@@ -22,16 +21,56 @@ impl Link {
         self.peer.load().state
     }
 
-    /// Returns the state of the peer. An endpoint without the monitor first updates it.
+    /// Returns the state of the peer. An endpoint without the monitor, or at rest, first updates it.
     pub(crate) fn peer_state(&self) -> PeerState {
-        if !self.config.background && self.check().is_ok() {
-            let mut state = self.state();
-            // Checked under the lock: after a close this endpoint must not use the segment.
-            if !self.is_closed() {
-                self.update_peer_state(&mut state, Instant::now());
-            }
+        if !self.config.background || self.is_resting() {
+            self.renew_peer_state();
         }
         self.verdict()
+    }
+
+    /// Updates the state of the peer, and asks the kernel whether the peer lives. Does nothing after a close.
+    pub(super) fn renew_peer_state(&self) {
+        if self.check().is_err() {
+            return;
+        }
+        let mut state = self.state();
+        let next_beat = state.next_beat;
+        // Checked under the lock: after a close this endpoint must not use the segment.
+        if !self.is_closed() {
+            let now = Instant::now();
+            self.note_end_of_peer(&mut state, now);
+            self.update_peer_state(&mut state, now);
+        }
+        let is_sooner = state.next_beat < next_beat;
+        drop(state);
+        if is_sooner && self.config.background {
+            monitor::hurry();
+        }
+    }
+
+    /// Returns the state of the peer for a thread that waits. At rest this costs no system call, unless the segment shows
+    /// that the monitor does not know the present peer yet; the monitor wakes the threads that are parked when the peer
+    /// has died.
+    fn awaited_peer_state(&self, attachment: &Attachment) -> PeerState {
+        if !self.config.background || self.is_resting() && self.is_outdated(attachment) {
+            return self.peer_state();
+        }
+        self.verdict()
+    }
+
+    /// Returns whether the seat of the peer shows another state or another kind of peer than the last check.
+    pub(crate) fn is_outdated(&self, attachment: &Attachment) -> bool {
+        let is_legacy = self.status.flags(LEGACY) != 0;
+        attachment.peer_pulse().alive != (self.verdict() == PeerState::Alive)
+            || attachment.peer_is_legacy() != is_legacy
+    }
+
+    /// Returns whether the endpoint rests, so that its view of the peer may be older than a short interval.
+    #[inline(always)]
+    pub(crate) fn is_resting(&self) -> bool {
+        // Relaxed: a view that is one short interval old is accepted.
+        self.resting.load(Ordering::Relaxed)
     }
 
     /// Returns whether the peer is an ESHM 1.x process that has not woken its readers so far.
@@ -43,8 +82,8 @@ impl Link {
 
     /// Returns the error that ends a wait, if no message can arrive or be taken any more. A wait without a timeout
     /// ends with it. A `timed` wait lasts for its full time, unless the search for the peer has ended.
-    pub(crate) fn terminal_error(&self, timed: bool) -> Option<Error> {
-        let state = self.peer_state();
+    pub(crate) fn terminal_error(&self, attachment: &Attachment, timed: bool) -> Option<Error> {
+        let state = self.awaited_peer_state(attachment);
         if timed && !self.search_is_over() {
             return None;
         }
@@ -81,13 +120,24 @@ impl Link {
         if !self.peer_state().is_gone() && !expired {
             return Ok(());
         }
-        let given_up = if expired { self.terminal_error(false) } else { None };
+        let given_up = if expired { self.terminal_error(&self.attachment(), false) } else { None };
         Err(given_up.unwrap_or_else(|| Error::Reconnecting { segment: self.segment() }))
     }
 
     /// Waits until the peer is alive. Returns `Ok(false)` if it was not alive in time.
     pub(crate) fn wait_for_peer(&self, timeout: Duration) -> Result<bool> {
         self.check_running()?;
+        // Relaxed, here and below: `hurry` takes a lock that the monitor takes before it reads the count.
+        self.awaiting_peer.fetch_add(1, Ordering::Relaxed);
+        if self.resting.load(Ordering::Relaxed) {
+            monitor::hurry();
+        }
+        let came = self.wait_until_alive(timeout);
+        self.awaiting_peer.fetch_sub(1, Ordering::Relaxed);
+        came
+    }
+
+    fn wait_until_alive(&self, timeout: Duration) -> Result<bool> {
         let until = Instant::now().checked_add(timeout);
         let mut state = self.state();
         self.check_running()?;
@@ -112,17 +162,6 @@ impl Link {
         }
     }
 
-    /// Returns the time until the next beat. An idle endpoint beats less often.
-    fn beat_interval(&self, state: &mut State, now: Instant) -> Duration {
-        let traffic = self.counters.sent.events().wrapping_add(self.counters.received.events());
-        if traffic != state.traffic.0 {
-            state.traffic = (traffic, now);
-        }
-        let idle = !self.config.steady && now - state.traffic.1 >= liveness::IDLE_AFTER;
-        let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
-        liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), idle)
-    }
-
     /// Updates the heartbeat once, for an endpoint without the monitor.
     pub(crate) fn update_heartbeat(&self) -> Result<()> {
         self.check()?;
@@ -130,11 +169,20 @@ impl Link {
         // Checked again under the lock: another thread may have closed the endpoint, and a successor may own the
         // seat.
         self.check()?;
+        let now = Instant::now();
         state.attachment.beat();
-        self.update_peer_state(&mut state, Instant::now());
+        self.update_peer_state(&mut state, now);
         self.continue_carry(&mut state.notices);
-        self.look_for_events(&state);
+        self.look_for_events(&mut state, now);
         Ok(())
+    }
+
+    /// Asks the kernel whether the process of the peer has ended, without regard to its pulse. Costs a system call.
+    pub(super) fn note_end_of_peer(&self, state: &mut State, now: Instant) {
+        let pulse = state.attachment.peer_pulse();
+        if pulse.alive && state.attachment.peer_is_gone(Duration::ZERO, self.config.stale_threshold) {
+            state.watch.note_end(pulse, now);
+        }
     }
 
     /// Updates the state of the peer and handles its change.
@@ -142,6 +190,7 @@ impl Link {
         let attachment = Arc::clone(&state.attachment);
         let mut pulse = attachment.peer_pulse();
         let threshold = self.config.stale_threshold;
+        let patience = if self.is_resting() { threshold.max(liveness::REST_PATIENCE) } else { threshold };
         let known = self.peer.load();
         let before = known.state;
         let looks_closed = !pulse.alive && pulse.pid != 0 && before != PeerState::Closed;
@@ -150,8 +199,14 @@ impl Link {
             pulse.alive = true;
         }
         let verdict =
-            state.watch.judge(pulse, now, threshold, |still| attachment.peer_is_gone(still, threshold));
-        self.note_identity(state, &attachment, pulse.pid);
+            state.watch.judge(pulse, now, patience, |still| attachment.peer_is_gone(still, threshold));
+        let is_another = self.note_identity(state, &attachment, pulse.pid);
+        if is_another || verdict != before {
+            // The other end may have a shorter threshold than the one before.
+            state.activity.stir(now);
+            let soon = now + liveness::slow_interval(self.config.heartbeat_interval);
+            state.next_beat = state.next_beat.min(soon);
+        }
         if verdict != before {
             let notice = Notice::Peer { peer: self.role.peer(), from: before, to: verdict };
             state.notices.push(self.name.as_str(), notice);
@@ -163,13 +218,16 @@ impl Link {
         if self.role == Role::Slave && (verdict.is_gone() || expired) {
             flags |= NO_MASTER;
         }
+        if self.is_resting() && verdict != PeerState::Alive {
+            flags |= ALONE;
+        }
         let view = PeerView { state: verdict, reconnect_expired: expired };
         // Stored only when they change, because the fast path reads this cache line. The view is stored last, so that a
         // thread that has seen it is not on the fast path any more.
-        if view != known || flags != self.status.flags(NO_MASTER | LEGACY) {
-            self.status.replace(NO_MASTER | LEGACY, flags);
+        if view != known || flags != self.status.flags(NO_MASTER | LEGACY | ALONE) {
+            self.status.replace(NO_MASTER | LEGACY | ALONE, flags);
             self.peer.store(view);
-            self.wake_own_threads(&attachment);
+            self.wake_own_threads(state, &attachment);
         }
         if verdict == PeerState::Dead && before != PeerState::Dead {
             attachment.clear_dead_peer();
@@ -199,11 +257,11 @@ impl Link {
         }
     }
 
-    /// Records that another process owns the seat of the peer.
-    fn note_identity(&self, state: &mut State, attachment: &Attachment, pid: i32) {
+    /// Records that another process owns the seat of the peer. Returns whether that is news.
+    fn note_identity(&self, state: &mut State, attachment: &Arc<Attachment>, pid: i32) -> bool {
         let peer_identity = (pid, attachment.peer_generation());
         if peer_identity == state.peer_identity {
-            return;
+            return false;
         }
         if peer_identity.1 == state.peer_identity.1 {
             // An ESHM 1.x slave does not increment the generation, so this endpoint counts it.
@@ -213,8 +271,11 @@ impl Link {
             self.counters.reconnects.add(1);
         }
         state.peer_identity = peer_identity;
+        // A predecessor that was killed may have woken nobody for its last message.
+        self.wake_own_threads(state, attachment);
         let wake_seq = attachment.incoming().tail.wake_seq.load(Ordering::Relaxed);
         self.silent_wake_seq.store(wake_seq, Ordering::Relaxed);
+        true
     }
 
     fn has_reconnect_expired(&self, outage: &Outage, now: Instant) -> bool {
@@ -230,53 +291,5 @@ impl Link {
                 !(in_time && tries_left)
             }
         }
-    }
-
-    /// Wakes the waiting threads of this endpoint, and those that wait for its event descriptor. A thread of another process that waits there wakes up in vain.
-    pub(super) fn wake_own_threads(&self, attachment: &Attachment) {
-        self.changed.notify_all();
-        futex_wake(attachment.incoming().value_bell(Fences::Asymmetric).word);
-        futex_wake(attachment.outgoing().taken().word);
-        if let Some(queue) = attachment.incoming_queue() {
-            queue.wake_receiver();
-        }
-        if let Some(queue) = attachment.outgoing_queue() {
-            futex_wake(queue.space_bell().word);
-        }
-        self.ring_events();
-    }
-}
-
-impl Watched for Link {
-    fn keep(&self, now: Instant, notices: &mut Notices) -> Option<Instant> {
-        let mut state = self.plain_state();
-        if self.is_closed() || !self.config.background {
-            return None;
-        }
-        if now >= state.next_beat {
-            state.attachment.beat();
-            crash_point!("keep.beaten");
-            if let Some(stand_in) = &state.stand_in {
-                stand_in.beat();
-            }
-            state.attachment.publish_reads();
-            state.attachment.note_depth();
-            crash_point!("keep.published");
-            state.next_beat = now + self.beat_interval(&mut state, now);
-        }
-        self.update_peer_state(&mut state, now);
-        self.guard_name(&mut state, now);
-        self.continue_carry(&mut state.notices);
-        self.look_for_events(&state);
-        notices.append(&mut state.notices);
-        Some(state.next_beat)
-    }
-
-    fn publish_reads(&self) {
-        self.state().attachment.publish_reads();
-    }
-
-    fn close_at_exit(&self) {
-        self.close_without_waiting();
     }
 }

@@ -1,5 +1,7 @@
 //! The statistics of an endpoint, and the number of unreceived messages.
 
+use std::time::Duration;
+
 use super::{Link, State};
 use crate::error::Result;
 use crate::peer::monitor;
@@ -45,7 +47,7 @@ impl Link {
         stats.slave_pid = header.slave_pid.load(Ordering::Relaxed);
         stats.master_alive = alive(Role::Master);
         stats.slave_alive = alive(Role::Slave);
-        stats.stale_threshold = header.stale_threshold.load(Ordering::Relaxed);
+        stats.stale_threshold = Duration::from_millis(header.stale_threshold.load(Ordering::Relaxed).into());
         state.last_stats = heartbeats;
     }
 

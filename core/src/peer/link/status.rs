@@ -15,10 +15,13 @@ pub(super) const LEGACY: u32 = 4;
 pub(super) const DISPLACED: u32 = 8;
 /// The endpoint is stopped and not closed yet.
 pub(super) const STOPPED: u32 = 16;
+/// The endpoint rests and has no living peer. One that comes, perhaps of ESHM 1.x, is seen only at the next look of the
+/// monitor, so each call looks itself.
+pub(super) const ALONE: u32 = 32;
 /// The bits above the flags count the attachments.
-const EPOCH: u32 = 32;
+const EPOCH: u32 = 64;
 
-/// Bits 0 to 4: the flags above. Upper bits: the attachment epoch, which grows with each move to another segment.
+/// Bits 0 to 5: the flags above. Upper bits: the attachment epoch, which grows with each move to another segment.
 ///
 /// The word is written under the lock of the link and read without it. The stores are Release. [`StatusWord::epoch`]
 /// is Acquire: a thread that sees a new epoch finds everything that was written before. The other loads are Relaxed:

@@ -9,7 +9,7 @@ use super::{Link, State};
 use crate::channel::queue::Broken;
 use crate::error::{Error, Result};
 use crate::peer::attachment::Attachment;
-use crate::peer::carry_over::{Budget, CarryOver, PER_HEARTBEAT};
+use crate::peer::carry_over::{Budget, CarryOver, PER_HEARTBEAT, Progress};
 use crate::peer::liveness::Watch;
 use crate::peer::notice::{Notice, Notices};
 use crate::peer::open;
@@ -114,14 +114,14 @@ impl Link {
         self.carry().begin(Arc::clone(&old), outgoing, epoch.wrapping_add(1));
         self.note_move(state, &old, &new, now);
         crash_point!("reconnect.moved");
-        self.wake_own_threads(&old);
+        self.wake_own_threads(state, &old);
         self.continue_carry(&mut state.notices);
         true
     }
 
     fn note_move(&self, state: &mut State, old: &Attachment, new: &Attachment, now: Instant) {
         let pulse = new.peer_pulse();
-        state.watch = Watch::new(pulse, now);
+        state.watch = Watch::of_present_peer(pulse, now, self.config.stale_threshold);
         state.peer_identity = (pulse.pid, new.peer_generation());
         state.outage = None;
         state.last_stats = new.heartbeats();
@@ -154,21 +154,26 @@ impl Link {
         self.carry.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Continues the carry-over, unless the sender is doing so at the moment.
-    pub(super) fn continue_carry(&self, notices: &mut Notices) {
-        if let Ok(mut carry) = self.carry.try_lock() {
-            self.advance_carry(notices, &mut carry, PER_HEARTBEAT);
+    /// Continues the carry-over, unless the sender is doing so at the moment. Returns whether something is left.
+    pub(super) fn continue_carry(&self, notices: &mut Notices) -> bool {
+        match self.carry.try_lock() {
+            Ok(mut carry) => self.advance_carry(notices, &mut carry, PER_HEARTBEAT),
+            Err(_) => false,
         }
     }
 
-    pub(super) fn advance_carry(&self, notices: &mut Notices, carry: &mut CarryOver, budget: Budget) {
+    /// Advances the carry-over. Returns whether something is left.
+    pub(super) fn advance_carry(&self, notices: &mut Notices, carry: &mut CarryOver, budget: Budget) -> bool {
         let segment = self.name.as_str();
-        if let Err(broken) = carry.advance(budget) {
+        let progress = carry.advance(budget);
+        let pending = progress == Ok(Progress::Pending);
+        if let Err(broken) = progress {
             notices.push(segment, Notice::NewQueueBroken(broken));
         }
         if let Some(broken) = carry.take_broken() {
             notices.push(segment, Notice::OldQueueBroken(broken));
         }
+        pending
     }
 
     /// Carries everything over. Returns the outgoing channel of the present segment to the sending thread, with the epoch of

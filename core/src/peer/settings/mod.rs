@@ -22,6 +22,7 @@ pub const MAX_QUEUE_CAPACITY: usize = layout::MAX_QUEUE_CAPACITY as usize;
 /// What an endpoint does when its peer's heartbeat has stood still for the stale threshold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 #[cfg_attr(feature = "serde", derive(serde::Serialize), serde(rename_all = "snake_case"))]
+#[non_exhaustive]
 pub enum Disconnect {
     /// Calls fail with [`Error::PeerStale`] at once. A slave does not search for another master.
     Immediately,

@@ -29,7 +29,7 @@ pub enum Kind {
 }
 
 impl Kind {
-    /// The unit of a number of this kind, for texts: `"bytes"`, `"ns"` or nothing.
+    /// Returns the unit of a number of this kind, for texts: `"bytes"`, `"ns"` or nothing.
     pub const fn unit(self) -> &'static str {
         match self {
             Kind::Bytes => "bytes",
@@ -137,7 +137,7 @@ impl Setting {
         self
     }
 
-    /// The default, of a setting that has one.
+    /// Returns the default, of a setting that has one.
     pub(crate) const fn value(&self) -> Value {
         match self.default {
             Some(value) => value,

@@ -145,19 +145,30 @@ impl PeerDescriptor {
     pub(crate) fn remove(&self) {
         remove_bell(&self.path);
     }
+
+    /// Rings because this endpoint has closed, whatever the peer is armed for. Does nothing while another thread rings: this
+    /// may be the exit of a process in a handler that has interrupted that thread.
+    pub(crate) fn ring_at_close(&self) {
+        if let Ok(mut open) = self.open.try_lock() {
+            self.ring_opened(&mut open);
+        }
+    }
+
+    fn ring_opened(&self, open: &mut Option<(u32, File)>) {
+        // Relaxed: the peer stores it before it asks for a ring, and the caller has seen that it asks.
+        let generation = self.segment.header().seat(self.peer).generation.load(Ordering::Relaxed);
+        if open.as_ref().is_none_or(|(opened, _)| *opened != generation) {
+            *open = open_fifo(&self.path).ok().map(|file| (generation, file));
+        }
+        if let Some((_, file)) = open {
+            ring(file, true);
+        }
+    }
 }
 
 impl RingDescriptor for PeerDescriptor {
     fn ring(&self) {
-        // Relaxed: the peer stores it before it asks for a ring, and the caller has seen that it asks.
-        let generation = self.segment.header().seat(self.peer).generation.load(Ordering::Relaxed);
-        let mut open = self.open.lock().unwrap_or_else(PoisonError::into_inner);
-        if open.as_ref().is_none_or(|(opened, _)| *opened != generation) {
-            *open = open_fifo(&self.path).ok().map(|file| (generation, file));
-        }
-        if let Some((_, file)) = &*open {
-            ring(file, true);
-        }
+        self.ring_opened(&mut self.open.lock().unwrap_or_else(PoisonError::into_inner));
     }
 }
 

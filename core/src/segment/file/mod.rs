@@ -1,6 +1,6 @@
 //! The file and the mapping of a segment: create, open, lock, unlink. No other module creates or maps segment files.
-//! `create.rs` creates new files, `bell.rs` event descriptors, `entry.rs` reads files without mapping them, `failure.rs` describes errors of the
-//! system.
+//! `create.rs` creates new files, `bell.rs` event descriptors, `directory.rs` tells whether names may have changed,
+//! `entry.rs` reads files without mapping them, `failure.rs` describes errors of the system.
 //!
 //! A segment appears under its name when it is complete. It is created without a name, reserved, filled in and
 //! locked, and then linked. A slave can therefore never attach too early, and of two creators only one succeeds.
@@ -9,10 +9,11 @@
 
 mod bell;
 mod create;
+mod directory;
 mod entry;
 mod failure;
 
-use std::fs::File;
+use std::fs::{File, Metadata};
 use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::{FileTypeExt, MetadataExt};
@@ -34,6 +35,7 @@ use crate::sys::fork::TrackedFile;
 
 pub(crate) use bell::{EventDescriptor, PeerDescriptor, remove_bell};
 pub(crate) use create::Unpublished;
+pub(crate) use directory::{Directories, Stamp};
 pub(crate) use entry::Entry;
 pub(crate) use failure::{
     attach_error, create_error, errno, remove_error, replace_error, user_name, why_not_removed,
@@ -44,6 +46,8 @@ pub(crate) use failure::{
 pub(crate) struct MappedSegment {
     map: MmapRaw,
     file: TrackedFile,
+    /// The device and the number of the file.
+    id: (u64, u64),
 }
 
 /// Where a name leads, for a segment that had it.
@@ -100,7 +104,7 @@ impl MappedSegment {
         create::reserve(name, &file, len, true).map_err(|error| error.create_error(name))?;
         let map = MmapOptions::new().len(len).map_raw(&*file);
         let map = map.map_err(|error| failure::mapping_error(name, len, true, errno(&error)))?;
-        Ok((MappedSegment { map, file }, unpublished))
+        Ok((MappedSegment { map, file, id: id(&made) }, unpublished))
     }
 
     /// Gives a new segment its name. Returns `Ok(false)` if the name exists already.
@@ -180,7 +184,7 @@ impl MappedSegment {
         };
         let map =
             map.map_err(|error| failure::mapping_error(name, meta.len() as usize, false, errno(&error)))?;
-        Ok(Opened::Mapped(MappedSegment { map, file }))
+        Ok(Opened::Mapped(MappedSegment { map, file, id: id(&meta) }))
     }
 
     /// Locks a seat. The lock lasts as long as this open file. The kernel releases it when the process dies, no
@@ -211,10 +215,9 @@ impl MappedSegment {
     /// Returns where the name leads. If the system does not report it, returns [`NameTarget::ThisFile`], which has no
     /// consequences.
     pub(crate) fn name_target(&self, name: &SegmentName) -> NameTarget {
-        let id = |meta: &std::fs::Metadata| (meta.dev(), meta.ino());
-        match (std::fs::symlink_metadata(name.path()), self.file.metadata()) {
-            (Ok(named), Ok(mine)) if id(&named) != id(&mine) => NameTarget::OtherFile,
-            (Err(error), _) if error.kind() == io::ErrorKind::NotFound => NameTarget::Missing,
+        match std::fs::symlink_metadata(name.path()) {
+            Ok(named) if id(&named) != self.id => NameTarget::OtherFile,
+            Err(error) if error.kind() == io::ErrorKind::NotFound => NameTarget::Missing,
             _ => NameTarget::ThisFile,
         }
     }
@@ -281,11 +284,15 @@ fn lock(file: &File, seat: Role) -> nix::Result<bool> {
     }
 }
 
+/// Returns the device and the number of a file.
+fn id(meta: &Metadata) -> (u64, u64) {
+    (meta.dev(), meta.ino())
+}
+
 /// Returns whether a path refers to this file.
 fn refers_to(path: &Path, file: &File) -> bool {
-    let id = |meta: std::fs::Metadata| (meta.dev(), meta.ino());
     match (file.metadata(), std::fs::symlink_metadata(path)) {
-        (Ok(file), Ok(named)) => id(file) == id(named),
+        (Ok(file), Ok(named)) => id(&file) == id(&named),
         _ => false,
     }
 }

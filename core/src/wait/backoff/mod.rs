@@ -16,8 +16,8 @@ const FEWEST_SPINS: u32 = 50;
 const TRIAL: u32 = 32;
 /// The number of polls without a spin hint to the processor. They take about a microsecond.
 const EAGER_SPINS: u32 = 2000;
-/// The longest park. A waiter wakes up regularly to check for events that ring no doorbell: a killed peer, a replaced
-/// segment. ESHM 1.2 uses the same.
+/// The longest park where nobody wakes a waiter for events that ring no doorbell: a killed peer, a replaced segment.
+/// ESHM 1.2 uses the same.
 pub(crate) const SLICE: Duration = Duration::from_millis(50);
 /// How long a waiter sleeps if its peer is an ESHM 1.0 process, which never wakes anybody.
 const SILENT_PEER_POLL: Duration = Duration::from_micros(100);
@@ -97,14 +97,15 @@ impl Backoff {
         self.strategy != WaitStrategy::Spin
     }
 
-    /// Waits until the doorbell rings, for at most a slice. If the peer is silent, sleeps for a short time instead.
+    /// Waits until the doorbell rings, for at most the time that is `left`. If the peer is silent, sleeps for a short time
+    /// instead.
     pub(crate) fn wait(&self, bell: Doorbell<'_>, sample: u32, silent: bool, left: Duration) {
         if !self.parks() {
             spin_hint();
         } else if silent {
             std::thread::sleep(SILENT_PEER_POLL.min(left));
         } else {
-            bell.park(sample, SLICE.min(left));
+            bell.park(sample, left);
         }
     }
 }

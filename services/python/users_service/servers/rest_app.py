@@ -54,6 +54,7 @@ def make_app(context: Context) -> ASGIApp:
     )
     _users(app, context)
     _items(app, context)
+    _echo(app, context)
 
     @app.get("/healthz", response_model=models.Health, operation_id="health")
     async def health() -> dict[str, str]:
@@ -186,6 +187,8 @@ def _items(app: FastAPI, context: Context) -> None:
         questions = messages(request, METHODS["Items.Chat"].request, context.max_message)
         return Ndjson(conversation.take(question) async for question in questions)
 
+
+def _echo(app: FastAPI, context: Context) -> None:
     @app.post(
         "/echo",
         response_class=Response,

@@ -22,6 +22,11 @@ const POLLS_PER_YIELD: u32 = 200;
 const SPIN: Duration = Duration::from_micros(20);
 /// How long it lasts after a wake-up of the peer: as long as that takes on another processor that was idle.
 const LONG_SPIN: Duration = Duration::from_micros(100);
+/// How much longer a spin lasts per KiB that this end sent or received since its last wait. The peer reads and writes such
+/// bytes before it answers. Twice the time that two processors need where this was measured.
+const TRANSFER_NANOS_PER_KIB: u64 = 100;
+/// The maximum of that. A wake-up takes a tenth of it, so that a longer spin would gain little.
+const MOST_TRANSFER: Duration = Duration::from_micros(500);
 /// The number of yields that others used without sending anything, before a park.
 const BUSY_YIELDS: u32 = 4;
 /// A yield that took longer than this was lost to a thread that computes, or to sleepers that woke up.
@@ -41,6 +46,8 @@ pub(crate) struct Activity {
     pub(crate) sent: u64,
     /// Wake-ups of its peer.
     pub(crate) wakeups: u64,
+    /// Bytes of the messages that it sent and received.
+    pub(crate) bytes: u64,
 }
 
 /// The clock and the scheduler. Tests have one of their own.
@@ -94,6 +101,7 @@ impl Adaptive {
         left: Duration,
         mut poll: impl FnMut() -> Result<Option<T>, E>,
     ) -> Result<Outcome<T>, E> {
+        let transfer = self.transfer_time(activity);
         let woke = self.note(activity);
         let mut yielded = processor.now();
         if left.is_zero() || self.rest.lasts(yielded) {
@@ -108,7 +116,7 @@ impl Adaptive {
             yielded = processor.now();
             let took = yielded.saturating_duration_since(began);
             let mut found = poll()?;
-            if took > LOST_YIELD {
+            if took > LOST_YIELD + transfer {
                 self.rest.begin(yielded, took);
                 return Ok(Outcome { found, polls_would_have_paid: false });
             }
@@ -132,11 +140,17 @@ impl Adaptive {
             yielded = processor.now();
             idle += yielded.saturating_duration_since(began);
             let late = yielded.saturating_duration_since(start) >= left;
-            if idle >= limit.time() || late {
+            if idle >= limit.time(transfer) || late {
                 self.judge(limit, false);
                 return Ok(Outcome { found: None, polls_would_have_paid: false });
             }
         }
+    }
+
+    /// Returns how long the peer may take for the bytes that were sent and received since the last wait.
+    fn transfer_time(&self, activity: Activity) -> Duration {
+        let bytes = activity.bytes.wrapping_sub(self.before.bytes);
+        Duration::from_nanos((bytes >> 10).saturating_mul(TRANSFER_NANOS_PER_KIB)).min(MOST_TRANSFER)
     }
 
     /// Returns whether the endpoint has woken its peer since the last wait, and ends the trial of a long spin.
@@ -180,11 +194,11 @@ impl Limit {
         }
     }
 
-    fn time(self) -> Duration {
+    fn time(self, transfer: Duration) -> Duration {
         match self {
             Limit::OneYield => Duration::ZERO,
-            Limit::Spin => SPIN,
-            Limit::LongSpin => LONG_SPIN,
+            Limit::Spin => SPIN + transfer,
+            Limit::LongSpin => LONG_SPIN + transfer,
         }
     }
 }

@@ -103,7 +103,7 @@ fn a_long_spin_that_spares_no_wake_up_does_not_pay() {
     let mut long = 0;
     for call in 1..=320 {
         let began = fake.now();
-        wait(&mut learnt, &fake, Activity { sent: call, wakeups: call }, LONG_SPIN * 6 / 10);
+        wait(&mut learnt, &fake, Activity { sent: call, wakeups: call, bytes: 0 }, LONG_SPIN * 6 / 10);
         long += u32::from(fake.now() - began > SPIN * 2);
     }
     assert!((10..=13).contains(&long), "{long} of 320 waits spun for long");
@@ -120,6 +120,34 @@ fn a_long_spin_that_keeps_the_peer_awake_pays() {
         assert!(wait(&mut learnt, &fake, activity, LONG_SPIN * 6 / 10).found);
         activity.sent += 15;
     }
+}
+
+/// The peer reads and writes 1 MiB before it answers.
+#[test]
+fn an_answer_to_a_long_message_may_take_as_long_as_its_bytes() {
+    let (mut learnt, fake) = (Adaptive::default(), Fake::new(&[IDLE]));
+    let (answer, mut activity) = (SPIN * 5, Activity::default());
+    for _ in 0..100 {
+        activity.bytes += 2 << 20;
+        assert!(wait(&mut learnt, &fake, activity, answer).found);
+    }
+    assert!(!wait(&mut learnt, &fake, activity, answer).found, "no bytes since the last wait");
+    activity.bytes += 1 << 40;
+    let began = fake.now();
+    assert!(!wait(&mut learnt, &fake, activity, NEVER).found);
+    assert!(fake.now() - began < (SPIN + MOST_TRANSFER) * 11 / 10);
+}
+
+/// The peer is on the same processor, and writes 4 MiB.
+#[test]
+fn a_yield_in_which_the_peer_writes_a_long_message_is_not_lost() {
+    let (mut learnt, fake) = (Adaptive::default(), Fake::new(&[LOST_YIELD + SWITCH]));
+    for call in 1..10 {
+        let activity = Activity { bytes: call * (8 << 20), ..Activity::default() };
+        assert_eq!(wait(&mut learnt, &fake, activity, LOST_YIELD), Waited { found: true, yields: 1 });
+    }
+    wait(&mut learnt, &fake, Activity { bytes: 9 * (8 << 20), ..Activity::default() }, LOST_YIELD);
+    assert!(learnt.rest.lasts(fake.now()), "no bytes since the last wait");
 }
 
 #[test]
