@@ -1,10 +1,12 @@
 //! What an endpoint with an event descriptor waits for (protocol/events.md).
 
 use std::ops::{BitOr, BitOrAssign};
+use std::time::Duration;
 
 use crate::peer_state::PeerState;
 use crate::segment::file::EventDescriptor;
-use crate::sys::{AtomicU32, AtomicU64, Ordering};
+use crate::sys::{AtomicBool, AtomicU32, AtomicU64, Ordering, fence};
+use crate::wait::coarse_now;
 
 /// The events for which an event descriptor becomes readable. Combine them with `|`.
 ///
@@ -62,6 +64,10 @@ pub(crate) struct EventSource {
     noticed: AtomicU32,
     /// How far the receiver of the peer was when a message was refused.
     progress: AtomicU64,
+    /// When a message was refused last, in milliseconds since the fixed point of `coarse_now`.
+    refused_at: AtomicU64,
+    /// Set while messages are refused because there is no master.
+    awaits_master: AtomicBool,
 }
 
 impl EventSource {
@@ -73,6 +79,8 @@ impl EventSource {
             doubted: AtomicU32::new(0),
             noticed: AtomicU32::new(noticed as u32),
             progress: AtomicU64::new(0),
+            refused_at: AtomicU64::new(0),
+            awaits_master: AtomicBool::new(false),
         }
     }
 
@@ -110,8 +118,33 @@ impl EventSource {
         self.noticed.load(Ordering::Relaxed) == state as u32
     }
 
-    pub(crate) fn set_progress(&self, progress: u64) {
+    /// Takes note that a message is refused while the receiver of the peer is this far.
+    pub(crate) fn note_refusal(&self, progress: u64) {
         self.progress.store(progress, Ordering::Relaxed);
+        self.refused_at.store(coarse_now().as_millis() as u64, Ordering::Relaxed);
+    }
+
+    /// Returns the time since the last refusal.
+    pub(crate) fn refused_for(&self) -> Duration {
+        let now = coarse_now().as_millis() as u64;
+        Duration::from_millis(now.saturating_sub(self.refused_at.load(Ordering::Relaxed)))
+    }
+
+    pub(crate) fn await_master(&self) {
+        self.awaits_master.store(true, Ordering::Relaxed);
+        // Pairs with the fence in `awaits_master`: either the caller sees the new state of the peer, or the thread that
+        // has seen it sees the flag.
+        fence(Ordering::SeqCst);
+    }
+
+    pub(crate) fn awaits_master(&self) -> bool {
+        // Pairs with the fence in `await_master`.
+        fence(Ordering::SeqCst);
+        self.awaits_master.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn end_await_of_master(&self) {
+        self.awaits_master.store(false, Ordering::Relaxed);
     }
 
     pub(crate) fn progress(&self) -> u64 {

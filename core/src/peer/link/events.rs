@@ -7,6 +7,7 @@ use super::{Link, State};
 use crate::error::Result;
 use crate::peer::attachment::Attachment;
 use crate::peer::events::{EventSource, Interest};
+use crate::peer::outgoing::LEGACY_ACK_TIMEOUT;
 use crate::peer_state::PeerState;
 use crate::sys::{Ordering, fence};
 use crate::wait::Doorbell;
@@ -67,7 +68,7 @@ impl Link {
         let Some(source) = self.events().filter(|source| source.wants(kind)) else { return false };
         source.descriptor.drain();
         if kind == Interest::WRITABLE {
-            source.set_progress(attachment.outgoing_progress());
+            source.note_refusal(attachment.outgoing_progress());
         }
         source.arm(kind);
         if source.descriptor.has_fifo() && !attachment.peer_is_legacy() {
@@ -94,7 +95,16 @@ impl Link {
                 || other == Interest::WRITABLE && attachment.outgoing_progress() != source.progress()
         };
         let peer_changed = source.wants(Interest::PEER) && !source.has_noticed(self.verdict());
+        self.ring_if_master_is_back(source);
         if peer_changed || KINDS.into_iter().any(|other| other != kind && is_due(other)) {
+            source.descriptor.ring();
+        }
+    }
+
+    /// Makes the event descriptor readable if messages were refused because there was no master, and would not be now.
+    pub(crate) fn ring_if_master_is_back(&self, source: &EventSource) {
+        if source.awaits_master() && self.check_writable().is_ok() {
+            source.end_await_of_master();
             source.descriptor.ring();
         }
     }
@@ -123,7 +133,11 @@ impl Link {
                     let in_mailbox = attachment.peer_is_legacy() && attachment.has_unread_value();
                     in_mailbox || attachment.has_unread_message()
                 }
-                _ => attachment.outgoing_progress() != source.progress(),
+                // A wait for an ESHM 1.x reader has a limit.
+                _ => {
+                    attachment.outgoing_progress() != source.progress()
+                        || attachment.peer_is_legacy() && source.refused_for() >= LEGACY_ACK_TIMEOUT
+                }
             };
             // A peer that has begun to ring has rung by the next round, unless it cannot.
             if is_there && (!is_begun(source, attachment, kind) || source.doubt(kind)) {
