@@ -330,8 +330,16 @@ fn remove_dead_removes_the_fifos_of_segments_that_are_gone() {
     assert_eq!(count(), 3, "those of a living segment stay");
     fs::remove_file(directory.path().join("p_robot")).unwrap();
     domain.remove_dead().unwrap();
+    assert_eq!(count(), 2, "those of living endpoints stay, too");
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    drop((master, slave, events));
     assert_eq!(count(), 0);
-    drop(events);
+    // As if they had been killed.
+    for name in names {
+        nix::unistd::mkfifo(&name, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    }
+    domain.remove_dead().unwrap();
+    assert_eq!(count(), 0);
 }
 
 /// After a refused message the descriptor becomes readable when the peer has made room, and stays so until the sender tries.

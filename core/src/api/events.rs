@@ -17,7 +17,8 @@ use crate::peer_state::PeerState;
 ///
 /// It is level-triggered: it stays readable until a verb has found nothing, such as [`Endpoint::try_recv`] with
 /// `Ok(None)`. It can be readable although there is nothing. Call only verbs of the endpoint, and do not read the
-/// descriptor. It is readable, too, once the endpoint is stopped, closed or displaced, and the next verb says which.
+/// descriptor, nor close it: it belongs to the endpoint. It is readable, too, once the endpoint is stopped, closed or
+/// displaced, and the next verb says which.
 ///
 /// The handle may go to another thread. It does not keep the endpoint open, and keeps the descriptor open when it outlives
 /// the endpoint. All handles of an endpoint have the same descriptor, also after the endpoint has moved to another segment.
@@ -57,6 +58,11 @@ impl Events {
         self.0.notice_peer()
     }
 
+    /// Returns whether the descriptor is still that of the endpoint: the program may have closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.source().descriptor.is_open()
+    }
+
     fn source(&self) -> &EventSource {
         self.0.events().expect("it was made with the handle")
     }
@@ -80,7 +86,8 @@ impl Endpoint {
     /// If the directory of the segment admits no FIFO, events reach the descriptor with the next heartbeat.
     ///
     /// # Errors
-    /// - [`Error::Attach`]: this process can have no descriptor more. The endpoint works without.
+    /// - [`Error::Attach`]: this process can have no descriptor more, or it has closed that of the endpoint. The endpoint works
+    ///   without.
     /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is closed, or belongs to the parent process.
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(self.link(), interest)

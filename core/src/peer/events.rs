@@ -52,12 +52,14 @@ impl BitOrAssign for Interest {
 ///
 /// A kind is armed while a verb of it has found nothing since the last ring. The fields are hints of one thread for
 /// another: a wrong one makes the descriptor readable in vain, or leaves an event to the next round of the background thread.
-/// So all accesses are Relaxed; the descriptor itself orders them.
+/// So all accesses but those of `armed` are Relaxed; the descriptor itself orders them.
 #[derive(Debug)]
 pub(crate) struct EventSource {
     pub(crate) descriptor: EventDescriptor,
     interest: AtomicU32,
     armed: AtomicU32,
+    /// Set once the background thread has rung for room, until a message is refused again.
+    answered: AtomicBool,
     /// The kinds for which the peer has begun to ring, at the last round of the background thread.
     doubted: AtomicU32,
     /// The state of the peer that the program has asked for last.
@@ -76,6 +78,7 @@ impl EventSource {
             descriptor,
             interest: AtomicU32::new(interest.0),
             armed: AtomicU32::new(0),
+            answered: AtomicBool::new(false),
             doubted: AtomicU32::new(0),
             noticed: AtomicU32::new(noticed as u32),
             progress: AtomicU64::new(0),
@@ -94,7 +97,12 @@ impl EventSource {
 
     pub(crate) fn arm(&self, kind: Interest) {
         self.doubted.fetch_and(!kind.0, Ordering::Relaxed);
-        self.armed.fetch_or(kind.0, Ordering::Relaxed);
+        if kind == Interest::WRITABLE {
+            self.answered.store(false, Ordering::Relaxed);
+        }
+        // Acquire: pairs with the Release in `disarm`. If that is first, the caller's look sees why the other thread rings.
+        // If it is second, who reads the byte of that ring sees that the kind is not armed.
+        self.armed.fetch_or(kind.0, Ordering::Acquire);
     }
 
     /// Returns whether this was called before since the kind was armed.
@@ -103,7 +111,17 @@ impl EventSource {
     }
 
     pub(crate) fn disarm(&self, kind: Interest) {
-        self.armed.fetch_and(!kind.0, Ordering::Relaxed);
+        // Release: pairs with the Acquire in `arm`.
+        self.armed.fetch_and(!kind.0, Ordering::Release);
+    }
+
+    /// Takes note that the background thread rings for room.
+    pub(crate) fn answer(&self) {
+        self.answered.store(true, Ordering::Relaxed);
+    }
+
+    pub(crate) fn is_answered(&self) -> bool {
+        self.answered.load(Ordering::Relaxed)
     }
 
     pub(crate) fn is_armed(&self, kind: Interest) -> bool {

@@ -92,6 +92,8 @@ impl Receiver {
         let Some(error) = self.side.link.terminal_error(&self.side.attachment, false) else {
             return Ok(None);
         };
+        // Another thread may wait for the same error, and the byte that told of it was read.
+        self.side.link.ring_events();
         // What came before the peer's close is received first.
         self.poll_once(what)?.map_or(Err(error), |found| Ok(Some(found)))
     }

@@ -80,6 +80,8 @@ impl Sender {
             return refusal;
         }
         if let Some(error) = self.side.link.terminal_error(&self.side.attachment, false) {
+            // Another thread may wait for the same error, and the byte that told of it was read.
+            self.side.link.ring_events();
             return error;
         }
         let waits_for_legacy = matches!(refusal, Error::Full { .. }) && !self.outgoing.peer_has_queue();

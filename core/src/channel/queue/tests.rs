@@ -396,7 +396,11 @@ mod models {
     }
 
     impl RingDescriptor for Descriptor {
-        fn ring(&self) {
+        fn generation(&self) -> u32 {
+            0
+        }
+
+        fn ring(&self, _generation: u32) {
             *self.is_readable.lock().unwrap() = true;
             self.rung.notify_all();
         }
