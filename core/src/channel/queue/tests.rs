@@ -447,7 +447,7 @@ mod models {
                 receiver.arrival_bell().arm();
                 if let Some(message) = take(&mut receiver) {
                     assert_eq!(message, expected.next().unwrap());
-                    descriptor.ring();
+                    descriptor.ring(0);
                 }
                 if expected.peek().is_none() {
                     break;
