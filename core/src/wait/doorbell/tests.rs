@@ -89,6 +89,10 @@ fn no_word_makes_a_ring_or_a_park_fail() {
             words.bell(fences).ring(EventBell::none());
             words.park(fences);
             words.bell(fences).ring(EventBell::none());
+            words.waiters.store(word, Ordering::Relaxed);
+            words.bell(fences).arm();
+            assert!(words.bell(fences).is_armed() && words.bell(fences).ring(EventBell::none()));
+            assert!(!words.bell(fences).is_armed());
         }
     }
 }
