@@ -14,6 +14,7 @@ use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
 use eshm::layout::{QueueGeometry, WAITERS_BELL};
 use eshm::raw::{Limit, exclusive};
 use eshm::{Domain, Endpoint, Error, Interest, PeerState, Role, WaitSet, layout};
+use nix::fcntl::{FcntlArg, fcntl};
 use nix::sys::signal::Signal;
 use nix::sys::stat::Mode;
 use nix::unistd::mkfifo;
@@ -247,6 +248,33 @@ fn what_is_put_in_place_of_the_fifo_stays_as_it_is() {
         }
         let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
     }
+}
+
+/// A process loses its locks on a file when it opens and closes it.
+#[test]
+fn a_file_in_place_of_the_fifo_is_not_even_opened() {
+    let name = Name::new("events-lock");
+    let (mut master, mut slave) = pair(&name);
+    let events = slave.events(Interest::READABLE).unwrap();
+    quiet(&events, &mut slave);
+    let path = fifo(&name, 's');
+    fs::remove_file(&path).unwrap();
+    let open = || File::options().create(true).truncate(false).read(true).write(true).open(&path).unwrap();
+    let (locked, other) = (open(), open());
+    let whole = libc::flock {
+        l_type: libc::F_WRLCK as i16,
+        l_whence: libc::SEEK_SET as i16,
+        l_start: 0,
+        l_len: 0,
+        l_pid: 0,
+    };
+    fcntl(&locked, FcntlArg::F_SETLK(&whole)).unwrap();
+    master.send(b"message").unwrap();
+    receive(&events, &mut slave, b"message");
+    let mut found = whole;
+    fcntl(&other, FcntlArg::F_OFD_GETLK(&mut found)).unwrap();
+    assert_eq!(found.l_type, libc::F_WRLCK as i16, "the lock is lost");
+    fs::remove_file(&path).unwrap();
 }
 
 /// A hostile peer stores what it likes in the word of parked threads, and sets the bit again and again. An event then costs
