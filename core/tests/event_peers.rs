@@ -183,7 +183,7 @@ fn the_end_of_a_wait_is_told_to_each_half() {
         wait(&events);
         exclusive::recv(&mut receiver, Limit::Poll).err()
     });
-    wait(&events);
+    assert!(is_readable(&events), "the other thread would not learn of it");
     let error = exclusive::send(&mut sender, b"fill", Limit::Poll).unwrap_err();
     assert!(matches!(error, Error::PeerClosed { .. }), "{error}");
     assert!(is_readable(&events));
