@@ -126,10 +126,7 @@ fn an_endpoint_at_rest_that_waits_for_changes_of_its_peer_sees_its_death() {
     wait_for_rest(&master);
     quiet(&events, &mut master);
     child.kill();
-    let before = master.stats().unwrap().master_heartbeat;
     wait(&events);
-    let beats = master.stats().unwrap().master_heartbeat - before;
-    assert!(beats <= 2, "it took {beats} beats");
     assert_eq!(events.peer_state(), PeerState::Dead);
 }
 
