@@ -63,6 +63,31 @@ impl Events {
         self.source().descriptor.is_open()
     }
 
+    /// Chooses the interest anew. The next verb that finds nothing arms the descriptor for it.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        self.source().set_interest(interest);
+    }
+
+    /// Returns whether the peer is alive. Otherwise the descriptor is armed for a change of the peer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Forked`].
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn poll_for_peer(&self) -> Result<bool> {
+        self.0.poll_for_peer()
+    }
+
+    /// Returns the error of an event loop that does not take the descriptor.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    #[cold]
+    pub(crate) fn not_registered(&self, source: std::io::Error) -> crate::error::Error {
+        let (segment, path) = (self.0.segment(), self.0.name.shown_path());
+        let action = "registering its event descriptor with the event loop";
+        let hint = "the event loop must run, and have room for one descriptor more".to_owned();
+        crate::error::Error::Attach { segment, path, action, source, hint }
+    }
+
     fn source(&self) -> &EventSource {
         self.0.events().expect("it was made with the handle")
     }

@@ -19,6 +19,9 @@ use crate::wait::coarse_now;
 pub struct Interest(u32);
 
 impl Interest {
+    /// Nothing. The descriptor is readable after a stop, a close and a displacement only.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) const NONE: Interest = Interest(0);
     /// A message: `try_recv` may find one.
     pub const READABLE: Interest = Interest(1);
     /// A new value: `try_read` may find one.

@@ -60,6 +60,22 @@ impl Link {
         state
     }
 
+    /// Returns whether the peer is alive. Otherwise the event descriptor is armed for a change of the peer.
+    ///
+    /// # Errors
+    /// Returns [`Error::Closed`](crate::Error::Closed) or [`Error::Forked`](crate::Error::Forked).
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn poll_for_peer(&self) -> Result<bool> {
+        if let Some(source) = self.events().filter(|_| !self.is_forked()) {
+            source.descriptor.drain();
+        }
+        // After the descriptor was read empty: a stop rings it.
+        self.check_running()?;
+        let is_alive = self.notice_peer() == PeerState::Alive;
+        self.ring_for_others(Interest::PEER);
+        Ok(is_alive)
+    }
+
     /// Makes the event descriptor readable, if there is one.
     pub(crate) fn ring_events(&self) {
         if let Some(source) = self.events() {
