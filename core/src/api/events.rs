@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use crate::api::endpoint::Endpoint;
+use crate::api::inspector::Inspector;
 use crate::api::receiver::Receiver;
 #[cfg(doc)]
 use crate::error::Error;
@@ -116,6 +117,16 @@ impl Endpoint {
     /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is closed, or belongs to the parent process.
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(self.link(), interest)
+    }
+}
+
+impl Inspector {
+    /// As [`Endpoint::events`], for an endpoint whose halves other threads use.
+    ///
+    /// # Errors
+    /// As [`Endpoint::events`].
+    pub fn events(&self, interest: Interest) -> Result<Events> {
+        Events::open(&self.0, interest)
     }
 }
 
