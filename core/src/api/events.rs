@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use crate::api::endpoint::Endpoint;
+use crate::api::inspector::Inspector;
 use crate::api::receiver::Receiver;
 #[cfg(doc)]
 use crate::error::Error;
@@ -94,5 +95,20 @@ impl Receiver {
     /// As [`Endpoint::events`].
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(&self.side.link, interest)
+    }
+}
+
+impl Inspector {
+    /// As [`Endpoint::events`].
+    ///
+    /// # Errors
+    /// As [`Endpoint::events`].
+    pub fn events(&self, interest: Interest) -> Result<Events> {
+        Events::open(&self.0, interest)
+    }
+
+    /// As [`Events::peer_state`], also where there are no events.
+    pub fn notice_peer(&self) -> PeerState {
+        self.0.notice_peer()
     }
 }
