@@ -31,6 +31,12 @@ impl Interest {
     /// A change of the peer's state since the last [`Events::peer_state`](crate::Events::peer_state).
     pub const PEER: Interest = Interest(8);
 
+    /// Returns the interest of these bits, `None` if one of them is of no kind: for bindings, whose kinds have the same
+    /// numbers.
+    pub const fn from_bits(bits: u32) -> Option<Interest> {
+        if bits & !0xf == 0 { Some(Interest(bits)) } else { None }
+    }
+
     /// Returns whether this contains all of `other`.
     pub const fn contains(self, other: Interest) -> bool {
         self.0 & other.0 == other.0

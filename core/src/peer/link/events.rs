@@ -51,11 +51,18 @@ impl Link {
 
     /// Returns the state of the peer, and regards it as noticed.
     pub(crate) fn notice_peer(&self) -> PeerState {
+        let source = self.events().filter(|_| self.check_running().is_ok());
+        // What rings from now on tells of a later state.
+        source.inspect(|source| source.descriptor.drain());
         // The peer rings at its close, which the background thread may not have seen yet.
         self.renew_peer_state();
         let state = self.verdict();
-        if let Some(source) = self.events().filter(|_| !self.is_forked()) {
+        if let Some(source) = source {
             source.notice(state);
+            self.ring_for_others(Interest::PEER);
+            if self.check_running().is_err() {
+                source.descriptor.ring();
+            }
         }
         state
     }
