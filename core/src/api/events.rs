@@ -128,6 +128,11 @@ impl Inspector {
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(&self.0, interest)
     }
+
+    /// As [`Events::peer_state`], also where there are no events.
+    pub fn notice_peer(&self) -> PeerState {
+        self.0.notice_peer()
+    }
 }
 
 impl Receiver {
@@ -137,20 +142,5 @@ impl Receiver {
     /// As [`Endpoint::events`].
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(&self.side.link, interest)
-    }
-}
-
-impl Inspector {
-    /// As [`Endpoint::events`].
-    ///
-    /// # Errors
-    /// As [`Endpoint::events`].
-    pub fn events(&self, interest: Interest) -> Result<Events> {
-        Events::open(&self.0, interest)
-    }
-
-    /// As [`Events::peer_state`], also where there are no events.
-    pub fn notice_peer(&self) -> PeerState {
-        self.0.notice_peer()
     }
 }
