@@ -140,6 +140,7 @@ type wait struct {
 	delay   int  // in idle rounds, before the polls at its start
 	polled  bool // the polls at its start are over
 	parked  bool // it has slept
+	slept   bool // for the whole of a slice, in a thread
 }
 
 // spin polls and yields the processor as long as that promises to pay. It reports whether the word changed.
@@ -163,10 +164,14 @@ func (w *wait) spin(word *atomic.Uint32, seen uint32) bool {
 	return b.await(word, seen)
 }
 
+// yielding counts the waits of the process that yield, each in a thread.
+var yielding atomic.Int32
+
 // await yields and polls as long as that promises to pay. It reports whether the word has changed; if not, the caller
-// parks. Of several waits at a time only one does not park at once.
+// parks. Of several waits at a time only one does not park at once, and of the process no more than may sleep in threads.
 func (b *backoff) await(word *atomic.Uint32, seen uint32) bool {
-	if !b.mu.TryLock() {
+	defer yielding.Add(-1)
+	if yielding.Add(1) > mostThreads || !b.mu.TryLock() {
 		return false
 	}
 	defer b.mu.Unlock()

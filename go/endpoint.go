@@ -21,6 +21,8 @@ type Endpoint struct {
 	counts   counts
 	usual    usualErrors
 
+	// source is the event descriptor; nil until somebody needs it.
+	source atomic.Pointer[eventSource]
 	// current is the newest link, and nil from Close on. A direction whose link is another one switches to it.
 	current atomic.Pointer[link]
 	// sent counts the messages and values that this endpoint has sent. Only the sender writes it.
@@ -152,6 +154,9 @@ func (e *Endpoint) Close() error {
 	e.mu.Lock()
 	l, unlink := e.link, e.role == Master && e.settings.autoCleanup
 	e.link = nil
+	if s := e.source.Load(); s != nil {
+		s.close()
+	}
 	err := l.leave(unlink)
 	l.wakePeer()
 	if e.standIn != nil {

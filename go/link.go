@@ -26,6 +26,7 @@ type link struct {
 
 	reads       atomic.Uint64 // how many reads of the mailbox in, those of predecessors included
 	countsReads bool          // the reader updates the segment's count itself, and reads is unused
+	ringer      shm.Ringer    // of the peer's event descriptor
 	users       atomic.Int32  // how many use the memory: the endpoint, its directions, calls that wait, loans
 	epoch       int           // how many segments the endpoint was attached to before
 
@@ -86,6 +87,7 @@ func (l *link) retain() { l.users.Add(1) }
 func (l *link) release() {
 	if l.users.Add(-1) == 0 {
 		_ = l.file.Close()
+		l.ringer.Close()
 	}
 }
 
@@ -171,9 +173,26 @@ func (l *link) wakePeer() {
 		shm.Wake(&l.outQueue.slot(l.outQueue.control.parkedNumber.Load()).mark)
 		shm.Wake(&l.inQueue.control.consumed)
 	}
+	l.ringPeer()
 }
 
-// clearDeadPeer clears the counts that a dead peer has left raised. It holds the peer's seat meanwhile, so that no
+// ringPeer makes the peer's event descriptor readable, if it has one.
+func (l *link) ringPeer() {
+	l.ringer.Ring(l.peer.generation.Load(), func() string { return l.fifoPath(l.role.peer()) })
+}
+
+// wake wakes those who wait for a word that was changed, as [parkedWord.any] has told.
+func (l *link) wake(parked *parkedWord, word *atomic.Uint32) {
+	waiting := parked.Load()
+	if waiting&parkedCount != 0 {
+		shm.Wake(word)
+	}
+	if waiting&parkedBell != 0 && parked.takeBell() {
+		l.ringPeer()
+	}
+}
+
+// clearDeadPeer clears the counts that a dead peer has left raised, and removes its event FIFO. It holds the peer's seat meanwhile, so that no
 // successor is disturbed. A successor that has the seat already clears them itself.
 func (l *link) clearDeadPeer() {
 	start := seatStart(l.role.peer())
@@ -181,6 +200,7 @@ func (l *link) clearDeadPeer() {
 		return
 	}
 	l.clearParked(l.role.peer())
+	shm.RemoveFIFO(l.fifoPath(l.role.peer()))
 	_ = l.file.Unlock(start, seatLength)
 }
 

@@ -110,4 +110,5 @@ func (l *Loan) settle() {
 	l.link, l.room = nil, reservation{}
 	// The calls that wait for the loan park on a word that its end does not change.
 	l.sender.endpoint.parked.wake(true)
+	l.sender.endpoint.ringProgram()
 }

@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"fmt"
+	"hash/fnv"
 	"strings"
 
 	"eshm/internal/shm"
@@ -43,4 +44,23 @@ func addressOf(domain Domain, name string) (address, error) {
 	// Of a name that is too long, only the beginning is quoted.
 	return address{}, fail(ErrInvalidName, "", nil, "segment name %q: %s; expected 1 to %d bytes without '/', '..' or NUL",
 		fmt.Sprintf("%.64s", name), wrong, limit)
+}
+
+// fifoInfix is the beginning, behind the prefix, of the names of event FIFOs. No segment has such a name.
+const fifoInfix = shm.Temporary + "-bell-"
+
+// fifoPath returns the path of the event FIFO of an endpoint: protocol/events.md.
+func (a *address) fifoPath(role Role) string {
+	seat := "m-"
+	if role == Slave {
+		seat = "s-"
+	}
+	return strings.TrimSuffix(a.domain.Directory, "/") + "/" + a.domain.Prefix + fifoInfix + seat + a.fifoHash()
+}
+
+// fifoHash is the part of the name of an event FIFO that stands for the segment.
+func (a *address) fifoHash() string {
+	hash := fnv.New64a()
+	_, _ = hash.Write([]byte(a.name))
+	return fmt.Sprintf("%016x", hash.Sum64())
 }

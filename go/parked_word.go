@@ -19,6 +19,8 @@ const (
 	parkedCount = 0xFFFF
 	// parkedOrdered is set while the side that rings orders its accesses itself.
 	parkedOrdered = 1 << 16
+	// parkedBell is set while the side that parks asks for a ring of its event descriptor: protocol/events.md.
+	parkedBell = 1 << 17
 	// parkedInVain is one ring of an ordered word for which nobody was parked. The bits from here on count them since the
 	// last park.
 	parkedInVain = 1 << 20
@@ -26,8 +28,8 @@ const (
 	mostInVain = 256
 )
 
-// any tells the side that rings whether a thread is parked. A thread that it misses sees the changed word. The caller
-// has changed that by an operation of sync/atomic, a full fence, or by [shm.Publish].
+// any tells the side that rings whether a thread is parked, or a ring is asked for. A waiter that it misses sees the
+// changed word. The caller has changed that by an operation of sync/atomic, a full fence, or by [shm.Publish].
 func (w *parkedWord) any() bool { return w.Load() != 0 && w.anyForCertain() }
 
 // anyForCertain is any for a word that is not 0.
@@ -36,7 +38,7 @@ func (w *parkedWord) anyForCertain() bool {
 	// the message that the waiter stored before. Otherwise the waiter sees the changed word.
 	after := w.Add(parkedInVain)
 	before := after - parkedInVain
-	if before&parkedCount != 0 {
+	if before&(parkedCount|parkedBell) != 0 {
 		return true
 	}
 	if before/parkedInVain >= mostInVain {
@@ -46,6 +48,40 @@ func (w *parkedWord) anyForCertain() bool {
 	}
 	return false
 }
+
+// anyLegacy is any for the word of an ESHM 1.x process, which expects a count there, and orders its own accesses.
+func (w *parkedWord) anyLegacy() bool { return w.Load()&parkedCount != 0 }
+
+// arm asks for one ring of the event descriptor, at the next event. The caller looks for the event again after it. Calls
+// for one word do not overlap.
+func (w *parkedWord) arm() {
+	// Pairs with the And in takeBell, and with the Add in anyForCertain as in enter.
+	before := w.Or(parkedBell)
+	switch {
+	case before&parkedBell != 0:
+	case before&parkedOrdered != 0:
+		// Begins to count anew.
+		w.And(parkedCount | parkedOrdered | parkedBell)
+	case barrierForArm():
+		// As in enter: if the bell bit is still set, the word was other than 0 since before the barrier. If not, the next
+		// call tries again. Without a barrier the background goroutine finds what this misses.
+		if word := w.Load(); word&parkedBell != 0 {
+			w.CompareAndSwap(word, word|parkedOrdered)
+		}
+	}
+}
+
+func barrierForArm() bool {
+	slowCalls.Lock()
+	defer slowCalls.Unlock()
+	return shm.Barrier()
+}
+
+// isArmed tells whether a ring is asked for, and has not begun.
+func (w *parkedWord) isArmed() bool { return w.Load()&parkedBell != 0 }
+
+// takeBell ends what arm began. It reports whether the caller is the one who has to ring.
+func (w *parkedWord) takeBell() bool { return w.And(^uint32(parkedBell))&parkedBell != 0 }
 
 // enter counts a thread that is about to park. It reports whether any sees this thread, or this thread the changed word:
 // if not, a wake-up can be lost. legacy tells that the other side is, or may be, an ESHM 1.x process, to which each word
@@ -59,7 +95,7 @@ func (w *parkedWord) enter(legacy bool) (ordered bool) {
 	}
 	if before&parkedOrdered != 0 {
 		// Begins to count anew.
-		w.And(parkedCount | parkedOrdered)
+		w.And(parkedCount | parkedOrdered | parkedBell)
 		return true
 	}
 	// Pairs with the load in any: the barrier falls before the other side's store, or behind its load, or between them.

@@ -3,6 +3,7 @@ package eshm
 import (
 	"context"
 	"math"
+	"os"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -83,6 +84,40 @@ func TestTheWordIsACountTowardsALegacyPeer(t *testing.T) {
 	w.expect(t, "left", 0)
 }
 
+func TestALegacyReaderIsAskedForItsCountOnly(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master, WithQueueCapacity(0))
+	startLegacy(t, name, Slave, os.Getpid(), true)
+	until(t, "it is seen", master.PeerIsLegacy)
+	waiters := &master.link.out.tail.waiters
+	waiters.Store(1) // as an ESHM 1.x reader does that sleeps
+	mustWrite(t, master, "value")
+	waiters.expect(t, "a write to a reader that sleeps", 1)
+	if wakeups := master.Stats().Wakeups; wakeups != 1 {
+		t.Errorf("%d wake-ups, expected one", wakeups)
+	}
+}
+
+func TestArmingAsksForOneRing(t *testing.T) {
+	w := newParkedWord(0)
+	for range 2 {
+		w.arm()
+		w.expect(t, "armed", parkedBell|orderedHere())
+	}
+	if !w.any() || !w.any() || !w.isArmed() {
+		t.Error("a ring is asked for")
+	}
+	if !w.takeBell() || w.takeBell() || w.isArmed() {
+		t.Error("one ring is taken")
+	}
+	w.arm()
+	w.expect(t, "armed by the flag", parkedBell|orderedHere())
+	w.parkOnce(false)
+	w.expect(t, "beside a thread that parks", parkedBell|orderedHere())
+	w.parkOnce(true)
+	w.expect(t, "towards a legacy peer", 0)
+}
+
 // TestNoParkedWordMakesACallFail: a peer may store anything there.
 func TestNoParkedWordMakesACallFail(t *testing.T) {
 	for _, value := range []uint32{
@@ -92,7 +127,9 @@ func TestNoParkedWordMakesACallFail(t *testing.T) {
 			w := newParkedWord(value)
 			w.any()
 			w.parkOnce(legacy)
+			w.arm()
 			w.any()
+			w.takeBell()
 		}
 	}
 }

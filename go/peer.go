@@ -3,6 +3,7 @@ package eshm
 import (
 	"context"
 	"log/slog"
+	"sync/atomic"
 	"time"
 )
 
@@ -49,6 +50,13 @@ func (e *Endpoint) updateGeneration(l *link) uint64 {
 	return l.generation
 }
 
+// peerPollers counts the calls of WaitForPeer that poll.
+var peerPollers atomic.Int32
+
+// mostPeerPollers is how many calls of WaitForPeer poll. The others learn of a peer when the background goroutine next
+// looks: at rest that takes up to 60 ms.
+const mostPeerPollers = 8
+
 // WaitForPeer waits until the peer is [Alive].
 func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 	since := time.Now()
@@ -59,9 +67,30 @@ func (e *Endpoint) WaitForPeer(ctx context.Context) error {
 		if ctx.Err() != nil {
 			return failContext(ctx, e.name, "the arrival of the peer", since)
 		}
-		sleepUntil(ctx, pollInterval)
+		e.awaitPeerChange(ctx)
 	}
 	return nil
+}
+
+// awaitPeerChange sleeps until the state of the peer may have changed.
+func (e *Endpoint) awaitPeerChange(ctx context.Context) {
+	if !e.settings.background {
+		sleepUntil(ctx, pollInterval)
+		return
+	}
+	polls := peerPollers.Add(1) <= mostPeerPollers
+	if polls {
+		sleepUntil(ctx, pollInterval)
+	}
+	peerPollers.Add(-1)
+	if polls {
+		return
+	}
+	call := newRungCall(ctx, waitPoint{})
+	if e.parked.add(call) {
+		defer e.parked.remove(call)
+		e.awaitRing(call)
+	}
 }
 
 // examinePeer judges the peer now. gaveUp tells that calls without a deadline do not wait for it any more.

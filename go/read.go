@@ -74,6 +74,10 @@ func (e *Endpoint) TryRead() (value Message, ok bool, err error) {
 		return Message{}, false, err
 	}
 	ok, err = r.readValue(&value)
+	if !ok && err == nil && r.endpoint.wantsEvents(InterestValue) {
+		ok, err = r.endpoint.source.Load().armAndTry(InterestValue, r.valueWaitPoint,
+			func() (bool, error) { return r.readValue(&value) })
+	}
 	return value, ok, err
 }
 
@@ -102,7 +106,7 @@ func (r *receiver) takeBox(message *Message, lossless bool) (bool, error) {
 		return false, nil
 	}
 	tail := r.boxLink.in.tail
-	r.endpoint.wakeIfParked(&tail.takenWaiters, &tail.taken)
+	r.endpoint.wakeIfParked(r.boxLink, &tail.takenWaiters, &tail.taken)
 	if found.skipped > 0 {
 		r.endpoint.counts.skipped.Add(found.skipped)
 	}
@@ -156,7 +160,7 @@ func (r *receiver) valueWaitPoint() waitPoint {
 	}
 	// Polling the value's own cache line brings the value along. The line of wakeSeq stays with the writer until
 	// somebody parks on it.
-	at := l.waitPoint(&l.in.head.sequence, &tail.waiters)
+	at := l.waitPoint(InterestValue, &l.in.head.sequence, &tail.waiters)
 	at.futex, at.legacy = &tail.wakeSeq, !l.peer.ours(l.peer.pid.Load())
 	return at
 }

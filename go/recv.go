@@ -130,6 +130,10 @@ func (r *receiver) try(how holding) (message Message, ok bool, err error) {
 		return Message{}, false, err
 	}
 	ok, err = r.receive(&message, how)
+	if !ok && err == nil && r.endpoint.wantsEvents(InterestReadable) {
+		ok, err = r.endpoint.source.Load().armAndTry(InterestReadable, r.messageWaitPoint,
+			func() (bool, error) { return r.receive(&message, how) })
+	}
 	return message, ok, err
 }
 
@@ -275,7 +279,7 @@ func (r *receiver) releaseTo(next uint32) {
 	r.released = next
 	r.queue.release(next)
 	control := r.queue.control
-	r.endpoint.wakeIfParked(&control.sender.parked, &control.consumed)
+	r.endpoint.wakeIfParked(r.link, &control.sender.parked, &control.consumed)
 }
 
 // countReleased counts the messages that are about to be released.
@@ -296,10 +300,12 @@ func (r *receiver) countReleased(next uint32) {
 // messageWaitPoint returns where to wait for a message.
 func (r *receiver) messageWaitPoint() waitPoint {
 	if r.usesBox || !r.link.hasQueues() {
-		return r.valueWaitPoint()
+		at := r.valueWaitPoint()
+		at.kind = InterestReadable
+		return at
 	}
 	control := r.queue.control
-	at := r.link.waitPoint(&r.queue.slot(r.queue.next).mark, &control.receiversParked)
+	at := r.link.waitPoint(InterestReadable, &r.queue.slot(r.queue.next).mark, &control.receiversParked)
 	at.queue, at.number = control, r.queue.next
 	return at
 }

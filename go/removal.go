@@ -50,7 +50,7 @@ func FindDead() (Removal, error) {
 }
 
 // RemoveDead removes the segments of this domain both of whose seats are free, with all that is unread in them, and the
-// temporary files that killed processes have left. [Domain.FindDead] tells which these are.
+// temporary files and event FIFOs that killed processes have left. [Domain.FindDead] tells which these are.
 //
 // This call holds both seats of a segment while it removes it, so that no endpoint can take one meanwhile: an endpoint
 // that has just opened the file finds that its name is gone, and starts again. ESHM 1.x processes lock no seats. A
@@ -84,12 +84,35 @@ func (d Domain) remove(dry bool) (Removal, error) {
 	if err != nil {
 		return removal, err
 	}
+	if !dry {
+		d.removeFIFOs(names)
+	}
 	for _, name := range names {
 		if strings.HasPrefix(name, d.Prefix+shm.Temporary) {
 			removal.removeTemporary(name, strings.TrimSuffix(d.Directory, "/")+"/"+name, dry)
 		}
 	}
 	return removal, nil
+}
+
+// removeFIFOs removes the event FIFOs of segments that do not exist any more. If one of these was about to be made, its
+// endpoint works without.
+func (d Domain) removeFIFOs(names []string) {
+	used := map[string]bool{}
+	for _, file := range names {
+		if name, ok := strings.CutPrefix(file, d.Prefix); ok {
+			if at, err := addressOf(d, name); err == nil {
+				used[at.fifoHash()] = true
+			}
+		}
+	}
+	for _, file := range names {
+		// Behind the infix there are the role, a hyphen and the hash.
+		rest, ok := strings.CutPrefix(file, d.Prefix+fifoInfix)
+		if ok && len(rest) > 2 && !used[rest[2:]] {
+			shm.RemoveFIFO(strings.TrimSuffix(d.Directory, "/") + "/" + file)
+		}
+	}
 }
 
 // gone is the verdict on a file that was removed by somebody else.

@@ -35,6 +35,8 @@ func init() {
 		"control group":   makeInAControlGroup,
 		"group of others": chooseAGroup,
 		"mode by umask":   makeByUmask,
+		"crowd":           waitInACrowd,
+		"sleep":           waitWithoutAThread,
 	}
 }
 

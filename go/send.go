@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"context"
+	"errors"
 	"time"
 )
 
@@ -12,10 +13,24 @@ const batchChunk = 1024
 // with [ErrReconnecting], [ErrPeerStale] or [ErrPeerClosed].
 func (e *Endpoint) TrySend(message []byte) error {
 	sent, err := e.send.try(message)
+	if !sent && e.wantsEvents(InterestWritable) && (err == nil || errors.Is(err, ErrReconnecting)) {
+		sent, err = e.send.armAndTry(message)
+	}
 	if err == nil && !sent {
 		return e.usual.full
 	}
 	return err
+}
+
+// armAndTry arms the program's event descriptor after a message was refused, and tries again.
+func (s *sender) armAndTry(message []byte) (bool, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.link == nil {
+		return false, s.endpoint.usual.closed
+	}
+	return s.endpoint.source.Load().armAndTry(InterestWritable, s.waitPoint,
+		func() (bool, error) { return s.tryLocked(message) })
 }
 
 // Send sends a message. The peer, or its successor, receives it once and in order. Send waits while there is no room,

@@ -245,7 +245,7 @@ func (s *sender) wakeReceiver() {
 	control := s.queue.control
 	if control.receiversParked.any() {
 		// Not the slot that was just published: after several messages the receiver may wait for a later one.
-		s.endpoint.wake(&s.queue.slot(control.parkedNumber.Load()).mark)
+		s.endpoint.wake(s.link, &control.receiversParked, &s.queue.slot(control.parkedNumber.Load()).mark)
 	}
 }
 
@@ -291,12 +291,16 @@ func (s *sender) free() bool {
 func (s *sender) put(value []byte) {
 	box := &s.link.out
 	box.put(value)
-	if tail := box.tail; s.route == viaLegacy {
+	tail := box.tail
+	if s.route == viaLegacy {
 		tail.wakeSeq.Add(1) // a full fence: an ESHM 1.x process does not fence for its writer
-	} else {
-		shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
+		if tail.waiters.anyLegacy() {
+			s.endpoint.wake(s.link, &tail.waiters, &tail.wakeSeq)
+		}
+		return
 	}
-	s.endpoint.wakeIfParked(&box.tail.waiters, &box.tail.wakeSeq)
+	shm.Publish(&tail.wakeSeq, tail.wakeSeq.Load()+1)
+	s.endpoint.wakeIfParked(s.link, &tail.waiters, &tail.wakeSeq)
 }
 
 // waitPoint returns where to wait for room.
@@ -306,9 +310,9 @@ func (s *sender) waitPoint() waitPoint {
 		return waitPoint{link: l, sleep: noMasterPollInterval}
 	case s.route == viaQueue:
 		control := s.queue.control
-		return l.waitPoint(&control.consumed, &control.sender.parked)
+		return l.waitPoint(InterestWritable, &control.consumed, &control.sender.parked)
 	case s.route == viaMailbox:
-		return l.waitPoint(&l.out.tail.taken, &l.out.tail.takenWaiters)
+		return l.waitPoint(InterestWritable, &l.out.tail.taken, &l.out.tail.takenWaiters)
 	default:
 		return waitPoint{link: l, sleep: legacyPollInterval, limit: legacyLimit}
 	}

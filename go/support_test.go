@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"os/exec"
+	"strconv"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -117,6 +118,9 @@ const (
 	childSend = "ESHM_TEST_CHILD_SEND"
 )
 
+// mostThreadsVariable is for a run of the tests in which no goroutine, or one, sleeps in a thread.
+const mostThreadsVariable = "ESHM_TEST_MOST_THREADS"
+
 func TestMain(m *testing.M) {
 	if scenario := os.Getenv(childScenario); scenario != "" {
 		scenarios[scenario](os.Getenv(childName))
@@ -132,6 +136,9 @@ func TestMain(m *testing.M) {
 	// The tests expect segments in the default place.
 	_ = os.Unsetenv(directoryVariable)
 	_ = os.Unsetenv(prefixVariable)
+	if count, err := strconv.Atoi(os.Getenv(mostThreadsVariable)); err == nil {
+		threadLimit.Store(int32(count))
+	}
 	os.Exit(m.Run())
 }
 

@@ -59,6 +59,9 @@ func (e *Endpoint) switchTo(next *link, now time.Time) bool {
 	e.staleSince, e.gaveUp = time.Time{}, false
 	e.noMaster.Store(false)
 	e.lastStats = next.heartbeats()
+	if s := e.source.Load(); s != nil {
+		s.disarm()
+	}
 	e.wakeAll(now)
 	return true
 }

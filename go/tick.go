@@ -12,10 +12,7 @@ var clockStart = time.Now()
 // tick is one visit of the background goroutine. It returns when the next beat is due.
 func (e *Endpoint) tick(now time.Time, period time.Duration, directories *directoryStamps) time.Time {
 	nextBeat := e.tickLocked(now, period, directories)
-	// Without mu: the sender takes both mutexes.
-	if e.carryPending.Load() && e.send.continueCarryOver() {
-		e.carryPending.Store(false)
-	}
+	e.continueCarryOver()
 	e.logEvents()
 	return nextBeat
 }
@@ -46,7 +43,12 @@ func (e *Endpoint) tickLocked(now time.Time, period time.Duration, directories *
 // look examines the peer, and what else may have changed without a call; mu is held.
 func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	e.link.publishReads()
-	e.examine(now, e.isResting() && e.parked.count() > 0)
+	s := e.source.Load()
+	awaited := e.parked.count() > 0 || s != nil && s.wants(InterestPeer)
+	e.examine(now, e.isResting() && awaited)
+	if s != nil && s.look() {
+		e.activity.stir(now) // an endpoint at rest would notice the next event late, too
+	}
 	// A change of the peer ends the rest.
 	if e.isResting() && e.activity.pace(now) != paceResting {
 		e.setInterval(now, e.settings.heartbeatInterval*idleFactor)
@@ -73,12 +75,23 @@ func (e *Endpoint) isResting() bool {
 	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*idleFactor
 }
 
-// wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for; mu is held.
-func (e *Endpoint) wakeAll(now time.Time) { e.wakeUntil = now.Add(wakeTime) }
+// wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for, and rings the
+// program's event descriptor; mu is held.
+func (e *Endpoint) wakeAll(now time.Time) {
+	e.wakeUntil = now.Add(wakeTime)
+	if s := e.source.Load(); s != nil {
+		s.peerState.Store(int32(e.link.state))
+		s.ringProgram()
+	}
+}
 
 // wakeParked wakes the parked calls whose context is done, and all of them after an event; mu is held.
 func (e *Endpoint) wakeParked(now time.Time) {
 	e.parked.wake(!e.wakeUntil.IsZero())
+	if s := e.source.Load(); s != nil && e.parked.look() {
+		s.ringProgram()
+		e.activity.stir(now)
+	}
 	// The first tick that is late enough wakes them, too: at rest there may be none in between.
 	if !now.Before(e.wakeUntil) {
 		e.wakeUntil = time.Time{}
@@ -105,6 +118,10 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	if e.carryPending.Load() || e.role == Slave && !e.staleSince.IsZero() {
 		e.activity.stir(now)
 	}
+	// Nobody can ring an endpoint that has no FIFO: only its own looks find events.
+	if s := e.source.Load(); s != nil && !s.descriptor.HasFIFO() {
+		e.activity.stir(now)
+	}
 	pace := e.activity.pace(now)
 	if s.steadyHeartbeat {
 		pace = paceBusy
@@ -119,12 +136,24 @@ func (e *Endpoint) UpdateHeartbeat() error {
 	if !e.updateHeartbeat() {
 		return e.usual.closed
 	}
-	// Without mu: the sender takes both mutexes.
-	if e.carryPending.Load() && e.send.continueCarryOver() {
-		e.carryPending.Store(false)
-	}
+	e.continueCarryOver()
 	e.logEvents()
 	return nil
+}
+
+// continueCarryOver carries over what the sender has left. It is called without mu: the sender takes both mutexes.
+func (e *Endpoint) continueCarryOver() {
+	if e.carryPending.Load() && e.send.continueCarryOver() {
+		e.carryPending.Store(false)
+		e.ringProgram() // other messages may go now
+	}
+}
+
+// ringProgram makes the event descriptor readable if the program waits for it.
+func (e *Endpoint) ringProgram() {
+	if s := e.source.Load(); s != nil {
+		s.ringProgram()
+	}
 }
 
 // updateHeartbeat is the part of UpdateHeartbeat that needs mu. It reports false after Close.
@@ -138,6 +167,9 @@ func (e *Endpoint) updateHeartbeat() bool {
 	e.beat()
 	e.link.publishReads()
 	e.examine(now, false)
+	if s := e.source.Load(); s != nil {
+		s.look()
+	}
 	e.wakeParked(now)
 	return true
 }

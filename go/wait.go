@@ -4,8 +4,6 @@ import (
 	"context"
 	"sync/atomic"
 	"time"
-
-	"eshm/internal/shm"
 )
 
 const (
@@ -32,6 +30,7 @@ const (
 // word.
 type waitPoint struct {
 	link   *link          // retained
+	kind   Interest       // of event
 	polled *atomic.Uint32 // changes first
 	seen   uint32         // the value of polled before the last attempt
 	futex  *atomic.Uint32 // changes after polled; a call parks on it
@@ -44,9 +43,12 @@ type waitPoint struct {
 }
 
 // waitPoint returns the wait point of a word that a call can park on. It is called before an attempt.
-func (l *link) waitPoint(word *atomic.Uint32, parked *parkedWord) waitPoint {
-	return waitPoint{link: l, polled: word, seen: word.Load(), futex: word, parked: parked}
+func (l *link) waitPoint(kind Interest, word *atomic.Uint32, parked *parkedWord) waitPoint {
+	return waitPoint{link: l, kind: kind, polled: word, seen: word.Load(), futex: word, parked: parked}
 }
+
+// changed tells whether the word has changed since the last attempt. The zero value never changes.
+func (p *waitPoint) changed() bool { return p.polled != nil && p.polled.Load() != p.seen }
 
 // attempt tries once. If it neither succeeds nor fails, it returns where to wait, with the link retained.
 type attempt func() (at waitPoint, done bool, err error)
@@ -71,7 +73,7 @@ func (e *Endpoint) await(ctx context.Context, what string, how wait, try attempt
 			}
 			verdict = e.whyStopWaiting(ctx, at.limit, what, since)
 			if verdict == nil && e.settings.wait != Spin {
-				e.park(ctx, at)
+				how.slept = e.park(ctx, &at, how.slept)
 				how.parked = true
 			}
 		}
@@ -119,63 +121,6 @@ func (p *waitPoint) spin(limit time.Duration) bool {
 			return false
 		}
 	}
-}
-
-// park sleeps until the word changes, for a limited time.
-func (e *Endpoint) park(ctx context.Context, at waitPoint) {
-	if at.sleep > 0 {
-		sleepUntil(ctx, at.sleep)
-		return
-	}
-	// At rest the background goroutine looks rarely, and wakes for all that nobody else wakes for, but for a context
-	// that is cancelled.
-	limit, resting := parkSlice, e.settings.background && e.isResting()
-	if resting {
-		limit = restingParkSlice
-	}
-	if deadline, ok := ctx.Deadline(); ok {
-		limit = min(limit, time.Until(deadline))
-	}
-	sample := at.futex.Load()
-	if at.polled.Load() != at.seen {
-		return
-	}
-	call := &parkedCall{ctx: ctx, word: at.futex}
-	if !e.parked.add(call) {
-		return // the endpoint is closing: the count of parked threads must not change any more
-	}
-	defer e.parked.remove(call)
-	if !e.settings.background || resting {
-		// Otherwise the background goroutine wakes the calls whose context is done.
-		stop := context.AfterFunc(ctx, func() { e.parked.wake(false) })
-		defer stop()
-	}
-	if at.queue != nil {
-		at.queue.parkedNumber.Store(at.number)
-	}
-	if !at.parked.enter(at.legacy) {
-		limit = min(limit, unorderedSlice)
-	}
-	shm.Wait(at.futex, sample, limit)
-	if testHookAwake != nil {
-		testHookAwake()
-	}
-	at.parked.leave()
-}
-
-// testHookAwake is called, where a test has set it, by a goroutine that has woken up and is still counted as parked.
-var testHookAwake func()
-
-// wakeIfParked wakes the calls that are parked on a word that was just changed, as [parkedWord.any] asks for.
-func (e *Endpoint) wakeIfParked(parked *parkedWord, word *atomic.Uint32) {
-	if parked.any() {
-		e.wake(word)
-	}
-}
-
-func (e *Endpoint) wake(word *atomic.Uint32) {
-	shm.Wake(word)
-	e.counts.wakeups.Add(1)
 }
 
 // checkDeadline fails when a call's time is over. The zero deadline is none.

@@ -149,12 +149,20 @@ impl WaitSet {
     /// # Errors
     /// Returns the error of the system.
     pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Ready> {
+        self.wait_for_some(MOST, timeout)
+    }
+
+    /// As [`WaitSet::wait`], and returns at most `most` tokens: those that it leaves are the first of the next call.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: `most` is 0. Otherwise the error of the system.
+    pub fn wait_for_some(&self, most: usize, timeout: Option<Duration>) -> io::Result<Ready> {
         self.check()?;
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut events = [EpollEvent::empty(); MOST];
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            match self.epoll.wait(&mut events, epoll_timeout(left)) {
+            match self.epoll.wait(&mut events[..most.min(MOST)], epoll_timeout(left)) {
                 // A timeout of the system may be shorter than that of the caller.
                 Ok(0) if left.is_none_or(|left| !left.is_zero()) => {}
                 Ok(count) => {

@@ -19,6 +19,9 @@ use crate::wait::coarse_now;
 pub struct Interest(u32);
 
 impl Interest {
+    /// Nothing. The descriptor is readable after a stop, a close and a displacement only.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) const NONE: Interest = Interest(0);
     /// A message: `try_recv` may find one.
     pub const READABLE: Interest = Interest(1);
     /// A new value: `try_read` may find one.
@@ -27,6 +30,12 @@ impl Interest {
     pub const WRITABLE: Interest = Interest(4);
     /// A change of the peer's state since the last [`Events::peer_state`](crate::Events::peer_state).
     pub const PEER: Interest = Interest(8);
+
+    /// Returns the interest of these bits, `None` if one of them is of no kind: for bindings, whose kinds have the same
+    /// numbers.
+    pub const fn from_bits(bits: u32) -> Option<Interest> {
+        if bits & !0xf == 0 { Some(Interest(bits)) } else { None }
+    }
 
     /// Returns whether this contains all of `other`.
     pub const fn contains(self, other: Interest) -> bool {

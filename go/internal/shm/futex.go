@@ -23,20 +23,24 @@ const (
 )
 
 // Wait sleeps while the word has the expected value, until it is woken or the time is over. It may return early. Where
-// a sandbox has no shared futexes, it sleeps for a moment.
-func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) {
+// a sandbox has no shared futexes, it sleeps for a moment. It reports whether the time is over.
+func Wait(word *atomic.Uint32, expected uint32, limit time.Duration) bool {
 	if limit <= 0 {
-		return
+		return true
 	}
 	timeout := unix.NsecToTimespec(limit.Nanoseconds())
 	_, _, errno := unix.Syscall6(unix.SYS_FUTEX, uintptr(unsafe.Pointer(word)), futexWait, uintptr(expected),
 		uintptr(unsafe.Pointer(&timeout)), 0, 0)
 	switch errno {
-	case 0, unix.EAGAIN, unix.EINTR, unix.ETIMEDOUT:
-		// Reasons to poll again: it was woken, the word changed, a signal came, the time is over.
+	case 0, unix.EAGAIN, unix.EINTR:
+		// Reasons to poll again: it was woken, the word changed, a signal came.
+		return false
+	case unix.ETIMEDOUT:
+		return true
 	default:
 		// A sandbox without shared futexes: polling from time to time is all that is left.
 		time.Sleep(min(limit, rest))
+		return limit <= rest
 	}
 }
 

@@ -68,7 +68,8 @@ impl Receiver {
         Ok(found.map(|found| self.message(found)))
     }
 
-    fn attempt(&mut self, what: What) -> Result<Option<Found>> {
+    /// As [`Receiver::poll_recv`], for either kind, without the borrow: see [`Receiver::message`].
+    pub(crate) fn attempt(&mut self, what: What) -> Result<Option<Found>> {
         match self.poll_or_arm(what)? {
             Some(found) => Ok(Some(found)),
             None => self.end_of_wait(what),

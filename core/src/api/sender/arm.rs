@@ -70,8 +70,18 @@ impl Sender {
 
     /// As [`Sender::poll_send`], for a loan.
     pub(crate) fn poll_loan(&mut self, len: usize) -> Result<Loan<'_>> {
-        let start = self.start_loan(len).map_err(|error| self.end_of_wait(error))?;
-        Ok(Loan { sender: self, start, len })
+        let start = self.poll_start(len)?;
+        Ok(self.loan_at(start, len))
+    }
+
+    /// As [`Sender::poll_loan`], without the borrow: see [`Sender::loan_at`].
+    pub(crate) fn poll_start(&mut self, len: usize) -> Result<*mut u8> {
+        self.start_loan(len).map_err(|error| self.end_of_wait(error))
+    }
+
+    /// Returns the loan that begins there. The caller has just found room, and has not used the sender since.
+    pub(crate) fn loan_at(&mut self, start: *mut u8, len: usize) -> Loan<'_> {
+        Loan { sender: self, start, len }
     }
 
     /// Returns the error that ends a wait without limit after a refusal, and the refusal if such a wait would go on.

@@ -140,7 +140,7 @@ impl Sender {
 
     /// As `send_fast`, for a loan.
     #[inline(always)]
-    fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
+    pub(crate) fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
             && len <= queue.capacity()

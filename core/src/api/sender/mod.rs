@@ -168,7 +168,7 @@ impl Sender {
 
     /// Sends if the half is settled. This is the fast path.
     #[inline(always)]
-    fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
+    pub(crate) fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
             && bytes.len() <= queue.capacity()

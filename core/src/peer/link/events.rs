@@ -51,13 +51,36 @@ impl Link {
 
     /// Returns the state of the peer, and regards it as noticed.
     pub(crate) fn notice_peer(&self) -> PeerState {
+        let source = self.events().filter(|_| self.check_running().is_ok());
+        // What rings from now on tells of a later state.
+        source.inspect(|source| source.descriptor.drain());
         // The peer rings at its close, which the background thread may not have seen yet.
         self.renew_peer_state();
         let state = self.verdict();
-        if let Some(source) = self.events().filter(|_| !self.is_forked()) {
+        if let Some(source) = source {
             source.notice(state);
+            self.ring_for_others(Interest::PEER);
+            if self.check_running().is_err() {
+                source.descriptor.ring();
+            }
         }
         state
+    }
+
+    /// Returns whether the peer is alive. Otherwise the event descriptor is armed for a change of the peer.
+    ///
+    /// # Errors
+    /// Returns [`Error::Closed`](crate::Error::Closed) or [`Error::Forked`](crate::Error::Forked).
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn poll_for_peer(&self) -> Result<bool> {
+        if let Some(source) = self.events().filter(|_| !self.is_forked()) {
+            source.descriptor.drain();
+        }
+        // After the descriptor was read empty: a stop rings it.
+        self.check_running()?;
+        let is_alive = self.notice_peer() == PeerState::Alive;
+        self.ring_for_others(Interest::PEER);
+        Ok(is_alive)
     }
 
     /// Makes the event descriptor readable, if there is one.
