@@ -80,7 +80,7 @@ const (
 	// leastBeats is how many beats must fit into the peer's stale threshold, whatever interval was configured.
 	leastBeats = 4
 	// restAfter is how long little must have happened before an endpoint rests.
-	restAfter = time.Second
+	restAfter = 200 * time.Millisecond
 	// restInterval is the interval of an endpoint at rest. A tick of the background goroutine after such a pause takes
 	// some 170 µs, most of it in the scheduler of Go and the kernel.
 	restInterval = 60 * time.Millisecond

@@ -225,7 +225,8 @@ func TestActivity(t *testing.T) {
 	}
 	expect(99, paceBusy)
 	expect(100, paceIdle)
-	expect(1000, paceResting)
+	expect(199, paceIdle)
+	expect(200, paceResting)
 	// A message every 5 ms is little traffic.
 	sent := uint64(0)
 	for ms := 1000; ms < 2000; ms += 5 {
@@ -237,8 +238,8 @@ func TestActivity(t *testing.T) {
 	expect(2000, paceBusy)
 	expect(2100, paceIdle)
 	a.stir(at(2900))
-	expect(3899, paceIdle)
-	expect(3900, paceResting)
+	expect(3099, paceIdle)
+	expect(3100, paceResting)
 }
 
 func TestAnImpatientEndpointWaitsForTheFirstBeatOfAPeerAtRest(t *testing.T) {

@@ -109,6 +109,8 @@ test_pkg_config() {
     LD_LIBRARY_PATH=$moved/lib "$work/measure" 0.05
     cc -std=c99 "${strict[@]}" capi/examples/segments.c "${flags[@]}" -o "$work/segments"
     LD_LIBRARY_PATH=$moved/lib "$work/segments" >/dev/null
+    cc -std=gnu99 "${strict[@]}" capi/examples/event_loop.c "${flags[@]}" -o "$work/event-loop"
+    LD_LIBRARY_PATH=$moved/lib "$work/event-loop"
     # The kit runs it with the demos of the other languages.
     cc -std=c99 "${strict[@]}" capi/examples/hello.c "${flags[@]}" -o "$work/hello"
     ! ldd "$work/old-program-static" | grep libeshm || fail "the static program uses libeshm.so"

@@ -42,7 +42,7 @@ step "abi3audit: the wheel uses only the part of Python's interface that its tag
 "$venv/bin/abi3audit" --strict "${wheel[0]}"
 
 cd "$root/py"
-examples=("$root/examples/simple_master.py" "$root/examples/simple_slave.py")
+examples=("$root"/examples/{simple_master,simple_slave,event_loop}.py)
 step "ruff"
 "$venv/bin/ruff" check --quiet . "${examples[@]}"
 "$venv/bin/ruff" format --quiet --check . "${examples[@]}"

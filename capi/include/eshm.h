@@ -536,6 +536,81 @@ ESHM_API int eshm_observer_look(ESHMObserver* observer, ESHMView* view);
 ESHM_API int eshm_observer_close(ESHMObserver* observer);
 
 /*
+ * ---- One thread that waits for several things ----
+ */
+
+/* What makes an event descriptor readable. Combine them with |. */
+enum ESHMInterest {
+    ESHM_INTEREST_READABLE = 1, /* a message: eshm_recv may find one */
+    ESHM_INTEREST_VALUE = 2,    /* a new value: eshm_read_ex may find one */
+    ESHM_INTEREST_WRITABLE = 4, /* room: eshm_send_ex was refused for lack of room, and may succeed now */
+    ESHM_INTEREST_PEER = 8      /* the peer's state differs from the one that eshm_peer_state stored last */
+};
+typedef enum ESHMInterest ESHMInterest;
+
+/*
+ * Returns the event descriptor of an endpoint, for poll, epoll and event loops, or a negative ESHMError. The
+ * first call makes it. `interest` is some of ESHMInterest; that of the last call holds, also that of
+ * eshm_wait_set_add. An endpoint without a descriptor pays nothing for it.
+ *
+ * The descriptor is level-triggered. It stays readable until a call with a timeout of 0 has found nothing, so
+ * call until ESHM_ERROR_NO_DATA (of a send: ESHM_ERROR_BUFFER_FULL; of the peer: eshm_peer_state once). It
+ * may be readable although there is nothing. It is readable, too, when the endpoint was stopped, closed or
+ * displaced: the next call says which. Do not read, write or close it. It belongs to the handle, and is
+ * closed with it: take it out of the loop before eshm_destroy. In a forked child it is readable, and every
+ * call fails with ESHM_ERROR_FORKED.
+ *
+ * ESHM_ERROR_SHM_ATTACH: the process can have no descriptor more. The endpoint works without.
+ */
+ESHM_API int eshm_fd(ESHMHandle* handle, uint32_t interest);
+
+/* Stores the state of the peer, and takes note of it: see ESHM_INTEREST_PEER. */
+ESHM_API int eshm_peer_state(ESHMHandle* handle, enum ESHMPeerState* state);
+
+/*
+ * Waits for any number of endpoints, and for descriptors of sockets, timers and signals, each with a token: a
+ * number other than UINT64_MAX. Any thread may wait, add and remove. A wait takes time in proportion to what
+ * is ready, and what is ready takes turns. In a forked child every function fails with ESHM_ERROR_FORKED but
+ * eshm_wait_set_free, which leaves the parent's set alone.
+ */
+typedef struct ESHMWaitSet ESHMWaitSet;
+
+/* Makes an empty set. On failure *set is NULL. ESHM_ERROR_SHM_ATTACH: no file descriptors are left. */
+ESHM_API int eshm_wait_set_new(ESHMWaitSet** set);
+
+/*
+ * Adds an endpoint, with an interest as for eshm_fd. Its token is returned while a call is worth while. The
+ * set keeps the descriptor: after eshm_destroy the token is returned until it is removed.
+ * ESHM_ERROR_INVALID_PARAM: the token is in use, or the set has the endpoint already.
+ */
+ESHM_API int eshm_wait_set_add(ESHMWaitSet* set, ESHMHandle* handle, uint32_t interest, uint64_t token);
+
+/*
+ * Adds another descriptor. Its token is returned while it is readable, or has an error. The set has a
+ * duplicate of it: if the program closes its own, the set goes on with the same file.
+ * ESHM_ERROR_INVALID_PARAM: the token is in use; the descriptor is not open, or cannot be waited for, such as
+ * that of a regular file.
+ */
+ESHM_API int eshm_wait_set_add_fd(ESHMWaitSet* set, int fd, uint64_t token);
+
+/* Removes what the token stands for. ESHM_ERROR_INVALID_PARAM: the set does not have the token. */
+ESHM_API int eshm_wait_set_remove(ESHMWaitSet* set, uint64_t token);
+
+/*
+ * Waits until something is ready, and stores up to `most` tokens of what is, 64 at most; *count is their
+ * number. The others are the first of the next call. ESHM_ERROR_TIMEOUT: nothing was ready in time.
+ * ESHM_ERROR_NO_DATA: nothing is, and the timeout is 0. ESHM_ERROR_NOT_INITIALIZED: the set was freed.
+ */
+ESHM_API int eshm_wait_set_wait(ESHMWaitSet* set, uint64_t* tokens, size_t most, size_t* count,
+                                uint32_t timeout_ms);
+
+/* Returns a descriptor that is readable while something in the set is ready, for another loop. */
+ESHM_API int eshm_wait_set_fd(ESHMWaitSet* set);
+
+/* Frees the set, which is invalid from then on. Waits in other threads end. Endpoints are left alone. */
+ESHM_API int eshm_wait_set_free(ESHMWaitSet* set);
+
+/*
  * Text travels as UTF-8 with one NUL at its end: a C string with its NUL. Checks that the `size` bytes of a
  * message are such a text, and stores its length without the NULs at its end, of which there may be none.
  * ESHM_ERROR_INVALID_PARAM: it is not UTF-8, or has a NUL before its end. `length` may be NULL; `message` may

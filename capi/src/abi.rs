@@ -28,6 +28,15 @@ pub const SEGMENT_FOREIGN: u32 = 3;
 /// See [`SEGMENT_CURRENT`].
 pub const SEGMENT_UNREADABLE: u32 = 4;
 
+/// `enum ESHMInterest`: the bits of [`eshm::Interest`].
+pub const INTEREST_READABLE: u32 = 1;
+/// See [`INTEREST_READABLE`].
+pub const INTEREST_VALUE: u32 = 2;
+/// See [`INTEREST_READABLE`].
+pub const INTEREST_WRITABLE: u32 = 4;
+/// See [`INTEREST_READABLE`].
+pub const INTEREST_PEER: u32 = 8;
+
 /// `ESHM_TIMEOUT_INFINITE`.
 pub const TIMEOUT_INFINITE: u32 = u32::MAX;
 /// `ESHM_NO_QUEUE`.

@@ -2,6 +2,7 @@
 
 use std::any::Any;
 use std::ffi::{CStr, c_char, c_int, c_void};
+use std::os::fd::BorrowedFd;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
 use eshm::Domain;
@@ -202,6 +203,18 @@ impl Room {
             size: self.size.checked_sub(used).expect("used what it has"),
         }
     }
+}
+
+/// Borrows a descriptor of C's, which may be closed.
+///
+/// # Errors
+/// `INVALID_PARAM` if it cannot be one.
+pub(crate) fn descriptor<'a>(fd: c_int) -> Result<BorrowedFd<'a>> {
+    if fd < 0 {
+        return Err(Failure::invalid(format!("fd is {fd}, expected an open descriptor")));
+    }
+    // SAFETY: it is not -1. It is only duplicated, which fails if it is not open.
+    Ok(unsafe { BorrowedFd::borrow_raw(fd) })
 }
 
 /// Returns a segment's name. A name without a NUL is read only as far as a name can be long.

@@ -24,6 +24,8 @@ pub const BUFFER_TOO_SMALL: c_int = -13;
 pub const NOT_INITIALIZED: c_int = -14;
 /// The peer closed its endpoint.
 pub const PEER_CLOSED: c_int = -16;
+/// What belongs to the parent of this process.
+pub const FORKED: c_int = -18;
 /// Another segment has the name.
 pub const DISPLACED: c_int = -19;
 /// A defect of this library.
@@ -173,7 +175,7 @@ pub(crate) fn describe(code: c_int) -> &'static CStr {
         -15 => c"Role mismatch",
         PEER_CLOSED => c"Peer closed",
         -17 => c"Corrupt segment",
-        -18 => c"Handle belongs to the parent process",
+        FORKED => c"Handle belongs to the parent process",
         DISPLACED => c"Displaced by another segment",
         INTERNAL => c"Internal error",
         _ => c"Unknown error",

@@ -1,12 +1,13 @@
 //! The endpoint behind an `ESHMHandle*`.
 
 use std::ffi::c_int;
+use std::os::fd::AsRawFd;
 use std::process;
 use std::sync::{LazyLock, Mutex, PoisonError};
 use std::time::Duration;
 
 use eshm::raw::{self, Closed, Host, Limit, SharedEndpoint, SharedReceiver, SharedSender};
-use eshm::{Endpoint, Inspector};
+use eshm::{Endpoint, Inspector, Interest, PeerState};
 use sharded_slab::Entry;
 
 use crate::abi::{TIMEOUT_INFINITE, WAKEUP_PUSH};
@@ -78,6 +79,18 @@ impl Handle {
 
     pub(crate) fn inspector(&self) -> &Inspector {
         self.endpoint.inspector()
+    }
+
+    /// Returns the event descriptor, which is open as long as the handle is.
+    pub(crate) fn event_descriptor(&self, interest: Interest) -> Result<c_int> {
+        // The endpoint has the descriptor, which outlives this value.
+        Ok(self.inspector().events(interest)?.as_raw_fd())
+    }
+
+    /// Returns the state of the peer, which does not make the event descriptor readable any more.
+    pub(crate) fn notice_peer(&self) -> Result<PeerState> {
+        self.check_process()?;
+        Ok(self.inspector().notice_peer())
     }
 
     /// Returns the token of what a half has lent. C programs hold none: a half lends one thing at a time.

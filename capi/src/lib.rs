@@ -1,9 +1,9 @@
 //! ESHM for C: the functions of `include/eshm.h`.
 //!
 //! The first half of the header is that of ESHM 1.x, so that its programs recompile unchanged ([`mailbox`]). The
-//! second half is new ([`endpoint`], [`messages`], [`batch`], [`observer`], [`segments`], [`text`]). This crate
-//! converts, checks what C hands over, and gives out handles that cannot dangle. Everything else is the core's: see
-//! [`eshm::raw`].
+//! second half is new ([`endpoint`], [`messages`], [`batch`], [`events`], [`observer`], [`segments`],
+//! [`text`]). This crate converts, checks what C hands over, and gives out handles that cannot dangle. Everything else is
+//! the core's: see [`eshm::raw`].
 //!
 //! Rust programs use the crate `eshm`.
 
@@ -20,6 +20,7 @@ mod boundary;
 mod config;
 pub mod endpoint;
 pub mod error;
+pub mod events;
 mod handle;
 pub mod mailbox;
 pub mod messages;
@@ -28,5 +29,6 @@ mod registry;
 pub mod segments;
 pub mod text;
 
+pub use events::ESHMWaitSet;
 pub use handle::ESHMHandle;
 pub use observer::ESHMObserver;

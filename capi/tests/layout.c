@@ -144,6 +144,7 @@ static void enumerations(void) {
     SIZE(enum ESHMMonitorPolicy);
     SIZE(enum ESHMPeerState);
     SIZE(enum ESHMSegmentKind);
+    SIZE(enum ESHMInterest);
     SIZE(enum ESHMError);
 }
 
@@ -160,6 +161,10 @@ static void numbers(void) {
     NUMBER(ESHM_PEER_FROZEN);
     NUMBER(ESHM_PEER_DEAD);
     NUMBER(ESHM_PEER_CLOSED);
+    NUMBER(ESHM_INTEREST_READABLE);
+    NUMBER(ESHM_INTEREST_VALUE);
+    NUMBER(ESHM_INTEREST_WRITABLE);
+    NUMBER(ESHM_INTEREST_PEER);
     NUMBER(ESHM_SEGMENT_CURRENT);
     NUMBER(ESHM_SEGMENT_LEGACY);
     NUMBER(ESHM_SEGMENT_UNFINISHED);

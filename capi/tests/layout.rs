@@ -79,6 +79,7 @@ fn assumed() -> Numbers {
         "PeerState",
         "MonitorPolicy",
         "SegmentKind",
+        "Interest",
         "Error",
     ] {
         numbers.insert(format!("enum ESHM{name}"), size_of::<u32>() as i64);
@@ -106,6 +107,10 @@ fn constants() -> impl Iterator<Item = (&'static str, i64)> {
         ("PEER_FROZEN", PeerState::Frozen as i64),
         ("PEER_DEAD", PeerState::Dead as i64),
         ("PEER_CLOSED", PeerState::Closed as i64),
+        ("INTEREST_READABLE", abi::INTEREST_READABLE.into()),
+        ("INTEREST_VALUE", abi::INTEREST_VALUE.into()),
+        ("INTEREST_WRITABLE", abi::INTEREST_WRITABLE.into()),
+        ("INTEREST_PEER", abi::INTEREST_PEER.into()),
         ("SEGMENT_CURRENT", abi::SEGMENT_CURRENT.into()),
         ("SEGMENT_LEGACY", abi::SEGMENT_LEGACY.into()),
         ("SEGMENT_UNFINISHED", abi::SEGMENT_UNFINISHED.into()),
@@ -225,4 +230,17 @@ fn the_version_is_that_of_the_package() {
     let header = include_str!("../include/eshm_config.h");
     let version = env!("CARGO_PKG_VERSION");
     assert!(header.contains(&format!("#define ESHM_VERSION \"{version}\"")), "expected {version}");
+}
+
+#[test]
+fn the_interests_are_those_of_the_core() {
+    use eshm::Interest;
+    for (bits, interest) in [
+        (abi::INTEREST_READABLE, Interest::READABLE),
+        (abi::INTEREST_VALUE, Interest::VALUE),
+        (abi::INTEREST_WRITABLE, Interest::WRITABLE),
+        (abi::INTEREST_PEER, Interest::PEER),
+    ] {
+        assert_eq!(Interest::from_bits(bits), Some(interest));
+    }
 }

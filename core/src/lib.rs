@@ -30,6 +30,8 @@
 //! # Features
 //!
 //! - `tracing` (default): the events. Without it the crate does not depend on `tracing`.
+//! - `tokio`: [`aio`], endpoints whose verbs are futures, for tokio.
+//! - `async`: the same for any executor.
 //! - `serde`: `Serialize` for [`Stats`], [`PeerState`], [`Role`], [`Disconnect`], [`View`], [`Segment`] and [`Removal`], and
 //!   for what they contain.
 #![cfg_attr(
@@ -43,6 +45,9 @@ compile_error!("eshm needs a 64-bit target: segments can be larger than a 32-bit
 
 #[macro_use]
 mod sys;
+
+#[cfg(all(any(feature = "async", feature = "tokio"), not(loom)))]
+pub mod aio;
 
 #[cfg(not(loom))]
 mod api;
@@ -61,6 +66,55 @@ mod segment;
 #[cfg(not(loom))]
 pub mod text;
 mod wait;
+
+/// Endpoints for tokio: see [`aio`].
+///
+/// ```
+/// use eshm::tokio::AsyncEndpoint;
+/// # tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(async {
+/// let mut master = AsyncEndpoint::open(eshm::Endpoint::builder("doc-tokio").role(eshm::Role::Master)).await?;
+/// let mut slave = AsyncEndpoint::open(eshm::Endpoint::builder("doc-tokio").role(eshm::Role::Slave)).await?;
+/// master.send(b"pose 1 2 3").await?;
+/// assert_eq!(slave.recv().await?, b"pose 1 2 3");
+/// # Ok::<(), eshm::Error>(())
+/// # }).unwrap();
+/// ```
+#[cfg(all(feature = "tokio", not(loom)))]
+pub mod tokio {
+    pub use crate::aio::tokio::Tokio;
+
+    /// An [`aio::AsyncEndpoint`](crate::aio::AsyncEndpoint) for tokio.
+    pub type AsyncEndpoint = crate::aio::AsyncEndpoint<Tokio>;
+    /// An [`aio::AsyncSender`](crate::aio::AsyncSender) for tokio.
+    pub type AsyncSender = crate::aio::AsyncSender<Tokio>;
+    /// An [`aio::AsyncReceiver`](crate::aio::AsyncReceiver) for tokio.
+    pub type AsyncReceiver = crate::aio::AsyncReceiver<Tokio>;
+}
+
+/// Endpoints for any executor, such as smol or that of `futures`: see [`aio`]. A thread of the crate `async-io` wakes the
+/// tasks.
+///
+/// ```
+/// use eshm::async_io::AsyncEndpoint;
+/// # futures_executor::block_on(async {
+/// let mut master = AsyncEndpoint::open(eshm::Endpoint::builder("doc-async").role(eshm::Role::Master)).await?;
+/// let mut slave = AsyncEndpoint::open(eshm::Endpoint::builder("doc-async").role(eshm::Role::Slave)).await?;
+/// master.send(b"pose 1 2 3").await?;
+/// assert_eq!(slave.recv().await?, b"pose 1 2 3");
+/// # Ok::<(), eshm::Error>(())
+/// # }).unwrap();
+/// ```
+#[cfg(all(feature = "async", not(loom)))]
+pub mod async_io {
+    pub use crate::aio::async_io::AsyncIo;
+
+    /// An [`aio::AsyncEndpoint`](crate::aio::AsyncEndpoint) for any executor.
+    pub type AsyncEndpoint = crate::aio::AsyncEndpoint<AsyncIo>;
+    /// An [`aio::AsyncSender`](crate::aio::AsyncSender) for any executor.
+    pub type AsyncSender = crate::aio::AsyncSender<AsyncIo>;
+    /// An [`aio::AsyncReceiver`](crate::aio::AsyncReceiver) for any executor.
+    pub type AsyncReceiver = crate::aio::AsyncReceiver<AsyncIo>;
+}
 
 /// The bytes of a segment, as types: for tests and tools.
 #[doc(hidden)]

@@ -192,6 +192,32 @@ fn a_change_of_the_peer_makes_it_readable_until_it_is_noticed() {
     assert_eq!(events.peer_state(), PeerState::Closed);
 }
 
+/// Whoever waits for the peer alone calls no other verb.
+#[test]
+fn a_state_that_was_noticed_makes_it_unreadable() {
+    let name = Name::new("events-peer-alone");
+    let mut master = Endpoint::master(&name).unwrap();
+    let events = master.events(Interest::PEER).unwrap();
+    quiet(&events, || assert_eq!(events.peer_state(), PeerState::Absent));
+    let mut slave = Endpoint::slave(&name).unwrap();
+    wait(&events);
+    poll("the slave", || (events.peer_state() == PeerState::Alive).then_some(()));
+    quiet(&events, || assert_eq!(events.peer_state(), PeerState::Alive));
+    // It leaves what is due to others: here a message.
+    let events = master.events(Interest::PEER | Interest::READABLE).unwrap();
+    quiet(&events, || empty(&mut master));
+    slave.send(b"message").unwrap();
+    wait(&events);
+    assert_eq!(events.peer_state(), PeerState::Alive);
+    assert!(is_readable(&events));
+    assert_eq!(master.try_recv().unwrap().unwrap(), b"message");
+    quiet(&events, || empty(&mut master));
+    master.inspector().stop();
+    wait(&events);
+    let _ = events.peer_state();
+    assert!(is_readable(&events), "the next verb says that it is stopped");
+}
+
 #[test]
 fn it_wakes_for_another_process_and_for_its_end() {
     let name = Name::new("events-kill");
@@ -330,8 +356,16 @@ fn remove_dead_removes_the_fifos_of_segments_that_are_gone() {
     assert_eq!(count(), 3, "those of a living segment stay");
     fs::remove_file(directory.path().join("p_robot")).unwrap();
     domain.remove_dead().unwrap();
+    assert_eq!(count(), 2, "those of living endpoints stay, too");
+    let names: Vec<_> = fs::read_dir(directory.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
+    drop((master, slave, events));
     assert_eq!(count(), 0);
-    drop(events);
+    // As if they had been killed.
+    for name in names {
+        nix::unistd::mkfifo(&name, nix::sys::stat::Mode::S_IRUSR).unwrap();
+    }
+    domain.remove_dead().unwrap();
+    assert_eq!(count(), 0);
 }
 
 /// After a refused message the descriptor becomes readable when the peer has made room, and stays so until the sender tries.

@@ -8,7 +8,7 @@ use std::thread;
 use std::time::Duration;
 
 use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
-use eshm::{Builder, Endpoint, Observer, PeerState, Role};
+use eshm::{Builder, Endpoint, Interest, Observer, PeerState, Role};
 use nix::sys::signal::{Signal, kill};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, Pid, fork};
@@ -423,6 +423,7 @@ fn fork_and_inspect(segment: &str) {
             .map(|_| {
                 exit_code(fork_to(|| {
                     let _ = (receiver.generation(), receiver.peer_state(), receiver.peer_is_legacy());
+                    let _ = receiver.events(Interest::READABLE);
                     receiver.wait_for_peer(Duration::ZERO).map_or_else(|error| -error.code(), |()| 0)
                 }))
             })

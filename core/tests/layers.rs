@@ -14,6 +14,7 @@ const LAYERS: &[&[&str]] = &[
     &["peer"],
     &["api"],
     &["raw"],
+    &["aio"],
     &["fuzzing", "lib"],
 ];
 /// The most lines of a file, its tests not counted, and of a function.

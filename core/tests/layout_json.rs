@@ -38,6 +38,16 @@ fn geometry(data_size: usize, queue_capacity: usize) -> Value {
     })
 }
 
+/// The names of the event FIFOs of a segment.
+fn event_fifos(prefix: &str, segment: &str) -> Value {
+    json!({
+        "prefix": prefix,
+        "segment": segment,
+        "master": layout::event_fifo(prefix, 'm', segment),
+        "slave": layout::event_fifo(prefix, 's', segment),
+    })
+}
+
 fn layout_json() -> Value {
     json!({
         "magic": layout::MAGIC,
@@ -65,6 +75,16 @@ fn layout_json() -> Value {
         "parked_receiver": fields!(layout::ParkedReceiver: count number),
         "slot": fields!(Slot: mark len payload),
         "descriptor": fields!(Descriptor: offset len),
+        "waiters": {
+            "count": layout::WAITERS_COUNT,
+            "ordered": layout::WAITERS_ORDERED,
+            "bell": layout::WAITERS_BELL,
+            "in_vain": layout::WAITERS_IN_VAIN,
+        },
+        "event_byte": layout::EVENT_BYTE,
+        "event_fifos": [
+            event_fifos("eshm_", "robot"), event_fifos("eshm_", "größe"), event_fifos("", &"n".repeat(255)),
+        ],
         "geometries": [
             geometry(4096, 256 << 10), geometry(1, 1), geometry(1000, 65), geometry(65536, 1 << 20),
             geometry(67108864, 1 << 30),

@@ -58,7 +58,7 @@ pub(crate) fn limit(wait: i64) -> Limit {
 /// Returns the limit as a time, for a call of the core that needs one: at most 292 years.
 pub(crate) fn longest(limit: Limit) -> Duration {
     match limit {
-        Limit::Now => Duration::ZERO,
+        Limit::Now | Limit::Poll => Duration::ZERO,
         Limit::For(time) => time,
         Limit::Forever => Duration::from_nanos(FOREVER.unsigned_abs()),
     }

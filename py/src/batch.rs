@@ -17,6 +17,8 @@ use crate::interpreter::Polling;
 
 /// How many records to prepare at a time.
 const CHUNK: usize = 65536;
+/// How many messages to send at a time in an event loop, which has other tasks to run.
+const POLLED: usize = 1024;
 
 pub fn send_many(
     py: Python<'_>,
@@ -58,8 +60,38 @@ pub fn send_records(
     Ok(())
 }
 
+/// Sends those of the messages from the index `start` on for which there is room, and at most a chunk. Returns how many
+/// messages of the list were sent, and why the next one was not.
+pub fn poll_send_many(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    messages: &Bound<'_, PyList>,
+    start: usize,
+) -> Result<(usize, Result<()>)> {
+    let items: Vec<_> = messages.iter().skip(start).take(POLLED).collect();
+    let chunk = items.iter().map(Bytes::of).collect::<PyResult<Vec<_>>>()?;
+    let mut host = endpoint.host(py, Polling::None);
+    let (sent, outcome) = endpoint.shared.sender().send_many(&mut host, &chunk, Limit::Poll);
+    Ok((start + sent, outcome))
+}
+
+/// As `poll_send_many`, for the items along the first axis of an array. Returns their number, too.
+pub fn poll_send_records(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    array: &Bound<'_, PyAny>,
+    start: usize,
+) -> Result<(usize, usize, Result<()>)> {
+    let records = Records::of(array)?;
+    let end = records.count().min(start.saturating_add(POLLED));
+    let chunk: Vec<_> = (start..end).map(|index| Record { records: &records, index }).collect();
+    let mut host = endpoint.host(py, Polling::None);
+    let (sent, outcome) = endpoint.shared.sender().send_many(&mut host, &chunk, Limit::Poll);
+    Ok((start + sent, records.count(), outcome))
+}
+
 /// Returns the failure, as an exception that tells how many messages were sent before it.
-fn with_sent(py: Python<'_>, failure: Failure, sent: usize) -> Failure {
+pub fn with_sent(py: Python<'_>, failure: Failure, sent: usize) -> Failure {
     let error = PyErr::from(failure);
     // An exception that takes no attributes is one that a signal handler raised.
     let _ = error.value(py).setattr("sent", sent);
@@ -109,6 +141,17 @@ pub fn recv_into(
         }
     });
     received.map_err(Failure::of_receiver)
+}
+
+/// As `recv_into`, without a wait. Returns `None` where a wait would go on.
+pub fn poll_recv_into(
+    py: Python<'_>,
+    endpoint: &Endpoint,
+    array: &Bound<'_, PyAny>,
+) -> Result<Option<usize>> {
+    let wants_none = Records::to_fill(array)?.count() == 0;
+    let count = recv_into(py, endpoint, array, Limit::Poll)?;
+    Ok((wants_none || count > 0).then_some(count))
 }
 
 fn mismatch(endpoint: &Endpoint, found: usize, expected: usize) -> Failure {

@@ -1,7 +1,5 @@
 //! The calls of `eshm.Endpoint` that move one message.
 
-use std::time::Duration;
-
 use eshm::raw::{Content, Limit, may_pass};
 use pyo3::prelude::*;
 use pyo3::types::PyBytes;
@@ -14,9 +12,6 @@ use crate::interpreter::{Interpreter, Polling};
 use crate::lent::{Borrowed, Lent, Loan};
 use crate::message::{self, Origin};
 
-/// How long an event loop may have to wait for a half that a helper thread waits in.
-const MOMENT: Duration = Duration::from_millis(5);
-
 pub fn write(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>) -> Result<()> {
     let bytes = Bytes::of(data)?;
     endpoint.shared.sender().write(&mut endpoint.host(py, Polling::Eager), &bytes)
@@ -25,7 +20,7 @@ pub fn write(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>) -> Re
 pub fn send(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>, limit: Limit) -> Result<()> {
     let bytes = Bytes::of(data)?;
     let (sender, mut host) = (endpoint.shared.sender(), endpoint.host(py, Polling::Eager));
-    if limit == Limit::Now || bytes.is_constant() {
+    if matches!(limit, Limit::Now | Limit::Poll) || bytes.is_constant() {
         return sender.send(&mut host, &bytes, limit);
     }
     match sender.send(&mut host, &bytes, Limit::Now) {
@@ -42,20 +37,20 @@ pub fn loan<'py>(owner: &Bound<'py, Endpoint>, size: Whole, limit: Limit) -> Res
     Ok(Bound::new(py, Loan(Lent::new(owner, loan.token, loan.start, loan.len)))?)
 }
 
-/// Returns the next value; `None` if there is none and the limit is `Now`.
+/// Returns the next value; `None` if there is none and the limit is `Now` or `Poll`.
 pub fn read<'py>(py: Python<'py>, endpoint: &Endpoint, limit: Limit) -> Result<Option<Bound<'py, PyBytes>>> {
     let mut host = endpoint.host(py, Polling::Eager);
     endpoint.shared.receiver().read(&mut host, limit, copy).map_err(Failure::of_receiver)
 }
 
-/// Returns the next message; `None` if there is none and the limit is `Now`.
+/// Returns the next message; `None` if there is none and the limit is `Now` or `Poll`.
 #[inline]
 pub fn recv<'py>(py: Python<'py>, endpoint: &Endpoint, limit: Limit) -> Result<Option<Bound<'py, PyBytes>>> {
     let mut host = endpoint.host(py, Polling::Eager);
     endpoint.shared.receiver().recv(&mut host, limit, copy).map_err(Failure::of_receiver)
 }
 
-/// Returns the next message in place.
+/// Returns the next message in place, as `recv`.
 pub fn borrow<'py>(owner: &Bound<'py, Endpoint>, limit: Limit) -> Result<Option<Bound<'py, Borrowed>>> {
     let (py, endpoint) = (owner.py(), owner.get());
     let borrowed = endpoint
@@ -75,23 +70,4 @@ pub fn borrow<'py>(owner: &Bound<'py, Endpoint>, limit: Limit) -> Result<Option<
 pub fn copy<'py>(host: &mut Interpreter<'py>, content: &Content<'_>) -> Result<Bound<'py, PyBytes>> {
     let origin = Origin { skipped: content.skipped(), generation: content.generation() };
     Ok(message::new(host.py, content, origin)?)
-}
-
-// What follows is for `eshm.AsyncEndpoint`: its helper threads wait, and take nothing, while the event loop takes.
-
-pub fn wait_message(py: Python<'_>, endpoint: &Endpoint) -> Result<bool> {
-    endpoint.shared.receiver().wait_message(&mut brief(py))
-}
-
-pub fn wait_value(py: Python<'_>, endpoint: &Endpoint) -> Result<bool> {
-    endpoint.shared.receiver().wait_value(&mut brief(py))
-}
-
-pub fn wait_room(py: Python<'_>, endpoint: &Endpoint, data: &Bound<'_, PyAny>) -> Result<bool> {
-    let size = Bytes::of(data)?.len();
-    endpoint.shared.sender().wait_room(&mut brief(py), size)
-}
-
-fn brief(py: Python<'_>) -> Interpreter<'_> {
-    Interpreter { py, polling: Polling::None, slice: MOMENT }
 }

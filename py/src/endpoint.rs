@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use eshm::raw::{Closed, Limit, SharedEndpoint};
-use eshm::{Builder, Error, Inspector, WaitStrategy};
+use eshm::{Builder, Error, Inspector, Interest, WaitStrategy};
 use pyo3::exceptions::PyRuntimeWarning;
 use pyo3::prelude::*;
 use pyo3::types::{PyBytes, PyList, PyTuple};
@@ -13,6 +13,7 @@ use pyo3::types::{PyBytes, PyList, PyTuple};
 use crate::batch;
 use crate::calls;
 use crate::convert::{self, Seconds, Whole};
+use crate::descriptor::{self, Events, Identity, READABLE};
 use crate::domain::{self, Domain};
 use crate::error::{Failure, Result};
 use crate::events;
@@ -59,6 +60,8 @@ pub struct Endpoint {
     closed: OnceLock<()>,
     /// Whether to poll for a moment before the interpreter is released.
     polls: bool,
+    /// The event descriptor, if it was asked for.
+    identity: OnceLock<Identity>,
 }
 
 impl Endpoint {
@@ -66,7 +69,7 @@ impl Endpoint {
         self.inspector().name()
     }
 
-    fn inspector(&self) -> &Inspector {
+    pub fn inspector(&self) -> &Inspector {
         self.shared.inspector()
     }
 
@@ -83,6 +86,21 @@ impl Endpoint {
 
     fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
         Ok(Limit::from_timeout(self.timeout(timeout)?))
+    }
+
+    /// Returns the event descriptor, with the interest that it has.
+    pub fn descriptor(&self) -> Result<Events> {
+        match self.identity.get() {
+            Some(identity) => Ok(identity.events()),
+            None => Events::open(self.inspector(), &self.identity, Interest::READABLE),
+        }
+    }
+
+    /// Takes note of the state of the peer, for the event descriptor.
+    pub fn notice_peer(&self) {
+        if let Some(identity) = self.identity.get() {
+            identity.notice_peer();
+        }
     }
 
     /// As `limit`, for a batch: with 0, it sends what there is room for.
@@ -173,6 +191,7 @@ impl Endpoint {
             shared: SharedEndpoint::new(endpoint),
             closed: OnceLock::new(),
             polls: wait != WaitStrategy::Park,
+            identity: OnceLock::new(),
         })
     }
 
@@ -374,19 +393,21 @@ impl Endpoint {
         batch::recv_into(py, self, array, self.limit(timeout)?)
     }
 
-    /// Waits for a few milliseconds. Returns whether a try_recv may find a message.
-    fn _wait_message(&self, py: Python<'_>) -> Result<bool> {
-        calls::wait_message(py, self)
+    /// Returns the event descriptor, made at the first call, as an Events. The interest of the last call holds.
+    ///
+    /// The descriptor is readable while a call of the endpoint is worth while: for `selectors`, `select.epoll`, a WaitSet
+    /// or an event loop. Raises AttachError if the process can have no descriptor more; the endpoint works without.
+    #[pyo3(signature = (interest = READABLE), text_signature = "($self, interest=1)")]
+    fn events(&self, interest: u32) -> Result<Events> {
+        Events::open(self.inspector(), &self.identity, descriptor::interest(self.name(), interest)?)
     }
 
-    /// Waits for a few milliseconds. Returns whether a try_read may find a value.
-    fn _wait_value(&self, py: Python<'_>) -> Result<bool> {
-        calls::wait_value(py, self)
-    }
-
-    /// Waits for a few milliseconds. Returns whether a try_send of data may find room.
-    fn _wait_room(&self, py: Python<'_>, data: &Bound<'_, PyAny>) -> Result<bool> {
-        calls::wait_room(py, self, data)
+    /// Returns the number of the event descriptor, made at the first call, for `selectors.DefaultSelector().register`
+    /// and the like. Its interest is that of the last call of events, or else Interest.READABLE.
+    ///
+    /// The descriptor belongs to the endpoint: do not read or close it. Raises OSError if it was closed nevertheless.
+    pub fn fileno(&self) -> Result<i32> {
+        self.descriptor()?.fileno()
     }
 
     /// Closes the endpoint. Threads that wait in one of its calls raise ClosedError.

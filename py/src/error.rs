@@ -19,6 +19,11 @@ pub enum Failure {
 }
 
 impl Failure {
+    /// An exception of this class of `eshm._errors`.
+    pub fn named(py: Python<'_>, class: &str, text: &str) -> Self {
+        Failure::Python(instance(py, class, text).map_or_else(|error| error, PyErr::from_value))
+    }
+
     /// Converts the error for the half that receives.
     pub fn of_receiver(self) -> Self {
         match self {

@@ -3,10 +3,12 @@
 //! These modules convert arguments, results and errors, and tell the core how to release the interpreter while it
 //! waits. The crate `eshm` defines what each call does.
 
+mod attempts;
 mod batch;
 mod buffer;
 mod calls;
 mod convert;
+mod descriptor;
 mod domain;
 mod endpoint;
 mod error;
@@ -17,6 +19,7 @@ mod message;
 mod observer;
 mod schedule;
 mod text;
+mod wait_set;
 
 // `gil_used`: a free-threaded Python enables its lock when it imports this module. `buffer.rs` relies on it: no other
 // thread changes the bytes that it borrows.
@@ -27,12 +30,15 @@ mod _eshm {
     use pyo3::types::{IntoPyDict, PyCFunction};
     use pyo3::wrap_pyfunction;
 
+    use crate::attempts::Attempts;
+    use crate::descriptor::Events;
     use crate::domain::{Domain, find_dead, remove_dead, segments};
     use crate::endpoint::Endpoint;
     use crate::lent::{Borrowed, Loan};
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
+    use crate::wait_set::WaitSet;
     use crate::{events, interpreter, message};
 
     #[pymodule_init]
@@ -49,6 +55,9 @@ mod _eshm {
         module.add_class::<Borrowed>()?;
         module.add_class::<Loan>()?;
         module.add_class::<Observer>()?;
+        module.add_class::<Events>()?;
+        module.add_class::<WaitSet>()?;
+        module.add_class::<Attempts>()?;
         module.add_function(wrap_pyfunction!(configure_monitor, module)?)?;
         module.add_function(wrap_pyfunction!(find_dead, module)?)?;
         module.add_function(wrap_pyfunction!(remove_dead, module)?)?;

@@ -84,3 +84,19 @@ def test_help_names_the_options(example: str) -> None:
     command = [sys.executable, str(EXAMPLES / f"simple_{example}.py"), "--help"]
     output = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     assert all(option in output for option in ("name", "eshm1", "--count", "--interval"))
+
+
+@pytest.mark.parametrize("options", [[], ["--wait-set"]])
+def test_one_loop_waits_for_an_endpoint_a_timer_and_a_socket(
+    name: str, spawn: Spawn, options: list[str]
+) -> None:
+    child = spawn(EXAMPLES / "event_loop.py", name, *options)
+    output, error = child.communicate(timeout=PATIENCE)
+    assert child.returncode == 0, error
+    lines = output.splitlines()
+    assert [line for line in lines if line.startswith("[endpoint]")] == [
+        *(f"[endpoint] position {number}" for number in range(5)),
+        "[endpoint] the robot has left",
+    ]
+    assert "[timer] 5 positions came" in lines
+    assert lines[-1] == "[socket] the client knows the last position"

@@ -248,8 +248,8 @@ impl Requests {
     }
 }
 
-/// How long nothing happens before the cost of that is measured: an endpoint rests after a second.
-const CALM: Duration = Duration::from_millis(1500);
+/// How long nothing happens before the cost of that is measured: an endpoint rests after 200 ms.
+const CALM: Duration = Duration::from_millis(700);
 
 /// What a receiver costs that waits for a message that does not come.
 pub fn idle(args: &Args, side: Side) -> Result<Observation> {

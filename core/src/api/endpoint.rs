@@ -100,6 +100,12 @@ impl Endpoint {
         (self.sender, self.receiver)
     }
 
+    /// Puts the halves of one endpoint together.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn from_split(sender: Sender, receiver: Receiver) -> Self {
+        Endpoint { sender, receiver }
+    }
+
     /// As [`Sender::write`].
     #[inline]
     pub fn write(&mut self, bytes: &[u8]) -> Result<()> {

@@ -4,6 +4,7 @@ use std::os::fd::{AsFd, AsRawFd, BorrowedFd, RawFd};
 use std::sync::Arc;
 
 use crate::api::endpoint::Endpoint;
+use crate::api::inspector::Inspector;
 use crate::api::receiver::Receiver;
 #[cfg(doc)]
 use crate::error::Error;
@@ -17,7 +18,8 @@ use crate::peer_state::PeerState;
 ///
 /// It is level-triggered: it stays readable until a verb has found nothing, such as [`Endpoint::try_recv`] with
 /// `Ok(None)`. It can be readable although there is nothing. Call only verbs of the endpoint, and do not read the
-/// descriptor. It is readable, too, once the endpoint is stopped, closed or displaced, and the next verb says which.
+/// descriptor, nor close it: it belongs to the endpoint. It is readable, too, once the endpoint is stopped, closed or
+/// displaced, and the next verb says which.
 ///
 /// The handle may go to another thread. It does not keep the endpoint open, and keeps the descriptor open when it outlives
 /// the endpoint. All handles of an endpoint have the same descriptor, also after the endpoint has moved to another segment.
@@ -57,6 +59,36 @@ impl Events {
         self.0.notice_peer()
     }
 
+    /// Returns whether the descriptor is still that of the endpoint: the program may have closed it.
+    pub(crate) fn is_open(&self) -> bool {
+        self.source().descriptor.is_open()
+    }
+
+    /// Chooses the interest anew. The next verb that finds nothing arms the descriptor for it.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn set_interest(&self, interest: Interest) {
+        self.source().set_interest(interest);
+    }
+
+    /// Returns whether the peer is alive. Otherwise the descriptor is armed for a change of the peer.
+    ///
+    /// # Errors
+    /// [`Error::Closed`], [`Error::Forked`].
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn poll_for_peer(&self) -> Result<bool> {
+        self.0.poll_for_peer()
+    }
+
+    /// Returns the error of an event loop that does not take the descriptor.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    #[cold]
+    pub(crate) fn not_registered(&self, source: std::io::Error) -> crate::error::Error {
+        let (segment, path) = (self.0.segment(), self.0.name.shown_path());
+        let action = "registering its event descriptor with the event loop";
+        let hint = "the event loop must run, and have room for one descriptor more".to_owned();
+        crate::error::Error::Attach { segment, path, action, source, hint }
+    }
+
     fn source(&self) -> &EventSource {
         self.0.events().expect("it was made with the handle")
     }
@@ -80,10 +112,26 @@ impl Endpoint {
     /// If the directory of the segment admits no FIFO, events reach the descriptor with the next heartbeat.
     ///
     /// # Errors
-    /// - [`Error::Attach`]: this process can have no descriptor more. The endpoint works without.
+    /// - [`Error::Attach`]: this process can have no descriptor more, or it has closed that of the endpoint. The endpoint works
+    ///   without.
     /// - [`Error::Closed`], [`Error::Forked`]: the endpoint is closed, or belongs to the parent process.
     pub fn events(&self, interest: Interest) -> Result<Events> {
         Events::open(self.link(), interest)
+    }
+}
+
+impl Inspector {
+    /// As [`Endpoint::events`], for an endpoint whose halves other threads use.
+    ///
+    /// # Errors
+    /// As [`Endpoint::events`].
+    pub fn events(&self, interest: Interest) -> Result<Events> {
+        Events::open(&self.0, interest)
+    }
+
+    /// As [`Events::peer_state`], also where there are no events.
+    pub fn notice_peer(&self) -> PeerState {
+        self.0.notice_peer()
     }
 }
 

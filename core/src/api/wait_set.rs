@@ -9,13 +9,15 @@ use std::time::{Duration, Instant};
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 
 use crate::api::events::Events;
+use crate::sys::fork;
 
 /// The most tokens that one wait returns.
 const MOST: usize = 64;
 
 /// Waits for any number of endpoints, and for descriptors of sockets, timers and signals, each with a token.
 ///
-/// Any thread may wait, add and remove. A wait takes time in proportion to what is ready, and what is ready takes turns.
+/// Any thread may wait, add and remove. A wait takes time in proportion to what is ready, and what is ready takes turns. A
+/// forked child cannot use the set of its parent.
 ///
 /// ```
 /// use std::time::Duration;
@@ -41,6 +43,8 @@ const MOST: usize = 64;
 pub struct WaitSet {
     epoll: Epoll,
     sources: Mutex<HashMap<u64, Source>>,
+    /// The process that made it: see [`fork::stamp`].
+    stamp: u32,
 }
 
 /// What a token stands for. It keeps its descriptor open, so that the number is never that of another file.
@@ -59,6 +63,16 @@ impl AsFd for Source {
     }
 }
 
+impl Source {
+    /// Returns whether the descriptor is still that of the source. The program may have closed that of an endpoint.
+    fn is_open(&self) -> bool {
+        match self {
+            Source::Endpoint(events) => events.is_open(),
+            Source::Other(_) => true,
+        }
+    }
+}
+
 impl WaitSet {
     /// Makes an empty set.
     ///
@@ -66,14 +80,23 @@ impl WaitSet {
     /// Returns the error of the system: the process can have no descriptor more.
     pub fn new() -> io::Result<WaitSet> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        Ok(WaitSet { epoll, sources: Mutex::default() })
+        Ok(WaitSet { epoll, sources: Mutex::default(), stamp: fork::stamp() })
+    }
+
+    /// Checks that this process made the set.
+    fn check(&self) -> io::Result<()> {
+        if self.stamp == fork::stamp() {
+            return Ok(());
+        }
+        let text = "the wait set belongs to the parent process, which made it: make one in this process";
+        Err(io::Error::new(io::ErrorKind::PermissionDenied, text))
     }
 
     /// Adds an endpoint. Its token is returned while a verb of it is worth a call: see [`Events`].
     ///
     /// # Errors
-    /// [`io::ErrorKind::AlreadyExists`]: the token is in use, or the set has the endpoint already. Otherwise the error of the
-    /// system.
+    /// [`io::ErrorKind::AlreadyExists`]: the token is in use, or the set has the endpoint already. EBADF: the program has
+    /// closed the descriptor of the endpoint. Otherwise the error of the system.
     pub fn add(&self, events: &Events, token: u64) -> io::Result<()> {
         self.insert(Source::Endpoint(events.clone()), token)
     }
@@ -90,7 +113,11 @@ impl WaitSet {
     }
 
     fn insert(&self, source: Source, token: u64) -> io::Result<()> {
+        self.check()?;
         let mut sources = self.sources();
+        if !source.is_open() {
+            return Err(nix::Error::EBADF.into());
+        }
         if sources.contains_key(&token) {
             let text = format!("the token {token} is in use in this wait set");
             return Err(io::Error::new(io::ErrorKind::AlreadyExists, text));
@@ -106,12 +133,14 @@ impl WaitSet {
     /// # Errors
     /// [`io::ErrorKind::NotFound`]: the set does not have the token.
     pub fn remove(&self, token: u64) -> io::Result<()> {
+        self.check()?;
         let mut sources = self.sources();
         let Some(source) = sources.remove(&token) else {
             let text = format!("the wait set has no token {token}");
             return Err(io::Error::new(io::ErrorKind::NotFound, text));
         };
-        Ok(self.epoll.delete(&source)?)
+        // The system has removed a descriptor that the program has closed. Its number may be that of another source.
+        if source.is_open() { Ok(self.epoll.delete(&source)?) } else { Ok(()) }
     }
 
     /// Waits until something is ready, for at most `timeout`, and returns the tokens of what is ready: up to 64, and the
@@ -120,11 +149,20 @@ impl WaitSet {
     /// # Errors
     /// Returns the error of the system.
     pub fn wait(&self, timeout: Option<Duration>) -> io::Result<Ready> {
+        self.wait_for_some(MOST, timeout)
+    }
+
+    /// As [`WaitSet::wait`], and returns at most `most` tokens: those that it leaves are the first of the next call.
+    ///
+    /// # Errors
+    /// [`io::ErrorKind::InvalidInput`]: `most` is 0. Otherwise the error of the system.
+    pub fn wait_for_some(&self, most: usize, timeout: Option<Duration>) -> io::Result<Ready> {
+        self.check()?;
         let until = timeout.and_then(|timeout| Instant::now().checked_add(timeout));
         let mut events = [EpollEvent::empty(); MOST];
         loop {
             let left = until.map(|until| until.saturating_duration_since(Instant::now()));
-            match self.epoll.wait(&mut events, epoll_timeout(left)) {
+            match self.epoll.wait(&mut events[..most.min(MOST)], epoll_timeout(left)) {
                 // A timeout of the system may be shorter than that of the caller.
                 Ok(0) if left.is_none_or(|left| !left.is_zero()) => {}
                 Ok(count) => {
@@ -135,7 +173,10 @@ impl WaitSet {
                         ready.tokens[ready.end] = token;
                         ready.end += 1;
                     }
-                    return Ok(ready);
+                    // Another thread may have removed all of them.
+                    if ready.end > 0 || left.is_some_and(|left| left.is_zero()) {
+                        return Ok(ready);
+                    }
                 }
                 Err(nix::Error::EINTR) => {}
                 Err(error) => return Err(error.into()),

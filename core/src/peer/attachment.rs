@@ -337,12 +337,12 @@ impl Attachment {
 
     /// Clears the counts of a peer that was killed while parked. They would cost every write a system call. The lock
     /// of its seat excludes a successor during this, whose counts must not be cleared.
-    pub(crate) fn clear_dead_peer(&self) {
+    pub(crate) fn clear_dead_peer(&self, name: &SegmentName) {
         let seat = self.role.peer();
         if self.mapped.lock(seat) == Ok(true) {
             crash_point!("clear.locked");
             self.forget_waiters(seat);
-            self.peer_descriptor.remove();
+            self.peer_descriptor.remove(self.owns_name(name));
             crash_point!("clear.cleared");
             self.mapped.unlock(seat);
             crash_point!("clear.unlocked");

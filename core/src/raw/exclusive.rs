@@ -32,6 +32,7 @@ use crate::error::Result;
 pub fn send(sender: &mut Sender, bytes: &[u8], limit: Limit) -> Result<()> {
     match limit {
         Limit::Now => sender.try_send(bytes),
+        Limit::Poll => sender.poll_send(bytes),
         Limit::For(time) => sender.send_timeout(bytes, time),
         Limit::Forever => sender.send(bytes),
     }
@@ -45,6 +46,7 @@ pub fn send(sender: &mut Sender, bytes: &[u8], limit: Limit) -> Result<()> {
 pub fn send_many<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], limit: Limit) -> (usize, Result<()>) {
     let outcome = match limit {
         Limit::Now => sender.try_send_many(messages),
+        Limit::Poll => sender.poll_send_many(messages),
         Limit::For(time) => sender.send_many_timeout(messages, time),
         Limit::Forever => sender.send_many(messages),
     };
@@ -62,6 +64,7 @@ pub fn send_many<B: AsRef<[u8]>>(sender: &mut Sender, messages: &[B], limit: Lim
 pub fn loan(sender: &mut Sender, len: usize, limit: Limit) -> Result<Loan<'_>> {
     match limit {
         Limit::Now => sender.try_loan(len),
+        Limit::Poll => sender.poll_loan(len),
         Limit::For(time) => sender.loan_timeout(len, time),
         Limit::Forever => sender.loan(len),
     }
@@ -122,6 +125,7 @@ pub fn give_back(sender: &mut Sender) {
 pub fn recv(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>> {
     match limit {
         Limit::Now => receiver.try_recv(),
+        Limit::Poll => receiver.poll_recv(),
         Limit::For(time) => receiver.recv_timeout(time),
         Limit::Forever => receiver.recv().map(Some),
     }
@@ -136,6 +140,7 @@ pub fn recv(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>
 pub fn read(receiver: &mut Receiver, limit: Limit) -> Result<Option<Message<'_>>> {
     match limit {
         Limit::Now => receiver.try_read(),
+        Limit::Poll => receiver.poll_read(),
         Limit::For(time) => receiver.read_timeout(time),
         Limit::Forever => receiver.read().map(Some),
     }

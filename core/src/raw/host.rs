@@ -19,6 +19,10 @@ pub enum Limit {
     /// Does not wait. A call that sends fails with [`Error::Full`](crate::Error::Full); one that receives returns
     /// `None`.
     Now,
+    /// As `Now`, for a caller that waits for the event descriptor: fails with the error that would end a wait without
+    /// limit. Otherwise such a wait would go on, and the descriptor, if there is one, is armed. A call that sends fails
+    /// then with [`Error::Full`](crate::Error::Full) or [`Error::Reconnecting`](crate::Error::Reconnecting).
+    Poll,
     /// At most for this time, then fails with [`Error::Timeout`](crate::Error::Timeout). Zero tries once.
     For(Duration),
     /// As long as the peer may still come. Fails with [`Error::PeerClosed`](crate::Error::PeerClosed) or
@@ -32,10 +36,10 @@ impl Limit {
         timeout.map_or(Limit::Forever, Limit::For)
     }
 
-    /// Returns the wait that begins now. `Limit::Now` has none.
+    /// Returns the wait that begins now. `Limit::Now` and `Limit::Poll` have none.
     pub(super) fn begin(self) -> Option<Wait> {
         match self {
-            Limit::Now => None,
+            Limit::Now | Limit::Poll => None,
             Limit::For(time) => Some(Wait::new(Some(time))),
             Limit::Forever => Some(Wait::new(None)),
         }

@@ -47,6 +47,7 @@ mod receiving;
 mod sender;
 mod shared;
 mod stop;
+mod waiting;
 
 #[cfg(test)]
 mod tests;
@@ -59,6 +60,7 @@ pub use receiver::{Borrowed, SharedReceiver};
 pub use sender::{Loaned, SharedSender, may_pass};
 pub use shared::Token;
 pub use stop::Stop;
+pub use waiting::wait_set_error;
 
 pub use crate::peer::settings::table::{Kind, Range, SETTINGS, Setting, Value};
 pub use crate::peer::stats::{STATISTICS, Statistic};

@@ -358,6 +358,12 @@ impl SharedReceiver {
             let done = with(host, found)?;
             return Ok(Some((slot, done)));
         }
+        if limit == Limit::Poll
+            && let Some(found) = receiving.end_of_wait(channel).map_err(failed::<H>)?
+        {
+            let done = with(host, found)?;
+            return Ok(Some((slot, done)));
+        }
         let Some(wait) = limit.begin() else { return Ok(None) };
         let done = glance(host, receiving.receiver.polls_pay(), |host| {
             let found = receiving.now(channel).map_err(failed::<H>)?;

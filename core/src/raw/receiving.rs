@@ -89,6 +89,19 @@ impl Receiving {
         }
     }
 
+    /// Looks once more for a caller that waits for the event descriptor, after a look that found nothing.
+    ///
+    /// # Errors
+    /// The error that ends a wait without limit.
+    pub(super) fn end_of_wait(&mut self, channel: Channel) -> Result<Option<Found<'_>>> {
+        let Receiving { receiver, message, value, .. } = self;
+        let (found, kept) = match channel {
+            Channel::Values => (receiver.end_of_reading()?, value),
+            Channel::Messages => (receiver.end_of_receiving()?, message),
+        };
+        Ok(found.map(|message| Found::Message(ManuallyDrop::new(message), kept)))
+    }
+
     pub(super) fn part(
         &mut self,
         channel: Channel,

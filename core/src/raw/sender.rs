@@ -112,6 +112,9 @@ impl SharedSender {
         let bytes = bytes.as_ref();
         match self.0.usable(&mut slot)?.try_send(bytes) {
             Ok(()) => Ok(()),
+            Err(error) if limit == Limit::Poll => {
+                Err(failed::<H>(self.0.usable(&mut slot)?.end_of_wait(error)))
+            }
             Err(error) if limit != Limit::Now && may_pass(&error) => {
                 let now = |sender: &mut Sender| sender.try_send(bytes);
                 let part = |sender: &mut Sender, wait: &Wait, part| {
@@ -163,8 +166,11 @@ impl SharedSender {
         sent: &mut usize,
     ) -> Result<(), H::Error> {
         let mut slot = self.0.lock(host)?;
-        if limit == Limit::Now {
-            return send_some(self.0.usable(&mut slot)?, messages, sent).map_err(failed::<H>);
+        if matches!(limit, Limit::Now | Limit::Poll) {
+            let sender = self.0.usable(&mut slot)?;
+            return send_some(sender, messages, sent).map_err(|error| {
+                failed::<H>(if limit == Limit::Poll { sender.end_of_wait(error) } else { error })
+            });
         }
         let wait = begin_wait(self.0.usable(&mut slot)?, limit);
         let mut breath = Instant::now();
@@ -207,6 +213,9 @@ impl SharedSender {
         let mut slot = self.0.lock(host)?;
         let start = match self.0.usable(&mut slot)?.try_loan(len).map(|loan| loan.into_raw().0) {
             Ok(start) => start,
+            Err(error) if limit == Limit::Poll => {
+                return Err(failed::<H>(self.0.usable(&mut slot)?.end_of_wait(error)));
+            }
             Err(error) if limit != Limit::Now && may_pass(&error) => {
                 let now = |sender: &mut Sender| sender.try_loan(len).map(|loan| Memory(loan.into_raw().0));
                 let part = |sender: &mut Sender, wait: &Wait, part| {
@@ -327,7 +336,7 @@ impl SharedSender {
 /// Begins a wait. With an ESHM 1.x peer each wait has a limit: see [`Sender::send`].
 fn begin_wait(sender: &Sender, limit: Limit) -> Wait {
     let timeout = match limit {
-        Limit::Now => Some(Duration::ZERO),
+        Limit::Now | Limit::Poll => Some(Duration::ZERO),
         Limit::For(time) => Some(time),
         Limit::Forever => None,
     };

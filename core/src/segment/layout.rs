@@ -36,6 +36,32 @@ pub const MAX_QUEUE_CAPACITY: u64 = 64 << 30;
 /// The greatest number of slots of a queue.
 pub const MAX_QUEUE_SLOTS: u32 = 1 << 20;
 
+/// The fields of a word that holds a count of parked threads. The number of parked threads, in the low bits.
+pub const WAITERS_COUNT: u32 = 0xFFFF;
+/// The notifier orders its accesses itself.
+pub const WAITERS_ORDERED: u32 = 1 << 16;
+/// The waiter asks for a ring of its event descriptor.
+pub const WAITERS_BELL: u32 = 1 << 17;
+/// One ring that woke nobody. The bits from here on count them.
+pub const WAITERS_IN_VAIN: u32 = 1 << 20;
+/// The byte that rings an event descriptor.
+pub const EVENT_BYTE: u8 = 1;
+/// What follows the prefix of the domain in the name of an event FIFO.
+pub const EVENT_FIFO: &str = ".eshm-tmp-bell-";
+
+/// Returns the file name of the event FIFO of the endpoint with this role, `m` or `s`.
+pub fn event_fifo(prefix: &str, role: char, segment: &str) -> String {
+    format!("{prefix}{EVENT_FIFO}{role}-{}", event_hash(segment))
+}
+
+/// Returns the part of the name of an event FIFO that stands for the segment: the FNV-1a hash of its name.
+pub fn event_hash(segment: &str) -> String {
+    let hash = segment
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3));
+    format!("{hash:016x}")
+}
+
 /// The first 128 bytes of a segment. The comments give the units. All values are native-endian.
 #[repr(C, align(64))]
 #[derive(Default)]

@@ -6,12 +6,11 @@ use std::sync::Arc;
 use crate::error::{Error, Result};
 use crate::role::Role;
 use crate::segment::domain::Domain;
+use crate::segment::layout;
 
 /// The start of the names of temporary files, which are used where the system does not support files without a name.
 /// The prefix of the domain comes before it, so that a sandbox that allows the names of segments also allows these.
 pub(crate) const TEMPORARY: &str = ".eshm-tmp";
-/// The start of the names of event FIFOs (protocol/events.md). No segment can have such a name.
-pub(crate) const BELL: &str = ".eshm-tmp-bell-";
 
 /// A checked segment name in its domain: at least 1 byte, at most 255 with the prefix, without `/`, `..` or NUL.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -78,16 +77,12 @@ impl SegmentName {
     /// Returns the path of the event FIFO of an endpoint.
     pub(crate) fn bell_path(&self, role: Role) -> PathBuf {
         let role = if role == Role::Master { 'm' } else { 's' };
-        let file = format!("{}{BELL}{role}-{}", self.domain.prefix(), self.bell_hash());
-        self.domain.directory().join(file)
+        self.domain.directory().join(layout::event_fifo(self.domain.prefix(), role, &self.name))
     }
 
-    /// Returns the part of the name of an event FIFO that stands for the segment: the FNV-1a hash of its name.
+    /// Returns the part of the name of an event FIFO that stands for the segment.
     pub(crate) fn bell_hash(&self) -> String {
-        let hash = self.name.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-            (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3)
-        });
-        format!("{hash:016x}")
+        layout::event_hash(&self.name)
     }
 
     /// Returns the path of the file, for an error text.

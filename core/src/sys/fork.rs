@@ -7,7 +7,7 @@
 use std::cell::UnsafeCell;
 use std::fs::File;
 use std::ops::Deref;
-use std::os::fd::{AsRawFd, OwnedFd, RawFd};
+use std::os::fd::{AsFd, AsRawFd, BorrowedFd, IntoRawFd, OwnedFd, RawFd};
 use std::sync::{Mutex, MutexGuard, Once, OnceLock, PoisonError, TryLockError};
 use std::time::{Duration, Instant};
 
@@ -15,8 +15,8 @@ use crate::sys::{AtomicBool, AtomicU32, Ordering};
 
 /// The number of forks between this process and the first process.
 static FORKS: AtomicU32 = AtomicU32::new(0);
-/// The descriptors that hold locks.
-static LOCK_FDS: Mutex<Vec<RawFd>> = Mutex::new(Vec::new());
+/// The descriptors that hold locks, and those that only this process may use.
+static LOCK_FDS: Mutex<Vec<Tracked>> = Mutex::new(Vec::new());
 static HOOKS: Once = Once::new();
 /// Set when the exit hook starts. From then on no lock is waited for without a limit.
 static EXITING: AtomicBool = AtomicBool::new(false);
@@ -42,19 +42,41 @@ pub(crate) struct TrackedFile {
 #[derive(Debug)]
 struct Registration(RawFd);
 
+/// A descriptor in the list. The program may have closed an event descriptor, so that the number is that of another file.
+#[derive(Clone, Copy, Debug)]
+struct Tracked {
+    fd: RawFd,
+    /// `None`: the system does not tell.
+    file: Option<FileId>,
+}
+
+/// The device and the number of a file.
+pub(crate) type FileId = (u64, u64);
+
+/// Returns the identity of the file that a descriptor leads to, or `None` if it leads to none.
+pub(crate) fn file_id(fd: BorrowedFd<'_>) -> Option<FileId> {
+    nix::sys::stat::fstat(fd).ok().map(|stat| (stat.st_dev, stat.st_ino))
+}
+
 impl TrackedFile {
     /// Opens a file. No fork happens between the open and the registration of the descriptor.
     pub(crate) fn open<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         install_hooks();
         let mut fds = lock_fds();
         let file = File::from(open()?);
-        fds.push(file.as_raw_fd());
+        fds.push(Tracked { fd: file.as_raw_fd(), file: file_id(file.as_fd()) });
         Ok(TrackedFile { _registration: Some(Registration(file.as_raw_fd())), file })
     }
 
     /// Opens a file that never holds locks. Forked children can continue to use it.
     pub(crate) fn open_shared<E>(open: impl FnOnce() -> Result<OwnedFd, E>) -> Result<Self, E> {
         Ok(TrackedFile { _registration: None, file: File::from(open()?) })
+    }
+
+    /// Leaves the descriptor as it is: the program has closed it, and its number may be that of another file.
+    pub(crate) fn abandon(self) {
+        let TrackedFile { _registration, file } = self;
+        let _ = file.into_raw_fd();
     }
 }
 
@@ -72,13 +94,13 @@ impl Drop for Registration {
         let exiting = EXITING.load(Ordering::Relaxed);
         let fds = if exiting { lock_at_exit(&LOCK_FDS) } else { Some(lock_fds()) };
         let Some(mut fds) = fds else { return };
-        if let Some(at) = fds.iter().position(|fd| *fd == self.0) {
+        if let Some(at) = fds.iter().position(|one| one.fd == self.0) {
             fds.swap_remove(at);
         }
     }
 }
 
-fn lock_fds() -> MutexGuard<'static, Vec<RawFd>> {
+fn lock_fds() -> MutexGuard<'static, Vec<Tracked>> {
     LOCK_FDS.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
@@ -96,7 +118,7 @@ fn install_hooks() {
 
 // The locks are held across the fork, so that the data they guard is consistent in the child. POSIX allows the
 // forking thread to unlock them in the child. std offers no unlock without the guard, so this cell keeps the guard.
-static LOCK_FDS_GUARD: GuardAcrossFork<MutexGuard<'static, Vec<RawFd>>> = GuardAcrossFork::new();
+static LOCK_FDS_GUARD: GuardAcrossFork<MutexGuard<'static, Vec<Tracked>>> = GuardAcrossFork::new();
 
 /// Takes part in the forks and the exit of this process. The background thread implements it.
 pub(crate) trait Participant: Sync {
@@ -182,7 +204,11 @@ extern "C" fn after_fork_in_child() {
     let Some(mut fds) = (unsafe { LOCK_FDS_GUARD.take() }) else { return };
     // SAFETY: open, dup3 and close are async-signal-safe, and the path is a C string.
     let null = unsafe { libc::open(c"/dev/null".as_ptr(), libc::O_RDWR | libc::O_CLOEXEC) };
-    for fd in fds.drain(..) {
+    for Tracked { fd, file } in fds.drain(..) {
+        // SAFETY: −1 is in no list, and the number is only asked about. fstat is async-signal-safe.
+        if file.is_some() && file_id(unsafe { BorrowedFd::borrow_raw(fd) }) != file {
+            continue;
+        }
         // The descriptor number stays in use, for an unrelated file, because the inherited `File` closes it later.
         // SAFETY: `fd` is an open descriptor of this library, and nothing in the child uses it.
         unsafe { libc::dup3(null, fd, libc::O_CLOEXEC) };

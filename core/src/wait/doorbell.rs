@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::EventBell;
+use crate::segment::layout;
 use crate::sys::{AtomicU32, Ordering, fence, futex_wait, futex_wake, heavy_fence, light_fence};
 
 /// The longest park of a receiver for which the kernel cannot order the stores of the peer (see [`heavy_fence`]).
@@ -10,15 +11,15 @@ use crate::sys::{AtomicU32, Ordering, fence, futex_wait, futex_wake, heavy_fence
 const UNORDERED_SLICE: Duration = Duration::from_millis(1);
 
 /// The number of parked threads, in the low bits of [`Doorbell::waiters`].
-const COUNT: u32 = 0xFFFF;
+const COUNT: u32 = layout::WAITERS_COUNT;
 /// Set in `waiters` while the side that rings orders its stores and loads itself. A thread that parks sets it after its
 /// [`heavy_fence`], and needs no other while it stays set. The side that rings clears it when that has cost more than it
 /// has saved.
-const ORDERED: u32 = 1 << 16;
+const ORDERED: u32 = layout::WAITERS_ORDERED;
 /// Set in `waiters` while the side that waits asks for a ring of its event descriptor. The side that rings clears it.
-const BELL: u32 = 1 << 17;
+const BELL: u32 = layout::WAITERS_BELL;
 /// One ring of an [`ORDERED`] bell for which no thread was parked. The bits from here on count them since the last park.
-const IN_VAIN: u32 = 1 << 20;
+const IN_VAIN: u32 = layout::WAITERS_IN_VAIN;
 /// The number of rings in vain that cost as much as one [`heavy_fence`]: 256 times some 10 ns.
 const MOST_IN_VAIN: u32 = if cfg!(loom) { 1 } else { 256 };
 
@@ -65,11 +66,14 @@ impl Doorbell<'_> {
             crash_point!("wake.done");
         }
         if waiters & BELL != 0 {
+            // Loaded before the flag is cleared. Otherwise it could be that of a successor that has not made its descriptor
+            // yet, and the one of its predecessor would be kept for it.
+            let generation = bell.generation();
             // Acquire: pairs with the Release in `arm`. A thread that sees the flag sees who has set it.
             let before = self.waiters.fetch_and(!BELL, Ordering::Acquire);
             crash_point!("bell.cleared");
             if before & BELL != 0 {
-                bell.ring();
+                bell.ring(generation);
                 crash_point!("bell.rung");
             }
         }
@@ -125,6 +129,10 @@ impl Doorbell<'_> {
     /// As [`Doorbell::has_waiters`], where the waiter word is not 0.
     #[cold]
     fn has_waiters_for_certain(self) -> bool {
+        if self.fences == Fences::Symmetric {
+            // The fence has ordered the load. To an ESHM 1.x process the word is a count, which stays as it is.
+            return self.waiters.load(Ordering::Relaxed) & (COUNT | BELL) != 0;
+        }
         // AcqRel: pairs with the same in `park`. One of the two comes first. If it is the one in `park`, this one sees the
         // count, and the slot that the waiter published before. Otherwise that one sees the changed word.
         let before = self.waiters.fetch_add(IN_VAIN, Ordering::AcqRel);

@@ -5,9 +5,12 @@ use std::sync::Arc;
 
 /// Makes an event descriptor readable.
 pub(crate) trait RingDescriptor: Debug + Send + Sync {
-    /// Makes the descriptor readable, without waiting. A failure costs time and loses nothing: the background thread of
-    /// the other end looks for itself.
-    fn ring(&self);
+    /// Returns which endpoint has the other end: a number that changes with each.
+    fn generation(&self) -> u32;
+
+    /// Makes the descriptor of the endpoint of this generation readable, without waiting. A failure costs time and loses
+    /// nothing: the background thread of the other end looks for itself.
+    fn ring(&self, generation: u32);
 }
 
 /// The event descriptor of the other end, if it can be rung.
@@ -25,9 +28,15 @@ impl EventBell {
         &NONE
     }
 
-    pub(crate) fn ring(&self) {
+    /// Returns the present generation of the other end.
+    pub(crate) fn generation(&self) -> u32 {
+        self.0.as_ref().map_or(0, |descriptor| descriptor.generation())
+    }
+
+    /// Rings the end that had this generation, or one after it.
+    pub(crate) fn ring(&self, generation: u32) {
         if let Some(descriptor) = &self.0 {
-            descriptor.ring();
+            descriptor.ring(generation);
         }
     }
 }

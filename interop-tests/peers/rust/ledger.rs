@@ -6,7 +6,7 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use eshm::{Endpoint, PeerState};
+use eshm::{Endpoint, Events, Interest, PeerState, WaitSet};
 
 use crate::journal::{Journal, Kind, Word};
 use crate::observe::{Observation, observe, ready};
@@ -16,6 +16,9 @@ use crate::{Arguments, Failure};
 /// How long a turn waits for a message if it has sent one, so that a reply is due, and if it has not.
 const REPLY_TURN: Duration = Duration::from_millis(100);
 const TURN: Duration = Duration::from_millis(1);
+/// How long a turn waits in place of [`REPLY_TURN`] for an event descriptor. Without a ring, and without a look of the
+/// background thread, it takes longer than a restart may take.
+const EVENT_TURN: Duration = Duration::from_secs(2);
 /// The greatest number of messages that one turn receives.
 const MOST: usize = 8;
 /// The greatest length of a message or value by its number: most fit into a slot, some are long.
@@ -30,6 +33,8 @@ impl From<io::Error> for Failure {
 /// The state of one process.
 struct Ledger<'a> {
     endpoint: Endpoint,
+    /// What it waits for in place of a message.
+    events: Option<(Events, WaitSet)>,
     journal: &'a mut Journal,
     /// The greatest number received by this process. Initially the last one that was released.
     last: u64,
@@ -54,10 +59,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         builder = builder.queue_capacity(queue);
     }
     let endpoint = builder.open()?;
+    let events = if arguments.events { Some(wait_set(&endpoint)?) } else { None };
     ready();
     let last = journal.get(Word::Released);
     let mut ledger = Ledger {
         endpoint,
+        events,
         journal: &mut journal,
         last,
         peer_life: 0,
@@ -75,6 +82,14 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
         }
         ledger.peer_has_ended = false;
     }
+}
+
+/// Returns the event descriptor of an endpoint, in a set of its own.
+fn wait_set(endpoint: &Endpoint) -> Result<(Events, WaitSet), Failure> {
+    let events = endpoint.events(Interest::READABLE | Interest::WRITABLE | Interest::PEER)?;
+    let set = WaitSet::new()?;
+    set.add(&events, 0)?;
+    Ok((events, set))
 }
 
 /// Marks as doubtful what a killed predecessor had begun to send and not acknowledged. It is never sent again.
@@ -161,6 +176,7 @@ impl Ledger<'_> {
     /// Receives what is there, and waits for the first: one by one, or all at once. Released only when it is in the
     /// journal.
     fn receive(&mut self, wait: Duration) -> Result<(), Failure> {
+        let wait = self.await_events(wait)?;
         if self.turn.is_multiple_of(2) {
             let mut taken = Vec::new();
             let (_, receiver) = self.endpoint.split();
@@ -188,6 +204,20 @@ impl Ledger<'_> {
         Ok(())
     }
 
+    /// Waits for the event descriptor, if there is one, and returns for how long to wait for a message then.
+    fn await_events(&mut self, wait: Duration) -> Result<Duration, Failure> {
+        let Some((_, set)) = &self.events else { return Ok(wait) };
+        let Some(message) = self.endpoint.try_recv()? else {
+            let _ = set.wait(Some(if wait == REPLY_TURN { EVENT_TURN } else { wait }))?;
+            return Ok(Duration::ZERO);
+        };
+        let taken = take(self.journal, &mut self.last, &message)?;
+        drop(message);
+        self.journal.set(Word::Released, self.journal.get(Word::Received))?;
+        self.heard(taken);
+        Ok(Duration::ZERO)
+    }
+
     /// Handles the end, or the first message of the peer's next process.
     fn heard(&mut self, message: Option<(u64, u64)>) {
         let Some((life, number)) = message else {
@@ -202,7 +232,10 @@ impl Ledger<'_> {
     }
 
     fn say_peer_state(&mut self) {
-        let state = self.endpoint.peer_state();
+        let state = match &self.events {
+            Some((events, _)) => events.peer_state(),
+            None => self.endpoint.peer_state(),
+        };
         if self.peer_state.replace(state) != Some(state) {
             observe(&Observation::Peer { state: state.to_string() });
         }

@@ -46,6 +46,9 @@ struct Arguments {
     /// The path of the journal of `ledger`.
     #[arg(long)]
     journal: Option<PathBuf>,
+    /// `ledger` waits for the event descriptor of the endpoint. Only this peer has the option.
+    #[arg(long)]
+    events: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]

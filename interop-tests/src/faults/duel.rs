@@ -1,10 +1,11 @@
 //! Two processes that run the scenario `ledger`, and may be killed and restarted.
 
 use std::ops::RangeInclusive;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result, bail, ensure};
+use eshm::layout::event_fifo;
 use nix::sys::signal::Signal;
 use tempfile::TempDir;
 
@@ -36,6 +37,8 @@ pub(super) struct Duel<'a> {
     folder: TempDir,
     /// The master's queue capacity, in bytes.
     pub(super) queue: usize,
+    /// Whether both wait for event descriptors.
+    pub(super) events: bool,
     lives: [u64; 2],
     /// For each side, ranges whose last messages may be lost because their segment had no name.
     excused: [Vec<RangeInclusive<u64>>; 2],
@@ -63,6 +66,7 @@ impl<'a> Duel<'a> {
             segment: Segment::fresh(suite),
             folder,
             queue,
+            events: false,
             lives: [0; 2],
             excused: Default::default(),
         })
@@ -77,6 +81,9 @@ impl<'a> Duel<'a> {
         command.args([side.word(), self.segment.name(), "ledger", "--journal"]).arg(self.journal(side));
         if side == Side::Master {
             command.args(["--queue", &self.queue.to_string()]);
+        }
+        if self.events {
+            command.arg("--events");
         }
         if let Some(crash) = crash {
             command.env("ESHM_CRASH", format!("{}:{}", crash.point, crash.time));
@@ -116,6 +123,10 @@ impl<'a> Duel<'a> {
         slave.peer.finish()?;
         master.peer.finish()?;
         self.segment.is_gone()?;
+        for role in ['m', 's'] {
+            let fifo = format!("/dev/shm/{}", event_fifo("eshm_", role, self.segment.name()));
+            ensure!(!Path::new(&fifo).exists(), "{fifo} is left behind");
+        }
         self.account()
     }
 

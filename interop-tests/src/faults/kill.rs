@@ -19,6 +19,8 @@ use crate::toolchain::Peers;
 const SERVICE: Duration = Duration::from_millis(100 + 2 * 100);
 /// The number of attempts of a drill that fails only by its time limit, because the machine may be loaded.
 const TRIES: u32 = 3;
+/// The language of the peer that can wait for event descriptors.
+const EVENTS: &str = "rust";
 /// The queue capacity with which a master replaces the segment.
 const OTHER_QUEUE: usize = 32768;
 
@@ -59,6 +61,8 @@ fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
         "takeover" | "describe" => (Moment::Joins, MASTER),
         "attach" => (Moment::Joins, SLAVE),
         "occupy" => (Moment::Joins, BOTH),
+        "bell" if matches!(point, "bell.made" | "bell.shared") => (Moment::Joins, BOTH),
+        "bell" | "arm" => (Moment::Talks, BOTH),
         "leave" => (Moment::Leaves, BOTH),
         "clear" => (Moment::Survives, BOTH),
         "reconnect" => (Moment::Follows { talking: false }, SLAVE),
@@ -70,6 +74,11 @@ fn moment(point: &str) -> Result<(Moment, &'static [Side])> {
         | "park" | "wake" => (Moment::Talks, BOTH),
         _ => bail!("nothing is known that passes the crash point {point}"),
     })
+}
+
+/// Returns whether only endpoints with event descriptors pass a point.
+fn needs_events(point: &str) -> bool {
+    point.starts_with("bell.") || point.starts_with("arm.")
 }
 
 /// The time until the survivor noticed a death, and the time until both directions worked again after the restart.
@@ -87,8 +96,10 @@ struct Drills<'a> {
 }
 
 impl<'a> Drills<'a> {
-    fn new(peers: &'a Peers, pairing: Pairing, victim: Side) -> Result<Drills<'a>> {
-        Ok(Drills { duel: Duel::new(peers, pairing, "kill")?, victim, survivor: None })
+    fn new(peers: &'a Peers, pairing: Pairing, victim: Side, events: bool) -> Result<Drills<'a>> {
+        let mut duel = Duel::new(peers, pairing, "kill")?;
+        duel.events = events;
+        Ok(Drills { duel, victim, survivor: None })
     }
 
     /// Starts the missing processes, the master first, and waits until both directions work.
@@ -281,11 +292,26 @@ pub fn run(plan: &Plan) -> Result<bool> {
                     pairing: Pairing { master, slave },
                     victim,
                     times,
+                    events: false,
                     column: &column,
                 }
                 .run(&plan.points, &mut rows, &mut random);
                 accounts.push(row);
             }
+        }
+    }
+    if let Some(rust) = there.iter().find(|language| language.name == EVENTS && named(&language.name)) {
+        for victim in [Side::Master, Side::Slave] {
+            let column = format!("{EVENTS} {} with events", victim.word());
+            let campaign = Campaign {
+                peers: &peers,
+                pairing: Pairing { master: rust, slave: rust },
+                victim,
+                times: if plan.full { 8 } else { 2 },
+                events: true,
+                column: &column,
+            };
+            accounts.push(campaign.run(&plan.points, &mut rows, &mut random));
         }
     }
     rows.iter().chain(&accounts).for_each(Row::print);
@@ -299,6 +325,8 @@ struct Campaign<'a> {
     victim: Side,
     /// The number of attempts per point.
     times: u32,
+    /// Whether both wait for event descriptors. Tested are then the points that need them, and those of a ring or an end.
+    events: bool,
     /// The name of the figure in the rows.
     column: &'a str,
 }
@@ -313,6 +341,7 @@ impl Campaign<'_> {
         let mut drills = None;
         for (point, row) in points.iter().zip(rows) {
             match moment(point) {
+                Ok(_) if !self.tests(point) => continue,
                 Ok((_, sides)) if !sides.contains(&self.victim) => continue,
                 Ok(_) => {}
                 Err(error) => {
@@ -351,6 +380,13 @@ impl Campaign<'_> {
             .figure("again", account.again as f64)
     }
 
+    /// Returns whether the campaign tests a point.
+    fn tests(&self, point: &str) -> bool {
+        let rings = ["wake.", "park.", "release.", "send.", "leave.", "clear."];
+        let rings = self.events && rings.iter().any(|step| point.starts_with(step));
+        rings || self.events == needs_events(point)
+    }
+
     /// Tests a point. Repeats it if only the time limit was exceeded.
     fn drill<'a>(
         &'a self,
@@ -362,7 +398,7 @@ impl Campaign<'_> {
     ) -> Result<Times> {
         let mut slowest = Duration::ZERO;
         for _ in 0..TRIES {
-            let fresh = || Drills::new(self.peers, self.pairing, self.victim);
+            let fresh = || Drills::new(self.peers, self.pairing, self.victim, self.events);
             let time = random.u32(1..=4);
             let times = if moment(point)?.0 == Moment::Creates {
                 let mut creation = fresh()?;

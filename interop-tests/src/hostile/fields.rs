@@ -1,6 +1,7 @@
 //! The fields of a segment, read from the written protocol: a field that is added there is attacked, too.
 
 use anyhow::{Context, Result};
+use eshm::layout::WAITERS_BELL;
 use serde_json::{Map as Object, Value};
 
 use crate::segment::{Map, Side};
@@ -20,10 +21,11 @@ pub struct Field {
 }
 
 impl Field {
-    /// Returns the border values: 0, 1, and those around the middle and the end of the range.
+    /// Returns the border values: 0, 1, those around the middle and the end of the range, and the bit that asks for a ring of
+    /// an event descriptor.
     pub fn borders(&self) -> Vec<u64> {
         let most = u64::MAX >> (64 - 8 * self.width);
-        vec![0, 1, most / 2, most / 2 + 1, most - 1, most]
+        vec![0, 1, WAITERS_BELL.into(), most / 2, most / 2 + 1, most - 1, most]
     }
 
     /// Returns the bytes of the field for a value.

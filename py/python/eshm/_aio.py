@@ -1,179 +1,40 @@
-"""An endpoint in an event loop.
-
-Helper threads wait, and only the event loop takes messages: a wait that is cancelled has taken nothing. A
-helper waits in short slices, as long as a task awaits it, and ends before the interpreter does.
-"""
+"""An endpoint in an event loop."""
 
 from __future__ import annotations
 
 import asyncio
-import atexit
-import contextlib
-import threading
-import weakref
+import math
 from functools import partial
-from queue import SimpleQueue
 from typing import TYPE_CHECKING, TypeVar
 
-from eshm._errors import (
-    ClosedError,
-    FullError,
-    PeerClosedError,
-    ReconnectingError,
-    TimeoutError,  # noqa: A004 - that of this package
-)
-from eshm._eshm import Endpoint, Message
+from eshm._arrays import ArrayLoan, form
+from eshm._errors import NotFoundError, PeerClosedError
+from eshm._eshm import Borrowed, Endpoint, Loan, Message, _Attempts
+from eshm._types import Interest
+from eshm._watch import Lane, Place, Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Coroutine, Iterable
     from types import TracebackType
-    from typing import Self, Unpack
+    from typing import Any, Self, SupportsIndex, Unpack
+
+    from numpy.typing import DTypeLike
 
     from eshm._eshm import _Buffer
     from eshm._types import EndpointOptions
 
 _T = TypeVar("_T")
 
-#: How long a helper waits for a peer before it checks whether a task still awaits it, in seconds.
-_SLICE = 0.02
-
-
-class _Watch:
-    """A wait of a helper, and the future that tells the event loop of its end."""
-
-    def __init__(self, wait: Callable[[], bool]) -> None:
-        self._wait = wait
-        self._loop = asyncio.get_running_loop()
-        self._over: asyncio.Future[None] = self._loop.create_future()
-        #: Whether a task awaits it. The event loop sets it; the helper reads it after each slice.
-        self.is_wanted = True
-
-    async def outcome(self) -> None:
-        """Return when there may be something to take, or raise the helper's exception."""
-        try:
-            await asyncio.wait([self._over])
-        finally:
-            self.is_wanted = False
-        self._over.result()
-
-    async def end(self) -> None:
-        """Return when the helper has ended the wait. It does so within a slice when no task awaits it."""
-        # A closed loop is not told.
-        if self._loop is asyncio.get_running_loop():
-            await asyncio.wait([self._over])
-
-    def carry_out(self, helper: _Helper) -> None:
-        """Wait, in the helper."""
-        error = None
-        try:
-            while self.is_wanted and not helper.is_ending and not self._wait():
-                pass
-        except Exception as raised:  # the task that awaits it raises it
-            error = raised
-        # Raised by a loop that is closed. No task of such a loop awaits anything.
-        with contextlib.suppress(RuntimeError):
-            self._loop.call_soon_threadsafe(self._settle, error)
-
-    def _settle(self, error: Exception | None) -> None:
-        if error is None:
-            self._over.set_result(None)
-        else:
-            self._over.set_exception(error)
-            # Marks the exception as seen: the task that awaited it may have been cancelled.
-            self._over.exception()
-
-
-class _Helper(threading.Thread):
-    """A thread that carries out one watch after another.
-
-    Between two of them it refers to no endpoint, so one that is dropped is closed. It is a daemon, because
-    the interpreter joins all other threads before it calls `_end_helpers`.
-    """
-
-    def __init__(self) -> None:
-        super().__init__(name="eshm-aio", daemon=True)
-        self.is_ending = False
-        self._watches: SimpleQueue[_Watch | None] = SimpleQueue()
-
-    def carry_out(self, watch: _Watch) -> None:
-        """Have the thread carry this out next."""
-        self._watches.put(watch)
-
-    def run(self) -> None:
-        """Carry out watches until `end` is called."""
-        while self._carry_out_next():
-            pass
-
-    def _carry_out_next(self) -> bool:
-        watch = self._watches.get()
-        if watch is None:
-            return False
-        watch.carry_out(self)
-        return True
-
-    def end(self) -> None:
-        """Have the thread end, within a slice."""
-        self.is_ending = True
-        self._watches.put(None)
-
-
-@atexit.register
-def _end_helpers() -> None:
-    """End the helpers. One that returned from a slice after the interpreter's end would be killed there."""
-    helpers = [thread for thread in threading.enumerate() if isinstance(thread, _Helper)]
-    for helper in helpers:
-        helper.end()
-    for helper in helpers:
-        helper.join()
-
-
-class _Lane:
-    """Tasks that await the same verb, in the order of their calls, and the helper of the first one."""
-
-    def __init__(self, segment: str) -> None:
-        self._segment = segment
-        self._turn = asyncio.Lock()
-        self._watch: _Watch | None = None
-        self._helper: _Helper | None = None
-        self._is_closed = False
-
-    async def take(self, attempt: Callable[[], _T | None], wait: Callable[[], bool]) -> _T:
-        """Return what `attempt` finds. While that is None, await `wait`, which tells when to try again.
-
-        Only `attempt` takes a message, and nothing is awaited between that and the return.
-        """
-        async with self._turn:
-            # After a cancelled task, the helper may be in its last slice, which would delay the attempt.
-            if self._watch is not None:
-                await self._watch.end()
-                self._watch = None
-            while (found := attempt()) is None:
-                self._watch = self._begin(wait)
-                await self._watch.outcome()
-                self._watch = None
-            return found
-
-    def _begin(self, wait: Callable[[], bool]) -> _Watch:
-        if self._is_closed:
-            raise ClosedError(f"segment '{self._segment}': the endpoint is closed")
-        if self._helper is None:
-            self._helper = _Helper()
-            self._helper.start()
-            weakref.finalize(self, self._helper.end)
-        watch = _Watch(wait)
-        self._helper.carry_out(watch)
-        return watch
-
-    def close(self) -> None:
-        """End the helper. The endpoint is closed, so its wait ends, too."""
-        self._is_closed = True
-        if self._helper is not None:
-            self._helper.end()
-            self._helper.join()
+#: How many calls in succession may go without a wait before one lets other tasks run.
+_STREAK = 100
+#: How often `open` looks for the segment, in seconds.
+_LOOK = 0.002
+#: The longest time that `Endpoint` accepts, in seconds.
+_LONGEST = 1.8e19
 
 
 class AsyncEndpoint:
-    """An endpoint for `asyncio`: what waits is awaited.
+    """An endpoint for `asyncio` and `uvloop`: what waits is awaited.
 
     >>> async with await AsyncEndpoint.open("robot", role="slave") as robot:
     ...     async for message in robot:
@@ -183,40 +44,136 @@ class AsyncEndpoint:
     cancelled has no effect: a message that arrives meanwhile goes to the next receiver, and a message whose
     send was cancelled was not sent. Tasks that await the same verb are served in the order of their calls.
 
-    It belongs to one event loop. Calls that never wait are made on `endpoint`: `write`, `try_recv`, `stats` …
-    While a task awaits a message or a value, such a call that receives may block the loop for 5 ms. So may
-    one that sends while a task awaits room.
+    It belongs to one event loop, which waits for the endpoint's event descriptor: no thread does. Calls that
+    never wait are made on `endpoint`: `stats`, `peer_state` … Do not call its `events` while a task waits.
     """
 
     def __init__(self, endpoint: Endpoint) -> None:
         """Use an open endpoint in the running event loop."""
         #: The endpoint itself.
         self.endpoint = endpoint
-        self._recv, self._read, self._send, self._peer = (_Lane(endpoint.name) for _ in range(4))
+        self._attempts = _Attempts(endpoint)
+        self._watch: Watch | None = None
+        self._make_lanes()
+
+    def _make_lanes(self) -> None:
+        self._recv = Lane(Interest.READABLE.value)
+        self._read = Lane(Interest.VALUE.value)
+        self._send = Lane(Interest.WRITABLE.value)
+        self._peer = Lane(Interest.PEER.value)
 
     @classmethod
     async def open(cls, name: str, **options: Unpack[EndpointOptions]) -> Self:
         """Open an endpoint, as `Endpoint(name, **options)` does, without blocking the event loop."""
-        return cls(await asyncio.to_thread(Endpoint, name, **options))
+        timeout = options.get("connect_timeout", 5.0)
+        now = asyncio.get_running_loop().time
+        until = now() + timeout
+        if 0 < timeout <= _LONGEST:
+            options["connect_timeout"] = 0.0
+        while True:
+            try:
+                return cls(Endpoint(name, **options))
+            except NotFoundError:
+                if now() >= until:
+                    raise
+            await asyncio.sleep(_LOOK)
 
-    async def recv(self) -> Message:
+    def recv(self) -> Coroutine[Any, Any, Message]:
         """Return the next message. Each is received once, in order."""
-        return await self._recv.take(self.endpoint.try_recv, self.endpoint._wait_message)
+        return self._take(self._recv, self._attempts.recv)
 
-    async def read(self) -> Message:
+    def read(self) -> Coroutine[Any, Any, Message]:
         """Return the latest value, as soon as there is one that was not read."""
-        return await self._read.take(self.endpoint.try_read, self.endpoint._wait_value)
+        return self._take(self._read, self._attempts.read)
+
+    def borrow(self) -> Coroutine[Any, Any, Borrowed]:
+        """Return the next message, to be read in the queue without a copy.
+
+        >>> with await robot.borrow() as message:
+        ...     total = np.frombuffer(message, np.float32).sum()
+
+        The next call that receives releases it, as `Endpoint.borrow` says. Tasks that wait already do not.
+        """
+        return self._take(self._recv, self._attempts.borrow)
+
+    def recv_many(self, max: int | None = None) -> Coroutine[Any, Any, list[Message]]:  # noqa: A002 - as Endpoint's
+        """Return the messages that are there, at most `max` of them. Wait for the first one."""
+        return self._take(self._recv, partial(self._attempts.recv_many, max))
+
+    def recv_into(self, array: _Buffer) -> Coroutine[Any, Any, int]:
+        """Copy the messages that are there into an array, as `Endpoint.recv_into`. Wait for the first one."""
+        return self._take(self._recv, partial(self._attempts.recv_into, array))
 
     async def send(self, data: _Buffer) -> None:
         """Send a message, waiting while the queue is full."""
-        await self._send.take(
-            partial(_try_send, self.endpoint, data), partial(self.endpoint._wait_room, data)
-        )
+        await self._take(self._send, partial(self._attempts.send, data))
+
+    def loan(self, size: int) -> Coroutine[Any, Any, Loan]:
+        """Reserve memory in the queue for a message of that many bytes, waiting while the queue is full.
+
+        >>> with await robot.loan(frame.nbytes) as loan:
+        ...     np.frombuffer(loan, frame.dtype).reshape(frame.shape)[:] = frame
+        ...     loan.send()
+
+        Until it is sent or released, a send of another task raises InUseError.
+        """
+        return self._take(self._send, partial(self._attempts.loan, size))
+
+    async def loan_array(self, shape: SupportsIndex | Iterable[SupportsIndex], dtype: DTypeLike) -> ArrayLoan:
+        """Reserve memory in the queue for an array, as `Endpoint.loan_array`, waiting for room."""
+        lengths, item = form(self.endpoint, shape, dtype)
+        return ArrayLoan(await self.loan(math.prod(lengths) * item.itemsize), lengths, item)
+
+    async def send_many(self, messages: Iterable[_Buffer]) -> None:
+        """Send the messages in order, waiting while the queue is full. No other task sends in between.
+
+        When one cannot be sent, the exception's `sent` tells how many were. So does a `CancelledError`.
+        """
+        items = list(messages)
+        await self._send_all(lambda sent: (self._attempts.send_many(items, sent), len(items)))
+
+    async def send_records(self, array: _Buffer) -> None:
+        """Send each item along the first axis of an array as one message, as `send_many`."""
+        await self._send_all(partial(self._attempts.send_records, array))
+
+    async def _send_all(self, send: Callable[[int], tuple[int, int]]) -> None:
+        sent = 0
+
+        def attempt() -> bool | None:
+            nonlocal sent
+            while True:
+                before = sent
+                sent, count = send(before)
+                if sent == count:
+                    return True
+                if sent == before:
+                    return None
+
+        try:
+            await self._take(self._send, attempt)
+        except asyncio.CancelledError as error:
+            error.sent = sent  # type: ignore[attr-defined]
+            raise
 
     async def wait_for_peer(self) -> None:
         """Return when the peer is alive."""
-        endpoint = self.endpoint
-        await self._peer.take(lambda: _has_peer(endpoint, 0) or None, lambda: _has_peer(endpoint, _SLICE))
+        await self._take(self._peer, self._attempts.wait_for_peer)
+
+    def write(self, data: _Buffer) -> None:
+        """Write a value, as `Endpoint.write`. Never waits."""
+        self.endpoint.write(data)
+
+    def try_read(self) -> Message | None:
+        """Return the value if it was not read before, None otherwise."""
+        return self.endpoint.try_read()
+
+    def try_recv(self) -> Message | None:
+        """Return the next message, or None when there is none yet."""
+        return self.endpoint.try_recv()
+
+    def try_send(self, data: _Buffer) -> None:
+        """Send a message if there is room for it. Raise FullError otherwise."""
+        self.endpoint.try_send(data)
 
     @property
     def closed(self) -> bool:
@@ -225,9 +182,8 @@ class AsyncEndpoint:
 
     def close(self) -> None:
         """Close the endpoint. Tasks that await one of its verbs raise `ClosedError`."""
+        # The descriptor is readable then.
         self.endpoint.close()
-        for lane in (self._recv, self._read, self._send, self._peer):
-            lane.close()
 
     async def __aenter__(self) -> Self:
         """Return the endpoint."""
@@ -253,19 +209,56 @@ class AsyncEndpoint:
         except PeerClosedError:
             raise StopAsyncIteration from None
 
+    async def _take(self, lane: Lane, attempt: Callable[[], _T | None]) -> _T:
+        """Return what `attempt` finds, as soon as it is not None.
 
-def _try_send(endpoint: Endpoint, data: _Buffer) -> bool | None:
-    """Return True, or None when there is no room yet."""
-    try:
-        endpoint.try_send(data)
-    except (FullError, ReconnectingError):
-        return None
-    return True
+        Nothing is awaited between an attempt and the return.
+        """
+        if not lane.places:
+            if lane.streak >= _STREAK:
+                lane.streak = 0
+                await asyncio.sleep(0)
+            if not lane.places and (found := self._try(attempt)) is not None:
+                lane.streak += 1
+                return found
+        lane.streak = 0
+        watch = self._watch
+        if watch is None or watch.loop is not asyncio.get_running_loop():
+            lane, watch = self._enter_loop(lane)
+        receives = lane is self._recv or lane is self._read
+        place = Place(watch.loop, self._attempts.is_borrowed if receives else None)
+        lane.places.append(place)
+        try:
+            events = watch.prepare(self.endpoint, lane.interest)
+            if events is not None and lane.places[0] is place and (found := self._try(attempt)) is not None:
+                return found
+            while True:
+                await place
+                if (found := self._try(attempt)) is not None:
+                    return found
+        finally:
+            lane.leave(place)
 
+    def _try(self, attempt: Callable[[], _T | None]) -> _T | None:
+        try:
+            return attempt()
+        except BaseException:
+            if self._watch is not None:
+                self._watch.stir()
+            raise
 
-def _has_peer(endpoint: Endpoint, timeout: float) -> bool:
-    try:
-        endpoint.wait_for_peer(timeout)
-    except TimeoutError:
-        return False
-    return True
+    def _enter_loop(self, lane: Lane) -> tuple[Lane, Watch]:
+        """Have the tasks of the running loop wait. Return the lane that stands for `lane` there."""
+        lanes = (self._recv, self._read, self._send, self._peer)
+        if self._watch is not None:
+            # Fails in a forked child, whose parent the tasks belong to, and if the endpoint is closed.
+            self.endpoint.stats()
+            if self._watch.has_waiting() and not self._watch.loop.is_closed():
+                name = self.endpoint.name
+                raise RuntimeError(f"segment '{name}': tasks of another event loop wait for this endpoint")
+            self._make_lanes()
+            index = lanes.index(lane)
+            lanes = (self._recv, self._read, self._send, self._peer)
+            lane = lanes[index]
+        self._watch = Watch(asyncio.get_running_loop(), lanes)
+        return lane, self._watch

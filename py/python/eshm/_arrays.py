@@ -77,6 +77,14 @@ def loan_array(
     timeout: float | None,
 ) -> ArrayLoan:
     """Do what `Endpoint.loan_array` promises."""
+    lengths, item = form(endpoint, shape, dtype)
+    return ArrayLoan(endpoint.loan(math.prod(lengths) * item.itemsize, timeout), lengths, item)
+
+
+def form(
+    endpoint: Endpoint, shape: SupportsIndex | Iterable[SupportsIndex], dtype: DTypeLike
+) -> tuple[tuple[int, ...], np.dtype[Any]]:
+    """Return the shape and the type of the items of an array that can be sent."""
     import numpy as np  # noqa: PLC0415 - optional
 
     dtype = np.dtype(dtype)
@@ -95,4 +103,4 @@ def loan_array(
         lengths = np.broadcast_to(np.empty((), dtype), cast("Iterable[int]", shape)).shape
     except (ValueError, OverflowError) as error:
         raise InvalidError(f"segment '{endpoint.name}': no array has this shape: {error}") from None
-    return ArrayLoan(endpoint.loan(math.prod(lengths) * dtype.itemsize, timeout), lengths, dtype)
+    return lengths, dtype

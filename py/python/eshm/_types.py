@@ -84,6 +84,19 @@ class PeerState(enum.StrEnum):
     CLOSED = "closed"
 
 
+class Interest(enum.IntFlag):
+    """What an event descriptor becomes readable for. Combine members with `|`."""
+
+    #: A message: `try_recv` may find one.
+    READABLE = 1
+    #: A new value: `try_read` may find one.
+    VALUE = 2
+    #: Room: `try_send` was refused for lack of room, and may succeed now.
+    WRITABLE = 4
+    #: A change of the peer's state since the last `Events.peer_state`.
+    PEER = 8
+
+
 class SegmentKind(enum.StrEnum):
     """The kind of a file in a domain."""
 

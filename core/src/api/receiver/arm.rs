@@ -1,7 +1,7 @@
 //! Arming the event descriptor after a look that found nothing: see `peer/link/events.rs`.
 
-use super::Receiver;
 use super::poll::{Found, What};
+use super::{Message, Receiver};
 use crate::error::Result;
 use crate::peer::events::Interest;
 use crate::wait::Fences;
@@ -53,6 +53,50 @@ impl Receiver {
                 }
             }
         }
+    }
+
+    /// As [`Receiver::try_recv`], for a caller that waits for the event descriptor: see
+    /// [`Limit::Poll`](crate::raw::Limit::Poll).
+    pub(crate) fn poll_recv(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.attempt(What::Message)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// As [`Receiver::poll_recv`], for a value.
+    pub(crate) fn poll_read(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.attempt(What::Value)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// As [`Receiver::poll_recv`], for either kind, without the borrow: see [`Receiver::message`].
+    pub(crate) fn attempt(&mut self, what: What) -> Result<Option<Found>> {
+        match self.poll_or_arm(what)? {
+            Some(found) => Ok(Some(found)),
+            None => self.end_of_wait(what),
+        }
+    }
+
+    /// Returns the error that ends a wait without limit, after [`Receiver::try_recv`] has found nothing, or a message that
+    /// has come meanwhile.
+    pub(crate) fn end_of_receiving(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.end_of_wait(What::Message)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    /// As [`Receiver::end_of_receiving`], for [`Receiver::try_read`].
+    pub(crate) fn end_of_reading(&mut self) -> Result<Option<Message<'_>>> {
+        let found = self.end_of_wait(What::Value)?;
+        Ok(found.map(|found| self.message(found)))
+    }
+
+    fn end_of_wait(&mut self, what: What) -> Result<Option<Found>> {
+        let Some(error) = self.side.link.terminal_error(&self.side.attachment, false) else {
+            return Ok(None);
+        };
+        // Another thread may wait for the same error, and the byte that told of it was read.
+        self.side.link.ring_events();
+        // What came before the peer's close is received first.
+        self.poll_once(what)?.map_or(Err(error), |found| Ok(Some(found)))
     }
 
     fn epoch_of(&self, what: What) -> u32 {

@@ -57,26 +57,31 @@ impl Receiver {
     ///
     /// # Errors
     /// As [`Receiver::try_recv`].
-    pub fn try_recv_many(&mut self, most: usize, mut each: impl FnMut(&[u8])) -> Result<usize> {
+    pub fn try_recv_many(&mut self, most: usize, each: impl FnMut(&[u8])) -> Result<usize> {
         if most == 0 {
             return Ok(0);
         }
         let Some(found) = self.poll_or_arm(What::Message)? else { return Ok(0) };
+        Ok(self.drain_from(found, most, each))
+    }
+
+    /// Passes the message that was found, and those after it, to `each`: see [`Receiver::recv_many`].
+    pub(crate) fn drain_from(&mut self, found: Found, most: usize, mut each: impl FnMut(&[u8])) -> usize {
         let Found::Lent(first) = found else {
             each(&self.message(found));
-            return Ok(1);
+            return 1;
         };
-        Ok(self.drain(first, most, |bytes| {
+        self.drain(first, most, |bytes| {
             each(bytes);
             ControlFlow::Continue(())
-        }))
+        })
     }
 
     fn recv_many_until(
         &mut self,
         most: usize,
         timeout: Option<Duration>,
-        mut each: impl FnMut(&[u8]),
+        each: impl FnMut(&[u8]),
     ) -> Result<usize> {
         if most == 0 {
             return Ok(0);
@@ -85,15 +90,7 @@ impl Receiver {
             Some(found) => Some(found),
             None => self.wait_in_time(What::Message, timeout)?,
         };
-        let Some(Found::Lent(first)) = found else {
-            let Some(found) = found else { return Ok(0) };
-            each(&self.message(found));
-            return Ok(1);
-        };
-        Ok(self.drain(first, most, |bytes| {
-            each(bytes);
-            ControlFlow::Continue(())
-        }))
+        Ok(found.map_or(0, |found| self.drain_from(found, most, each)))
     }
 
     /// Hands the messages of the queue from `first` on to `each`, up to `most`, and releases those that it was done with at

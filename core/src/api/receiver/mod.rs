@@ -19,10 +19,11 @@ use crate::error::Error;
 use crate::error::Result;
 use crate::wait::{Backoff, Deadline, PollTiming, Wait};
 
-use poll::{Found, Values, What};
+use poll::Values;
 
 pub(crate) use batch::Cut;
 pub use message::Message;
+pub(crate) use poll::{Found, What};
 
 /// The half of an [`Endpoint`](crate::Endpoint) that reads and receives. It may move to another thread; one thread at a time
 /// uses it.
@@ -181,8 +182,9 @@ impl Receiver {
         self.side.attachment.generation()
     }
 
+    /// Returns the message that was found. The caller has not used the receiver since.
     #[inline(always)]
-    fn message(&mut self, found: Found) -> Message<'_> {
+    pub(crate) fn message(&mut self, found: Found) -> Message<'_> {
         match found {
             Found::Lent(Lent { start, len }) => {
                 Message { receiver: self, start, len, skipped: 0, lent: true }

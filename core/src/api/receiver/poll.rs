@@ -16,7 +16,7 @@ const RECENT: Duration = Duration::from_secs(1);
 
 /// The result of a poll.
 #[derive(Clone, Copy)]
-pub(super) enum Found {
+pub(crate) enum Found {
     /// In the queue.
     Lent(Lent),
     /// In the receiver's buffer.
@@ -25,7 +25,7 @@ pub(super) enum Found {
 
 /// The kind of content to poll for.
 #[derive(Clone, Copy, PartialEq)]
-pub(super) enum What {
+pub(crate) enum What {
     /// The latest value.
     Value,
     /// The next message.

@@ -57,9 +57,7 @@ impl Receiver {
     fn spin(&mut self, what: What, deadline: Deadline) -> Result<Option<Found>> {
         let mut backoff = self.backoff;
         let activity = self.side.link.counters.activity();
-        let found = backoff.spin(1, activity, deadline.left().unwrap_or_default(), || {
-            if self.may_be_there(what) { self.poll_once(what) } else { Ok(None) }
-        });
+        let found = backoff.spin(1, activity, deadline.left().unwrap_or_default(), || self.look(what));
         self.backoff = backoff;
         found
     }
@@ -67,6 +65,11 @@ impl Receiver {
     /// Returns whether polls without a yield or a park pay at present.
     pub(crate) fn polls_pay(&self) -> bool {
         self.backoff.polls_pay()
+    }
+
+    /// Looks for what a prompt peer brings, without arming the event descriptor.
+    pub(crate) fn look(&mut self, what: What) -> Result<Option<Found>> {
+        if self.may_be_there(what) { self.poll_once(what) } else { Ok(None) }
     }
 
     /// Returns whether `poll_once` may find something. Loads one cache line of the segment while nothing happens.

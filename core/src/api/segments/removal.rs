@@ -11,7 +11,8 @@ use crate::error::Result;
 use crate::peer_state::PeerState;
 use crate::segment::domain::Domain;
 use crate::segment::file::{Entry, remove_bell, why_not_removed};
-use crate::segment::name::{BELL, SegmentName, TEMPORARY};
+use crate::segment::layout::EVENT_FIFO;
+use crate::segment::name::{SegmentName, TEMPORARY};
 use crate::segment::view::Memory;
 use crate::sys::Ordering;
 
@@ -150,15 +151,15 @@ fn unlink(entry: &Entry, segment: &Segment) -> std::result::Result<(), Option<St
     }
 }
 
-/// Removes the event FIFOs of segments that do not exist any more. If one of these was about to be made, its endpoint
-/// works without.
+/// Removes the event FIFOs of segments that do not exist any more, but those that a process has open: a slave may wait
+/// for its next master, with a segment that has no name. If one of these was about to be made, its endpoint works without.
 fn remove_bells(domain: &Domain, files: &[String]) {
     let rests = || files.iter().filter_map(|file| file.strip_prefix(domain.prefix()));
     let named = |name: &str| SegmentName::new(name, domain.clone()).ok();
     let used: HashSet<String> = rests().filter_map(named).map(|name| name.bell_hash()).collect();
     for rest in rests() {
         // Behind the prefix there are the role, a hyphen and the hash.
-        let hash = rest.strip_prefix(BELL).and_then(|rest| rest.get(2..));
+        let hash = rest.strip_prefix(EVENT_FIFO).and_then(|rest| rest.get(2..));
         if hash.is_some_and(|hash| !used.contains(hash)) {
             remove_bell(&domain.directory().join(format!("{}{rest}", domain.prefix())));
         }

@@ -1,8 +1,10 @@
 //! Arming the event descriptor after a message was refused for lack of room: see `peer/link/events.rs`.
 
-use super::Sender;
-use crate::error::Result;
+use super::{BatchError, Loan, Sender};
+use crate::error::{Error, Result};
 use crate::peer::events::Interest;
+use crate::peer::outgoing::LEGACY_ACK_TIMEOUT;
+use crate::wait::Deadline;
 
 impl Sender {
     /// Arms the event descriptor for room, if there is one, and tries again.
@@ -46,6 +48,75 @@ impl Sender {
                 }
             }
         }
+    }
+
+    /// As [`Sender::try_send`], for a caller that waits for the event descriptor: see
+    /// [`Limit::Poll`](crate::raw::Limit::Poll).
+    pub(crate) fn poll_send(&mut self, bytes: &[u8]) -> Result<()> {
+        match self.try_send(bytes) {
+            Ok(()) => {
+                self.unacknowledged = None;
+                Ok(())
+            }
+            Err(error) => Err(self.end_of_wait(error)),
+        }
+    }
+
+    /// As [`Sender::poll_send`], for messages in order.
+    pub(crate) fn poll_send_many<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<(), BatchError> {
+        self.try_send_many(messages)
+            .map_err(|error| BatchError { source: self.end_of_wait(error.source), ..error })
+    }
+
+    /// As [`Sender::poll_send`], for a loan.
+    pub(crate) fn poll_loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        let start = self.poll_start(len)?;
+        Ok(self.loan_at(start, len))
+    }
+
+    /// As [`Sender::poll_loan`], without the borrow: see [`Sender::loan_at`].
+    pub(crate) fn poll_start(&mut self, len: usize) -> Result<*mut u8> {
+        self.start_loan(len).map_err(|error| self.end_of_wait(error))
+    }
+
+    /// Returns the loan that begins there. The caller has just found room, and has not used the sender since.
+    pub(crate) fn loan_at(&mut self, start: *mut u8, len: usize) -> Loan<'_> {
+        Loan { sender: self, start, len }
+    }
+
+    /// Returns the error that ends a wait without limit after a refusal, and the refusal if such a wait would go on.
+    pub(crate) fn end_of_wait(&mut self, refusal: Error) -> Error {
+        if !refusal.is_transient() {
+            return refusal;
+        }
+        if let Some(error) = self.side.link.terminal_error(&self.side.attachment, false) {
+            // Another thread may wait for the same error, and the byte that told of it was read.
+            self.side.link.ring_events();
+            return error;
+        }
+        let waits_for_legacy = matches!(refusal, Error::Full { .. }) && !self.outgoing.peer_has_queue();
+        // As `longest_wait` says.
+        match self.unacknowledged.filter(|_| waits_for_legacy) {
+            Some(deadline) if deadline.left().is_none() => {
+                self.unacknowledged = None;
+                self.outgoing.forget_unacknowledged();
+                return self.side.timeout("the reading of the message before", deadline);
+            }
+            None if waits_for_legacy => {
+                self.unacknowledged = Some(Deadline::after(Some(LEGACY_ACK_TIMEOUT)));
+            }
+            _ => {}
+        }
+        refusal
+    }
+
+    /// Takes note that messages are refused until the master is back, of which the event descriptor tells.
+    #[cold]
+    pub(super) fn await_master(&self) {
+        let Some(source) = self.side.link.events() else { return };
+        source.await_master();
+        // It may have come between the refusal and the note.
+        self.side.link.ring_if_master_is_back(source);
     }
 
     /// Disarms the event descriptor, because the program tries again.

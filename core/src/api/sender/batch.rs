@@ -105,7 +105,7 @@ impl Sender {
 
     /// Sends as many of the messages, in order, as there is room for now, and returns how many: 0 when there is none.
     /// An error is that of the first message: nothing was sent.
-    fn send_some<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
+    pub(crate) fn send_some<B: AsRef<[u8]>>(&mut self, messages: &[B]) -> Result<usize> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
         {

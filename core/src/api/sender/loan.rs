@@ -25,9 +25,9 @@ use crate::wait::{Deadline, Wait};
 #[derive(Debug)]
 #[must_use = "a loan that is dropped is given back, and nothing is sent"]
 pub struct Loan<'a> {
-    sender: &'a mut Sender,
-    start: *mut u8,
-    len: usize,
+    pub(super) sender: &'a mut Sender,
+    pub(super) start: *mut u8,
+    pub(super) len: usize,
 }
 
 impl Sender {
@@ -76,16 +76,21 @@ impl Sender {
     /// As [`Sender::try_send`].
     #[inline]
     pub fn try_loan(&mut self, len: usize) -> Result<Loan<'_>> {
+        let start = self.start_loan(len)?;
+        Ok(Loan { sender: self, start, len })
+    }
+
+    #[inline]
+    pub(super) fn start_loan(&mut self, len: usize) -> Result<*mut u8> {
         if let Some(start) = self.loan_fast(len)? {
-            return Ok(Loan { sender: self, start, len });
+            return Ok(start);
         }
         if self.is_ready(len)?
             && let Some(start) = self.attempt_loan(len)?
         {
-            return Ok(Loan { sender: self, start, len });
+            return Ok(start);
         }
-        let start = self.refuse(len, |sender| sender.attempt_loan(len))?;
-        Ok(Loan { sender: self, start, len })
+        self.refuse(len, |sender| sender.attempt_loan(len))
     }
 
     /// Sends the loan that [`Loan::into_raw`] took apart: for bindings, which cannot keep a borrow.
@@ -135,7 +140,7 @@ impl Sender {
 
     /// As `send_fast`, for a loan.
     #[inline(always)]
-    fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
+    pub(crate) fn loan_fast(&mut self, len: usize) -> Result<Option<*mut u8>> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
             && len <= queue.capacity()

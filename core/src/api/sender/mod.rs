@@ -33,6 +33,8 @@ pub struct Sender {
     drafted: Option<usize>,
     /// Whether the event descriptor is armed for room. Then this half takes no fast path.
     refused: bool,
+    /// When this half stops waiting for an ESHM 1.x reader, after a refusal that waits for the event descriptor.
+    unacknowledged: Option<Deadline>,
 }
 
 impl Sender {
@@ -48,6 +50,7 @@ impl Sender {
             draft: Vec::new(),
             drafted: None,
             refused: false,
+            unacknowledged: None,
         })
     }
 
@@ -146,7 +149,11 @@ impl Sender {
         if self.refused {
             self.forget_refusal();
         }
-        self.may_go(len)
+        self.may_go(len).inspect_err(|error| {
+            if matches!(error, Error::Reconnecting { .. }) {
+                self.await_master();
+            }
+        })
     }
 
     /// As `is_ready`, and leaves the event descriptor armed.
@@ -161,7 +168,7 @@ impl Sender {
 
     /// Sends if the half is settled. This is the fast path.
     #[inline(always)]
-    fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
+    pub(crate) fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
             && bytes.len() <= queue.capacity()

@@ -396,7 +396,11 @@ mod models {
     }
 
     impl RingDescriptor for Descriptor {
-        fn ring(&self) {
+        fn generation(&self) -> u32 {
+            0
+        }
+
+        fn ring(&self, _generation: u32) {
             *self.is_readable.lock().unwrap() = true;
             self.rung.notify_all();
         }
@@ -443,7 +447,7 @@ mod models {
                 receiver.arrival_bell().arm();
                 if let Some(message) = take(&mut receiver) {
                     assert_eq!(message, expected.next().unwrap());
-                    descriptor.ring();
+                    descriptor.ring(0);
                 }
                 if expected.peek().is_none() {
                     break;

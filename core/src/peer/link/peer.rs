@@ -230,7 +230,7 @@ impl Link {
             self.wake_own_threads(state, &attachment);
         }
         if verdict == PeerState::Dead && before != PeerState::Dead {
-            attachment.clear_dead_peer();
+            attachment.clear_dead_peer(&self.name);
         }
         if self.config.background && !(expired && self.config.search_ends()) {
             self.search(state, now);

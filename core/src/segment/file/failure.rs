@@ -129,6 +129,9 @@ fn hint(name: &SegmentName, error: nix::Error) -> String {
         Error::EMFILE | Error::ENFILE => {
             "no file descriptors are left: close some, or raise the limit (ulimit -n)".to_owned()
         }
+        Error::EBADF => "the program has closed the descriptor, which belongs to the endpoint: leave it to the endpoint, and \
+                         open the endpoint anew"
+            .to_owned(),
         Error::EROFS => format!("{shown} is mounted read-only: mount it writable"),
         Error::ENOTDIR => format!("{shown} is not a directory: choose another"),
         Error::ENOENT if !directory.exists() => {

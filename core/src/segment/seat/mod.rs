@@ -134,7 +134,8 @@ impl Seat<'_> {
         crash_point!("occupy.signed");
         self.pid.store(pid, Ordering::Release);
         crash_point!("occupy.named");
-        self.generation.store(self.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Relaxed);
+        // Release: pairs with the Acquire in `RingDescriptor::generation`.
+        self.generation.store(self.generation.load(Ordering::Relaxed).wrapping_add(1), Ordering::Release);
         crash_point!("occupy.counted");
         self.beat();
         crash_point!("occupy.beaten");

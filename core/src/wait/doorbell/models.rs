@@ -132,7 +132,11 @@ struct Descriptor {
 }
 
 impl crate::wait::RingDescriptor for Descriptor {
-    fn ring(&self) {
+    fn generation(&self) -> u32 {
+        0
+    }
+
+    fn ring(&self, _generation: u32) {
         *self.rings.lock().unwrap() += 1;
         self.rung.notify_all();
     }

@@ -1,5 +1,6 @@
 use super::*;
 
+#[derive(Debug)]
 struct Words {
     word: AtomicU32,
     waiters: AtomicU32,
@@ -64,6 +65,19 @@ fn towards_an_older_peer_the_word_is_a_count() {
     assert!(!words.bell(Fences::Symmetric).has_waiters());
     words.park(Fences::Symmetric);
     assert_eq!(words.value(), 0);
+    for parked in [2, COUNT] {
+        let words = Words::new(parked);
+        assert!(words.bell(Fences::Symmetric).ring(EventBell::none()));
+        assert_eq!(words.value(), parked, "the count of an older reader is changed");
+    }
+}
+
+/// A peer whose kind is not known yet may be one that asks for a ring.
+#[test]
+fn towards_a_peer_of_any_kind_a_ring_that_was_asked_for_is_made() {
+    let words = Words::new(BELL);
+    assert!(words.bell(Fences::Symmetric).ring(EventBell::none()));
+    assert!(!words.bell(Fences::Symmetric).is_armed());
 }
 
 /// A peer may store anything there.
@@ -75,6 +89,10 @@ fn no_word_makes_a_ring_or_a_park_fail() {
             words.bell(fences).ring(EventBell::none());
             words.park(fences);
             words.bell(fences).ring(EventBell::none());
+            words.waiters.store(word, Ordering::Relaxed);
+            words.bell(fences).arm();
+            assert!(words.bell(fences).is_armed() && words.bell(fences).ring(EventBell::none()));
+            assert!(!words.bell(fences).is_armed());
         }
     }
 }
@@ -89,4 +107,32 @@ fn arming_asks_for_one_ring_and_leaves_the_count_alone() {
     assert!(bell.ring(EventBell::none()));
     assert!(!bell.is_armed());
     assert_eq!(words.value() & (COUNT | ORDERED), 2 + ORDERED);
+}
+
+/// The other end, whose process is replaced as soon as its generation was asked for.
+#[derive(Debug)]
+struct Replaced {
+    words: std::sync::Arc<Words>,
+    rung: AtomicU32,
+}
+
+impl crate::wait::RingDescriptor for Replaced {
+    fn generation(&self) -> u32 {
+        assert!(self.words.bell(Fences::Asymmetric).is_armed(), "the flag was cleared before");
+        7
+    }
+
+    fn ring(&self, generation: u32) {
+        self.rung.store(generation, Ordering::Relaxed);
+    }
+}
+
+/// Otherwise the descriptor of a killed endpoint could be kept for that of its successor.
+#[test]
+fn who_asked_for_a_ring_is_known_before_the_flag_is_cleared() {
+    let words = std::sync::Arc::new(Words::new(BELL));
+    let other = Replaced { words: std::sync::Arc::clone(&words), rung: AtomicU32::new(0) };
+    let other = std::sync::Arc::new(other);
+    assert!(words.bell(Fences::Asymmetric).ring(&EventBell::new(std::sync::Arc::clone(&other) as _)));
+    assert_eq!(other.rung.load(Ordering::Relaxed), 7);
 }
