@@ -58,6 +58,7 @@ impl Patience {
         context: &Context<'_>,
         mut look: impl FnMut() -> Result<Option<T>>,
     ) -> Poll<Result<Option<T>>> {
+        self.verbs = 0;
         let now = Instant::now();
         let since = match self.since {
             Some(since) => since,
