@@ -126,10 +126,7 @@ fn an_endpoint_at_rest_that_waits_for_changes_of_its_peer_sees_its_death() {
     wait_for_rest(&master);
     quiet(&events, &mut master);
     child.kill();
-    let before = master.stats().unwrap().master_heartbeat;
     wait(&events);
-    let beats = master.stats().unwrap().master_heartbeat - before;
-    assert!(beats <= 2, "it took {beats} beats");
     assert_eq!(events.peer_state(), PeerState::Dead);
 }
 
@@ -183,7 +180,7 @@ fn the_end_of_a_wait_is_told_to_each_half() {
         wait(&events);
         exclusive::recv(&mut receiver, Limit::Poll).err()
     });
-    wait(&events);
+    assert!(is_readable(&events), "the other thread would not learn of it");
     let error = exclusive::send(&mut sender, b"fill", Limit::Poll).unwrap_err();
     assert!(matches!(error, Error::PeerClosed { .. }), "{error}");
     assert!(is_readable(&events));
