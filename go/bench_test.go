@@ -4,6 +4,8 @@ import (
 	"context"
 	"os"
 	"strconv"
+	"sync"
+	"sync/atomic"
 	"testing"
 )
 
@@ -60,6 +62,76 @@ func echo(segment string, strategy WaitStrategy) {
 	slave, err := Open(context.Background(), segment, Slave, WithWait(strategy))
 	must(err)
 	say("ready")
+	answer(slave)
+}
+
+// BenchmarkCrowd is the time per exchange when many pairs of two processes exchange at once.
+func BenchmarkCrowd(b *testing.B) {
+	for _, pairs := range []int{4, 16, 100} {
+		for _, most := range []int{mostThreads, 1000} {
+			b.Run(strconv.Itoa(pairs)+"/threads="+strconv.Itoa(most), func(b *testing.B) {
+				b.Setenv(mostThreadsVariable, strconv.Itoa(most))
+				threadLimit.Store(int32(most))
+				defer threadLimit.Store(mostThreads)
+				var masters []*Endpoint
+				name := freshName(b)
+				for i := range pairs {
+					masters = append(masters, open(b, name+"-"+strconv.Itoa(i), Master, WithQueueCapacity(4096)))
+				}
+				b.Setenv(pairsVariable, strconv.Itoa(pairs))
+				c := startScenario(b, "echoes", name, 0)
+				c.says(b, "ready")
+				var left atomic.Int64
+				left.Store(int64(b.N))
+				b.ResetTimer()
+				var group sync.WaitGroup
+				for _, master := range masters {
+					group.Add(1)
+					go func() {
+						defer group.Done()
+						message := make([]byte, slotPayload)
+						for left.Add(-1) >= 0 {
+							_ = master.Send(context.Background(), message)
+							_, _ = master.RecvAppend(context.Background(), message[:0])
+						}
+					}()
+				}
+				group.Wait()
+				b.StopTimer()
+				for _, master := range masters {
+					_ = master.Close()
+				}
+				c.ends(b)
+			})
+		}
+	}
+}
+
+const pairsVariable = "ESHM_TEST_PAIRS"
+
+// echoes is echo for several segments.
+func echoes(segment string) {
+	most, err := strconv.Atoi(os.Getenv(mostThreadsVariable))
+	must(err)
+	threadLimit.Store(int32(most))
+	pairs, err := strconv.Atoi(os.Getenv(pairsVariable))
+	must(err)
+	var group sync.WaitGroup
+	for i := range pairs {
+		slave, err := Open(context.Background(), segment+"-"+strconv.Itoa(i), Slave)
+		must(err)
+		group.Add(1)
+		go func() {
+			defer group.Done()
+			answer(slave)
+		}()
+	}
+	say("ready")
+	group.Wait()
+}
+
+// answer sends each message back, until the peer closes.
+func answer(slave *Endpoint) {
 	buffer := make([]byte, 0, slotPayload)
 	for {
 		message, err := slave.RecvAppend(context.Background(), buffer)

@@ -241,12 +241,9 @@ func threadsOfProcess() (int, error) {
 	return 0, errors.New("no count of threads")
 }
 
-const (
-	crowdEndpoints = 1000
-	crowdSize      = 10_000
-)
+const crowdEndpoints = 1000
 
-// waitInACrowd has 10 000 goroutines wait on 1000 endpoints, and prints the most threads that the process had.
+// waitInACrowd has crowdSize goroutines wait on 1000 endpoints, and prints the most threads that the process had.
 func waitInACrowd(segment string) {
 	var masters, slaves []*Endpoint
 	ctx := context.Background()
@@ -418,13 +415,5 @@ func TestRemoveDeadRemovesFIFOs(t *testing.T) {
 	expected := "other_.eshm-tmp-bell-m-0123456789abcdef p_.eshm-tmp-bell-m-" + live.fifoHash() + " p_live "
 	if left != expected {
 		t.Errorf("%q is left, expected %q", left, expected)
-	}
-}
-
-// TestNamesOfFIFOs are those of the Rust core.
-func TestNamesOfFIFOs(t *testing.T) {
-	at := address{name: "robot", domain: Domain{"/some/where", "eshm_"}}
-	if path := at.fifoPath(Master); path != "/some/where/eshm_.eshm-tmp-bell-m-af0d9146555c6adf" {
-		t.Error(path)
 	}
 }

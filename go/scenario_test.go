@@ -37,6 +37,7 @@ func init() {
 		"mode by umask":   makeByUmask,
 		"crowd":           waitInACrowd,
 		"sleep":           waitWithoutAThread,
+		"echoes":          echoes,
 		"echo park":       func(segment string) { echo(segment, Park) },
 		"echo adaptive":   func(segment string) { echo(segment, Adaptive) },
 	}
