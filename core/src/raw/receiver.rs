@@ -12,7 +12,6 @@ use super::{Error, Host, Limit, Token};
 use crate::api::inspector::Inspector;
 use crate::api::receiver::Receiver;
 use crate::error::Result;
-use crate::wait::Wait;
 
 /// A [`Receiver`] that threads share: see [the module](super).
 ///
@@ -276,41 +275,6 @@ impl SharedReceiver {
             Some(error) => Err(error),
             None => count.map_err(failed::<H>),
         }
-    }
-
-    /// Waits for one slice until a [`recv`](SharedReceiver::recv) with [`Limit::Now`] is worth a call. Takes
-    /// nothing, and leaves what is borrowed as it is. Returns whether it is: for an event loop whose helper threads
-    /// wait.
-    ///
-    /// # Errors
-    /// Those of [`Receiver::recv_timeout`], when waiting is in vain.
-    pub fn wait_message<H: Host>(&self, host: &mut H) -> Result<bool, H::Error> {
-        self.look(host, Channel::Messages)
-    }
-
-    /// As [`SharedReceiver::wait_message`], for [`SharedReceiver::read`].
-    ///
-    /// # Errors
-    /// Those of [`Receiver::read_timeout`], when waiting is in vain.
-    pub fn wait_value<H: Host>(&self, host: &mut H) -> Result<bool, H::Error> {
-        self.look(host, Channel::Values)
-    }
-
-    fn look<H: Host>(&self, host: &mut H, channel: Channel) -> Result<bool, H::Error> {
-        let mut slot = self.0.lock(host)?;
-        let (receiving, slice) = (self.0.visible(&mut slot)?, host.slice());
-        if receiving.has_kept(channel) {
-            self.0.check_process()?;
-            return Ok(true);
-        }
-        let (receiver, wait) = (&mut receiving.receiver, Wait::new(None));
-        let ready = host.block(|| match channel {
-            Channel::Messages => receiver.wait_message_part(&wait, slice),
-            Channel::Values => receiver.wait_value_part(&wait, slice),
-        });
-        let ready = ready.map_err(failed::<H>)?;
-        Guard::hand_on(slot);
-        Ok(ready)
     }
 
     /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second

@@ -276,27 +276,6 @@ impl SharedSender {
         self.0.lent()
     }
 
-    /// Waits for one slice until a [`send`](SharedSender::send) of `len` bytes with [`Limit::Now`] is worth a call.
-    /// Sends and reserves nothing, and leaves a loan as it is. Returns whether it is: for an event loop whose
-    /// helper threads wait.
-    ///
-    /// # Errors
-    /// Those of [`Sender::send_timeout`], when waiting is in vain.
-    pub fn wait_room<H: Host>(&self, host: &mut H, len: usize) -> Result<bool, H::Error> {
-        let mut slot = self.0.lock(host)?;
-        if self.0.is_lent(&slot) {
-            // A send is refused at once. A wait could switch to another segment, and unmap the loan.
-            self.0.visible(&mut slot)?;
-            self.0.check_process()?;
-            return Ok(true);
-        }
-        let (sender, slice) = (self.0.visible(&mut slot)?, host.slice());
-        let ready =
-            host.block(|| sender.wait_room_part(len, &Wait::new(None), slice)).map_err(failed::<H>)?;
-        Guard::hand_on(slot);
-        Ok(ready)
-    }
-
     /// Closes this half: other calls end after their part, and later ones fail. The endpoint closes with its second
     /// half. Memory that is retained keeps the half until nobody does. Returns whether this call closed it; a
     /// forked child closes nothing.

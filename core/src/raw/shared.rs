@@ -152,19 +152,6 @@ impl<H: Half> Shared<H> {
         slot.half.as_mut().ok_or_else(|| self.closed())
     }
 
-    /// Returns whether something is lent.
-    pub(super) fn is_lent(&self, slot: &Slot<H>) -> bool {
-        slot.lent.is_some()
-    }
-
-    /// Returns the half, for a call that changes nothing of what is lent.
-    pub(super) fn visible<'a>(&self, slot: &'a mut Slot<H>) -> Result<&'a mut H, Error> {
-        if slot.lent.as_ref().is_some_and(|lent| lent.end == End::Closed) {
-            return Err(self.closed());
-        }
-        slot.half.as_mut().ok_or_else(|| self.closed())
-    }
-
     /// Hands the lock to the thread that has waited for it longest, and lets the host look up.
     pub(super) fn yield_lock<'a, T: Host>(
         &'a self,

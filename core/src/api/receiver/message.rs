@@ -36,6 +36,12 @@ pub struct Message<'a> {
 }
 
 impl Message<'_> {
+    /// Returns whether the message lies in the queue, where it stays the next one until it is dropped. Otherwise it is a copy
+    /// that is released already.
+    pub fn is_in_place(&self) -> bool {
+        self.lent
+    }
+
     /// Returns how many values were overwritten since the one that was read before. 0 for a message.
     pub fn skipped(&self) -> u64 {
         self.skipped

@@ -4,7 +4,6 @@ mod arm;
 mod batch;
 mod message;
 mod poll;
-mod ready;
 mod wait;
 
 use std::sync::Arc;

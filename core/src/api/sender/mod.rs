@@ -3,7 +3,6 @@
 mod arm;
 mod batch;
 mod loan;
-mod ready;
 mod wait;
 
 use std::time::Duration;

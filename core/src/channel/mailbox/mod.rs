@@ -158,14 +158,6 @@ impl<'a> Channel<'a> {
         sequence & 1 == 0 && cursor.last.is_none_or(|last| last.sequence != sequence)
     }
 
-    /// Returns whether [`Channel::read`] would find a value. Takes nothing.
-    pub(crate) fn has_new_value(self, cursor: &Cursor, first: FirstRead) -> bool {
-        // Relaxed: `read` loads the value.
-        let sequence = self.head.sequence.load(Ordering::Relaxed);
-        let cursor = Cursor { recent: false, ..*cursor };
-        sequence & 1 == 0 && self.unseen(&cursor, first, sequence).is_some()
-    }
-
     /// Copies the current value to the start of `buffer`, if `cursor` has not seen it. The buffer grows as needed.
     /// Returns `Ok(None)` if there is no new value, or if the writer was faster in each of a bounded number of
     /// attempts.

@@ -224,12 +224,6 @@ impl QueueSender {
         self.memory.space_bell()
     }
 
-    /// Returns whether a message of `len` bytes, at most `capacity`, can be published now. Reserves nothing.
-    pub(crate) fn has_space(&mut self, len: usize) -> Result<bool, Broken> {
-        Ok(self.has_slot()?
-            && (len <= SLOT_PAYLOAD || self.find_arena_place(len, RESTART_SPREAD_AFTER)?.is_some()))
-    }
-
     /// Returns whether a slot was free when `consumed` was last loaded.
     #[inline(always)]
     fn has_known_slot(&self) -> bool {

@@ -128,7 +128,6 @@ fn an_open_loan_refuses_everything_else() {
     assert!(matches!(sender.write(&mut Plain, b"x"), Err(Error::Lent { .. })));
     assert!(matches!(sender.send_many(&mut Plain, &["x"], Limit::Now), (0, Err(Error::Lent { .. }))));
     assert!(matches!(sender.loan(&mut Plain, 1, Limit::Now), Err(Error::Lent { .. })));
-    assert!(sender.wait_room(&mut Plain, 8).unwrap());
     sender.send_loan(&mut Plain, loan.token).unwrap();
 }
 
@@ -142,7 +141,6 @@ fn the_next_receive_ends_a_borrow_that_nobody_retains() {
     receiver.retain(&mut Plain, first.token).unwrap();
     assert!(matches!(receiver.recv(&mut Plain, Limit::Now, copy), Err(Error::InUse { .. })));
     assert!(matches!(receiver.release(&mut Plain, first.token), Err(Error::InUse { .. })));
-    assert!(receiver.wait_message(&mut Plain).unwrap());
     receiver.unretain(&mut Plain, first.token);
     assert_eq!(recv(&slave), b"second");
     assert!(matches!(receiver.release(&mut Plain, first.token), Err(Error::Stale { .. })));
@@ -173,7 +171,6 @@ fn a_closed_half_stays_until_nobody_retains_its_memory() {
     assert!(slave.close(&mut Plain).is_some());
     assert!(slave.close(&mut Plain).is_none());
     assert_eq!(core_code(slave.receiver().recv(&mut Plain, Limit::Now, copy)), -14);
-    assert_eq!(core_code(slave.receiver().wait_message(&mut Plain)), -14);
     // SAFETY: it is retained.
     assert_eq!(unsafe { std::slice::from_raw_parts(borrowed.start, borrowed.len) }, b"kept");
     assert!(slave.inspector().stats().is_ok());
@@ -357,7 +354,6 @@ fn what_cannot_be_taken_stays_the_next_one() {
         }
         let stop = |_: &mut Plain, _: &Content<'_>| ControlFlow::Break(Stop::Before);
         assert_eq!(receiver.recv_many(&mut Plain, Limit::Now, 9, stop).unwrap(), 0);
-        assert!(receiver.wait_message(&mut Plain).unwrap());
         let borrowed = receiver.borrow(&mut Plain, Limit::Now).unwrap().unwrap();
         // SAFETY: the message is borrowed until the next call.
         assert_eq!(unsafe { std::slice::from_raw_parts(borrowed.start, borrowed.len) }, b"message");
@@ -365,7 +361,6 @@ fn what_cannot_be_taken_stays_the_next_one() {
 
         master.sender().write(&mut Plain, b"value").unwrap();
         assert!(matches!(receiver.read(&mut Plain, Limit::For(SECOND), refuse), Err(Error::Lent { .. })));
-        assert!(receiver.wait_value(&mut Plain).unwrap());
         assert_eq!(receiver.read(&mut Plain, Limit::Now, copy).unwrap().unwrap(), b"value");
         assert!(receiver.read(&mut Plain, Limit::Now, copy).unwrap().is_none());
         master.sender().write(&mut Plain, b"older").unwrap();
