@@ -61,6 +61,7 @@ func echo(segment string, strategy WaitStrategy) {
 	threadLimit.Store(int32(most))
 	slave, err := Open(context.Background(), segment, Slave, WithWait(strategy))
 	must(err)
+	defer slave.Close()
 	say("ready")
 	answer(slave)
 }
@@ -124,6 +125,7 @@ func echoes(segment string) {
 		go func() {
 			defer group.Done()
 			answer(slave)
+			must(slave.Close())
 		}()
 	}
 	say("ready")

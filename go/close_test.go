@@ -14,6 +14,8 @@ import (
 // TestCloseLeavesTheSeatAfterParkedCalls: a goroutine that wakes up lowers the count of parked threads, which must not
 // be a successor's count by then.
 func TestCloseLeavesTheSeatAfterParkedCalls(t *testing.T) {
+	threadLimit.Store(100) // they are to be counted
+	t.Cleanup(func() { threadLimit.Store(mostThreads) })
 	for range 20 {
 		master, slave := pair(t, WithWait(Park))
 		l := slave.retainCurrent()

@@ -157,6 +157,7 @@ func (e *Endpoint) Close() error {
 	if s := e.source.Load(); s != nil {
 		s.close()
 	}
+	l.removeUnusedFIFO()
 	err := l.leave(unlink)
 	l.wakePeer()
 	if e.standIn != nil {

@@ -206,10 +206,20 @@ func (l *link) clearDeadPeer() {
 	if l.file.Named(l.path) {
 		shm.RemoveFIFO(l.fifoPath(l.role.peer()))
 	} else {
-		// A successor may have made its own, for another segment.
+		// A successor may have made its own, for another segment. Only this endpoint's ringer has a dead one open.
+		l.ringer.Close()
 		shm.RemoveUnusedFIFO(l.fifoPath(l.role.peer()))
 	}
 	_ = l.file.Unlock(start, seatLength)
+}
+
+// removeUnusedFIFO removes the event FIFO of a peer that has ended without a close, which nobody has noticed yet.
+func (l *link) removeUnusedFIFO() {
+	if path := l.fifoPath(l.role.peer()); shm.IsFIFO(path) && l.takePeerSeat() {
+		l.ringer.Close() // which may have it open
+		shm.RemoveUnusedFIFO(path)
+		l.freePeerSeat()
+	}
 }
 
 // takePeerSeat locks the peer's seat, so that nobody else reads or writes this segment any more. It reports false if a

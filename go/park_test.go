@@ -380,6 +380,14 @@ func TestSurvivorRemovesTheFIFO(t *testing.T) {
 	successor.says(t, "armed")
 	mustSend(t, master, "message")
 	successor.ends(t)
+	// It has ended without a close.
+	if _, err := os.Lstat(fifo); err != nil {
+		t.Error(err)
+	}
+	_ = master.Close()
+	if _, err := os.Lstat(fifo); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the FIFO is left: %v", err)
+	}
 }
 
 func makeFIFO(path string) error { return unix.Mkfifo(path, 0o600) }

@@ -104,7 +104,7 @@ func TestArmingAsksForOneRing(t *testing.T) {
 		w.arm()
 		w.expect(t, "armed", parkedBell|orderedHere())
 	}
-	if !w.any() || !w.any() || !w.isArmed() {
+	if first, second := w.any(), w.any(); !first || !second || !w.isArmed() {
 		t.Error("a ring is asked for")
 	}
 	if !w.takeBell() || w.takeBell() || w.isArmed() {

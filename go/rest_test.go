@@ -16,10 +16,12 @@ import (
 func atRest(t *testing.T, e *Endpoint) {
 	t.Helper()
 	const window = 400 * time.Millisecond
+	l := e.retainCurrent() // the background goroutine may give the endpoint another one
+	defer l.release()
 	until(t, "both rest", func() bool {
-		self, peer := e.link.self.heartbeat.Load(), e.link.peer.heartbeat.Load()
+		self, peer := l.self.heartbeat.Load(), l.peer.heartbeat.Load()
 		time.Sleep(window)
-		mine, its := e.link.self.heartbeat.Load()-self, e.link.peer.heartbeat.Load()-peer
+		mine, its := l.self.heartbeat.Load()-self, l.peer.heartbeat.Load()-peer
 		// An idle endpoint beats 80 times in a window.
 		return 0 < mine && mine < 20 && 0 < its && its < 20
 	})

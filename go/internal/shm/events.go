@@ -133,21 +133,22 @@ func ring(descriptor int, isFIFO bool) {
 	_, _ = unix.Write(descriptor, one[:length])
 }
 
-func isFIFO(path string) bool {
+// IsFIFO tells whether the file of this name is a FIFO.
+func IsFIFO(path string) bool {
 	found, err := Stat(path)
 	return err == nil && found.Kind == kind(unix.S_IFIFO)
 }
 
 // RemoveFIFO removes the FIFO of an endpoint that is gone.
 func RemoveFIFO(path string) {
-	if isFIFO(path) {
+	if IsFIFO(path) {
 		_ = unix.Unlink(path)
 	}
 }
 
 // RemoveUnusedFIFO removes a FIFO that no process has open.
 func RemoveUnusedFIFO(path string) {
-	if !isFIFO(path) {
+	if !IsFIFO(path) {
 		return
 	}
 	descriptor, err := openFile(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
@@ -184,7 +185,7 @@ func (r *Ringer) Ring(generation uint32, path func() string) {
 // openPeerFIFO opens what must be a FIFO. Its owner does not matter: a write of one byte to a FIFO that does not block
 // does no harm. It looks before, too: to open a file of another kind may have an effect.
 func openPeerFIFO(path string) (descriptor int, ok bool) {
-	if !isFIFO(path) {
+	if !IsFIFO(path) {
 		return 0, false
 	}
 	descriptor, err := openFile(path, fifoFlags, 0)
