@@ -99,7 +99,7 @@ bool put(const Words& words, eshm::Endpoint& endpoint) {
         endpoint.write(bytes(words.at(1)));
     } else if (verb == "try-send") {
         endpoint.try_send(bytes(words.at(1))).value();
-    } else if (verb == "send") {
+    } else if (verb == "send" || verb == "cancel-send") {
         endpoint.send(bytes(words.at(1)), wait(words, 2));
     } else if (verb == "send-text") {
         endpoint.send(eshm::text::encode(bytes(words.at(1))));

@@ -60,7 +60,7 @@ fn answer(
         ["write", message] => endpoint.write(&bytes(message)?)?,
         ["try-send", message] => endpoint.try_send(&bytes(message)?)?,
         ["send", message] => endpoint.send(&bytes(message)?)?,
-        ["send", message, timeout] => endpoint.send_timeout(&bytes(message)?, millis(timeout)?)?,
+        ["send" | "cancel-send", message, timeout] => endpoint.send_timeout(&bytes(message)?, millis(timeout)?)?,
         ["send-text", message] => endpoint.send(&text::encode(&utf8(&bytes(message)?)?)?)?,
         ["try-read"] => return Ok(message(endpoint.try_read()?)),
         ["read"] => return Ok(message(Some(endpoint.read()?))),

@@ -13,17 +13,26 @@ const LACKS: &[(&str, &[&str])] = &[
     ("python-asyncio", &["send-many-waiting", "look-before-a-time-out"]),
 ];
 
+/// The languages whose peers end a wait by cancelling it. In the others `cancel-recv` and `cancel-send` are time-outs.
+const CANCELS: &[&str] = &["go", "python-asyncio", "rust-tokio", "cpp-asio"];
+
 /// The abilities of one language's peer. A language without an entry in the table has all of them.
 #[derive(Clone, Copy)]
 pub struct Abilities {
     lacks: &'static [&'static str],
+    cancels: bool,
 }
 
 impl Abilities {
     /// Returns the abilities of the language with this name.
     pub fn of(language: &str) -> Abilities {
         let row = LACKS.iter().find(|(name, _)| *name == language);
-        Abilities { lacks: row.map_or(&[], |(_, lacks)| lacks) }
+        Abilities { lacks: row.map_or(&[], |(_, lacks)| lacks), cancels: CANCELS.contains(&language) }
+    }
+
+    /// Returns whether the peer can cancel a wait.
+    pub fn cancels(&self) -> bool {
+        self.cancels
     }
 
     /// Returns whether the peer can do this.
