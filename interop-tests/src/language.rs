@@ -36,6 +36,8 @@ pub const LANGUAGES: &[Language] = &[
 #[rustfmt::skip]
 pub const VARIANTS: &[Language] = &[
     Language { name: "python-asyncio", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python_asyncio },
+    Language { name: "rust-tokio", probe: &["cargo", "--version"], install: "apt-get install cargo", prepare: toolchain::rust_tokio },
+    Language { name: "go-poller", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go_poller },
 ];
 
 impl Language {

@@ -202,6 +202,16 @@ pub fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
+/// The Rust peer, which awaits in tokio.
+///
+/// # Errors
+/// When it is not there.
+pub fn rust_tokio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let mut command = rust(workshop)?;
+    command.push("--tokio".into());
+    Ok(command)
+}
+
 /// The wheel, installed by pip into a virtual environment of its own.
 ///
 /// # Errors
@@ -337,4 +347,14 @@ pub fn go(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     ];
     workshop.build("go", &["go", "interop-tests/peers/go"], &peer, &mut steps)?;
     Ok(vec![peer])
+}
+
+/// The Go peer, whose goroutines wait in the poller of the runtime.
+///
+/// # Errors
+/// When a step fails.
+pub fn go_poller(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let mut command = go(workshop)?;
+    command.push("--poller".into());
+    Ok(command)
 }

@@ -9,12 +9,14 @@ const LACKS: &[(&str, &[&str])] = &[
     ("c", &["observe", "look-while-holding"]),
     // A Go program cannot fork.
     ("go", &["fork"]),
-    // The asyncio endpoint has no batch call that waits, and a cancelled wait may not have polled yet.
-    ("python-asyncio", &["send-many-waiting", "look-before-a-time-out"]),
+    ("go-poller", &["fork"]),
+    // A cancelled wait may not have looked yet.
+    ("python-asyncio", &["look-before-a-time-out"]),
+    ("rust-tokio", &["look-before-a-time-out"]),
 ];
 
 /// The languages whose peers end a wait by cancelling it. In the others `cancel-recv` and `cancel-send` are time-outs.
-const CANCELS: &[&str] = &["go", "python-asyncio", "rust-tokio", "cpp-asio"];
+const CANCELS: &[&str] = &["go", "go-poller", "python-asyncio", "rust-tokio"];
 
 /// The abilities of one language's peer. A language without an entry in the table has all of them.
 #[derive(Clone, Copy)]
@@ -38,11 +40,6 @@ impl Abilities {
     /// Returns whether the peer can do this.
     pub fn can(&self, act: &Act) -> bool {
         let word = match act {
-            Act::Call(Verb::SendMany { wait, .. }) | Act::Begin(Verb::SendMany { wait, .. })
-                if *wait != Some(0) =>
-            {
-                "send-many-waiting"
-            }
             Act::Call(verb) | Act::Begin(verb) => verb.name(),
             event => event.event().unwrap_or_default(),
         };
@@ -56,7 +53,7 @@ impl Abilities {
 
     /// Returns whether a call finds an available message even with the shortest timeout.
     pub fn finds_at_once(&self, verb: Verb) -> bool {
-        let at_once = matches!(verb, Verb::TryRecv | Verb::TryRead | Verb::Hold { .. });
+        let at_once = matches!(verb, Verb::TryRecv | Verb::TryRead);
         at_once || !self.lacks.contains(&"look-before-a-time-out")
     }
 }
