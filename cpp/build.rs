@@ -1,9 +1,11 @@
 //! Compiles the bridge that cxx generates from `src/lib.rs`, with the facade in front of it.
 
 fn main() {
-    const SOURCES: [&str; 11] = [
+    const SOURCES: [&str; 13] = [
+        "src/attempt.cc",
         "src/endpoint.cc",
         "src/error.cc",
+        "src/events.cc",
         "src/inspector.cc",
         "src/loan.cc",
         "src/message.cc",

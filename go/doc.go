@@ -43,8 +43,12 @@
 //
 // A call that finds what it needs makes no system call. Recv and Read allocate the copy; the other forms allocate
 // nothing. [Endpoint.RecvAppend] is the fastest form for short messages, and Borrow, which copies nothing, for long ones.
-// A call that waits polls for a moment, see [WithWait], and then sleeps in the kernel, with a thread of its own. One
-// goroutine per process keeps the heartbeats of all its endpoints, every millisecond while there is traffic.
+// A call that waits polls for a moment, see [WithWait], and then sleeps. At most 8 goroutines of a process sleep in threads
+// of their own, which is the fastest. All others sleep without, so thousands may wait: the peer rings the endpoint's event
+// descriptor, for which the runtime waits. Such a goroutine wakes up later by some microseconds. One goroutine per process
+// keeps the heartbeats of all its endpoints, every millisecond while there is traffic.
+//
+// [Endpoint.Events] gives the descriptor to a program that has an event loop of its own.
 //
 // The package implements protocol/PROTOCOL.md in Go alone, for Linux. It was tested on amd64 and 386. MEMORY.md
 // explains why its plain stores to shared memory are safe.

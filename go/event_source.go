@@ -54,19 +54,25 @@ func (e *Endpoint) eventSource() (*eventSource, error) {
 	if s := e.source.Load(); s != nil {
 		return s, nil
 	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closing {
+	l := e.retainCurrent()
+	if l == nil {
 		return nil, e.usual.closed
 	}
+	defer l.release()
+	slowCalls.Lock()
+	defer slowCalls.Unlock()
 	if s := e.source.Load(); s != nil {
 		return s, nil
 	}
-	slowCalls.Lock()
-	descriptor, err := e.link.file.NewEventDescriptor(e.fifoPath(e.role))
-	slowCalls.Unlock()
+	descriptor, err := l.file.NewEventDescriptor(e.fifoPath(e.role))
 	if err != nil {
 		return nil, failAttach(e.address, err)
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closing {
+		descriptor.Close()
+		return nil, e.usual.closed
 	}
 	s := &eventSource{endpoint: e, descriptor: descriptor}
 	s.peerState.Store(int32(e.link.state))
@@ -106,6 +112,11 @@ func (s *eventSource) armLocked(kind Interest, at *waitPoint) {
 		// The byte may have been for a goroutine that the poller has not woken yet.
 		s.endpoint.parked.ring()
 	}
+	s.armKind(kind, at)
+}
+
+// armKind is arm without reading the descriptor; mu is held.
+func (s *eventSource) armKind(kind Interest, at *waitPoint) {
 	one := s.arming(kind)
 	at.link.retain()
 	one.release()
@@ -160,27 +171,48 @@ func (s *eventSource) ringProgram() {
 	}
 }
 
-// ringForOthers makes the descriptor readable for the program's other kinds than this one, whose bytes arm may have read.
-func (s *eventSource) ringForOthers(kind Interest) {
+// ringForOthers makes the descriptor readable for the program's other kinds than this one, whose bytes arm may have
+// read. The caller retains the link, which the endpoint has now.
+func (s *eventSource) ringForOthers(kind Interest, l *link) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if s.closed {
+		return
+	}
 	due := s.wants(InterestPeer) && s.noticed.Load() != s.peerState.Load()
 	for _, other := range kinds {
-		due = due || other != kind && s.wants(other) && s.isDue(other)
+		if other != kind && s.wants(other) {
+			due = s.isDue(other, l) || due
+		}
 	}
 	if due {
 		s.ringLocked()
 	}
 }
 
-// isDue tells whether there may be something to do for a verb of this kind; mu is held.
-func (s *eventSource) isDue(kind Interest) bool {
+// isDue tells whether there may be something to do for a verb of this kind; mu is held. It arms a kind for which no verb
+// has looked.
+func (s *eventSource) isDue(kind Interest, l *link) bool {
 	one := s.arming(kind)
 	if one.link == nil {
-		return kind != InterestWritable // nobody waits for room before a message was refused
+		if kind == InterestWritable {
+			return false // nobody waits for room before a message was refused
+		}
+		at := l.arrivalPoint(kind)
+		s.armKind(kind, &at)
+		return one.hasEvent(kind)
 	}
 	return one.found || one.word != nil && !one.word.isArmed() ||
 		kind == InterestWritable && one.link.progress() != one.progress
+}
+
+// arrivalPoint returns where a message or a value arrives.
+func (l *link) arrivalPoint(kind Interest) waitPoint {
+	pid := l.peer.pid.Load()
+	if kind == InterestReadable && l.speaksQueue(pid) {
+		return waitPoint{link: l, parked: &l.inQueue.control.receiversParked}
+	}
+	return waitPoint{link: l, parked: &l.in.tail.waiters, legacy: !l.peer.ours(pid)}
 }
 
 // look makes the descriptor readable for the events that the peer has not rung for. It reports whether there was one.
@@ -190,12 +222,13 @@ func (s *eventSource) look() bool {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	rings := false
+	found, rings := false, false
 	for _, kind := range kinds {
 		one := s.arming(kind)
 		if one.link == nil || one.found || !s.wants(kind) || !one.hasEvent(kind) {
 			continue
 		}
+		found = true
 		if one.word != nil && !one.word.isArmed() && !one.begun {
 			// A peer that has begun to ring has rung by the next look, unless it cannot.
 			one.begun = true
@@ -209,7 +242,7 @@ func (s *eventSource) look() bool {
 	if rings {
 		s.ringLocked()
 	}
-	return rings
+	return found
 }
 
 // hasEvent tells whether the event that is armed has happened.
@@ -262,11 +295,10 @@ func (s *eventSource) close() {
 	s.descriptor.Close()
 }
 
-// progress changes whenever the peer has made room.
+// progress changes whenever the peer has made room for a message.
 func (l *link) progress() uint64 {
-	progress := uint64(l.out.tail.taken.Load()) + l.out.tail.readCount.Load()
-	if l.hasQueues() {
-		progress += uint64(l.outQueue.control.consumed.Load())
+	if l.speaksQueue(l.peer.pid.Load()) {
+		return uint64(l.outQueue.control.consumed.Load())
 	}
-	return progress
+	return uint64(l.out.tail.taken.Load()) + l.out.tail.readCount.Load()
 }

@@ -90,7 +90,10 @@ func (v *Events) PeerState() PeerState {
 	s.noticed.Store(int32(state))
 	s.peerState.Store(int32(state))
 	// It has read the bytes of all kinds.
-	s.ringForOthers(InterestPeer)
+	if l := s.endpoint.retainCurrent(); l != nil {
+		s.ringForOthers(InterestPeer, l)
+		l.release()
+	}
 	return state
 }
 
@@ -117,7 +120,7 @@ func (s *eventSource) armAndTry(kind Interest, where func() waitPoint, attempt f
 			s.ring()
 			return done, err
 		case where().link == at.link:
-			s.ringForOthers(kind)
+			s.ringForOthers(kind, at.link)
 			return done, err
 		}
 		// The endpoint has moved to another segment, which is not armed.

@@ -2,6 +2,7 @@ package eshm
 
 import (
 	"encoding/json"
+	"maps"
 	"os"
 	"reflect"
 	"testing"
@@ -123,5 +124,23 @@ func TestLayoutGeometriesMatchTheProtocol(t *testing.T) {
 		if made := newGeometry(g.dataSize, g.queueCapacity); made != g {
 			t.Errorf("ours is %+v, the core's %+v", made, g)
 		}
+	}
+}
+
+func TestEventsMatchTheProtocol(t *testing.T) {
+	layout := readLayout(t)
+	for _, one := range decode[[]struct{ Prefix, Segment, Master, Slave string }](t, layout, "event_fifos") {
+		at := address{name: one.Segment, domain: Domain{"/some/where", one.Prefix}}
+		for role, expected := range map[Role]string{Master: one.Master, Slave: one.Slave} {
+			if found := at.fifoPath(role); found != "/some/where/"+expected {
+				t.Errorf("%s: %s, expected %s", one.Segment, found, expected)
+			}
+		}
+	}
+	bits := map[string]uint32{
+		"count": parkedCount, "ordered": parkedOrdered, "bell": parkedBell, "in_vain": parkedInVain,
+	}
+	if expected := decode[map[string]uint32](t, layout, "waiters"); !maps.Equal(bits, expected) {
+		t.Errorf("%v, expected %v", bits, expected)
 	}
 }

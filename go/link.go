@@ -173,12 +173,12 @@ func (l *link) wakePeer() {
 		shm.Wake(&l.outQueue.slot(l.outQueue.control.parkedNumber.Load()).mark)
 		shm.Wake(&l.inQueue.control.consumed)
 	}
-	l.ringPeer()
+	l.ringPeer(l.peer.generation.Load())
 }
 
-// ringPeer makes the peer's event descriptor readable, if it has one.
-func (l *link) ringPeer() {
-	l.ringer.Ring(l.peer.generation.Load(), func() string { return l.fifoPath(l.role.peer()) })
+// ringPeer makes the event descriptor of the peer of this generation readable, if it has one.
+func (l *link) ringPeer(generation uint32) {
+	l.ringer.Ring(generation, func() string { return l.fifoPath(l.role.peer()) })
 }
 
 // wake wakes those who wait for a word that was changed, as [parkedWord.any] has told.
@@ -187,8 +187,11 @@ func (l *link) wake(parked *parkedWord, word *atomic.Uint32) {
 	if waiting&parkedCount != 0 {
 		shm.Wake(word)
 	}
+	// Before takeBell: a successor of a killed peer may come between the two, and the FIFO that is opened may be the old
+	// one. It must not be kept for the successor.
+	generation := l.peer.generation.Load()
 	if waiting&parkedBell != 0 && parked.takeBell() {
-		l.ringPeer()
+		l.ringPeer(generation)
 	}
 }
 
@@ -200,7 +203,12 @@ func (l *link) clearDeadPeer() {
 		return
 	}
 	l.clearParked(l.role.peer())
-	shm.RemoveFIFO(l.fifoPath(l.role.peer()))
+	if l.file.Named(l.path) {
+		shm.RemoveFIFO(l.fifoPath(l.role.peer()))
+	} else {
+		// A successor may have made its own, for another segment.
+		shm.RemoveUnusedFIFO(l.fifoPath(l.role.peer()))
+	}
 	_ = l.file.Unlock(start, seatLength)
 }
 

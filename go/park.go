@@ -115,7 +115,7 @@ func (e *Endpoint) parkWithoutThread(ctx context.Context, at *waitPoint) bool {
 		}
 		return true
 	case armed && s.interest.Load() != 0:
-		s.ringForOthers(at.kind)
+		s.ringForOthers(at.kind, at.link)
 	}
 	e.awaitRing(call)
 	return true

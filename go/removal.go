@@ -95,8 +95,8 @@ func (d Domain) remove(dry bool) (Removal, error) {
 	return removal, nil
 }
 
-// removeFIFOs removes the event FIFOs of segments that do not exist any more. If one of these was about to be made, its
-// endpoint works without.
+// removeFIFOs removes the event FIFOs of segments that do not exist any more, unless a process has it open: a slave that
+// waits for its next master has one.
 func (d Domain) removeFIFOs(names []string) {
 	used := map[string]bool{}
 	for _, file := range names {
@@ -110,7 +110,7 @@ func (d Domain) removeFIFOs(names []string) {
 		// Behind the infix there are the role, a hyphen and the hash.
 		rest, ok := strings.CutPrefix(file, d.Prefix+fifoInfix)
 		if ok && len(rest) > 2 && !used[rest[2:]] {
-			shm.RemoveFIFO(strings.TrimSuffix(d.Directory, "/") + "/" + file)
+			shm.RemoveUnusedFIFO(strings.TrimSuffix(d.Directory, "/") + "/" + file)
 		}
 	}
 }

@@ -37,6 +37,9 @@ func init() {
 		"mode by umask":   makeByUmask,
 		"crowd":           waitInACrowd,
 		"sleep":           waitWithoutAThread,
+		"echoes":          echoes,
+		"echo park":       func(segment string) { echo(segment, Park) },
+		"echo adaptive":   func(segment string) { echo(segment, Adaptive) },
 	}
 }
 
@@ -53,7 +56,7 @@ func must(err error) {
 
 // startScenario starts a process that runs a scenario, in namespaces of its own if there are flags. It skips the test
 // where the system does not allow that.
-func startScenario(t *testing.T, scenario, segment string, flags uintptr) child {
+func startScenario(t testing.TB, scenario, segment string, flags uintptr) child {
 	t.Helper()
 	command := exec.Command(os.Args[0])
 	command.Env = append(os.Environ(), childScenario+"="+scenario, childName+"="+segment)
@@ -79,7 +82,7 @@ func startScenario(t *testing.T, scenario, segment string, flags uintptr) child 
 }
 
 // says checks that the child's next line contains all of the parts.
-func (c child) says(t *testing.T, parts ...string) {
+func (c child) says(t testing.TB, parts ...string) {
 	t.Helper()
 	line, err := c.output.ReadString('\n')
 	if err != nil {
@@ -93,7 +96,7 @@ func (c child) says(t *testing.T, parts ...string) {
 }
 
 // ends checks that the child ends without an error and prints nothing more.
-func (c child) ends(t *testing.T) {
+func (c child) ends(t testing.TB) {
 	t.Helper()
 	if rest, _ := c.output.ReadString(0); rest != "" {
 		t.Errorf("the child goes on: %q", rest)

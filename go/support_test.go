@@ -122,6 +122,9 @@ const (
 const mostThreadsVariable = "ESHM_TEST_MOST_THREADS"
 
 func TestMain(m *testing.M) {
+	if count, err := strconv.Atoi(os.Getenv(mostThreadsVariable)); err == nil {
+		threadLimit.Store(int32(count))
+	}
 	if scenario := os.Getenv(childScenario); scenario != "" {
 		scenarios[scenario](os.Getenv(childName))
 		return
@@ -136,9 +139,6 @@ func TestMain(m *testing.M) {
 	// The tests expect segments in the default place.
 	_ = os.Unsetenv(directoryVariable)
 	_ = os.Unsetenv(prefixVariable)
-	if count, err := strconv.Atoi(os.Getenv(mostThreadsVariable)); err == nil {
-		threadLimit.Store(int32(count))
-	}
 	os.Exit(m.Run())
 }
 

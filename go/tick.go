@@ -118,12 +118,10 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	if e.carryPending.Load() || e.role == Slave && !e.staleSince.IsZero() {
 		e.activity.stir(now)
 	}
-	// Nobody can ring an endpoint that has no FIFO: only its own looks find events.
-	if s := e.source.Load(); s != nil && !s.descriptor.HasFIFO() {
-		e.activity.stir(now)
-	}
 	pace := e.activity.pace(now)
-	if s.steadyHeartbeat {
+	// Nobody can ring an endpoint that has no FIFO: only its own looks find events.
+	source := e.source.Load()
+	if s.steadyHeartbeat || source != nil && !source.descriptor.HasFIFO() {
 		pace = paceBusy
 	}
 	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), pace)

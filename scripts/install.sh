@@ -190,8 +190,8 @@ build_demo() {
 
 install_all() {
     local header file package=$libdir/cmake/eshm
-    for header in cpp/include/eshm/*.hpp; do
-        put 644 "$header" "$prefix/$includedir/eshm/${header##*/}"
+    for header in cpp/include/eshm/*.hpp cpp/include/eshm/asio/*.hpp; do
+        put 644 "$header" "$prefix/$includedir/${header#cpp/include/}"
     done
     put 644 "$static" "$prefix/$libdir/libeshm_cpp.a"
     put 755 "$shared" "$prefix/$libdir/${shared##*/}"

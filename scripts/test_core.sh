@@ -43,7 +43,8 @@ for features in "" tracing serde tokio async; do
 done
 RUSTFLAGS="${RUSTFLAGS:-} -D warnings" CARGO_TARGET_DIR=target/features cargo check -p eshm --all-features --all-targets
 cargo test -p eshm --features serde --test serialize
-cargo test -p eshm --features tokio,async --test tokio --test async
+cargo test -p eshm --features tokio,async --lib aio
+cargo test -p eshm --features tokio,async --test tokio --test tokio_cancel --test tokio_ends --test async
 cargo test -p eshm --features tokio,async --doc -- async_io tokio
 for example in event_loop tokio_loop; do
     cargo run --quiet -p eshm --features tokio --example "$example"

@@ -174,6 +174,8 @@ main() {
     need ninja-build command -v ninja
     need pkg-config command -v pkg-config
     need libgtest-dev "${CXX:-c++}" -fsyntax-only -include gtest/gtest.h -x c++ /dev/null
+    need libasio-dev "${CXX:-c++}" -fsyntax-only -include asio/version.hpp -x c++ /dev/null
+    need libboost-dev "${CXX:-c++}" -fsyntax-only -include boost/asio/version.hpp -x c++ /dev/null
     export CMAKE_GENERATOR=Ninja CLICOLOR_FORCE=0
 
     check_format

@@ -1,6 +1,5 @@
 #include "eshm/endpoint.hpp"
 
-#include <algorithm>
 #include <string>
 
 #include "direction.h"
@@ -152,17 +151,10 @@ std::int32_t Endpoint::take_value(Duration wait, Message& message) noexcept {
     if (incoming_->is_occupied()) {
         return Code::occupied;
     }
-    detail::Received& content = message.content_;
-    if (const auto code = incoming_->half->read(ns(wait), content)) {
+    if (const auto code = incoming_->half->read(ns(wait), message.content_)) {
         return code;
     }
-    // The value is in the core's buffer until the next call.
-    std::byte* own = message.short_;
-    if (content.size > sizeof message.short_) {
-        // Not make_unique, which would zero the memory first.
-        message.heap_.reset(own = new std::byte[content.size]);
-    }
-    content.data = std::copy_n(content.data, content.size, own) - content.size;
+    message.own_value();
     return Code::ok;
 }
 
@@ -219,6 +211,18 @@ const Inspector& Endpoint::opened() const {
 
 Result<void> Endpoint::try_wait_for_peer(Duration wait) noexcept {
     return is_open() ? inspector_.try_wait_for_peer(wait) : Failure{Errc::closed};
+}
+
+Result<Events> Endpoint::try_events(Interest interest) const noexcept {
+    if (!is_open()) {
+        return Failure{Errc::closed};
+    }
+    detail::Outcome outcome{};
+    auto events = detail::events(*inspector_.core_, static_cast<std::uint32_t>(interest), outcome);
+    if (outcome.code != Code::ok) {
+        return detail::failure(outcome);
+    }
+    return Events{{events.into_raw(), detail::EndEvents{}}};
 }
 
 Result<void> Endpoint::try_update_heartbeat() noexcept {

@@ -82,7 +82,7 @@ unsafe impl ExternType for Received {
 /// # Safety
 /// As for [`std::slice::from_raw_parts`] otherwise.
 #[inline]
-unsafe fn slice<'a>(data: *const u8, size: usize) -> &'a [u8] {
+pub(crate) unsafe fn slice<'a>(data: *const u8, size: usize) -> &'a [u8] {
     if size == 0 {
         return &[];
     }
@@ -92,8 +92,8 @@ unsafe fn slice<'a>(data: *const u8, size: usize) -> &'a [u8] {
 
 /// The half that writes and sends.
 pub(crate) struct Sender {
-    inner: eshm::Sender,
-    outcome: Outcome,
+    pub(crate) inner: eshm::Sender,
+    pub(crate) outcome: Outcome,
 }
 
 impl Sender {
@@ -147,8 +147,8 @@ impl Sender {
 
 /// The half that reads and receives.
 pub(crate) struct Receiver {
-    inner: eshm::Receiver,
-    outcome: Outcome,
+    pub(crate) inner: eshm::Receiver,
+    pub(crate) outcome: Outcome,
 }
 
 /// A function of C++ threw.
@@ -181,7 +181,7 @@ impl Receiver {
         &mut self,
         most: usize,
         wait: i64,
-        mut each: Pin<&mut ffi::Each>,
+        each: Pin<&mut ffi::Each>,
         received: &mut usize,
     ) -> i32 {
         let limit = match limit(wait) {
@@ -189,6 +189,17 @@ impl Receiver {
             Limit::Now => Limit::For(Duration::ZERO),
             limit => limit,
         };
+        self.batch(most, limit, each, received)
+    }
+
+    /// Hands up to `most` messages to `each`, and stores how many were received.
+    pub(crate) fn batch(
+        &mut self,
+        most: usize,
+        limit: Limit,
+        mut each: Pin<&mut ffi::Each>,
+        received: &mut usize,
+    ) -> i32 {
         let batch = exclusive::recv_many(&mut self.inner, limit, most, |bytes| {
             // SAFETY: there are `len` bytes at this pointer, and C++ uses them only during this call.
             match unsafe { each.as_mut().hand(bytes.as_ptr(), bytes.len()) } {
@@ -214,7 +225,11 @@ impl Receiver {
 }
 
 #[inline(always)]
-fn deliver(found: Result<Option<Message<'_>>>, received: &mut Received, outcome: &mut Outcome) -> i32 {
+pub(crate) fn deliver(
+    found: Result<Option<Message<'_>>>,
+    received: &mut Received,
+    outcome: &mut Outcome,
+) -> i32 {
     match found {
         Ok(Some(message)) => fill(message, received),
         Ok(None) => Code::nothing.repr,

@@ -4,12 +4,15 @@
 //! receives crosses the bridge once, with plain words: it returns an `eshm::Errc`, 0 for success, and the error's text stays
 //! here until the facade asks for it. A panic that reaches the bridge ends the process: cxx lets none unwind into C++.
 
+mod attempt;
 mod convert;
+mod events;
 mod handles;
 mod inspect;
 mod observe;
 
 use convert::{decode, encode};
+use events::{Events, WaitSet, events, wait_set};
 use handles::{Opened, Receiver, Sender, open};
 use inspect::{Inspector, Snapshot, configure_monitor};
 use observe::{Observer, find_dead, observe, remove_dead, segments};
@@ -63,13 +66,14 @@ mod ffi {
         unreadable,
     }
 
-    /// The kinds of `eshm::Errc` that share their number with another kind.
+    /// The kinds of `eshm::Errc` that share their number with another kind, and those that the bridge finds.
     #[namespace = "eshm"]
     #[repr(i32)]
     enum Errc {
         not_found = -103,
         foreign = -203,
         reconnecting = -110,
+        forked = -18,
     }
 
     /// What calls return in the place of an `eshm::Errc`.
@@ -189,6 +193,9 @@ mod ffi {
         fn loan(&mut self, size: usize, wait: i64) -> *mut u8;
         fn send_loan(&mut self) -> i32;
         fn forget_loan(&mut self);
+        unsafe fn attempt_send(&mut self, data: *const u8, size: usize) -> i32;
+        fn attempt_send_many(&mut self, messages: &[BytesView], sent: &mut usize) -> i32;
+        fn attempt_loan(&mut self, size: usize) -> *mut u8;
         fn outcome(&self) -> &Outcome;
     }
 
@@ -197,6 +204,9 @@ mod ffi {
         fn read(&mut self, wait: i64, received: &mut Received) -> i32;
         fn recv(&mut self, wait: i64, received: &mut Received) -> i32;
         fn release(&mut self);
+        fn attempt_recv(&mut self, received: &mut Received) -> i32;
+        fn attempt_read(&mut self, received: &mut Received) -> i32;
+        fn attempt_recv_many(&mut self, most: usize, each: Pin<&mut Each>, received: &mut usize) -> i32;
         fn recv_many(&mut self, most: usize, wait: i64, each: Pin<&mut Each>, received: &mut usize) -> i32;
         fn outcome(&self) -> &Outcome;
     }
@@ -223,6 +233,25 @@ mod ffi {
         fn value(&self, name: &str) -> i64;
 
         fn configure_monitor(policy: u8, priority: i32, cpus: &[u32], outcome: &mut Outcome);
+    }
+
+    extern "Rust" {
+        type Events;
+        fn descriptor(&self) -> i32;
+        fn peer_state(&self) -> PeerState;
+
+        fn events(inspector: &Inspector, interest: u32, outcome: &mut Outcome) -> Box<Events>;
+    }
+
+    extern "Rust" {
+        type WaitSet;
+        fn add(&self, events: &Events, token: u64, outcome: &mut Outcome);
+        fn add_descriptor(&self, fd: i32, token: u64, outcome: &mut Outcome);
+        fn remove(&self, token: u64, outcome: &mut Outcome);
+        fn wait(&self, wait: i64, tokens: &mut [u64], outcome: &mut Outcome) -> usize;
+        fn descriptor(&self) -> i32;
+
+        fn wait_set(outcome: &mut Outcome) -> Box<WaitSet>;
     }
 
     extern "Rust" {

@@ -7,7 +7,6 @@ use std::os::unix::fs::MetadataExt;
 use std::sync::OnceLock;
 
 use eshm::{Inspector, Interest, PeerState};
-use pyo3::exceptions::PyOSError;
 use pyo3::prelude::*;
 
 use crate::convert;
@@ -15,8 +14,6 @@ use crate::error::{Failure, Result};
 
 /// `Interest.READABLE`, the default.
 pub const READABLE: u32 = 1;
-/// The number of the system's error for a descriptor that is not open.
-const EBADF: i32 = 9;
 
 /// The members of `eshm.Interest`, by their bits.
 const KINDS: [(u32, Interest); 4] =
@@ -72,9 +69,10 @@ impl Identity {
             return Ok(&self.events);
         }
         let name = self.inspector.name();
-        let text =
-            format!("segment '{name}': the event descriptor was closed by another part of the program");
-        Err(PyOSError::new_err((EBADF, text)).into())
+        let text = format!(
+            "segment '{name}': the program has closed the event descriptor, which belongs to the endpoint: open the endpoint anew"
+        );
+        Err(Python::attach(|py| Failure::named(py, "AttachError", &text)))
     }
 }
 
@@ -115,7 +113,7 @@ impl Events {
 
 #[pymethods]
 impl Events {
-    /// Returns the number of the descriptor. Raises OSError if the program has closed it.
+    /// Returns the number of the descriptor. Raises AttachError if the program has closed it.
     pub fn fileno(&self) -> Result<RawFd> {
         Ok(self.0.checked()?.as_raw_fd())
     }

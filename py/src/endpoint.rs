@@ -396,7 +396,8 @@ impl Endpoint {
     /// Returns the event descriptor, made at the first call, as an Events. The interest of the last call holds.
     ///
     /// The descriptor is readable while a call of the endpoint is worth while: for `selectors`, `select.epoll`, a WaitSet
-    /// or an event loop. Raises AttachError if the process can have no descriptor more; the endpoint works without.
+    /// or an event loop. Raises AttachError if the process can have no descriptor more (the endpoint works without),
+    /// and if the program has closed it.
     #[pyo3(signature = (interest = READABLE), text_signature = "($self, interest=1)")]
     fn events(&self, interest: u32) -> Result<Events> {
         Events::open(self.inspector(), &self.identity, descriptor::interest(self.name(), interest)?)
@@ -405,7 +406,7 @@ impl Endpoint {
     /// Returns the number of the event descriptor, made at the first call, for `selectors.DefaultSelector().register`
     /// and the like. Its interest is that of the last call of events, or else Interest.READABLE.
     ///
-    /// The descriptor belongs to the endpoint: do not read or close it. Raises OSError if it was closed nevertheless.
+    /// The descriptor belongs to the endpoint: do not read or close it. Raises AttachError if the program has.
     pub fn fileno(&self) -> Result<i32> {
         self.descriptor()?.fileno()
     }

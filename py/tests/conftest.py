@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 import itertools
 import os
 import subprocess
@@ -66,6 +67,15 @@ def pair(name: str) -> Iterator[tuple[eshm.Endpoint, eshm.Endpoint]]:
     """A master and its slave."""
     with eshm.Endpoint(name, role="master") as master, eshm.Endpoint(name, role="slave") as slave:
         yield master, slave
+
+
+@pytest.fixture(params=["asyncio", "uvloop"])
+def either_loop(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Has `loops.run` use one loop or the other."""
+    import loops  # noqa: PLC0415 - it imports this module
+
+    chosen = asyncio.run if request.param == "asyncio" else pytest.importorskip("uvloop").run
+    monkeypatch.setattr(loops, "runner", [chosen])
 
 
 @pytest.fixture

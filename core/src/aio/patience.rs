@@ -58,6 +58,7 @@ impl Patience {
         context: &Context<'_>,
         mut look: impl FnMut() -> Result<Option<T>>,
     ) -> Poll<Result<Option<T>>> {
+        self.verbs = 0;
         let now = Instant::now();
         let since = match self.since {
             Some(since) => since,
@@ -90,5 +91,58 @@ impl Patience {
         self.verbs = 0;
         context.waker().wake_by_ref();
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::task::Waker;
+
+    use super::*;
+
+    /// Looks in vain until it is time to wait for the descriptor. Returns how often the task has yielded before.
+    fn wait_in_vain(patience: &mut Patience) -> u32 {
+        let context = Context::from_waker(Waker::noop());
+        let mut yields = 0;
+        loop {
+            match patience.look(&context, || Ok(None::<()>)) {
+                Poll::Pending => yields += 1,
+                Poll::Ready(found) => {
+                    assert!(found.unwrap().is_none());
+                    return yields;
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn other_tasks_run_after_many_verbs() {
+        let context = Context::from_waker(Waker::noop());
+        let mut patience = Patience::default();
+        for _ in 0..3 {
+            for _ in 0..VERBS {
+                assert!(patience.look(&context, || Ok(Some(()))).is_ready());
+            }
+            assert!(patience.look(&context, || Ok(Some(()))).is_pending());
+        }
+    }
+
+    #[test]
+    fn looks_in_vain_are_given_up_and_tried_again() {
+        let mut patience = Patience::default();
+        assert!(wait_in_vain(&mut patience) > 0);
+        let trials = (0..4 * TRIAL).filter(|_| wait_in_vain(&mut patience) > 0);
+        assert_eq!(trials.count(), 4);
+    }
+
+    #[test]
+    fn looks_that_pay_go_on() {
+        let context = Context::from_waker(Waker::noop());
+        let mut patience = Patience::default();
+        for _ in 0..100 {
+            assert!(patience.look(&context, || Ok(None::<()>)).is_pending());
+            assert!(patience.look(&context, || Ok(Some(()))).is_ready());
+        }
+        assert_eq!(patience.score, MOST);
     }
 }

@@ -105,6 +105,13 @@ impl<R: Reactor> Readiness<R> {
     }
 }
 
+impl<R> Drop for Readiness<R> {
+    fn drop(&mut self) {
+        // Waits that were cancelled.
+        drop(self.tasks.change(std::mem::take));
+    }
+}
+
 /// The tasks that wait. A kind is of interest while a task waits for it, so that the descriptor is not readable for what
 /// nobody takes.
 #[derive(Debug)]
@@ -116,10 +123,12 @@ struct Tasks {
 impl Tasks {
     fn change<T>(&self, change: impl FnOnce(&mut [Option<Waker>; KINDS]) -> T) -> T {
         let mut wakers = self.wakers.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_waited = wakers.iter().any(Option::is_some);
         let changed = change(&mut wakers);
         let kinds = [Kind::Message, Kind::Value, Kind::Room, Kind::PeerOfSender, Kind::PeerOfReceiver];
         let waiting = kinds.into_iter().filter(|kind| wakers[*kind as usize].is_some());
-        self.events.set_interest(waiting.fold(Interest::NONE, |all, kind| all | kind.interest()));
+        let interest = waiting.fold(Interest::NONE, |all, kind| all | kind.interest());
+        self.events.await_events(interest, has_waited);
         changed
     }
 

@@ -64,10 +64,12 @@ impl Events {
         self.source().descriptor.is_open()
     }
 
-    /// Chooses the interest anew. The next verb that finds nothing arms the descriptor for it.
+    /// Chooses the interest of the tasks that wait now. `has_waited`: whether any has waited before. The next verb that finds
+    /// nothing arms the descriptor.
     #[cfg(any(feature = "async", feature = "tokio"))]
-    pub(crate) fn set_interest(&self, interest: Interest) {
+    pub(crate) fn await_events(&self, interest: Interest, has_waited: bool) {
         self.source().set_interest(interest);
+        self.0.count_waiting_tasks(has_waited, interest != Interest::NONE);
     }
 
     /// Returns whether the peer is alive. Otherwise the descriptor is armed for a change of the peer.

@@ -7,6 +7,7 @@
 #![allow(missing_docs, reason = "each field has its line below; PROTOCOL.md is its full description")]
 
 use crate::sys::{AtomicI32, AtomicU32, AtomicU64, UnsafeCell};
+pub use crate::wait::{WAITERS_BELL, WAITERS_COUNT, WAITERS_IN_VAIN, WAITERS_ORDERED};
 
 /// `"ESHM"`, read as a big-endian number.
 pub const MAGIC: u32 = 0x4553_484D;
@@ -36,14 +37,6 @@ pub const MAX_QUEUE_CAPACITY: u64 = 64 << 30;
 /// The greatest number of slots of a queue.
 pub const MAX_QUEUE_SLOTS: u32 = 1 << 20;
 
-/// The fields of a word that holds a count of parked threads. The number of parked threads, in the low bits.
-pub const WAITERS_COUNT: u32 = 0xFFFF;
-/// The notifier orders its accesses itself.
-pub const WAITERS_ORDERED: u32 = 1 << 16;
-/// The waiter asks for a ring of its event descriptor.
-pub const WAITERS_BELL: u32 = 1 << 17;
-/// One ring that woke nobody. The bits from here on count them.
-pub const WAITERS_IN_VAIN: u32 = 1 << 20;
 /// The byte that rings an event descriptor.
 pub const EVENT_BYTE: u8 = 1;
 /// What follows the prefix of the domain in the name of an event FIFO.

@@ -19,6 +19,7 @@ pub(crate) use backoff::{Activity, Backoff, SLICE};
 pub(crate) use deadline::coarse_now;
 pub(crate) use deadline::{Deadline, Wait};
 pub(crate) use doorbell::{Doorbell, Fences};
+pub use doorbell::{WAITERS_BELL, WAITERS_COUNT, WAITERS_IN_VAIN, WAITERS_ORDERED};
 pub(crate) use event_bell::{EventBell, RingDescriptor};
 #[cfg(not(loom))]
 pub(crate) use poll_timing::PollTiming;

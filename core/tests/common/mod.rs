@@ -2,6 +2,8 @@
 #![allow(dead_code, reason = "not every test file uses everything")]
 #![allow(clippy::disallowed_types, reason = "counters of the tests themselves")]
 
+#[cfg(feature = "tokio")]
+pub mod aio;
 pub mod descriptor;
 pub mod legacy;
 pub mod place;

@@ -15,6 +15,7 @@
 #include "eshm/batch.hpp"
 #include "eshm/bytes.hpp"
 #include "eshm/error.hpp"
+#include "eshm/events.hpp"
 #include "eshm/inspector.hpp"
 #include "eshm/loan.hpp"
 #include "eshm/message.hpp"
@@ -29,6 +30,8 @@ struct ESHM_CPP_API Leave {
     void operator()(Incoming* incoming) const noexcept;
     void operator()(Outgoing* outgoing) const noexcept;
 };
+
+struct Attempt; // for event loops: attempt.hpp
 } // namespace detail
 
 /// One process's attachment to the segment `/dev/shm/eshm_<name>`, which connects one master and one slave on
@@ -284,6 +287,14 @@ class ESHM_CPP_API Endpoint {
     void wait_for_peer(Duration wait) { try_wait_for_peer(wait).value(); }
     Result<void> try_wait_for_peer(Duration wait) noexcept;
 
+    /// The event descriptor, which the first call makes: see `Events`. The interest of the last call holds.
+    /// @throws Error `Errc::attach` if the process can have no descriptor more: the endpoint works without.
+    [[nodiscard]] Events events(Interest interest) const { return try_events(interest).value(); }
+    Result<Events> try_events(Interest interest) const noexcept;
+    /// The number of the event descriptor, for poll, epoll and event loops. It is open as long as the
+    /// endpoint.
+    [[nodiscard]] int native_handle(Interest interest) const { return events(interest).native_handle(); }
+
     /// Beats once: for endpoints without `Options::background`, which their peer would consider frozen
     /// otherwise.
     void update_heartbeat() { try_update_heartbeat().value(); }
@@ -314,6 +325,7 @@ class ESHM_CPP_API Endpoint {
 
   private:
     friend class Messages;
+    friend struct detail::Attempt;
 
     static constexpr Duration none = std::chrono::nanoseconds{0};
 

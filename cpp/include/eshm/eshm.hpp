@@ -1,6 +1,6 @@
 /// @file
 /// ESHM for C++17 and C++20: messages through shared memory between C++, Rust, Python, C and Go processes on
-/// one Linux machine. Include this header; it includes all others.
+/// one Linux machine. Include this header; it includes all others, except that for Asio (eshm/asio.hpp).
 ///
 /// ```cmake
 /// find_package(eshm 2 REQUIRED)
@@ -33,6 +33,7 @@
 #include "eshm/bytes.hpp"
 #include "eshm/endpoint.hpp"
 #include "eshm/error.hpp"
+#include "eshm/events.hpp"
 #include "eshm/inspector.hpp"
 #include "eshm/loan.hpp"
 #include "eshm/message.hpp"
@@ -42,5 +43,6 @@
 #include "eshm/options.hpp"
 #include "eshm/segments.hpp"
 #include "eshm/text.hpp"
+#include "eshm/wait_set.hpp"
 
 #endif

@@ -12,6 +12,7 @@
 namespace eshm {
 
 namespace detail {
+struct Attempt;  // for event loops: attempt.hpp
 struct Outgoing; // the sending direction of an endpoint; in the library
 
 /// Returns the memory of the loan of `outgoing` without sending it.
@@ -80,6 +81,7 @@ class ESHM_CPP_API Loan {
 
   private:
     friend class Endpoint;
+    friend struct detail::Attempt;
 
     detail::Outgoing* lender_ = nullptr;
     std::byte* data_ = nullptr;

@@ -3,6 +3,7 @@
 #ifndef ESHM_MESSAGE_HPP
 #define ESHM_MESSAGE_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -16,6 +17,7 @@
 namespace eshm {
 
 namespace detail {
+struct Attempt;  // for event loops: attempt.hpp
 struct Incoming; // the receiving direction of an endpoint; in the library
 
 /// The core's description of a message. The core fills it in: `Received` in handles.rs.
@@ -110,9 +112,13 @@ class ESHM_CPP_API Message {
 
   private:
     friend class Endpoint;
+    friend struct detail::Attempt;
 
     /// Moves `other` into this message, which is empty.
     void take(Message& other) noexcept;
+
+    /// Copies a value that was read, since it is in a buffer of the endpoint until the next call.
+    void own_value() noexcept;
 
     detail::Received content_;
     /// The lender of a received message.
@@ -122,6 +128,15 @@ class ESHM_CPP_API Message {
     std::byte short_[64];
     std::unique_ptr<std::byte[]> heap_;
 };
+
+inline void Message::own_value() noexcept {
+    std::byte* own = short_;
+    if (content_.size > sizeof short_) {
+        // Not make_unique, which would zero the memory first.
+        heap_.reset(own = new std::byte[content_.size]);
+    }
+    content_.data = std::copy_n(content_.data, content_.size, own) - content_.size;
+}
 
 inline void Message::take(Message& other) noexcept {
     content_ = std::exchange(other.content_, {});

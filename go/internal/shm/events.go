@@ -2,6 +2,7 @@ package shm
 
 import (
 	"encoding/binary"
+	"errors"
 	"os"
 	"sync"
 	"syscall"
@@ -77,6 +78,9 @@ func (d *EventDescriptor) share(segment *unix.Stat_t) error {
 		// Without it, the members of the group find nothing to ring.
 		_ = unix.Fchown(d.descriptor, -1, int(segment.Gid))
 	}
+	if stat.Uid == 0 && segment.Uid != 0 {
+		_ = unix.Fchown(d.descriptor, int(segment.Uid), -1)
+	}
 	if err := unix.Fchmod(d.descriptor, segment.Mode&0o666); err != nil {
 		return err
 	}
@@ -129,9 +133,27 @@ func ring(descriptor int, isFIFO bool) {
 	_, _ = unix.Write(descriptor, one[:length])
 }
 
+func isFIFO(path string) bool {
+	found, err := Stat(path)
+	return err == nil && found.Kind == kind(unix.S_IFIFO)
+}
+
 // RemoveFIFO removes the FIFO of an endpoint that is gone.
 func RemoveFIFO(path string) {
-	if found, err := Stat(path); err == nil && found.Kind == kind(unix.S_IFIFO) {
+	if isFIFO(path) {
+		_ = unix.Unlink(path)
+	}
+}
+
+// RemoveUnusedFIFO removes a FIFO that no process has open.
+func RemoveUnusedFIFO(path string) {
+	if !isFIFO(path) {
+		return
+	}
+	descriptor, err := openFile(path, unix.O_WRONLY|unix.O_NONBLOCK|unix.O_NOFOLLOW|unix.O_CLOEXEC, 0)
+	if err == nil {
+		_ = unix.Close(descriptor)
+	} else if errors.Is(err, unix.ENXIO) {
 		_ = unix.Unlink(path)
 	}
 }
@@ -160,8 +182,11 @@ func (r *Ringer) Ring(generation uint32, path func() string) {
 }
 
 // openPeerFIFO opens what must be a FIFO. Its owner does not matter: a write of one byte to a FIFO that does not block
-// does no harm.
+// does no harm. It looks before, too: to open a file of another kind may have an effect.
 func openPeerFIFO(path string) (descriptor int, ok bool) {
+	if !isFIFO(path) {
+		return 0, false
+	}
 	descriptor, err := openFile(path, fifoFlags, 0)
 	if err != nil {
 		return 0, false

@@ -71,6 +71,18 @@ def put(endpoint: eshm.Endpoint, frame: Outgoing, timeout: float) -> None:
         loan.send()
 
 
+async def put_async(endpoint: eshm.AsyncEndpoint, frame: Outgoing) -> None:
+    """As `put`, without a limit."""
+    if len(frame) <= _SHORT:
+        await endpoint.send(frame.head + frame.tail)
+        return
+    with await endpoint.loan(len(frame)) as loan:
+        with memoryview(loan) as room:
+            room[: len(frame.head)] = frame.head
+            room[len(frame.head) :] = frame.tail
+        loan.send()
+
+
 def parse(data: bytes) -> Incoming:
     """Return the frame in a message. INVALID_ARGUMENT when there is none."""
     try:

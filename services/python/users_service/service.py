@@ -154,9 +154,15 @@ def echo(request: items_pb2.EchoRequest, call: Call) -> items_pb2.EchoReply:
 
 def pause(delay_ms: int, call: Call) -> None:
     """Wait as long as an echo was told to."""
-    if delay_ms > MAX_DELAY_MS:
-        raise invalid(f"field 'delay_ms' is {delay_ms}, at most {MAX_DELAY_MS} are taken")
-    if delay_ms:
-        call.pause(delay_ms / 1000)
+    delay = checked_delay(delay_ms)
+    if delay:
+        call.pause(delay)
     else:
         call.check()
+
+
+def checked_delay(delay_ms: int) -> float:
+    """Return the delay of an echo, in seconds. INVALID_ARGUMENT for one that is too long."""
+    if delay_ms > MAX_DELAY_MS:
+        raise invalid(f"field 'delay_ms' is {delay_ms}, at most {MAX_DELAY_MS} are taken")
+    return delay_ms / 1000

@@ -8,12 +8,12 @@ use crate::wait::Fences;
 
 impl Receiver {
     /// Looks as `poll_once` does. If it finds nothing, it arms the event descriptor, if there is one.
+    #[inline(always)]
     pub(super) fn poll_or_arm(&mut self, what: What) -> Result<Option<Found>> {
-        let found = self.poll_once(what)?;
-        if found.is_none() && self.side.link.events().is_some() {
-            return self.arm(what);
+        match self.poll_once(what)? {
+            None if self.side.link.events().is_some() => self.arm(what),
+            found => Ok(found),
         }
-        Ok(found)
     }
 
     /// Arms the event descriptor, and looks again.

@@ -174,6 +174,7 @@ impl<'a> Channel<'a> {
     ///
     /// # Errors
     /// Returns [`Oversize`] if the writer announces more bytes than the channel holds.
+    #[inline(always)]
     pub(crate) fn read(
         self,
         cursor: &mut Cursor,
@@ -219,7 +220,14 @@ impl<'a> Channel<'a> {
         // Release: pairs with the Acquire load in `is_taken`.
         self.tail.taken.store(sequence | 1, Ordering::Release);
         crash_point!("read.taken");
-        self.taken().ring(self.bell);
+        if self.taken().has_waiters() {
+            self.ring_waiting_writer();
+        }
+    }
+
+    #[cold]
+    fn ring_waiting_writer(self) {
+        self.taken().wake(self.bell);
     }
 
     /// Returns the number of values between the last one of the reader and this one, and the count of this one.

@@ -133,6 +133,22 @@ impl QueueMemory {
         crash_point!("wake.receiver");
     }
 
+    /// Wakes a sender that waits for space, and rings its event descriptor if it asks for that. Returns whether that took a
+    /// system call.
+    #[inline(always)]
+    fn ring_sender(&self) -> bool {
+        let waits = self.space_bell().has_waiters();
+        if waits {
+            self.ring_waiting_sender();
+        }
+        waits
+    }
+
+    #[cold]
+    fn ring_waiting_sender(&self) {
+        self.space_bell().wake(&self.bell);
+    }
+
     /// Wakes the receiver on whatever slot it waits. It may have taken the first messages of a batch before the last
     /// was published, and may wait for that one.
     #[cold]

@@ -90,7 +90,7 @@ impl QueueReceiver {
         // the sender overwrites.
         self.memory.control().consumed.0.store(self.next, Ordering::Release);
         crash_point!("release.stored");
-        let woke = self.memory.space_bell().ring(&self.memory.bell);
+        let woke = self.memory.ring_sender();
         crash_point!("release.rung");
         woke
     }

@@ -58,9 +58,11 @@ impl Link {
         self.renew_peer_state();
         let state = self.verdict();
         if let Some(source) = source {
+            // Another thread may wait for what the new state is the end of, and the byte that told of it was read.
+            let is_news = !source.has_noticed(state) && KINDS.into_iter().any(|kind| source.wants(kind));
             source.notice(state);
             self.ring_for_others(Interest::PEER);
-            if self.check_running().is_err() {
+            if is_news || self.check_running().is_err() {
                 source.descriptor.ring();
             }
         }

@@ -38,6 +38,17 @@ impl Link {
         self.parked.fetch_sub(1, Ordering::Relaxed);
     }
 
+    /// Counts the tasks that wait for the event descriptor as one thread that is parked.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn count_waiting_tasks(&self, before: bool, now: bool) {
+        // Relaxed, both: as in `park`.
+        match (before, now) {
+            (false, true) => _ = self.parked.fetch_add(1, Ordering::Relaxed),
+            (true, false) => _ = self.parked.fetch_sub(1, Ordering::Relaxed),
+            _ => {}
+        }
+    }
+
     /// Wakes the waiting threads of this endpoint, and who waits for its event descriptor, and has the monitor wake them again. A thread of another process
     /// that waits there wakes up in vain.
     pub(super) fn wake_own_threads(&self, state: &mut State, attachment: &Arc<Attachment>) {

@@ -36,7 +36,7 @@ impl Words {
 #[test]
 fn an_ordered_bell_loses_no_wake_up() {
     loom::model(|| {
-        let words = Words::new(ORDERED);
+        let words = Words::new(WAITERS_ORDERED);
         let waiting = thread::spawn({
             let words = Arc::clone(&words);
             move || words.wait_for(1)
@@ -68,7 +68,11 @@ fn the_flag_is_set_and_cleared_without_a_lost_wake_up() {
             words.bell().ring(EventBell::none());
         }
         waiting.join().unwrap();
-        assert_eq!(words.waiters.load(Ordering::Relaxed) & COUNT, 0, "somebody still counts as parked");
+        assert_eq!(
+            words.waiters.load(Ordering::Relaxed) & WAITERS_COUNT,
+            0,
+            "somebody still counts as parked"
+        );
     });
 }
 
@@ -149,5 +153,5 @@ fn an_armed_bell_rings_without_the_flag() {
 
 #[test]
 fn an_armed_bell_rings_with_the_flag() {
-    an_armed_bell_rings(ORDERED);
+    an_armed_bell_rings(WAITERS_ORDERED);
 }

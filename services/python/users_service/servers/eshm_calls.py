@@ -1,4 +1,4 @@
-"""The calls of one client in one segment, one after the other."""
+"""The calls of one client, one after the other, in a thread."""
 
 from __future__ import annotations
 

@@ -1,20 +1,20 @@
-"""ESHM: a segment per client; one thread watches those without a client, and each client has a thread of its own."""
+"""ESHM: a segment per client, and one event loop that waits for all of them."""
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from typing import TYPE_CHECKING
 
 import eshm
+import uvloop
 
 from users_service.errors import log
-from users_service.servers.eshm_calls import ClientCalls, StoppingError
+from users_service.servers.eshm_tasks import ClientTask
 
 if TYPE_CHECKING:
     from users_service.servers.context import Context
 
-#: How long a client's first message may lie unseen in another segment than the first that is free, in seconds.
-_ROUND = 0.02
 #: Signs of life: a server with many segments need not be told of a death within milliseconds, and a loaded machine is
 #: no dead peer.
 _HEARTBEAT = 0.01
@@ -31,19 +31,18 @@ class EshmServer:
         self.address = name
         self._context = context
         self._capacity = capacity
-        self._lock = threading.Lock()
-        self._returned = threading.Event()
-        self._threads: set[threading.Thread] = set()
-        self._idle: list[eshm.Endpoint] = []
+        endpoints: list[eshm.Endpoint] = []
         try:
             for number in range(clients):
-                self._idle.append(self._open(f"{name}.{number}"))
+                endpoints.append(self._open(f"{name}.{number}"))
         except eshm.Error as error:
-            for endpoint in self._idle:
+            for endpoint in endpoints:
                 endpoint.close()
             raise OSError(str(error)) from error
-        self._porter = threading.Thread(target=self._watch, name="eshm porter", daemon=True)
-        self._porter.start()
+        self._loop = uvloop.new_event_loop()
+        self._stopped = asyncio.Event()
+        self._thread = threading.Thread(target=self._run, args=(endpoints,), name="eshm", daemon=True)
+        self._thread.start()
 
     def _open(self, name: str) -> eshm.Endpoint:
         return eshm.Endpoint(
@@ -55,74 +54,42 @@ class EshmServer:
             disconnect="immediately",
         )
 
-    def _watch(self) -> None:
-        """Give each segment in which a client speaks up a thread. Clients take the first free one: it is waited at."""
-        while not self._context.stopping.is_set():
-            with self._lock:
-                idle = sorted(self._idle, key=_number)
-            if not idle:
-                self._returned.wait(_ROUND)
-                self._returned.clear()
-                continue
-            for endpoint in idle:
-                self._look(endpoint, wait=endpoint is idle[0])
+    def _run(self, endpoints: list[eshm.Endpoint]) -> None:
+        with asyncio.Runner(loop_factory=lambda: self._loop) as runner:
+            runner.run(self._serve(endpoints))
 
-    def _look(self, endpoint: eshm.Endpoint, *, wait: bool) -> None:
-        try:
-            message = endpoint.recv(_ROUND) if wait else endpoint.try_recv()
-        except eshm.TimeoutError:
-            return
-        except eshm.Error as error:
-            self._replace(endpoint, error)
-            return
-        if message is None:
-            return
-        thread = threading.Thread(target=self._serve, args=(endpoint, message), name="eshm client", daemon=True)
-        with self._lock:
-            self._idle.remove(endpoint)
-            self._threads.add(thread)
-        thread.start()
+    async def _serve(self, endpoints: list[eshm.Endpoint]) -> None:
+        tasks = [asyncio.create_task(self._attend(endpoint)) for endpoint in endpoints]
+        await self._stopped.wait()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
 
-    def _serve(self, endpoint: eshm.Endpoint, first: eshm.Message) -> None:
-        ruined = None
-        try:
-            ClientCalls(self._context, endpoint).serve(first)
-        except (eshm.PeerClosedError, eshm.PeerStaleError, StoppingError):
-            pass
-        except eshm.Error as error:
-            ruined = error
-        finally:
-            with self._lock:
-                self._idle.append(endpoint)
-                self._threads.discard(threading.current_thread())
-            self._returned.set()
-        if ruined is not None:
-            self._replace(endpoint, ruined)
-
-    def _replace(self, endpoint: eshm.Endpoint, error: eshm.Error) -> None:
-        """Make a segment anew that its client has ruined."""
-        if self._context.stopping.is_set():
-            return
-        log.warning("segment '%s' is made anew: %s", endpoint.name, error)
-        with self._lock:
-            self._idle.remove(endpoint)
-            endpoint.close()
+    async def _attend(self, endpoint: eshm.Endpoint) -> None:
+        """Serve the clients of a segment, one after the other."""
+        while True:
+            async with eshm.AsyncEndpoint(endpoint) as robot:
+                try:
+                    await self._serve_clients(robot)
+                except eshm.Error as error:
+                    log.warning("segment '%s' is made anew: %s", endpoint.name, error)
             try:
-                self._idle.append(self._open(endpoint.name))
+                endpoint = self._open(endpoint.name)
             except eshm.Error as failure:
                 log.error("segment '%s' is given up: %s", endpoint.name, failure)
+                return
+
+    async def _serve_clients(self, robot: eshm.AsyncEndpoint) -> None:
+        """Serve until a client has ruined the segment, which raises what the endpoint raises."""
+        calls = ClientTask(self._context, robot)
+        while True:
+            try:
+                await calls.serve()
+            except (eshm.PeerClosedError, eshm.PeerStaleError):
+                await robot.wait_for_peer()
 
     def stop(self) -> None:
         """Leave all segments, and remove them."""
         self._context.stopping.set()
-        self._porter.join()
-        with self._lock:
-            threads = list(self._threads)
-        for thread in threads:
-            thread.join()
-        for endpoint in self._idle:
-            endpoint.close()
-
-
-def _number(endpoint: eshm.Endpoint) -> int:
-    return int(endpoint.name.rpartition(".")[2])
+        self._loop.call_soon_threadsafe(self._stopped.set)
+        self._thread.join()
