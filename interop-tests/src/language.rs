@@ -37,6 +37,7 @@ pub const LANGUAGES: &[Language] = &[
 pub const VARIANTS: &[Language] = &[
     Language { name: "python-asyncio", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python_asyncio },
     Language { name: "rust-tokio", probe: &["cargo", "--version"], install: "apt-get install cargo", prepare: toolchain::rust_tokio },
+    Language { name: "cpp-asio", probe: &["c++", "-E", "-include", "asio/version.hpp", "-x", "c++", "/dev/null"], install: "apt-get install g++ libasio-dev", prepare: toolchain::cpp_asio },
     Language { name: "go-poller", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go_poller },
 ];
 

@@ -265,6 +265,19 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
+/// The C++ peer, whose waits are operations of standalone Asio.
+///
+/// # Errors
+/// When a step fails.
+pub fn cpp_asio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    cpp(workshop)?;
+    let peer = workshop.folder().join("peer-cpp-asio");
+    let mut compile = compile_cpp(workshop, &workshop.folder().join("prefix"), &peer);
+    compile.arg("-DPEER_ASIO");
+    workshop.build("cpp-asio", CPP_SOURCES, &peer, &mut [compile])?;
+    Ok(vec![peer])
+}
+
 /// What the C++ peer is made of.
 pub(crate) const CPP_SOURCES: &[&str] = &[
     "Cargo.toml",

@@ -13,10 +13,11 @@ const LACKS: &[(&str, &[&str])] = &[
     // A cancelled wait may not have looked yet.
     ("python-asyncio", &["look-before-a-time-out"]),
     ("rust-tokio", &["look-before-a-time-out"]),
+    ("cpp-asio", &["look-before-a-time-out"]),
 ];
 
 /// The languages whose peers end a wait by cancelling it. In the others `cancel-recv` and `cancel-send` are time-outs.
-const CANCELS: &[&str] = &["go", "go-poller", "python-asyncio", "rust-tokio"];
+const CANCELS: &[&str] = &["go", "go-poller", "python-asyncio", "rust-tokio", "cpp-asio"];
 
 /// The abilities of one language's peer. A language without an entry in the table has all of them.
 #[derive(Clone, Copy)]
