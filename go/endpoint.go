@@ -79,6 +79,7 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	if err != nil {
 		return nil, err
 	}
+	shm.RemoveFIFO(at.fifoPath(l.role)) // of a killed predecessor, if no peer was there to remove it
 	now := time.Now()
 	e := &Endpoint{
 		address: at, role: l.role, settings: settings, link: l,

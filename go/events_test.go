@@ -322,3 +322,21 @@ func TestEventsOfALegacyPeer(t *testing.T) {
 		mustRead(t, master, "value")
 	}
 }
+
+// TestOpeningRemovesTheFIFO of a killed predecessor, where no peer was there to do so.
+func TestOpeningRemovesTheFIFO(t *testing.T) {
+	name := freshName(t)
+	at := address{name: name, domain: Domain{"/dev/shm", "eshm_"}}
+	for _, role := range []Role{Master, Slave} {
+		if err := makeFIFO(at.fifoPath(role)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	open(t, name, Master)
+	open(t, name, Slave)
+	for _, role := range []Role{Master, Slave} {
+		if _, err := os.Lstat(at.fifoPath(role)); !errors.Is(err, os.ErrNotExist) {
+			t.Errorf("the FIFO of the %v is left: %v", role, err)
+		}
+	}
+}

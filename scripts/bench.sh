@@ -16,6 +16,7 @@ and summary.md, the table of the README, to bench/report/.
   --only GROUP  only the groups whose names begin with GROUP (may be repeated):
                 what a user meets: bursts (bursts-apart: pinned apart), one-cpu, crowded, paced, unpinned
                 the limit: languages, streams, waiting, parked, copies, size-64, window-64, guide ...
+                waiting has waiting-epoll (beside an eventfd) and waiting-loops (tokio and asyncio beside a Unix socket)
   --help        this text
 
 The report names what cannot be built or fails, with the reason, and on a machine with one processor the groups that

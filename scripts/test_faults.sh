@@ -22,6 +22,7 @@ about=(
     kill "a process dies at each crash point of the core, in each role and language, and comes back"
     storm "both ends are killed, stopped and started at random, under traffic in both directions"
     hostile "spoiled segments are planted, and peers overwrite them; under AddressSanitizer where there is one"
+    waiters "a process that waits in an event loop is killed, and its peer rings its successor"
     sandbox "a process lives without what a sandbox, an old kernel or a limit takes from it, or names it"
     files "what lies under a name, what the system refuses, and who may only look"
     fuzz "what reads a peer's bytes, under AddressSanitizer: 60 s, with --full ten minutes"
@@ -47,6 +48,13 @@ suite_hostile() {
     ((full == 0)) || options=(--seconds 30)
     [[ -z $seed ]] || options+=(--seed "$seed")
     "${faults%/*}/hostile" "${options[@]}"
+}
+suite_waiters() {
+    local options=()
+    ((full == 0)) || options+=(--full)
+    # The suite `kill` has built it with crash points.
+    cargo build --quiet --package interop-tests --bin peer-rust
+    "$faults" waiters ${options[@]+"${options[@]}"}
 }
 suite_sandbox() {
     # The suite `kill` has built it with crash points.

@@ -9,6 +9,7 @@ payloads are made before, since making them would be timed otherwise.
 from __future__ import annotations
 
 import argparse
+import asyncio
 import gc
 import json
 import resource
@@ -21,6 +22,8 @@ from time import perf_counter_ns, sleep
 from typing import Any
 
 import eshm
+
+import loops
 
 STOP = (1 << 64) - 1
 REPLY = 100
@@ -294,11 +297,15 @@ def parse() -> argparse.Namespace:
     """Read the command line."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("role", choices=("drive", "echo", "source", "sink"))
-    parser.add_argument("what", choices=("queue", "park", "mailbox", "batch", "seqpacket"))
+    parser.add_argument(
+        "what", choices=("queue", "park", "mailbox", "batch", "seqpacket", "loop", "loop-unix")
+    )
     parser.add_argument("name")
     parser.add_argument("--size", type=int, default=56)
     parser.add_argument("--budget-ms", type=int, default=200)
     parser.add_argument("--verify", type=int, default=16)
+    parser.add_argument("--window", type=int, default=1)
+    parser.add_argument("--many", action="store_true")
     parser.add_argument("--touched", action="store_true")
     parser.add_argument("--burst", type=int, default=0)
     parser.add_argument("--rest-ms", type=int, default=0)
@@ -311,7 +318,9 @@ def main() -> None:
     args = parse()
     # The collector would show in the worst case, and is not what is measured.
     gc.disable()
-    if args.what == "batch":
+    if args.what in ("loop", "loop-unix"):
+        observed = asyncio.run(loops.run(args))
+    elif args.what == "batch":
         batches = {"source": source_batches, "sink": sink_batches}
         observed = batches[args.role](Queue(args), args)
     else:

@@ -32,6 +32,8 @@ pub enum Shape {
     Stream,
     /// [`WINDOW`] concurrent requests.
     Window,
+    /// So many connections at once, one message there and back at a time on each.
+    Connections(usize),
     /// No messages.
     Idle,
     /// One process without a peer.
@@ -163,7 +165,9 @@ impl Case {
     /// Returns the roles of the two processes. Some cases have only one.
     pub fn roles(&self) -> (Role, Option<Role>) {
         match self.shape {
-            Shape::RoundTrip | Shape::Window | Shape::Idle => (Role::Drive, Some(Role::Echo)),
+            Shape::RoundTrip | Shape::Window | Shape::Connections(_) | Shape::Idle => {
+                (Role::Drive, Some(Role::Echo))
+            }
             Shape::Stream => (Role::Source, Some(Role::Sink)),
             Shape::Alone => (Role::Drive, None),
         }
@@ -171,12 +175,19 @@ impl Case {
 
     /// Returns the command line of the side that leads or follows, without role, name and budget.
     pub fn options(&self, follows: bool) -> Vec<String> {
-        let window = if self.shape == Shape::Window { WINDOW } else { 1 };
+        let window = match self.shape {
+            Shape::Window => WINDOW,
+            Shape::Connections(count) => count,
+            _ => 1,
+        };
         // Fewer messages are checked if they are large, so that the check is short.
         let verify = ((1 << 20) / (self.size * window)).clamp(1, 16);
         let mut options = vec![format!("--size={}", self.size), format!("--verify={verify}")];
         if window > 1 {
             options.push(format!("--window={window}"));
+        }
+        if matches!(self.shape, Shape::Connections(_)) {
+            options.push("--many".to_owned());
         }
         if self.touched {
             options.push("--touched".to_owned());
@@ -211,6 +222,7 @@ impl What {
             What::Line => "limit: one cache line",
             What::Ring => "limit: slot ring",
             What::Futex => "limit: futex",
+            What::EventFd => "limit: eventfd and epoll",
             What::Copy => "limit: flag and memcpy",
             What::InPlace => "limit: flag, in place",
             What::Memcpy => "limit: memcpy",
@@ -221,9 +233,13 @@ impl What {
             What::LoanDefault => "ESHM loan, default options",
             What::Batch => "ESHM send_many/recv_many",
             What::Park => "ESHM send/recv, parked",
+            What::Events => "ESHM send/recv, in epoll",
+            What::Loop => "ESHM in an event loop",
+            What::LoopUnix => "Unix socket in an event loop",
             What::Mailbox => "ESHM write/read",
             What::Idle => "ESHM idle receiver",
             What::Idlers => "1000 idle endpoints of ESHM",
+            What::IdleSet => "1000 idle endpoints of ESHM in a wait set",
             What::Open => "ESHM open, besides the reservation",
             What::Attach => "ESHM open by the slave",
             What::First => "ESHM first message after open",
@@ -247,6 +263,7 @@ impl fmt::Display for Case {
         match self.shape {
             Shape::RoundTrip => write!(f, ", round trip, {}", bytes(self.size))?,
             Shape::Stream => write!(f, ", stream, {}", bytes(self.size))?,
+            Shape::Connections(count) => write!(f, ", {count} connections, {}", bytes(self.size))?,
             Shape::Window => write!(f, ", {WINDOW} at once, {}", bytes(self.size))?,
             Shape::Alone => write!(f, ", {}", bytes(self.size))?,
             Shape::Idle => {}

@@ -5,6 +5,7 @@ mod contestants;
 mod duplex;
 mod guide;
 mod instructions;
+mod loops;
 mod machine;
 mod payload;
 mod placement;

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use crate::cases::{Case, Placing, Rhythm, SIZES, SMALL, Shape};
 use crate::contestants::What;
+use crate::loops;
 use crate::users::{self, situations};
 
 /// A large segment: the capacity of each of its queues.
@@ -132,7 +133,8 @@ pub fn groups() -> Vec<Group> {
             None => groups.push(group(name, vec![case])),
         }
     }
-    groups.extend([languages(), streams(), waiting(), parked(), copies()]);
+    groups.extend([languages(), streams(), waiting(), epoll(), parked(), copies()]);
+    groups.push(group("waiting-loops", loops::cases()));
     groups.extend(SIZES.map(size));
     groups.extend(SIZES.into_iter().filter(|&size| size >= 64).map(window));
     groups
@@ -194,11 +196,16 @@ fn parked() -> Group {
     group("parked", vec![Case::round_trip(What::Futex, SMALL), Case::round_trip(What::Park, SMALL)])
 }
 
+/// Both sides sleep in epoll.
+fn epoll() -> Group {
+    group("waiting-epoll", [What::EventFd, What::Events].map(|what| Case::round_trip(what, SMALL)).into())
+}
+
 /// What costs time while there is no message, and before the first.
 fn waiting() -> Group {
     let opening = [What::Open, What::First, What::Attach].map(|what| Case::alone(what, SMALL));
     let large = Case::alone(What::Attach, LARGE);
-    let idle = [What::Idle, What::Idlers].map(Case::idle);
+    let idle = [What::Idle, What::Idlers, What::IdleSet].map(Case::idle);
     group("waiting", opening.into_iter().chain([large]).chain(idle).collect())
 }
 

@@ -2,6 +2,7 @@
 
 use crate::cases::{Case, Placing, Rhythm, SMALL};
 use crate::contestants::What;
+use crate::loops;
 use crate::plan::{LARGE, queue, stream};
 use crate::rivals::{self, Comparison};
 use crate::rows::Rows;
@@ -338,6 +339,7 @@ pub fn judge(rows: &Rows, comparisons: &[Comparison]) -> Vec<Verdict> {
         .chain(judged(&LIMITS))
         .chain(TESTED.iter().map(Tested::verdict))
         .chain(judged(&FURTHER))
+        .chain(judged(&loops::TARGETS))
         .chain([rivals::judge(comparisons)]);
     verdicts.map(Verdict::with_reason).collect()
 }

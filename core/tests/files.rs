@@ -332,3 +332,20 @@ fn a_name_never_leads_to_half_a_segment() {
         assert_eq!(seen[..4], 0x4553_484Du32.to_ne_bytes());
     });
 }
+
+/// Where no peer was there to remove the event descriptor of a killed process, the next endpoint in its seat does.
+#[test]
+fn an_opening_removes_the_event_descriptor_of_a_killed_predecessor() {
+    let name = Name::new("files-event-descriptor");
+    let fnv = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+    let hash = name.bytes().fold(0xcbf2_9ce4_8422_2325, fnv);
+    let fifos = ["m", "s"].map(|role| format!("/dev/shm/eshm_.eshm-tmp-bell-{role}-{hash:016x}"));
+    for fifo in &fifos {
+        nix::unistd::mkfifo(fifo.as_str(), Mode::S_IRWXU).unwrap();
+    }
+    let _master = Endpoint::master(&name).unwrap();
+    let _slave = Endpoint::slave(&name).unwrap();
+    for fifo in &fifos {
+        assert!(fs::symlink_metadata(fifo).is_err(), "{fifo} is left");
+    }
+}

@@ -31,11 +31,14 @@ pub const LANGUAGES: &[Language] = &[
     Language { name: "go", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go },
 ];
 
-/// Variants of languages of the table. Each is paired with every language in both roles, but not with itself or with
-/// ESHM 1.x, since its library is that of the language.
+/// Variants of languages of the table: their endpoints in event loops. Each is paired with every language and every
+/// variant in both roles, but not with ESHM 1.x, since its library is that of the language.
 #[rustfmt::skip]
 pub const VARIANTS: &[Language] = &[
     Language { name: "python-asyncio", probe: &["python3", "-c", "import ensurepip, venv"], install: "apt-get install python3 python3-venv", prepare: toolchain::python_asyncio },
+    Language { name: "rust-tokio", probe: &["cargo", "--version"], install: "apt-get install cargo", prepare: toolchain::rust_tokio },
+    Language { name: "cpp-asio", probe: &["c++", "-E", "-include", "asio/version.hpp", "-x", "c++", "/dev/null"], install: "apt-get install g++ libasio-dev", prepare: toolchain::cpp_asio },
+    Language { name: "go-poller", probe: &["go", "version"], install: "apt-get install golang-go", prepare: toolchain::go_poller },
 ];
 
 impl Language {
@@ -54,6 +57,11 @@ impl Language {
             None => bail!("no language {name:?}; expected one of {}", names()),
         }
     }
+}
+
+/// The place of a language in a table.
+fn place(table: &[Language], language: &Language) -> Option<usize> {
+    table.iter().position(|one| one.name == language.name)
 }
 
 fn names() -> String {
@@ -76,13 +84,15 @@ impl Pairing {
         LANGUAGES.iter().flat_map(pair).collect()
     }
 
-    /// Each variant with every language.
+    /// Each variant with every language, in both roles, then with every variant.
     fn with_variants() -> impl Iterator<Item = Pairing> {
-        VARIANTS.iter().flat_map(|variant| {
+        let languages = VARIANTS.iter().flat_map(|variant| {
             LANGUAGES.iter().flat_map(move |other| {
                 [Pairing { master: variant, slave: other }, Pairing { master: other, slave: variant }]
             })
-        })
+        });
+        let pair = |master| VARIANTS.iter().map(move |slave| Pairing { master, slave });
+        languages.chain(VARIANTS.iter().flat_map(pair))
     }
 
     /// Every pairing of languages and variants, without ESHM 1.x.
@@ -93,6 +103,25 @@ impl Pairing {
     /// Every master with every slave, and each of ours with each version of ESHM 1.x.
     pub fn every() -> impl Iterator<Item = Pairing> {
         Pairing::ours().into_iter().chain(legacy::pairings())
+    }
+
+    /// Whether both are variants.
+    pub fn is_of_variants(&self) -> bool {
+        [self.master, self.slave].into_iter().all(|one| place(VARIANTS, one).is_some())
+    }
+
+    /// Whether the short form runs every scenario with it: two languages, or `python-asyncio` and a language.
+    pub fn is_whole(&self) -> bool {
+        let whole = |one| place(VARIANTS, one).is_none() || one.name == "python-asyncio";
+        whole(self.master) && whole(self.slave) && !self.is_of_variants()
+    }
+
+    /// A number that differs among the pairings of a variant, so that its scenarios can be shared among them.
+    pub fn turn(&self) -> usize {
+        let [master, slave] = [self.master, self.slave].map(|one| place(VARIANTS, one));
+        let other = if master.is_some() { self.slave } else { self.master };
+        let other = place(LANGUAGES, other).or(slave).unwrap_or_default();
+        master.or(slave).unwrap_or_default() + other + if master.is_some() { 0 } else { 2 }
     }
 
     /// Whether one of the two is ESHM 1.x.

@@ -49,7 +49,8 @@ fn whole_millis(duration: Duration) -> f64 {
 
 /// The `main` of a test program that runs one scenario: one test per pairing, `echo::rust_to_python`.
 ///
-/// A pairing whose language is missing shows as ignored, with the command that installs it.
+/// A pairing whose language is missing shows as ignored, with the command that installs it, and so does one that only the
+/// long form has: `-- --include-ignored` runs it.
 pub fn test(scenario: &str) -> ExitCode {
     match Scenario::named(scenario).and_then(trials) {
         Ok((arguments, trials)) => libtest_mimic::run(&arguments, trials).exit_code(),
@@ -75,15 +76,27 @@ fn trials(scenario: &'static Scenario) -> Result<(Arguments, Vec<Trial>)> {
 }
 
 fn trial(peers: &'static Peers, pairing: Pairing, scenario: &'static Scenario) -> Trial {
-    let name = format!("{}::{}", scenario.name.replace('-', "_"), pairing.test_name());
-    let missing =
-        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
     let test = move || {
         let outcome = run(peers, pairing, scenario);
         if outcome.passed { Ok(()) } else { Err(Failed::from(outcome.reason)) }
     };
+    named(peers, pairing, scenario, test)
+}
+
+/// A test of a scenario with a pairing, ignored if a language is missing or if only the long form has it.
+pub fn named(
+    peers: &Peers,
+    pairing: Pairing,
+    scenario: &Scenario,
+    test: impl FnOnce() -> Result<(), Failed> + Send + 'static,
+) -> Trial {
+    let name = format!("{}::{}", scenario.name.replace('-', "_"), pairing.test_name());
+    let missing =
+        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
+    let trial = Trial::test(name, test);
     match missing {
-        Some(language) => Trial::test(name, test).with_kind(language.install).with_ignored_flag(true),
-        None => Trial::test(name, test),
+        Some(language) => trial.with_kind(language.install).with_ignored_flag(true),
+        None if !scenario.is_in_short_form(&pairing) => trial.with_kind("long form").with_ignored_flag(true),
+        None => trial,
     }
 }

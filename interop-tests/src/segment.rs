@@ -18,10 +18,13 @@ const QUEUE_SLOTS: u64 = 384;
 /// Bytes of a slot.
 const SLOT: u64 = 64;
 
+/// The bit of a word of parked threads that asks its notifier to ring an event descriptor.
+pub const BELL: u32 = 1 << 17;
+
 /// How many names this process has made.
 static NAMES: Mutex<u64> = Mutex::new(0);
 
-/// A unique segment name. Dropping it removes the file of this name.
+/// A unique segment name. Dropping it removes the file of this name, and the event descriptors of its endpoints.
 #[derive(Debug)]
 pub struct Segment {
     name: String,
@@ -43,6 +46,13 @@ impl Segment {
     /// The file behind the name.
     pub fn path(&self) -> PathBuf {
         PathBuf::from(format!("/dev/shm/eshm_{}", self.name))
+    }
+
+    /// The FIFO that is the event descriptor of this side's endpoint, if it has one (protocol/events.md).
+    pub fn bell(&self, side: Side) -> PathBuf {
+        let step = |hash: u64, byte: u8| (hash ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        let hash = self.name.bytes().fold(0xcbf2_9ce4_8422_2325, step);
+        PathBuf::from(format!("/dev/shm/eshm_.eshm-tmp-bell-{:.1}-{hash:016x}", side.word()))
     }
 
     /// Whether anything lies under the name.
@@ -76,12 +86,15 @@ impl Segment {
         Ok(())
     }
 
-    /// Claims that a clean close has removed the segment.
+    /// Claims that a clean close has removed the segment, and the event descriptors of both ends.
     ///
     /// # Errors
     /// When something is left.
     pub fn is_gone(&self) -> Result<()> {
-        ensure!(!self.exists(), "{} is left behind after a clean close", self.path().display());
+        for path in [self.path(), self.bell(Side::Master), self.bell(Side::Slave)] {
+            let exists = path.symlink_metadata().is_ok();
+            ensure!(!exists, "{} is left behind after a clean close", path.display());
+        }
         Ok(())
     }
 
@@ -155,6 +168,9 @@ impl Drop for Segment {
         let path = self.path();
         // Nothing to remove after a clean close.
         let _ = if path.is_dir() { fs::remove_dir(&path) } else { fs::remove_file(&path) };
+        for side in [Side::Master, Side::Slave] {
+            let _ = fs::remove_file(self.bell(side));
+        }
     }
 }
 

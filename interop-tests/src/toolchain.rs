@@ -202,6 +202,16 @@ pub fn rust(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     Ok(vec![peer])
 }
 
+/// The Rust peer, which awaits in tokio.
+///
+/// # Errors
+/// When it is not there.
+pub fn rust_tokio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let mut command = rust(workshop)?;
+    command.push("--tokio".into());
+    Ok(command)
+}
+
 /// The wheel, installed by pip into a virtual environment of its own.
 ///
 /// # Errors
@@ -252,6 +262,19 @@ pub fn cpp(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     install.args(["--only", "c++", "--prefix"]).arg(&prefix);
     let compile = compile_cpp(workshop, &prefix, &peer);
     workshop.build("cpp", CPP_SOURCES, &peer, &mut [install, compile])?;
+    Ok(vec![peer])
+}
+
+/// The C++ peer, whose waits are operations of standalone Asio.
+///
+/// # Errors
+/// When a step fails.
+pub fn cpp_asio(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    cpp(workshop)?;
+    let peer = workshop.folder().join("peer-cpp-asio");
+    let mut compile = compile_cpp(workshop, &workshop.folder().join("prefix"), &peer);
+    compile.arg("-DPEER_ASIO");
+    workshop.build("cpp-asio", CPP_SOURCES, &peer, &mut [compile])?;
     Ok(vec![peer])
 }
 
@@ -337,4 +360,14 @@ pub fn go(workshop: &Workshop) -> Result<Vec<PathBuf>> {
     ];
     workshop.build("go", &["go", "interop-tests/peers/go"], &peer, &mut steps)?;
     Ok(vec![peer])
+}
+
+/// The Go peer, whose goroutines wait in the poller of the runtime.
+///
+/// # Errors
+/// When a step fails.
+pub fn go_poller(workshop: &Workshop) -> Result<Vec<PathBuf>> {
+    let mut command = go(workshop)?;
+    command.push("--poller".into());
+    Ok(command)
 }

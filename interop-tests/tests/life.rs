@@ -6,6 +6,8 @@ use std::process::ExitCode;
 
 use interop_tests::language::{Language, Pairing};
 use interop_tests::life::{Plan, hunt, pairings};
+use interop_tests::runner::named;
+use interop_tests::scenario::Scenario;
 use interop_tests::toolchain::Peers;
 use libtest_mimic::{Arguments, Failed, Trial};
 
@@ -26,20 +28,20 @@ fn main() -> ExitCode {
 }
 
 fn trial(peers: &'static Peers, pairing: Pairing, number: u64) -> Trial {
-    let missing =
-        [pairing.master, pairing.slave].into_iter().find(|language| peers.command(language).is_none());
     let test = move || {
         // Each pairing runs different programs.
         let seed = 1 + 1000 * number;
-        let plan = Plan { pairings: vec![pairing], seed, ..Plan::default() };
+        let plan = Plan {
+            pairings: vec![pairing],
+            seed,
+            programs: Plan::usual_programs(&pairing),
+            ..Plan::default()
+        };
         let report = hunt(&plan, peers, |line| eprintln!("{line}"));
         let found = report.map_err(|error| Failed::from(format!("{error:#}")))?.found;
         let texts: Vec<String> = found.iter().map(ToString::to_string).collect();
         if texts.is_empty() { Ok(()) } else { Err(Failed::from(texts.join("\n"))) }
     };
-    let name = format!("life::{}", pairing.test_name());
-    match missing {
-        Some(language) => Trial::test(name, test).with_kind(language.install).with_ignored_flag(true),
-        None => Trial::test(name, test),
-    }
+    let life = Scenario::named("life").expect("it is in the table");
+    named(peers, pairing, life, test)
 }

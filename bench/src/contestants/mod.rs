@@ -1,5 +1,5 @@
 //! Who is measured, and the command line that every program of a measurement obeys, whatever its language:
-//! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--touched]
+//! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--many] [--touched]
 //! [--burst N --rest-ms N] [--gate]`.
 //!
 //! The side that must be there first, `echo` or `sink`, prints `READY` when the other can come. With `--gate`, the
@@ -7,9 +7,11 @@
 //! [`Observation`] at its end. `drive` and `source` then stay until their standard input closes, so that nothing
 //! on its way is lost with them.
 
+mod epoll;
 #[cfg(feature = "iceoryx2")]
 mod iceoryx2;
 mod limit;
+mod loops;
 mod ours;
 mod shared;
 #[cfg(feature = "shmipc")]
@@ -21,6 +23,7 @@ use std::time::Duration;
 
 use anyhow::{Result, ensure};
 use clap::ValueEnum;
+use eshm::tokio::AsyncEndpoint;
 
 use crate::duplex::{Duplex, Job, drive, echo, sink, source};
 use crate::payload;
@@ -57,6 +60,8 @@ pub enum What {
     Ring,
     /// Limit: both sides sleep in a futex.
     Futex,
+    /// Limit: both sides sleep in epoll, for an eventfd.
+    EventFd,
     /// Limit: a flag and a memcpy on each side.
     Copy,
     /// Limit: a flag, and a payload that each side writes and reads in place.
@@ -77,12 +82,20 @@ pub enum What {
     Batch,
     /// ESHM: `send` and `recv`, parking at once.
     Park,
+    /// ESHM: `send` and `recv`, sleeping in epoll for the event descriptor.
+    Events,
+    /// ESHM in the event loop of the language: tokio, asyncio.
+    Loop,
+    /// Unix stream socket in the same event loop.
+    LoopUnix,
     /// ESHM: `write` and `read`.
     Mailbox,
     /// ESHM: a receiver that waits for nothing.
     Idle,
     /// ESHM: many endpoints that nobody uses.
     Idlers,
+    /// ESHM: many endpoints in one wait set, to which nothing happens.
+    IdleSet,
     /// ESHM: `open`, of the side that takes longer, without the reservation of memory.
     Open,
     /// ESHM: `open` of a slave, of a segment whose queues have the size as their capacity.
@@ -133,6 +146,9 @@ pub struct Args {
     /// How many requests are under way at once.
     #[arg(long, default_value_t = 1)]
     pub window: usize,
+    /// The window is a number of connections, with one request under way on each.
+    #[arg(long)]
+    pub many: bool,
     /// Write and read the whole payload.
     #[arg(long)]
     pub touched: bool,
@@ -210,6 +226,13 @@ fn observe(args: &Args) -> Result<Observation> {
         What::Mailbox => act(ours::Mailbox(ours::Queue::open(args, side)?), args),
         What::Idle => ours::idle(args, side),
         What::Idlers => ours::idlers(args, side),
+        What::IdleSet => ours::idle_set(args, side),
+        What::EventFd => act(epoll::EventFds::open(args, side)?, args),
+        What::Events => act(epoll::Events::open(args, side)?, args),
+        What::Loop if args.many => loops::many::<AsyncEndpoint>(args, side),
+        What::LoopUnix if args.many => loops::many::<loops::Socket>(args, side),
+        What::Loop => act(loops::Looped::<AsyncEndpoint>::open(args, side)?, args),
+        What::LoopUnix => act(loops::Looped::<loops::Socket>::open(args, side)?, args),
         What::Open => ours::open_time(args, |spent| spent.open),
         What::Attach => ours::open_time(args, |spent| spent.attach),
         What::First => ours::open_time(args, |spent| spent.first),

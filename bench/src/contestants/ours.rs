@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use anyhow::Result;
-use eshm::{Endpoint, Error, Role, WaitStrategy};
+use eshm::{Endpoint, Error, Interest, Role, WaitSet, WaitStrategy};
 use nix::fcntl::OFlag;
 use nix::sys::resource::{Resource, getrlimit, setrlimit};
 use nix::sys::stat::Mode;
@@ -25,7 +25,18 @@ const ROOMY: usize = 4 << 20;
 /// From this size on, the queue gets [`ROOMY`].
 const LARGE: usize = 16 << 10;
 
-fn open(args: &Args, side: Side) -> Result<Endpoint> {
+/// Opens one side, and waits for the other.
+pub fn open(args: &Args, side: Side) -> Result<Endpoint> {
+    let endpoint = open_alone(args, side)?;
+    if side == Side::Follow {
+        ready();
+    }
+    endpoint.wait_for_peer(PATIENCE)?;
+    Ok(endpoint)
+}
+
+/// Opens one side.
+pub fn open_alone(args: &Args, side: Side) -> Result<Endpoint> {
     let wait = match args.what {
         What::Park => WaitStrategy::Park,
         // What these are held against, iceoryx2 and the flag with a memcpy, polls without end.
@@ -39,23 +50,18 @@ fn open(args: &Args, side: Side) -> Result<Endpoint> {
     };
     let room = if roomy { ROOMY } else { eshm::DEFAULT_QUEUE_CAPACITY };
     let builder = Endpoint::builder(&args.name).wait(wait);
-    let endpoint = match side {
-        Side::Lead => builder.role(Role::Slave).open()?,
-        Side::Follow => {
-            let master = builder
-                .role(Role::Master)
-                .data_size(args.size.max(eshm::DEFAULT_DATA_SIZE))
-                .queue_capacity((args.size * args.window).max(room))
-                .open()?;
-            ready();
-            master
-        }
+    let builder = match side {
+        Side::Lead => builder.role(Role::Slave),
+        Side::Follow => builder
+            .role(Role::Master)
+            .data_size(args.size.max(eshm::DEFAULT_DATA_SIZE))
+            .queue_capacity((args.size * args.window).max(room)),
     };
-    endpoint.wait_for_peer(PATIENCE)?;
-    Ok(endpoint)
+    Ok(builder.open()?)
 }
 
-fn wakeups(endpoint: &Endpoint) -> u64 {
+/// How many system calls it made to wake its peer.
+pub fn wakeups(endpoint: &Endpoint) -> u64 {
     endpoint.stats().map_or(0, |stats| stats.wakeups)
 }
 
@@ -263,8 +269,8 @@ pub fn idle(args: &Args, side: Side) -> Result<Observation> {
     share_of_a_core(|| wait(args.budget()))
 }
 
-/// What [`IDLERS`] endpoints of one process cost that nobody uses, beside as many in the other process.
-pub fn idlers(args: &Args, side: Side) -> Result<Observation> {
+/// [`IDLERS`] endpoints, whose peers are in the other process.
+fn open_idlers(args: &Args, side: Side) -> Result<Vec<Endpoint>> {
     // An endpoint has several file descriptors.
     let (_, most) = getrlimit(Resource::RLIMIT_NOFILE)?;
     setrlimit(Resource::RLIMIT_NOFILE, most, most)?;
@@ -279,11 +285,38 @@ pub fn idlers(args: &Args, side: Side) -> Result<Observation> {
     for endpoint in &endpoints {
         endpoint.wait_for_peer(PATIENCE)?;
     }
+    Ok(endpoints)
+}
+
+/// What [`IDLERS`] endpoints of one process cost that nobody uses, beside as many in the other process.
+pub fn idlers(args: &Args, side: Side) -> Result<Observation> {
+    let _endpoints = open_idlers(args, side)?;
     std::thread::sleep(CALM);
     share_of_a_core(|| {
         std::thread::sleep(args.budget());
         Ok(())
     })
+}
+
+/// What a thread costs that waits for [`IDLERS`] endpoints in one wait set.
+pub fn idle_set(args: &Args, side: Side) -> Result<Observation> {
+    let mut endpoints = open_idlers(args, side)?;
+    let set = WaitSet::new()?;
+    for (token, endpoint) in endpoints.iter().enumerate() {
+        set.add(&endpoint.events(Interest::READABLE)?, token as u64)?;
+    }
+    let mut wait = |time: Duration| -> Result<()> {
+        let until = Instant::now() + time;
+        while let Some(left) = until.checked_duration_since(Instant::now()) {
+            for token in set.wait(Some(left))? {
+                let message = endpoints[token as usize].try_recv()?;
+                anyhow::ensure!(message.is_none(), "a message came to an idle endpoint");
+            }
+        }
+        Ok(())
+    };
+    wait(CALM)?;
+    share_of_a_core(|| wait(args.budget()))
 }
 
 fn share_of_a_core(idle: impl FnOnce() -> Result<()>) -> Result<Observation> {

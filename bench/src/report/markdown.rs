@@ -8,6 +8,7 @@ use comfy_table::{CellAlignment, Table};
 use super::{Report, users};
 use crate::cases::{Case, SIZES, SMALL, Shape, bytes};
 use crate::contestants::What;
+use crate::loops;
 use crate::plan::LONG;
 use crate::rivals::{self, RIVALS};
 use crate::rows::{Row, Rows};
@@ -29,6 +30,7 @@ pub fn render(report: &Report) -> String {
     section(&mut text, "56 B, by where the hypervisor had the processors", placements(report));
     section(&mut text, "199 requests at once, payload untouched, ns per message", windows(&report.rows));
     section(&mut text, "Copies and waiting", others(&report.rows));
+    section(&mut text, "Event loops, pinned apart", loops::rows(&report.rows));
     section(&mut text, "The guide's benchmarks, message and acknowledgement", guide(report));
     let _ = writeln!(text, "\n## Instructions\n\n{}", report.instructions);
     let _ = write!(text, "\n{METHOD}");
@@ -246,7 +248,8 @@ fn windows(rows: &Rows) -> Table {
 fn others(rows: &Rows) -> Table {
     let mut table = table(["what", "ns", "least", "most", "share of a core"], 1);
     let of_interest = |case: &Case| {
-        let waits = matches!(case.what, What::Futex | What::Park) || case.shape == Shape::Idle;
+        let waits = matches!(case.what, What::Futex | What::Park | What::EventFd | What::Events)
+            || case.shape == Shape::Idle;
         let copies = matches!(case.what, What::Memcpy | What::Copy | What::Copied);
         case.is_limit() && (waits || copies || matches!(case.what, What::Open | What::Attach | What::First))
     };

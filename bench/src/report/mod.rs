@@ -1,6 +1,6 @@
 //! What a run leaves: tables, JSON, plots.
 
-mod markdown;
+pub mod markdown;
 mod plot;
 mod users;
 

@@ -14,6 +14,7 @@ use crate::error::Result;
 use crate::peer::link::Link;
 use crate::peer::settings::Settings;
 use crate::role::Role;
+use crate::segment::file::remove_bell;
 use crate::segment::name::SegmentName;
 
 /// A process's attachment to a segment: a [`Sender`] and a [`Receiver`].
@@ -70,6 +71,8 @@ impl Endpoint {
 
     pub(crate) fn open(name: SegmentName, settings: Settings) -> Result<Self> {
         let (link, origin) = Link::open(name, settings)?;
+        // What a killed predecessor in this seat has left, if no peer was there to remove it.
+        remove_bell(&link.name.bell_path(link.role));
         let open = Arc::new(Open(link));
         let sender = Sender::new(Side::new(Arc::clone(&open), origin.clone()))?;
         Ok(Endpoint { sender, receiver: Receiver::new(Side::new(open, origin)) })

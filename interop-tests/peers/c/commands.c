@@ -170,7 +170,8 @@ static bool put(const Words* words, ESHMHandle* endpoint) {
         observe_result(eshm_wait_for_peer(endpoint, timeout(words, 1)));
         return true;
     }
-    if (!is(words, "write") && !is(words, "try-send") && !is(words, "send") && !is(words, "send-text")) {
+    if (!is(words, "write") && !is(words, "try-send") && !is(words, "send") && !is(words, "cancel-send") &&
+        !is(words, "send-text")) {
         return false;
     }
     Bytes message = bytes(words, 1);
@@ -178,7 +179,7 @@ static bool put(const Words* words, ESHMHandle* endpoint) {
         observe_result(eshm_write(endpoint, message.data, message.size));
     } else if (is(words, "try-send")) {
         observe_result(eshm_send_ex(endpoint, message.data, message.size, 0));
-    } else if (is(words, "send")) {
+    } else if (is(words, "send") || is(words, "cancel-send")) {
         observe_result(eshm_send_ex(endpoint, message.data, message.size, timeout(words, 2)));
     } else {
         observe_result(send_text(endpoint, &message));

@@ -229,6 +229,9 @@ void stream(ESHMHandle* endpoint, const Arguments* arguments) {
         if (!streaming.end_sent) {
             stream_out(endpoint, arguments, longest, &streaming);
         }
+        if (streaming.end_sent && streaming.end_received) {
+            break; // The other side may have left, and a receive would say so.
+        }
         stream_in(endpoint, longest, &streaming);
     }
     done(streaming.sent, streaming.received);

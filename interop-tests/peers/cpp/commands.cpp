@@ -30,7 +30,7 @@ std::string hex(std::string_view bytes) {
     return result;
 }
 
-void observe_opened(const eshm::Endpoint& endpoint) {
+void observe_opened(const Endpoint& endpoint) {
     Observation{"opened"}
         .with("role", eshm::to_string(endpoint.role()))
         .with("data_size", std::uint64_t{endpoint.data_size()});
@@ -69,7 +69,7 @@ void observe(eshm::Result<eshm::Message> result) {
     }
 }
 
-void open(const Words& words, std::optional<eshm::Endpoint>& endpoint, const Arguments& arguments) {
+void open(const Words& words, std::optional<Endpoint>& endpoint, const Arguments& arguments) {
     auto role = arguments.role;
     auto name = arguments.name;
     auto size = arguments.size;
@@ -82,7 +82,7 @@ void open(const Words& words, std::optional<eshm::Endpoint>& endpoint, const Arg
     observe_opened(*endpoint);
 }
 
-void state(const eshm::Endpoint& endpoint) {
+void state(const Endpoint& endpoint) {
     Observation{"state"}
         .with("role", eshm::to_string(endpoint.role()))
         .with("peer", eshm::to_string(endpoint.peer_state()))
@@ -91,7 +91,7 @@ void state(const eshm::Endpoint& endpoint) {
 }
 
 // Runs the command if it sends or writes.
-bool put(const Words& words, eshm::Endpoint& endpoint) {
+bool put(const Words& words, Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "wait-peer") {
         endpoint.wait_for_peer(wait(words, 1));
@@ -101,6 +101,13 @@ bool put(const Words& words, eshm::Endpoint& endpoint) {
         endpoint.try_send(bytes(words.at(1))).value();
     } else if (verb == "send") {
         endpoint.send(bytes(words.at(1)), wait(words, 2));
+    } else if (verb == "cancel-send") {
+        const auto sent = endpoint.cancel_send(bytes(words.at(1)), wait(words, 2));
+        if (!sent) {
+            Observation{"nothing"};
+            return true;
+        }
+        sent->value();
     } else if (verb == "send-text") {
         endpoint.send(eshm::text::encode(bytes(words.at(1))));
     } else {
@@ -111,7 +118,7 @@ bool put(const Words& words, eshm::Endpoint& endpoint) {
 }
 
 // Runs the command if it receives or reads.
-bool get(const Words& words, eshm::Endpoint& endpoint) {
+bool get(const Words& words, Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "try-read") {
         observe(endpoint.try_read());
@@ -119,9 +126,11 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
         observe(endpoint.try_read(wait(words, 1)));
     } else if (verb == "try-recv") {
         observe(endpoint.try_recv());
-    } else if (verb == "recv" || verb == "cancel-recv") {
-        // The synchronous interface ends a wait only by its timeout.
+    } else if (verb == "recv") {
         observe(endpoint.try_recv(wait(words, 1)));
+    } else if (verb == "cancel-recv") {
+        auto received = endpoint.cancel_recv(wait(words, 1));
+        received ? observe(std::move(*received)) : static_cast<void>(Observation{"nothing"});
     } else if (verb == "recv-text") {
         const std::string text{endpoint.recv().text()};
         Observation{"text"}.with("text", text);
@@ -131,7 +140,7 @@ bool get(const Words& words, eshm::Endpoint& endpoint) {
     return true;
 }
 
-void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Borrows& borrows,
+void answer(const Words& words, std::optional<Endpoint>& endpoint, Borrows& borrows,
             const Arguments& arguments) {
     const std::string& verb = words.at(0);
     if (borrows.answer(words, endpoint)) {
@@ -157,7 +166,7 @@ void answer(const Words& words, std::optional<eshm::Endpoint>& endpoint, Borrows
 } // namespace
 
 void commands(const Arguments& arguments) {
-    std::optional<eshm::Endpoint> endpoint;
+    std::optional<Endpoint> endpoint;
     Borrows borrows;
     for (std::string line; std::getline(std::cin, line);) {
         std::istringstream stream{line};

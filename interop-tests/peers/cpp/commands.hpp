@@ -14,7 +14,7 @@ std::string bytes(const std::string& word);
 std::string hex(std::string_view bytes);
 
 // Observes what was opened.
-void observe_opened(const eshm::Endpoint& endpoint);
+void observe_opened(const Endpoint& endpoint);
 
 // Observes a message without releasing it.
 void observe_content(const eshm::Message& message);

@@ -61,7 +61,7 @@ std::uint64_t begin_of(std::uint64_t number) { return number - number % run; }
 // Returns whether the run that begins with `first` is sent as a batch.
 bool is_batch(std::uint64_t first) { return first / run % 2 == 1; }
 
-void send(eshm::Endpoint& endpoint, const Arguments& arguments, const Flood& flood) {
+void send(Endpoint& endpoint, const Arguments& arguments, const Flood& flood) {
     for (std::uint64_t first = 0; first < arguments.count; first += run) {
         std::vector<std::string_view> messages;
         for (std::uint64_t number = first; number < std::min(first + run, arguments.count); ++number) {
@@ -77,7 +77,7 @@ void send(eshm::Endpoint& endpoint, const Arguments& arguments, const Flood& flo
     }
 }
 
-void receive(eshm::Endpoint& endpoint, const Arguments& arguments, const Flood& flood) {
+void receive(Endpoint& endpoint, const Arguments& arguments, const Flood& flood) {
     std::uint64_t due = 0;
     while (due < arguments.count) {
         const std::uint64_t first = begin_of(due);
@@ -98,7 +98,7 @@ void receive(eshm::Endpoint& endpoint, const Arguments& arguments, const Flood& 
 
 } // namespace
 
-void flood(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void flood(Endpoint& endpoint, const Arguments& arguments) {
     const Flood messages{arguments.seed, endpoint.max_message()};
     if (endpoint.role() == eshm::Role::master) {
         send(endpoint, arguments, messages);

@@ -4,4 +4,4 @@
 #include "main.hpp"
 
 // The master sends its messages first, then the slave.
-void flood(eshm::Endpoint& endpoint, const Arguments& arguments);
+void flood(Endpoint& endpoint, const Arguments& arguments);

@@ -74,7 +74,7 @@ void begin_life(Journal& journal) {
 // The state of one process.
 class Ledger {
   public:
-    Ledger(eshm::Endpoint& endpoint, Journal& journal)
+    Ledger(Endpoint& endpoint, Journal& journal)
         : endpoint_{endpoint}, journal_{journal}, last_{journal[Word::released]} {}
 
     // Takes turns until both sides have sent their end. Returns whether to continue after that.
@@ -236,7 +236,7 @@ class Ledger {
         value_ = found;
     }
 
-    eshm::Endpoint& endpoint_;
+    Endpoint& endpoint_;
     Journal& journal_;
     // The greatest number received by this process. Initially the last one that was released.
     std::uint64_t last_;
@@ -259,7 +259,7 @@ void ledger(const Arguments& arguments) {
     options.role = arguments.role;
     options.queue_capacity = arguments.queue;
     options.connect_timeout = arguments.timeout;
-    eshm::Endpoint endpoint{arguments.name, options};
+    Endpoint endpoint{arguments.name, options};
     ready();
     Ledger share{endpoint, journal};
     while (share.stream()) {

@@ -20,7 +20,7 @@ namespace {
 using Words = std::vector<std::string>;
 
 // Opens an endpoint with settings of the form `key=value`.
-eshm::Endpoint open_with(const Words& words) {
+Endpoint open_with(const Words& words) {
     std::string name;
     eshm::Options options;
     options.reconnect_attempts = std::nullopt;
@@ -49,13 +49,13 @@ eshm::Endpoint open_with(const Words& words) {
         }
     }
     Observation{"opening"};
-    eshm::Endpoint endpoint{name, options};
+    Endpoint endpoint{name, options};
     ready();
     return endpoint;
 }
 
 // Sends a batch: the messages that fit in time. `-` waits without limit.
-void send_many(const Words& words, eshm::Endpoint& endpoint) {
+void send_many(const Words& words, Endpoint& endpoint) {
     std::vector<std::string> messages;
     for (std::size_t index = 2; index < words.size(); ++index) {
         messages.push_back(bytes(words[index]));
@@ -69,7 +69,7 @@ void send_many(const Words& words, eshm::Endpoint& endpoint) {
         .with("message", result ? std::string{} : result.error().message());
 }
 
-void recv_many(const Words& words, eshm::Endpoint& endpoint) {
+void recv_many(const Words& words, Endpoint& endpoint) {
     std::vector<std::string> texts;
     const auto each = [&texts](eshm::bytes_view message) { texts.push_back(hex(message.chars())); };
     endpoint.recv_many(number(words.at(1)), each, std::chrono::milliseconds{number(words.at(2))});
@@ -77,7 +77,7 @@ void recv_many(const Words& words, eshm::Endpoint& endpoint) {
 }
 
 // Forks, and reports the error of the child's call.
-void use_in_child(eshm::Endpoint& endpoint) {
+void use_in_child(Endpoint& endpoint) {
     const pid_t child = fork();
     if (child == 0) {
         const auto result = endpoint.try_recv();
@@ -91,7 +91,7 @@ void use_in_child(eshm::Endpoint& endpoint) {
 }
 
 // Exits while a thread waits for a message.
-[[noreturn]] void exit_busy(eshm::Endpoint& endpoint) {
+[[noreturn]] void exit_busy(Endpoint& endpoint) {
     std::promise<void> begins;
     std::thread{[&] {
         begins.set_value();
@@ -113,7 +113,7 @@ void Borrows::drop() {
     loan_.reset();
 }
 
-bool Borrows::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint) {
+bool Borrows::answer(const Words& words, std::optional<Endpoint>& endpoint) {
     const std::string& verb = words.at(0);
     if (verb == "open-with") {
         endpoint = open_with(words);
@@ -132,7 +132,7 @@ bool Borrows::answer(const Words& words, std::optional<eshm::Endpoint>& endpoint
     return true;
 }
 
-bool Borrows::call(const Words& words, eshm::Endpoint& endpoint) {
+bool Borrows::call(const Words& words, Endpoint& endpoint) {
     const std::string& verb = words[0];
     if (verb == "send-many") {
         send_many(words, endpoint);

@@ -5,19 +5,19 @@
 #include <string>
 #include <vector>
 
-#include <eshm/eshm.hpp>
+#include "looped.hpp"
 
 // The message and the loan that the process has borrowed between two commands.
 class Borrows {
   public:
     // Answers a command of the life test. Returns false for another command. Throws Broken.
-    bool answer(const std::vector<std::string>& words, std::optional<eshm::Endpoint>& endpoint);
+    bool answer(const std::vector<std::string>& words, std::optional<Endpoint>& endpoint);
 
     // Returns everything that is borrowed, before the endpoint is closed.
     void drop();
 
   private:
-    bool call(const std::vector<std::string>& words, eshm::Endpoint& endpoint);
+    bool call(const std::vector<std::string>& words, Endpoint& endpoint);
 
     std::optional<eshm::Message> held_;
     std::optional<eshm::Loan> loan_;

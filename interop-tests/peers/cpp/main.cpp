@@ -13,7 +13,7 @@
 
 namespace {
 
-using Traffic = void (*)(eshm::Endpoint&, const Arguments&);
+using Traffic = void (*)(Endpoint&, const Arguments&);
 
 // The scenario of this name, or null.
 Traffic traffic(std::string_view scenario) {
@@ -78,7 +78,7 @@ void run(const Arguments& arguments) {
         ledger(arguments);
         return;
     }
-    eshm::Endpoint endpoint = open(arguments.role, arguments.name, arguments.size, arguments.timeout);
+    Endpoint endpoint = open(arguments.role, arguments.name, arguments.size, arguments.timeout);
     traffic(arguments.scenario)(endpoint, arguments);
     endpoint.close();
 }
@@ -103,14 +103,14 @@ std::uint64_t number(std::string_view word) {
     return value;
 }
 
-eshm::Endpoint open(eshm::Role role, std::string_view name, std::optional<std::size_t> size,
-                    std::chrono::milliseconds timeout) {
+Endpoint open(eshm::Role role, std::string_view name, std::optional<std::size_t> size,
+              std::chrono::milliseconds timeout) {
     Observation{"opening"};
     eshm::Options options;
     options.role = role;
     options.data_size = size;
     options.connect_timeout = timeout;
-    eshm::Endpoint endpoint{name, options};
+    Endpoint endpoint{name, options};
     ready();
     return endpoint;
 }

@@ -8,7 +8,7 @@
 #include <string>
 #include <string_view>
 
-#include <eshm/eshm.hpp>
+#include "looped.hpp"
 
 struct Arguments {
     eshm::Role role{};
@@ -35,8 +35,8 @@ eshm::Role role(std::string_view word);
 std::uint64_t number(std::string_view word);
 
 // Opens an endpoint, and prints `READY`.
-eshm::Endpoint open(eshm::Role role, std::string_view name, std::optional<std::size_t> size,
-                    std::chrono::milliseconds timeout);
+Endpoint open(eshm::Role role, std::string_view name, std::optional<std::size_t> size,
+              std::chrono::milliseconds timeout);
 
 // Reports that a call failed.
 void observe_error(const eshm::Error& error);

@@ -27,12 +27,12 @@ void expect(std::uint64_t found, std::uint64_t expected) {
 }
 
 // Returns how many values the peer has written.
-std::uint64_t written(const eshm::Endpoint& endpoint) {
+std::uint64_t written(const Endpoint& endpoint) {
     const eshm::Stats stats = endpoint.stats();
     return endpoint.role() == eshm::Role::master ? stats.s2m_write_count : stats.m2s_write_count;
 }
 
-void write_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void write_values(Endpoint& endpoint, const Arguments& arguments) {
     const std::size_t longest = endpoint.data_size();
     for (std::uint64_t number = 0; number < arguments.count; ++number) {
         endpoint.write(payload(arguments.seed, number, longest));
@@ -41,7 +41,7 @@ void write_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
 }
 
 // Reads until the last value, letting at least `pace` values be written from one read to the next.
-void read_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void read_values(Endpoint& endpoint, const Arguments& arguments) {
     const std::size_t longest = endpoint.data_size();
     for (;;) {
         const auto message = endpoint.read(arguments.timeout);
@@ -64,7 +64,7 @@ void read_values(eshm::Endpoint& endpoint, const Arguments& arguments) {
 }
 
 // Returns whether the message was sent. It is not if the previous one is unread, or the master is gone.
-bool try_send(eshm::Endpoint& endpoint, std::string_view message) {
+bool try_send(Endpoint& endpoint, std::string_view message) {
     const auto sent = endpoint.try_send(message);
     if (!sent && !is_transient(sent.error().code())) {
         sent.error().raise();
@@ -80,7 +80,7 @@ bool stop() {
 
 } // namespace
 
-void echo(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void echo(Endpoint& endpoint, const Arguments& arguments) {
     const std::size_t longest = endpoint.data_size();
     for (std::uint64_t number = 0; number < arguments.count; ++number) {
         if (endpoint.role() == eshm::Role::master) {
@@ -98,7 +98,7 @@ void echo(eshm::Endpoint& endpoint, const Arguments& arguments) {
     Observation{"done"}.with("sent", arguments.count).with("received", arguments.count);
 }
 
-void latest_value(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void latest_value(Endpoint& endpoint, const Arguments& arguments) {
     endpoint.wait_for_peer(arguments.timeout);
     if (endpoint.role() == eshm::Role::slave) {
         read_values(endpoint, arguments);
@@ -109,7 +109,7 @@ void latest_value(eshm::Endpoint& endpoint, const Arguments& arguments) {
     }
 }
 
-void both_directions(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void both_directions(Endpoint& endpoint, const Arguments& arguments) {
     const std::size_t longest = endpoint.data_size();
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
@@ -127,7 +127,7 @@ void both_directions(eshm::Endpoint& endpoint, const Arguments& arguments) {
     Observation{"done"}.with("sent", sent).with("received", received);
 }
 
-void stream(eshm::Endpoint& endpoint, const Arguments& arguments) {
+void stream(Endpoint& endpoint, const Arguments& arguments) {
     const std::size_t longest = endpoint.data_size();
     std::uint64_t sent = 0;
     std::uint64_t received = 0;
@@ -148,6 +148,9 @@ void stream(eshm::Endpoint& endpoint, const Arguments& arguments) {
         } else if (!end_sent && try_send(endpoint, payload(arguments.seed, sent, longest))) {
             Observation{"sent"}.with("number", sent);
             ++sent;
+        }
+        if (end_sent && end_received) {
+            break; // The other side may have left, and a receive would say so.
         }
         // Released before it is reported, so that a killed process never leaves a reported message in the
         // queue.

@@ -45,6 +45,8 @@ func (p *commander) live(verb string, rest []string) (bool, error) {
 		return true, p.receiveMany(rest)
 	case "cancel-recv":
 		return true, p.cancelReceive(rest)
+	case "cancel-send":
+		return true, p.cancelSend(rest)
 	case "loan":
 		return true, p.lend(rest)
 	case "loan-send", "loan-drop":
@@ -208,18 +210,41 @@ func (p *commander) receiveMany(rest []string) error {
 
 // cancelReceive receives until another goroutine calls it off.
 func (p *commander) cancelReceive(rest []string) error {
-	millis, err := strconv.Atoi(rest[0])
+	var message eshm.Message
+	err := cancelled(rest[0], func(ctx context.Context) (err error) {
+		message, err = p.endpoint.Recv(ctx)
+		return err
+	})
+	if errors.Is(err, context.Canceled) {
+		return tell(message, false, nil)
+	}
+	return tell(message, true, err)
+}
+
+// cancelSend sends until another goroutine calls it off.
+func (p *commander) cancelSend(rest []string) error {
+	message, err := data(rest[0])
+	if err != nil {
+		return err
+	}
+	err = cancelled(rest[1], func(ctx context.Context) error { return p.endpoint.Send(ctx, message) })
+	if errors.Is(err, context.Canceled) {
+		observe("nothing")
+		return nil
+	}
+	return acknowledge(err)
+}
+
+// cancelled calls with a context that another goroutine cancels after so many milliseconds.
+func cancelled(word string, call func(context.Context) error) error {
+	millis, err := strconv.Atoi(word)
 	if err != nil {
 		return err
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	defer time.AfterFunc(time.Duration(millis)*time.Millisecond, cancel).Stop()
-	message, err := p.endpoint.Recv(ctx)
-	if errors.Is(err, context.Canceled) {
-		return tell(message, false, nil)
-	}
-	return tell(message, true, err)
+	return call(ctx)
 }
 
 // lend borrows room for a message, and fills it.

@@ -35,6 +35,10 @@ var traffics = map[string]func(*eshm.Endpoint, *arguments) error{
 }
 
 func parse(words []string) (*arguments, error) {
+	if len(words) > 0 && words[0] == "--poller" {
+		threadLimit.Store(0)
+		words = words[1:]
+	}
 	if len(words) < 3 {
 		return nil, errors.New("expected a role, a name and a scenario")
 	}

@@ -173,6 +173,9 @@ func stream(endpoint *eshm.Endpoint, args *arguments) error {
 		if err := s.sendNext(); err != nil {
 			return err
 		}
+		if s.endSent && s.endTaken {
+			break // The other side may have left, and a receive would say so.
+		}
 		if err := s.receiveNext(); err != nil {
 			return err
 		}

@@ -115,6 +115,8 @@ SENDING: dict[str, Callable[..., None]] = {
     "write": lambda endpoint, data: endpoint.write(data),
     "try-send": lambda endpoint, data: endpoint.try_send(data),
     "send": lambda endpoint, data, *timeout: endpoint.send(data, *timeout),
+    # The synchronous interface ends a wait only by its timeout.
+    "cancel-send": lambda endpoint, data, timeout: endpoint.send(data, timeout),
     "send-text": send_text,
 }
 RECEIVING: dict[str, Callable[..., eshm.Message | None]] = {

@@ -56,17 +56,29 @@ class Endpoint:
         return self._within(timeout, self._aio.read())
 
     def send_many(self, messages: Sequence[Buffer], timeout: float | None = None) -> None:
-        """Send what there is room for at once, and await room for the rest."""
+        """Send all of them: the exception says how many were sent."""
         if timeout == 0:
             self._aio.endpoint.send_many(messages, 0)
         else:
-            self._within(timeout, self._send_many(messages))
+            self._within(timeout, self._aio.send_many(messages))
 
     def recv_many(self, most: int, timeout: float | None = None) -> list[eshm.Message]:
         """Await a message, and take those that are there as well."""
         if timeout == 0:
             return self._aio.endpoint.recv_many(most, 0)
-        return self._within(timeout, self._recv_many(most))
+        return self._within(timeout, self._aio.recv_many(most))
+
+    def borrow(self, timeout: float | None = None) -> eshm.Borrowed:
+        """Await a message, and keep it where it lies."""
+        if timeout == 0:
+            return self._aio.endpoint.borrow(0)
+        return self._within(timeout, self._aio.borrow())
+
+    def loan(self, size: int, timeout: float | None = None) -> eshm.Loan:
+        """Await room for a message."""
+        if timeout == 0:
+            return self._aio.endpoint.loan(size, 0)
+        return self._within(timeout, self._aio.loan(size))
 
     def send_each(self, messages: Iterable[Buffer], timeout: float | None = None) -> None:
         """Send one at a time, without leaving the event loop in between."""
@@ -83,23 +95,6 @@ class Endpoint:
     async def _recv_each(self, count: int) -> list[eshm.Message]:
         return [await self._aio.recv() for _ in range(count)]
 
-    async def _send_many(self, messages: Sequence[Buffer]) -> None:
-        while messages:
-            try:
-                self._aio.endpoint.send_many(messages, 0)
-            except (eshm.FullError, eshm.ReconnectingError) as error:
-                await self._aio.send(messages[error.sent])
-                messages = messages[error.sent + 1 :]
-            else:
-                return
-
-    async def _recv_many(self, most: int) -> list[eshm.Message]:
-        first = await self._aio.recv()
-        try:
-            return [first, *self._aio.endpoint.recv_many(most - 1, 0)]
-        except eshm.TimeoutError:
-            return [first]
-
     def _within(self, timeout: float | None, call: Coroutine[Any, Any, _T]) -> _T:
         return self._loop.run_until_complete(self._limited(timeout, call))
 
@@ -110,8 +105,10 @@ class Endpoint:
         timer = None if timeout is None else self._loop.call_later(timeout, task.cancel)
         try:
             return await call
-        except asyncio.CancelledError:
-            raise eshm.TimeoutError(f"segment '{self.name}': it took longer than {timeout} s") from None
+        except asyncio.CancelledError as cancelled:
+            error = eshm.TimeoutError(f"segment '{self.name}': it took longer than {timeout} s")
+            error.sent = getattr(cancelled, "sent", 0)
+            raise error from None
         finally:
             if timer is not None:
                 timer.cancel()

@@ -3,9 +3,10 @@
 use std::io;
 use std::time::Duration;
 
-use eshm::{Endpoint, Message, text};
+use eshm::{Message, text};
 
 use crate::life::Borrows;
+use crate::looped::Endpoint;
 use crate::observe::{Observation, observe};
 use crate::{Arguments, Failure, error, open, payload, role};
 
@@ -16,7 +17,7 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     for line in io::stdin().lines() {
         let line = line.map_err(|error| format!("stdin: {error}"))?;
         let words: Vec<&str> = line.split(' ').collect();
-        let said = match borrows.answer(&words, &mut endpoint) {
+        let said = match borrows.answer(&words, &mut endpoint, arguments.tokio) {
             Ok(None) => answer(&words, &mut endpoint, arguments),
             said => said.map(|said| said.expect("matched above")),
         };
@@ -37,13 +38,13 @@ fn answer(
 ) -> Result<Observation, Failure> {
     match *words {
         ["open"] => {
-            let opened = open(arguments.role, &arguments.name, arguments.size, arguments.timeout())?;
+            let opened = open(arguments, arguments.role, &arguments.name, arguments.size)?;
             return Ok(opened_as(endpoint.insert(opened)));
         }
         ["open", role_word, name, ref size @ ..] => {
             let name = utf8(&bytes(name)?)?;
             let size = size.first().map(|size| number(size)).transpose()?.map(|size| size as usize);
-            let opened = open(role(role_word)?, &name, size, arguments.timeout())?;
+            let opened = open(arguments, role(role_word)?, &name, size)?;
             return Ok(opened_as(endpoint.insert(opened)));
         }
         ["close"] => return close(endpoint),

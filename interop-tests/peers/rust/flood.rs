@@ -1,7 +1,8 @@
 //! Many messages of every size that are cheap to create and to compare. Every language creates the same ones.
 
-use eshm::{Endpoint, Role};
+use eshm::Role;
 
+use crate::looped::Endpoint;
 use crate::observe::{Observation, observe};
 use crate::payload::next;
 use crate::{Arguments, Failure};
@@ -94,16 +95,13 @@ fn receive(endpoint: &mut Endpoint, arguments: &Arguments, flood: &Flood) -> Res
             continue;
         }
         let mut outcome = Ok(());
-        let count = endpoint.split().1.recv_many_timeout(
-            (numbers.end - next) as usize,
-            arguments.timeout(),
-            |found| {
+        let count =
+            endpoint.recv_many_timeout((numbers.end - next) as usize, arguments.timeout(), |found| {
                 if outcome.is_ok() {
                     outcome = flood.expect(next, found);
                     next += 1;
                 }
-            },
-        )?;
+            })?;
         outcome?;
         if count == 0 {
             return Err(format!("message {next} did not come").into());

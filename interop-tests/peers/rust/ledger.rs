@@ -6,9 +6,10 @@ use std::sync::mpsc::{self, Receiver, RecvTimeoutError, TryRecvError};
 use std::thread;
 use std::time::Duration;
 
-use eshm::{Endpoint, Events, Interest, PeerState, WaitSet};
+use eshm::{Events, Interest, PeerState, WaitSet};
 
 use crate::journal::{Journal, Kind, Word};
+use crate::looped::Endpoint;
 use crate::observe::{Observation, observe, ready};
 use crate::payload::{check, payload};
 use crate::{Arguments, Failure};
@@ -53,12 +54,12 @@ pub fn run(arguments: &Arguments) -> Result<(), Failure> {
     let mut journal = Journal::open(path)?;
     begin_life(&mut journal)?;
     observe(&Observation::Opening);
-    let mut builder = Endpoint::builder(&arguments.name).role(arguments.role);
+    let mut builder = eshm::Endpoint::builder(&arguments.name).role(arguments.role);
     builder = builder.connect_timeout(arguments.timeout());
     if let Some(queue) = arguments.queue {
         builder = builder.queue_capacity(queue);
     }
-    let endpoint = builder.open()?;
+    let endpoint = Endpoint::open(builder, arguments.tokio)?;
     let events = if arguments.events { Some(wait_set(&endpoint)?) } else { None };
     ready();
     let last = journal.get(Word::Released);
@@ -149,23 +150,22 @@ impl Ledger<'_> {
         let count = if self.turn.is_multiple_of(4) { 3 } else { 1 };
         let messages: Vec<_> = (before + 1..=before + count).map(|number| self.message(number)).collect();
         self.journal.set(Word::Intended, before + count)?;
-        let (sender, _) = self.endpoint.split();
         let one = |_| 1;
         let sent = match self.turn % 4 {
-            0 => match sender.try_send_many(&messages) {
+            0 => match self.endpoint.split().0.try_send_many(&messages) {
                 Ok(()) => count,
                 Err(error) => {
                     transient(Err::<(), _>(error.source))?;
                     error.sent as u64
                 }
             },
-            1 => transient(sender.send_timeout(&messages[0], TURN))?.map_or(0, one),
-            2 => transient(sender.try_loan(messages[0].len()).and_then(|mut loan| {
+            1 => transient(self.endpoint.send_timeout(&messages[0], TURN))?.map_or(0, one),
+            2 => transient(self.endpoint.split().0.try_loan(messages[0].len()).and_then(|mut loan| {
                 loan.copy_from_slice(&messages[0]);
                 loan.send()
             }))?
             .map_or(0, one),
-            _ => transient(sender.try_send(&messages[0]))?.map_or(0, one),
+            _ => transient(self.endpoint.try_send(&messages[0]))?.map_or(0, one),
         };
         if sent > 0 {
             self.journal.set(Word::Sent, before + sent)?;
@@ -179,10 +179,9 @@ impl Ledger<'_> {
         let wait = self.await_events(wait)?;
         if self.turn.is_multiple_of(2) {
             let mut taken = Vec::new();
-            let (_, receiver) = self.endpoint.split();
             let mut note = Ok(());
             let (journal, last) = (&mut *self.journal, &mut self.last);
-            receiver.recv_many_timeout(MOST, wait, |bytes| {
+            self.endpoint.recv_many_timeout(MOST, wait, |bytes| {
                 if note.is_ok() {
                     note = take(journal, last, bytes).map(|message| taken.push(message));
                 }

@@ -6,11 +6,12 @@ use std::thread;
 use std::time::Duration;
 
 use eshm::raw::exclusive::{self, Borrowed};
-use eshm::{BatchError, Endpoint, Observer};
+use eshm::{BatchError, Observer};
 use nix::sys::wait::{WaitStatus, waitpid};
 use nix::unistd::{ForkResult, fork};
 
 use crate::commands::{bytes, message, millis, number, opened_as, utf8};
+use crate::looped::Endpoint;
 use crate::observe::{Observation, observe, ready};
 use crate::{Failure, role};
 
@@ -29,9 +30,10 @@ impl Borrows {
         &mut self,
         words: &[&str],
         endpoint: &mut Option<Endpoint>,
+        in_tokio: bool,
     ) -> Result<Option<Observation>, Failure> {
         match *words {
-            ["open-with", ref settings @ ..] => return open_with(settings, endpoint).map(Some),
+            ["open-with", ref settings @ ..] => return open_with(settings, endpoint, in_tokio).map(Some),
             ["leave"] => return self.leave(endpoint).map(Some),
             ["observe", name] => return look(&utf8(&bytes(name)?)?).map(Some),
             ["exit-busy"] => exit_busy(endpoint.take()),
@@ -46,7 +48,11 @@ impl Borrows {
             ["send-many", wait, ref messages @ ..] => send_many(endpoint, wait, messages)?,
             ["recv-many", most, wait] => recv_many(endpoint, number(most)? as usize, millis(wait)?)?,
             // The synchronous interface ends a wait only by its timeout.
-            ["cancel-recv", wait] => message(endpoint.recv_timeout(millis(wait)?)?),
+            ["cancel-recv", wait] => message(endpoint.cancel_recv(millis(wait)?)?),
+            ["cancel-send", content, wait] => {
+                let sent = endpoint.cancel_send(&bytes(content)?, millis(wait)?)?;
+                sent.map_or(Observation::Nothing, |()| Observation::Ok)
+            }
             ["loan", content, wait] => self.borrow_room(endpoint, &bytes(content)?, millis(wait)?)?,
             ["loan-send"] => {
                 self.loan = false;
@@ -98,9 +104,7 @@ impl Borrows {
         content: &[u8],
         wait: Duration,
     ) -> Result<Observation, Failure> {
-        let mut loan = endpoint.split().0.loan_timeout(content.len(), wait)?;
-        loan.copy_from_slice(content);
-        exclusive::lend(loan);
+        endpoint.loan_timeout(content, wait, |loan| _ = exclusive::lend(loan))?;
         self.loan = true;
         Ok(Observation::Ok)
     }
@@ -124,11 +128,15 @@ impl Borrows {
 }
 
 /// Opens an endpoint with settings of the form `key=value`.
-fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Observation, Failure> {
+fn open_with(
+    settings: &[&str],
+    endpoint: &mut Option<Endpoint>,
+    in_tokio: bool,
+) -> Result<Observation, Failure> {
     let setting =
         |wanted: &str| settings.iter().find_map(|setting| setting.strip_prefix(wanted)?.strip_prefix('='));
     let name = utf8(&bytes(setting("name").ok_or_else(|| "no name is given".to_owned())?)?)?;
-    let mut builder = Endpoint::builder(&name).reconnect_attempts(None);
+    let mut builder = eshm::Endpoint::builder(&name).reconnect_attempts(None);
     for setting in settings {
         let (key, value) = setting.split_once('=').ok_or_else(|| format!("{setting:?} has no value"))?;
         builder = match key {
@@ -144,7 +152,7 @@ fn open_with(settings: &[&str], endpoint: &mut Option<Endpoint>) -> Result<Obser
         };
     }
     observe(&Observation::Opening);
-    let opened = builder.open()?;
+    let opened = Endpoint::open(builder, in_tokio)?;
     ready();
     Ok(opened_as(endpoint.insert(opened)))
 }
@@ -167,7 +175,7 @@ fn send_many(endpoint: &mut Endpoint, wait: &str, messages: &[&str]) -> Result<O
 
 fn recv_many(endpoint: &mut Endpoint, most: usize, wait: Duration) -> Result<Observation, Failure> {
     let mut texts = Vec::new();
-    endpoint.split().1.recv_many_timeout(most, wait, |bytes| texts.push(hex::encode(bytes)))?;
+    endpoint.recv_many_timeout(most, wait, |bytes| texts.push(hex::encode(bytes)))?;
     Ok(Observation::Messages { hex: texts })
 }
 

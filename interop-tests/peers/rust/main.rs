@@ -5,6 +5,7 @@ mod flood;
 mod journal;
 mod ledger;
 mod life;
+mod looped;
 mod observe;
 mod payload;
 mod traffic;
@@ -14,8 +15,9 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use clap::{Parser, ValueEnum};
-use eshm::{Endpoint, Role};
+use eshm::Role;
 
+use looped::Endpoint;
 use observe::{Observation, observe, ready};
 
 /// The requested role, `None` for auto. It is a named type, since clap takes an `Option` for an optional argument.
@@ -49,6 +51,9 @@ struct Arguments {
     /// `ledger` waits for the event descriptor of the endpoint. Only this peer has the option.
     #[arg(long)]
     events: bool,
+    /// Await in tokio what waits.
+    #[arg(long)]
+    tokio: bool,
 }
 
 #[derive(Clone, Copy, ValueEnum)]
@@ -98,13 +103,13 @@ fn role(word: &str) -> Result<Wanted, String> {
 }
 
 /// Opens an endpoint, and prints `READY`.
-fn open(role: Wanted, name: &str, size: Option<usize>, timeout: Duration) -> Result<Endpoint, Failure> {
+fn open(arguments: &Arguments, role: Wanted, name: &str, size: Option<usize>) -> Result<Endpoint, Failure> {
     observe(&Observation::Opening);
-    let mut builder = Endpoint::builder(name).role(role).connect_timeout(timeout);
+    let mut builder = eshm::Endpoint::builder(name).role(role).connect_timeout(arguments.timeout());
     if let Some(size) = size {
         builder = builder.data_size(size);
     }
-    let endpoint = builder.open()?;
+    let endpoint = Endpoint::open(builder, arguments.tokio)?;
     ready();
     Ok(endpoint)
 }
@@ -115,7 +120,7 @@ fn run(arguments: &Arguments) -> Result<(), Failure> {
         Scenario::Ledger => return ledger::run(arguments),
         _ => {}
     }
-    let mut endpoint = open(arguments.role, &arguments.name, arguments.size, arguments.timeout())?;
+    let mut endpoint = open(arguments, arguments.role, &arguments.name, arguments.size)?;
     match arguments.scenario {
         Scenario::Commands | Scenario::Ledger => unreachable!("they open what they need"),
         Scenario::Echo => traffic::echo(&mut endpoint, arguments)?,

@@ -5,8 +5,9 @@ use std::sync::mpsc::{self, TryRecvError};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use eshm::{Endpoint, Role};
+use eshm::Role;
 
+use crate::looped::Endpoint;
 use crate::observe::{Observation, observe};
 use crate::payload::{check, payload};
 use crate::{Arguments, Failure};
@@ -128,6 +129,9 @@ pub fn stream(endpoint: &mut Endpoint, arguments: &Arguments) -> Result<(), Fail
         } else if !end_sent && try_send(endpoint, &payload(arguments.seed, sent, longest))? {
             observe(&Observation::Sent { number: sent });
             sent += 1;
+        }
+        if end_sent && end_received {
+            break; // The other side may have left, and a receive would say so.
         }
         // Released before it is reported, so that a killed process never leaves a reported message in the queue.
         let message = endpoint.recv_timeout(TURN)?.map(|message| (message.to_vec(), message.generation()));

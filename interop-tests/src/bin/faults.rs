@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, anyhow};
 use clap::{Parser, Subcommand};
-use interop_tests::faults::{Row, kill, sandbox, storm, table};
+use interop_tests::faults::{Row, kill, sandbox, storm, table, waiters};
 use interop_tests::language::Pairing;
 
 /// Runs one suite and prints its rows, or prints the rows of several suites as tables.
@@ -57,6 +57,15 @@ enum Command {
         #[arg(long, value_name = "NAME")]
         language: Vec<String>,
     },
+    /// Kill a process that waits in an event loop: its peer rings its successor
+    Waiters {
+        /// Only waiters of this language; may be given several times
+        #[arg(long, value_name = "NAME")]
+        language: Vec<String>,
+        /// Every language rings, instead of Rust alone
+        #[arg(long)]
+        full: bool,
+    },
     /// Print the rows in these files as tables, one per suite, and fail if one of them failed
     Report {
         /// Files with the output of suites: one JSON object per line
@@ -76,6 +85,7 @@ fn main() -> ExitCode {
             storm::run(&storm::Plan { pairings, length: Duration::from_secs(seconds), seed })
         }
         Command::Sandbox { language } => sandbox::run(&language),
+        Command::Waiters { language, full } => waiters::run(&waiters::Plan { languages: language, full }),
         Command::Report { files } => report(&files),
     };
     match done {

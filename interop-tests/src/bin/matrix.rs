@@ -25,6 +25,10 @@ struct Arguments {
     /// Only this scenario; may be given several times
     #[arg(long, value_name = "NAME", value_parser = Scenario::named)]
     scenario: Vec<&'static Scenario>,
+    /// Run every scenario with every pairing of a variant, such as rust-tokio, instead of sharing them among its pairings;
+    /// a pairing that is named runs every scenario
+    #[arg(long)]
+    long: bool,
     /// Write the outcomes to this file: an array of objects with master, slave, scenario, passed, seconds
     #[arg(long, value_name = "FILE")]
     json: Option<PathBuf>,
@@ -193,7 +197,11 @@ fn run(arguments: &Arguments) -> Result<Vec<Outcome>> {
             println!("  skipped: {} is missing: {}", missing.name, missing.install);
             continue;
         }
-        for scenario in scenarios.iter().filter(|scenario| scenario.suits(&pairing)) {
+        let whole = arguments.long || !arguments.pairing.is_empty();
+        let wanted = |scenario: &&&Scenario| {
+            scenario.suits(&pairing) && (whole || scenario.is_in_short_form(&pairing))
+        };
+        for scenario in scenarios.iter().filter(wanted) {
             let outcome = runner::run(&peers, pairing, scenario);
             print(&outcome);
             outcomes.push(outcome);

@@ -6,6 +6,7 @@ pub mod kill;
 mod row;
 pub mod sandbox;
 pub mod storm;
+pub mod waiters;
 mod workshop;
 
 pub use row::{Row, table};

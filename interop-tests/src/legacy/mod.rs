@@ -21,7 +21,7 @@ use anyhow::{Result, bail, ensure};
 use crate::language::{LANGUAGES, Language, Pairing};
 use crate::observe::Observation;
 use crate::peer::Peer;
-use crate::scenario::{CommandPair, Scenario, Side, Stage, open, word};
+use crate::scenario::{CommandPair, Kind, Scenario, Side, Stage, open, word};
 use crate::segment::Segment;
 use crate::toolchain::Workshop;
 
@@ -38,14 +38,14 @@ pub const VERSIONS: &[Language] = &[
 /// The scenarios with the stand-ins.
 #[rustfmt::skip]
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "legacy-exchange", promise: "with 1.x: every value of 0 to N bytes arrives in both directions, one of N + 1 is refused", run: exchanges::run },
-    Scenario { name: "legacy-latest-value", promise: "with 1.x: a fast writer's values are whole, in order, and the last one arrives, in both directions", run: floods::run },
-    Scenario { name: "legacy-send", promise: "with 1.x: send is acknowledged by reading, and times out if the value is not read; recv gets every value", run: sends::run },
-    Scenario { name: "legacy-wake", promise: "with 1.2: a parked reader is woken by the other's write; with 1.0: both poll", run: wakes::run },
-    Scenario { name: "legacy-restart", promise: "with 1.x: either end is killed and started again, and both directions work again", run: restarts::run },
-    Scenario { name: "legacy-close", promise: "with 1.x: either end leaves and comes back, and both directions work again", run: closes::run },
-    Scenario { name: "legacy-life", promise: "with 1.x: in random lives of both ends, values are whole and in order, and service comes back", run: lives::run },
-    Scenario { name: "legacy-upgrade", promise: "two 1.x processes are replaced one after the other, and nothing is lost from then on", run: upgrades::run },
+    Scenario { name: "legacy-exchange", kind: Kind::Legacy, promise: "with 1.x: every value of 0 to N bytes arrives in both directions, one of N + 1 is refused", run: exchanges::run },
+    Scenario { name: "legacy-latest-value", kind: Kind::Legacy, promise: "with 1.x: a fast writer's values are whole, in order, and the last one arrives, in both directions", run: floods::run },
+    Scenario { name: "legacy-send", kind: Kind::Legacy, promise: "with 1.x: send is acknowledged by reading, and times out if the value is not read; recv gets every value", run: sends::run },
+    Scenario { name: "legacy-wake", kind: Kind::Legacy, promise: "with 1.2: a parked reader is woken by the other's write; with 1.0: both poll", run: wakes::run },
+    Scenario { name: "legacy-restart", kind: Kind::Legacy, promise: "with 1.x: either end is killed and started again, and both directions work again", run: restarts::run },
+    Scenario { name: "legacy-close", kind: Kind::Legacy, promise: "with 1.x: either end leaves and comes back, and both directions work again", run: closes::run },
+    Scenario { name: "legacy-life", kind: Kind::Legacy, promise: "with 1.x: in random lives of both ends, values are whole and in order, and service comes back", run: lives::run },
+    Scenario { name: "legacy-upgrade", kind: Kind::Legacy, promise: "two 1.x processes are replaced one after the other, and nothing is lost from then on", run: upgrades::run },
 ];
 
 /// Returns the pairings of each version with each language, in both roles.

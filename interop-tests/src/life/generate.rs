@@ -26,6 +26,8 @@ struct Belief {
 
 struct Generator<'a> {
     rng: Rng,
+    /// For cancellations alone. So the programs of languages that cannot cancel do not depend on them.
+    cancels: Rng,
     abilities: [&'a Abilities; 2],
     sides: [Belief; 2],
     /// Uses segments without queues and sends no values, because values and messages share the mailbox there.
@@ -37,8 +39,9 @@ struct Generator<'a> {
 pub fn program(seed: u64, length: usize, abilities: [&Abilities; 2]) -> Program {
     let mut rng = Rng::with_seed(seed);
     let queueless = rng.u32(..10) == 0;
-    let mut generator =
-        Generator { rng, abilities, sides: [Belief::default(); 2], queueless, steps: Vec::new() };
+    let cancels = Rng::with_seed(!seed);
+    let sides = [Belief::default(); 2];
+    let mut generator = Generator { rng, cancels, abilities, sides, queueless, steps: Vec::new() };
     let first = if generator.rng.u32(..8) == 0 { Side::Slave } else { Side::Master };
     generator.open(first);
     generator.open(first.other());
@@ -50,6 +53,7 @@ pub fn program(seed: u64, length: usize, abilities: [&Abilities; 2]) -> Program 
 
 impl Generator<'_> {
     fn step(&mut self) {
+        self.cancel_perhaps();
         let side = if self.rng.bool() { Side::Master } else { Side::Slave };
         let belief = self.sides[side as usize];
         if !belief.open {
@@ -96,6 +100,49 @@ impl Generator<'_> {
             _ => Act::Begin(self.verb()),
         };
         self.act(side, act);
+    }
+
+    /// Sometimes cancels a call that may wait, and repeats it.
+    fn cancel_perhaps(&mut self) {
+        if self.cancels.u32(..8) > 0 {
+            return;
+        }
+        let side = if self.cancels.bool() { Side::Master } else { Side::Slave };
+        let Belief { open, stopped, begun } = self.sides[side as usize];
+        if open && !stopped && !begun && self.abilities[side as usize].cancels() {
+            self.cancel(side);
+        }
+    }
+
+    /// A call waits. Meanwhile the other side may do what it waits for, or be killed. Then the call is cancelled and
+    /// repeated.
+    fn cancel(&mut self, side: Side) {
+        let wait = [0, 1, 2, 5][self.cancels.usize(..4)];
+        let longest = LENGTHS[self.cancels.usize(..LENGTHS.len())];
+        let receives = self.cancels.bool();
+        let (call, again, answer) = if receives {
+            (Verb::CancelRecv { wait }, Verb::Recv { wait: Some(20) }, Verb::TrySend { longest })
+        } else {
+            if self.cancels.bool() {
+                // Most of these calls wait, because the queue is full.
+                self.act(side, Act::Call(Verb::SendMany { count: FULL, longest: 300, wait: Some(0) }));
+            }
+            (Verb::CancelSend { longest, wait }, Verb::Send { longest, wait: Some(20) }, Verb::TryRecv)
+        };
+        self.act(side, Act::Begin(call));
+        let other = self.sides[side.other() as usize];
+        if other.open && !other.stopped {
+            match self.cancels.u32(..8) {
+                0 => self.act(side.other(), Act::Kill),
+                1..6 => self.act(side.other(), Act::Call(answer)),
+                _ => {}
+            }
+        }
+        self.act(side, Act::Finish);
+        for _ in 0..self.cancels.u32(..3) {
+            self.act(side, Act::Call(call));
+        }
+        self.act(side, Act::Call(again));
     }
 
     fn open(&mut self, side: Side) {
@@ -182,5 +229,16 @@ mod tests {
         assert_ne!(drawn(7), drawn(8));
         assert!((40..43).contains(&drawn(7).steps.len()));
         assert_eq!(drawn(7).to_string().parse::<Program>().unwrap(), drawn(7));
+    }
+
+    #[test]
+    fn languages_that_cancel_do_so_and_the_others_do_not() {
+        let cancelled = |name| {
+            let abilities = Abilities::of(name);
+            let programs = (0..50).map(|seed| program(seed, 40, [&abilities, &abilities]).to_string());
+            programs.filter(|text| text.contains("begin cancel-send")).count()
+        };
+        assert_eq!(cancelled("c"), 0);
+        assert!(cancelled("python-asyncio") > 10 && cancelled("go") > 10);
     }
 }

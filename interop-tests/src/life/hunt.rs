@@ -21,6 +21,8 @@ const SHRINKING: Duration = Duration::from_secs(60);
 const SHRINKING_LIMIT: Duration = Duration::from_secs(1);
 /// The default number of failures after which a hunt stops.
 const ENOUGH: usize = 5;
+/// The default number of random programs per pairing.
+const PROGRAMS: u64 = 60;
 /// The interval between progress lines.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Workers per core. A program mostly waits, so there are more workers than cores.
@@ -52,12 +54,19 @@ impl Default for Plan {
             pairings: super::pairings(),
             seed: 1,
             steps: None,
-            programs: 60,
+            programs: PROGRAMS,
             seconds: None,
             replay: None,
             corpus: true,
             enough: ENOUGH,
         }
+    }
+}
+
+impl Plan {
+    /// The number of random programs that a test runs with a pairing: fewer if the short form shares scenarios there.
+    pub fn usual_programs(pairing: &Pairing) -> u64 {
+        if pairing.is_whole() { PROGRAMS } else { PROGRAMS / 3 }
     }
 }
 

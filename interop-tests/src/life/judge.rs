@@ -36,7 +36,7 @@ impl Model {
         }
         let offered = way.texts.len();
         match verb {
-            Verb::Send { .. } | Verb::TrySend { .. } | Verb::SendMany { .. } => {
+            Verb::Send { .. } | Verb::TrySend { .. } | Verb::CancelSend { .. } | Verb::SendMany { .. } => {
                 let numbers = offered - drafts.len()..offered;
                 way.pending.extend(numbers.map(|number| Message {
                     number,
@@ -75,9 +75,11 @@ impl Model {
                 self.written(side);
                 Ok(())
             }
-            (Verb::Send { .. } | Verb::TrySend { .. } | Verb::LoanSend, Observation::Ok) => {
-                self.sent(side, verb, 1)
-            }
+            (
+                Verb::Send { .. } | Verb::TrySend { .. } | Verb::CancelSend { .. } | Verb::LoanSend,
+                Observation::Ok,
+            ) => self.sent(side, verb, 1),
+            (Verb::CancelSend { .. }, Observation::Nothing) => self.sent(side, verb, 0),
             (Verb::SendMany { count, .. }, Observation::Count { count: sent, code, .. }) => {
                 self.batch(side, verb, count, (*sent, *code), late)
             }
@@ -125,7 +127,7 @@ impl Model {
         let first = match verb {
             Verb::LoanSend => way.loan.take().unwrap_or_default(),
             Verb::SendMany { count, .. } => way.texts.len() - count as usize,
-            Verb::Send { .. } | Verb::TrySend { .. } => way.texts.len() - 1,
+            Verb::Send { .. } | Verb::TrySend { .. } | Verb::CancelSend { .. } => way.texts.len() - 1,
             Verb::Loan { .. } => {
                 way.loan = None;
                 return Ok(());

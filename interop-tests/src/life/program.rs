@@ -83,6 +83,7 @@ pub enum Verb {
     TryRecv,
     RecvMany { most: u64, wait: u64 },
     CancelRecv { wait: u64 },
+    CancelSend { longest: u64, wait: u64 },
     Hold { wait: u64 },
     Held,
     Release,
@@ -107,6 +108,7 @@ impl Verb {
             Verb::TryRecv => "try-recv",
             Verb::RecvMany { .. } => "recv-many",
             Verb::CancelRecv { .. } => "cancel-recv",
+            Verb::CancelSend { .. } => "cancel-send",
             Verb::Hold { .. } => "hold",
             Verb::Held => "held",
             Verb::Release => "release",
@@ -122,6 +124,7 @@ impl Verb {
             | Verb::Send { longest, .. }
             | Verb::TrySend { longest }
             | Verb::SendMany { longest, .. }
+            | Verb::CancelSend { longest, .. }
             | Verb::Loan { longest, .. } => Some(longest),
             _ => None,
         }
@@ -172,6 +175,9 @@ impl Verb {
             ["try-recv"] => Verb::TryRecv,
             ["recv-many", most, wait] => Verb::RecvMany { most: number(most)?, wait: number(wait)? },
             ["cancel-recv", wait] => Verb::CancelRecv { wait: number(wait)? },
+            ["cancel-send", longest, wait] => {
+                Verb::CancelSend { longest: number(longest)?, wait: number(wait)? }
+            }
             ["hold", wait] => Verb::Hold { wait: number(wait)? },
             ["held"] => Verb::Held,
             ["release"] => Verb::Release,
@@ -188,9 +194,9 @@ impl fmt::Display for Verb {
         match *self {
             Verb::Write { longest } | Verb::TrySend { longest } => write!(f, " {longest}"),
             Verb::Send { longest, wait: None } => write!(f, " {longest}"),
-            Verb::Send { longest, wait: Some(wait) } | Verb::Loan { longest, wait } => {
-                write!(f, " {longest} {wait}")
-            }
+            Verb::Send { longest, wait: Some(wait) }
+            | Verb::CancelSend { longest, wait }
+            | Verb::Loan { longest, wait } => write!(f, " {longest} {wait}"),
             Verb::SendMany { count, longest, wait: None } => write!(f, " {count} {longest} -"),
             Verb::SendMany { count, longest, wait: Some(wait) } => write!(f, " {count} {longest} {wait}"),
             Verb::RecvMany { most, wait } => write!(f, " {most} {wait}"),
@@ -336,9 +342,10 @@ mod tests {
     fn the_text_of_a_program_is_read_back() {
         let text = "master open data=256 queue=4096\nslave open auto\nmaster send 56\nmaster send 56 20\n\
                     slave begin recv 100\nmaster send-many 3 40 -\nslave finish\nslave recv\nunlink\nwait 10\n\
-                    slave hold 5\nslave kill\nmaster loan 300 0\nmaster loan-send\nmaster exit-busy\n";
+                    slave hold 5\nslave kill\nmaster loan 300 0\nmaster loan-send\nmaster exit-busy\n\
+                    slave cancel-recv 5\nmaster cancel-send 56 1\n";
         let program: Program = text.parse().unwrap();
-        assert_eq!(program.steps.len(), 15);
+        assert_eq!(program.steps.len(), 17);
         assert_eq!(program.to_string(), text);
     }
 

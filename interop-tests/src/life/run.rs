@@ -390,7 +390,7 @@ fn command(verb: Verb, drafts: &[String]) -> String {
         Verb::Write { .. } | Verb::TrySend { .. } | Verb::Send { wait: None, .. } => {
             format!("{} {drafts}", verb.name())
         }
-        Verb::Send { wait: Some(wait), .. } | Verb::Loan { wait, .. } => {
+        Verb::Send { wait: Some(wait), .. } | Verb::CancelSend { wait, .. } | Verb::Loan { wait, .. } => {
             format!("{} {drafts} {wait}", verb.name())
         }
         Verb::SendMany { wait, .. } => {

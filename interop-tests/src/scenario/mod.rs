@@ -25,10 +25,27 @@ use crate::segment::Segment;
 pub use crate::segment::Side;
 use crate::toolchain::Peers;
 
+/// What a scenario is about.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// Single messages and files, and what is refused.
+    Content,
+    /// Continuous traffic.
+    Traffic,
+    /// Openings, closes, kills and stops.
+    Lives,
+    /// Random programs.
+    Random,
+    /// ESHM 1.x.
+    Legacy,
+}
+
 /// One promise, run with every pairing.
 pub struct Scenario {
     /// The name for `--scenario` and in the output of `--json`.
     pub name: &'static str,
+    /// What it is about. The short form shares the scenarios of a kind among the pairings of a variant.
+    pub kind: Kind,
     /// The promise in a line.
     pub promise: &'static str,
     /// Runs the scenario. The error says what did not hold.
@@ -38,20 +55,20 @@ pub struct Scenario {
 /// All scenarios, in the order in which they run.
 #[rustfmt::skip]
 pub const SCENARIOS: &[Scenario] = &[
-    Scenario { name: "framing", promise: "every message of 0 to N bytes arrives as it was sent, one of N + 1 is refused", run: framing::run },
-    Scenario { name: "echo", promise: "10 000 messages go out and back: none is lost, doubled, reordered or torn", run: echo::run },
-    Scenario { name: "latest-value", promise: "a slow reader gets complete values, each newer than the one before, and received + skipped = written", run: latest_value::run },
-    Scenario { name: "both-directions", promise: "both ends send and receive at once without loss", run: both_directions::run },
-    Scenario { name: "flood", promise: "a million messages of 0 bytes to the capacity pass, one at a time and in batches", run: flood::run },
-    Scenario { name: "auto-auto", promise: "of two endpoints that start at the same instant exactly one becomes the master", run: auto_auto::run },
-    Scenario { name: "slave-first", promise: "a slave that starts first waits for its master, and says so when none comes", run: slave_first::run },
-    Scenario { name: "clean-close", promise: "a clean close reaches the other side, after all that was sent", run: clean_close::run },
-    Scenario { name: "master-restart", promise: "a master killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::master },
-    Scenario { name: "slave-restart", promise: "a slave killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::slave },
-    Scenario { name: "stop-continue", promise: "a stopped peer is seen as frozen, then as alive, and nothing is lost", run: stop_continue::run },
-    Scenario { name: "foreign-segment", promise: "a wrong magic, version or size is refused and left untouched", run: foreign_segment::run },
-    Scenario { name: "bad-input", promise: "bad names, sizes, files and fields are errors, and never crash", run: bad_input::run },
-    Scenario { name: "life", promise: "in random lives of both ends, what was accepted is delivered once and in order", run: life::scenario },
+    Scenario { name: "framing", kind: Kind::Content, promise: "every message of 0 to N bytes arrives as it was sent, one of N + 1 is refused", run: framing::run },
+    Scenario { name: "echo", kind: Kind::Traffic, promise: "10 000 messages go out and back: none is lost, doubled, reordered or torn", run: echo::run },
+    Scenario { name: "latest-value", kind: Kind::Traffic, promise: "a slow reader gets complete values, each newer than the one before, and received + skipped = written", run: latest_value::run },
+    Scenario { name: "both-directions", kind: Kind::Traffic, promise: "both ends send and receive at once without loss", run: both_directions::run },
+    Scenario { name: "flood", kind: Kind::Traffic, promise: "a million messages of 0 bytes to the capacity pass, one at a time and in batches", run: flood::run },
+    Scenario { name: "auto-auto", kind: Kind::Lives, promise: "of two endpoints that start at the same instant exactly one becomes the master", run: auto_auto::run },
+    Scenario { name: "slave-first", kind: Kind::Lives, promise: "a slave that starts first waits for its master, and says so when none comes", run: slave_first::run },
+    Scenario { name: "clean-close", kind: Kind::Lives, promise: "a clean close reaches the other side, after all that was sent", run: clean_close::run },
+    Scenario { name: "master-restart", kind: Kind::Lives, promise: "a master killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::master },
+    Scenario { name: "slave-restart", kind: Kind::Lives, promise: "a slave killed ten times under traffic comes back in time, with nothing lost or doubled", run: restart::slave },
+    Scenario { name: "stop-continue", kind: Kind::Lives, promise: "a stopped peer is seen as frozen, then as alive, and nothing is lost", run: stop_continue::run },
+    Scenario { name: "foreign-segment", kind: Kind::Content, promise: "a wrong magic, version or size is refused and left untouched", run: foreign_segment::run },
+    Scenario { name: "bad-input", kind: Kind::Content, promise: "bad names, sizes, files and fields are errors, and never crash", run: bad_input::run },
+    Scenario { name: "life", kind: Kind::Random, promise: "in random lives of both ends, what was accepted is delivered once and in order", run: life::scenario },
 ];
 
 impl Scenario {
@@ -63,6 +80,20 @@ impl Scenario {
     /// Returns whether a pairing can run this scenario: ESHM 1.x has scenarios of its own.
     pub fn suits(&self, pairing: &Pairing) -> bool {
         pairing.is_legacy() == legacy::SCENARIOS.iter().any(|scenario| scenario.name == self.name)
+    }
+
+    /// Returns whether the short form includes this scenario with this pairing.
+    ///
+    /// It includes every pairing of two languages, and of `python-asyncio` with a language. The pairings of another
+    /// variant with languages share the scenarios of each kind. So each variant meets each language in each role in
+    /// every kind, and runs every scenario. Two variants share those of the kinds in which both wait.
+    pub fn is_in_short_form(&self, pairing: &Pairing) -> bool {
+        let both_wait = matches!(self.kind, Kind::Traffic | Kind::Random);
+        if pairing.is_whole() || pairing.is_of_variants() && !both_wait {
+            return pairing.is_whole();
+        }
+        let kind: Vec<_> = Scenario::every().filter(|scenario| scenario.kind == self.kind).collect();
+        kind[pairing.turn() % kind.len()].name == self.name
     }
 
     /// Returns the scenario of this name.
@@ -214,5 +245,50 @@ impl Peer {
                 bail!("{self}: {command}: {found:.200}, expected {} bytes: {:.100}", bytes.len(), word(bytes))
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::language::{LANGUAGES, VARIANTS};
+
+    #[test]
+    fn each_variant_meets_each_language_in_each_role_in_every_kind() {
+        for variant in VARIANTS {
+            for other in LANGUAGES {
+                for (master, slave) in [(variant, other), (other, variant)] {
+                    let pairing = Pairing { master, slave };
+                    for kind in [Kind::Content, Kind::Traffic, Kind::Lives, Kind::Random] {
+                        let count = short(&pairing).filter(|scenario| scenario.kind == kind).count();
+                        assert!(count == 1 || pairing.is_whole() && count > 0, "{pairing}");
+                    }
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn each_variant_runs_every_scenario_and_meets_every_variant() {
+        for variant in VARIANTS {
+            let other =
+                |pairing: &Pairing| pairing.master.name == variant.name || pairing.slave.name == variant.name;
+            let pairings: Vec<_> = Pairing::ours().into_iter().filter(other).collect();
+            for scenario in SCENARIOS {
+                assert!(
+                    pairings.iter().any(|pairing| scenario.is_in_short_form(pairing)),
+                    "{}: {}",
+                    variant.name,
+                    scenario.name
+                );
+            }
+            for pairing in pairings.iter().filter(|pairing| pairing.is_of_variants()) {
+                assert_eq!(short(pairing).count(), 2, "{pairing}");
+            }
+        }
+    }
+
+    fn short<'a>(pairing: &'a Pairing) -> impl Iterator<Item = &'static Scenario> + 'a {
+        SCENARIOS.iter().filter(|scenario| scenario.is_in_short_form(pairing))
     }
 }
