@@ -50,6 +50,12 @@ impl Message<'_> {
         }
     }
 
+    /// Fetches one of the messages behind it, if they are known to come in a stream.
+    #[inline(always)]
+    pub(crate) fn prefetch_later(&self) {
+        self.receiver.prefetch();
+    }
+
     /// Returns a copy of the message as text: see [`text::decode`]. Copies before it checks, so that a peer that goes on
     /// writing cannot change what was checked.
     ///
