@@ -81,7 +81,8 @@ impl Endpoint {
         Ok(seconds.map(convert).transpose()?)
     }
 
-    fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
+    #[inline]
+    pub fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
         Ok(Limit::from_timeout(self.timeout(timeout)?))
     }
 

@@ -11,6 +11,7 @@ mod domain;
 mod endpoint;
 mod error;
 mod events;
+mod fast;
 mod interpreter;
 mod lent;
 mod message;
@@ -33,7 +34,7 @@ mod _eshm {
     use crate::observer::Observer;
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
-    use crate::{events, interpreter, message};
+    use crate::{events, fast, interpreter, message};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -46,6 +47,7 @@ mod _eshm {
         }
         module.add_class::<Domain>()?;
         module.add_class::<Endpoint>()?;
+        fast::install(&py.get_type::<Endpoint>())?;
         module.add_class::<Borrowed>()?;
         module.add_class::<Loan>()?;
         module.add_class::<Observer>()?;
