@@ -17,9 +17,9 @@ pub(crate) fn prefetch_write<T>(place: &T) {
     let _ = place;
 }
 
-/// Asks for the cache line of `place`, to read it soon.
+/// Asks for the cache line at `place`, to read it soon. Any address will do: the processor ignores one that is not mapped.
 #[inline(always)]
-pub(crate) fn prefetch_read<T>(place: &T) {
+pub(crate) fn prefetch_read(place: *const u8) {
     #[cfg(all(target_arch = "x86_64", not(any(miri, loom))))]
     // SAFETY: it changes no memory and no register.
     unsafe {

@@ -176,14 +176,6 @@ impl Receiver {
         }
     }
 
-    /// Fetches a message that is expected soon: see [`QueueReceiver::prefetch`].
-    #[inline(always)]
-    fn prefetch(&self) {
-        if let Some(queue) = &self.queue {
-            queue.prefetch();
-        }
-    }
-
     /// Returns the peer's generation in the segment where messages are received.
     pub(crate) fn message_generation(&self) -> u64 {
         self.side.attachment.generation()

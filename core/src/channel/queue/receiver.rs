@@ -3,11 +3,8 @@
 use super::copy::cell_pointer;
 use super::{Broken, Lent, QueueMemory};
 use crate::segment::layout::{SLOT_PAYLOAD, Slot};
-use crate::sys::{Ordering, prefetch_read};
+use crate::sys::Ordering;
 use crate::wait::Doorbell;
-
-/// How many slots ahead the receiver of a stream fetches: a cache line takes as long as some messages.
-const SLOTS_AHEAD: u32 = 4;
 
 /// The receiving end.
 #[derive(Debug)]
@@ -41,13 +38,6 @@ impl QueueReceiver {
     pub(crate) fn has_next(&self) -> bool {
         // Relaxed: `peek` loads the message.
         self.memory.slot(self.next).mark.load(Ordering::Relaxed) == self.next.wrapping_add(1)
-    }
-
-    /// Makes the processor fetch the cache line of the message that is [`SLOTS_AHEAD`] messages after the next one. Worth
-    /// it if that message is published: otherwise it takes the line away from the sender.
-    #[inline(always)]
-    pub(crate) fn prefetch(&self) {
-        prefetch_read(self.memory.slot(self.next.wrapping_add(SLOTS_AHEAD)));
     }
 
     /// Returns the next message if it is published. The sender must not reuse its memory until `release`.
