@@ -223,8 +223,7 @@ func TestActivity(t *testing.T) {
 			t.Errorf("after %d ms: %v, expected %v", ms, found, expected)
 		}
 	}
-	expect(99, paceBusy)
-	expect(100, paceIdle)
+	expect(999, paceSlow)
 	expect(1000, paceResting)
 	// A message every 5 ms is little traffic.
 	sent := uint64(0)
@@ -234,10 +233,9 @@ func TestActivity(t *testing.T) {
 		expect(ms, paceResting)
 	}
 	a.note(sent+littleTraffic+1, at(2000))
-	expect(2000, paceBusy)
-	expect(2100, paceIdle)
+	expect(2000, paceSlow)
 	a.stir(at(2900))
-	expect(3899, paceIdle)
+	expect(3899, paceSlow)
 	expect(3900, paceResting)
 }
 

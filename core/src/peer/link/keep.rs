@@ -69,7 +69,7 @@ impl Link {
         if self.awaiting_peer.load(Ordering::Relaxed) > 0 {
             state.activity.stir(now);
         }
-        let pace = if self.config.steady { Pace::Busy } else { state.activity.pace(now) };
+        let pace = if self.config.steady { Pace::Full } else { state.activity.pace(now) };
         let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
         state.interval =
             liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), pace);
