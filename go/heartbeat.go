@@ -71,12 +71,12 @@ type peerThreshold struct {
 }
 
 const (
-	// idleAfter is how long there must be no traffic before the heartbeat slows down.
-	idleAfter = 100 * time.Millisecond
-	// idleFactor is how much longer the interval of an idle endpoint is.
-	idleFactor = 5
-	// idleBeats is how many beats of an idle endpoint must fit into either side's stale threshold.
-	idleBeats = 20
+	// trafficWindow is the window in which traffic is counted.
+	trafficWindow = 100 * time.Millisecond
+	// slowFactor is how much longer the interval of an endpoint is that has slowed down.
+	slowFactor = 5
+	// slowBeats is how many beats of such an endpoint must fit into either side's stale threshold.
+	slowBeats = 20
 	// leastBeats is how many beats must fit into the peer's stale threshold, whatever interval was configured.
 	leastBeats = 4
 	// restAfter is how long little must have happened before an endpoint rests.
@@ -88,30 +88,29 @@ const (
 	restPatience = 150 * time.Millisecond
 	// restThreshold is the shortest stale threshold, of either side, with which an endpoint rests.
 	restThreshold = 100 * time.Millisecond
-	// littleTraffic is how many messages and values an endpoint at rest may exchange in idleAfter.
+	// littleTraffic is how many messages and values an endpoint at rest may exchange in trafficWindow.
 	littleTraffic = 100
 )
 
-// pace is how much an endpoint has to do.
+// pace is how slowly an endpoint may beat, if both thresholds admit it.
 type pace int
 
 const (
-	paceBusy pace = iota
-	paceIdle
+	paceFull pace = iota
+	paceSlow
 	paceResting
 )
 
 // activity finds the pace of an endpoint from its traffic.
 type activity struct {
 	traffic     uint64    // messages and values, as last counted
-	changed     time.Time // when the count last changed
-	windowStart time.Time // of the present window of idleAfter
+	windowStart time.Time // of the present trafficWindow
 	windowCount uint64    // the count at that time
 	calmSince   time.Time // the end of the last window with more than little traffic, or the time of the last event
 }
 
 func newActivity(now time.Time) activity {
-	return activity{changed: now, windowStart: now, calmSince: now}
+	return activity{windowStart: now, calmSince: now}
 }
 
 // note takes the number of messages and values so far.
@@ -119,11 +118,11 @@ func (a *activity) note(traffic uint64, now time.Time) {
 	if traffic == a.traffic {
 		return
 	}
-	a.traffic, a.changed = traffic, now
+	a.traffic = traffic
 	// Counted in windows, so that an exchange every few milliseconds keeps nobody awake.
 	if traffic-a.windowCount > littleTraffic {
 		a.stir(now)
-	} else if now.Sub(a.windowStart) >= idleAfter {
+	} else if now.Sub(a.windowStart) >= trafficWindow {
 		a.windowStart, a.windowCount = now, traffic
 	}
 }
@@ -135,18 +134,14 @@ func (a *activity) stir(now time.Time) {
 }
 
 func (a *activity) pace(now time.Time) pace {
-	switch {
-	case now.Sub(a.calmSince) >= restAfter:
+	if now.Sub(a.calmSince) >= restAfter {
 		return paceResting
-	case now.Sub(a.changed) >= idleAfter:
-		return paceIdle
-	default:
-		return paceBusy
 	}
+	return paceSlow
 }
 
 // beatInterval returns the time to the next beat of an endpoint with this interval and this stale threshold. An
-// endpoint that is not busy slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it
+// endpoint slows down if both thresholds admit it. No endpoint beats so slowly that its peer takes it
 // for frozen.
 func beatInterval(configured, own time.Duration, peer peerThreshold, pace pace) time.Duration {
 	interval, shorter := configured, min(own, peer.threshold)
@@ -155,9 +150,9 @@ func beatInterval(configured, own time.Duration, peer peerThreshold, pace pace) 
 	} else if peer.threshold > 0 {
 		interval = min(interval, max(peer.threshold/leastBeats, time.Millisecond))
 	}
-	slow := interval * idleFactor
+	slow := interval * slowFactor
 	switch {
-	case pace == paceBusy || slow*idleBeats > shorter:
+	case pace == paceFull || slow*slowBeats > shorter:
 		return interval
 	case pace == paceResting && shorter >= restThreshold:
 		return max(slow, restInterval)

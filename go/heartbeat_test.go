@@ -49,7 +49,7 @@ func TestBeatInterval(t *testing.T) {
 	for _, one := range []struct {
 		configured, own time.Duration
 		peer            peerThreshold
-		busy, idle      time.Duration // expected
+		full, slow      time.Duration // expected
 	}{
 		{ms, 100 * ms, nobody, ms, 5 * ms},
 		{ms, 99 * ms, nobody, ms, ms},
@@ -64,11 +64,11 @@ func TestBeatInterval(t *testing.T) {
 		{200 * ms, time.Second, known(100 * ms), 25 * ms, 25 * ms},
 		{200 * ms, time.Second, known(ms), ms, ms},
 	} {
-		rest := one.idle
-		if one.idle > one.busy {
-			rest = max(one.idle, 60*ms)
+		rest := one.slow
+		if one.slow > one.full {
+			rest = max(one.slow, 60*ms)
 		}
-		for pace, expected := range map[pace]time.Duration{paceBusy: one.busy, paceIdle: one.idle, paceResting: rest} {
+		for pace, expected := range map[pace]time.Duration{paceFull: one.full, paceSlow: one.slow, paceResting: rest} {
 			if found := beatInterval(one.configured, one.own, one.peer, pace); found != expected {
 				t.Errorf("%v for %+v, pace %v; expected %v", found, one, pace, expected)
 			}

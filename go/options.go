@@ -119,14 +119,14 @@ func WithConnectTimeout(timeout time.Duration) Option {
 // WithHeartbeatInterval sets how often the endpoint shows that it is alive, 1 ms to 1 s and at most the stale
 // threshold. The default is 1 ms.
 //
-// An endpoint without traffic for 100 ms beats every fifth time, if 100 intervals fit into its own stale threshold and
+// The endpoint beats every fifth time if 100 intervals fit into its own stale threshold and
 // into its peer's: see [WithSteadyHeartbeat]. If the peer's stale threshold is shorter than four intervals, the
 // endpoint beats four times per threshold.
 func WithHeartbeatInterval(interval time.Duration) Option {
 	return option(func(s *settings) { s.heartbeatInterval = interval })
 }
 
-// WithSteadyHeartbeat keeps the full heartbeat rate while the endpoint is idle, as ESHM 1.x does. The default is false.
+// WithSteadyHeartbeat keeps the full heartbeat rate, as ESHM 1.x does. The default is false.
 func WithSteadyHeartbeat(steady bool) Option {
 	return option(func(s *settings) { s.steadyHeartbeat = steady })
 }

@@ -225,9 +225,7 @@ func TestActivity(t *testing.T) {
 			t.Errorf("after %d ms: %v, expected %v", ms, found, expected)
 		}
 	}
-	expect(99, paceBusy)
-	expect(100, paceIdle)
-	expect(199, paceIdle)
+	expect(199, paceSlow)
 	expect(200, paceResting)
 	// A message every 5 ms is little traffic.
 	sent := uint64(0)
@@ -237,10 +235,9 @@ func TestActivity(t *testing.T) {
 		expect(ms, paceResting)
 	}
 	a.note(sent+littleTraffic+1, at(2000))
-	expect(2000, paceBusy)
-	expect(2100, paceIdle)
+	expect(2000, paceSlow)
 	a.stir(at(2900))
-	expect(3099, paceIdle)
+	expect(3099, paceSlow)
 	expect(3100, paceResting)
 }
 

@@ -51,7 +51,7 @@ func (e *Endpoint) look(now time.Time, directories *directoryStamps) {
 	}
 	// A change of the peer ends the rest.
 	if e.isResting() && e.activity.pace(now) != paceResting {
-		e.setInterval(now, e.settings.heartbeatInterval*idleFactor)
+		e.setInterval(now, e.settings.heartbeatInterval*slowFactor)
 	}
 	switch {
 	case e.closing: // no switch to another segment: the calls that wait must find the endpoint closed
@@ -70,9 +70,9 @@ func (e *Endpoint) setInterval(now time.Time, interval time.Duration) {
 	e.nextBeat = now.Add(interval)
 }
 
-// isResting tells whether the endpoint beats more rarely than an idle one.
+// isResting tells whether the endpoint beats more rarely than one that has slowed down.
 func (e *Endpoint) isResting() bool {
-	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*idleFactor
+	return time.Duration(e.interval.Load()) > e.settings.heartbeatInterval*slowFactor
 }
 
 // wakeAll has the ticks wake all parked calls for a while, after an event that no peer wakes them for, and rings the
@@ -122,7 +122,7 @@ func (e *Endpoint) beatInterval(now time.Time) time.Duration {
 	// Nobody can ring an endpoint that has no FIFO: only its own looks find events.
 	source := e.source.Load()
 	if s.steadyHeartbeat || source != nil && !source.descriptor.HasFIFO() {
-		pace = paceBusy
+		pace = paceFull
 	}
 	return beatInterval(s.heartbeatInterval, s.staleThreshold, l.peer.peerThreshold(), pace)
 }

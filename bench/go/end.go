@@ -37,10 +37,11 @@ func (e end) echo() (observation, error) {
 	if err := e.answer(); err != nil {
 		return observation{}, err
 	}
+	seq, whole, err := e.recv()
+	// The timing begins with the first message: the driver may have rested before it.
 	before, used := e.link.wakeups(), usageNow()
 	var arrivals arrivals
-	for {
-		seq, whole, err := e.recv()
+	for ; ; seq, whole, err = e.recv() {
 		if err != nil {
 			return observation{}, err
 		}
@@ -114,6 +115,7 @@ func (e end) ask() error {
 			return err
 		}
 	}
+	time.Sleep(e.args.settle)
 	if e.args.gate {
 		fmt.Println("READY")
 		_, err := os.Stdin.Read(make([]byte, 1))

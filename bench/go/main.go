@@ -24,6 +24,7 @@ type arguments struct {
 	touched bool
 	burst   int           // round trips after each rest; 0: no rests
 	rest    time.Duration // before a burst
+	settle  time.Duration // between the check and the timing
 	gate    bool          // whether the runner says when the timing starts
 }
 
@@ -42,10 +43,12 @@ func parse(words []string) (*arguments, error) {
 	options.BoolVar(&args.touched, "touched", false, "whether all of the payload is written and read")
 	options.IntVar(&args.burst, "burst", 0, "round trips after each rest; 0: no rests")
 	rest := options.Int("rest-ms", 0, "how long a rest takes")
+	settle := options.Int("settle-ms", 0, "how long both ends rest between the check and the timing")
 	options.BoolVar(&args.gate, "gate", false, "whether the runner says when the timing starts")
 	if err := options.Parse(words[3:]); err != nil {
 		return nil, err
 	}
+	args.settle = time.Duration(*settle) * time.Millisecond
 	args.rest = time.Duration(*rest) * time.Millisecond
 	args.budget = time.Duration(*millis) * time.Millisecond
 	switch {

@@ -123,6 +123,7 @@ def ask(link: Queue | Seqpacket, args: argparse.Namespace) -> None:
     for seq in range(args.verify):
         link.send(ramp(args.size, seq))
         expect_ramp(link, args, seq + REPLY)
+    sleep(args.settle_ms / 1000)
     if args.gate:
         print("READY", flush=True)
         sys.stdin.readline()
@@ -217,9 +218,12 @@ def echo(link: Queue | Seqpacket, args: argparse.Namespace) -> Observation:
     """Answer with what it has received, which the driver compares with what it has sent."""
     answer(link, args)
     send, recv, stop = link.send, link.recv, numbered(args, STOP)
+    message = recv()
+    # The timing begins with the first message: the driver may have rested before it.
     before, usage = link.wakeups(), used()
-    while (message := recv()) != stop:
+    while message != stop:
         send(message)
+        message = recv()
     return used_since(usage) | {"wakeups": link.wakeups() - before}
 
 
@@ -309,6 +313,7 @@ def parse() -> argparse.Namespace:
     parser.add_argument("--touched", action="store_true")
     parser.add_argument("--burst", type=int, default=0)
     parser.add_argument("--rest-ms", type=int, default=0)
+    parser.add_argument("--settle-ms", type=int, default=0)
     parser.add_argument("--gate", action="store_true")
     return parser.parse_args()
 

@@ -21,6 +21,9 @@ const PYTHON_PERIOD: u64 = 1024;
 pub const REST: Duration = Duration::from_millis(50);
 /// The rest between two paced calls.
 pub const PACE: Duration = Duration::from_millis(5);
+/// The rest before the first paced call. An endpoint of ESHM with little traffic rests after one second: what is measured
+/// is how such calls go on, and not how they begin.
+pub const SETTLE: Duration = Duration::from_millis(1500);
 
 /// The traffic between the two processes.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize)]
@@ -199,6 +202,9 @@ impl Case {
         };
         if burst > 0 {
             options.extend([format!("--burst={burst}"), format!("--rest-ms={}", rest.as_millis())]);
+        }
+        if self.rhythm == Rhythm::Paced {
+            options.push(format!("--settle-ms={}", SETTLE.as_millis()));
         }
         if self.pairs > 1 {
             options.push("--gate".to_owned());

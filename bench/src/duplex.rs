@@ -1,5 +1,6 @@
 //! The two ends of a measurement, for every contestant: one drives, one echoes; or one streams, one counts.
 
+use std::thread;
 use std::time::{Duration, Instant};
 
 use anyhow::{Result, ensure};
@@ -48,6 +49,8 @@ pub struct Job {
     pub burst: Option<(u32, Duration)>,
     /// Whether the runner says when the timing starts.
     pub gate: bool,
+    /// How long both ends rest between the check and the timing.
+    pub settle: Duration,
     /// The numbers of the messages begin again at 0 after so many, where making each one would be timed.
     pub period: u64,
 }
@@ -75,6 +78,7 @@ impl Job {
             link.flush()?;
             self.expect_ramp(link, seq + REPLY)?;
         }
+        thread::sleep(self.settle);
         if self.gate {
             pass_gate()?;
         }
@@ -119,10 +123,13 @@ pub fn drive(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
 /// Answers each message with its number.
 pub fn echo(link: &mut impl Duplex, job: &Job) -> Result<Observation> {
     job.answer(link)?;
+    let mut received = job.recv(link)?;
+    // The timing begins with the first message: the driver may have rested before it.
     let (before, usage) = (link.wakeups(), Usage::now()?);
     let mut arrivals = Arrivals::new(job.period);
-    while let Some(seq) = arrivals.next(job.recv(link)?) {
+    while let Some(seq) = arrivals.next(received) {
         job.send(link, seq)?;
+        received = job.recv(link)?;
     }
     // The driver counts the trips.
     let wakeups = link.wakeups() - before;

@@ -11,6 +11,7 @@ mod payload;
 mod placement;
 mod plan;
 mod process;
+mod reasons;
 mod report;
 mod rivals;
 mod rows;

@@ -37,58 +37,6 @@ pub struct Tested {
     pub test: &'static str,
 }
 
-/// The physical reason why a target is missed.
-pub struct Reason {
-    /// The target's.
-    pub id: &'static str,
-    /// What it is.
-    pub why: &'static str,
-    /// The page with the experiment that shows it, as a link from the report.
-    pub experiment: &'static str,
-}
-
-/// What is known about targets that are missed.
-pub const REASONS: &[Reason] = &[
-    footprint("stream-rust"),
-    footprint("stream-cpp"),
-    two_lines("queue-rust"),
-    two_lines("queue-cpp"),
-    two_lines("queue-cpp-rust"),
-    memory("loan-4m"),
-    memory("loan-default-1m"),
-    memory("loan-default-4m"),
-];
-
-/// Streams with the default capacity.
-const fn footprint(id: &'static str) -> Reason {
-    Reason {
-        id,
-        why: "the slots of the default capacity, 64 KiB, are written again while they lie in the private cache of the \
-              receiver; with a capacity of 4 MiB (stream-rust-roomy) they lie in the shared cache",
-        experiment: "../../docs/large-payloads.md#streams-of-short-messages",
-    }
-}
-
-/// Round trips against one cache line that bounces.
-const fn two_lines(id: &'static str) -> Reason {
-    Reason {
-        id,
-        why: "a round trip of messages moves two lines, one per direction; two bare lines take 1.6 to 2.1 times the limit, \
-              which moves one",
-        experiment: "../../bench/README.md#a-round-trip-and-its-limit",
-    }
-}
-
-/// Payloads that no cache of one processor holds.
-const fn memory(id: &'static str) -> Reason {
-    Reason {
-        id,
-        why: "the program's own writes and reads of the payload take most of the time, and turns differ by a factor of 1.5 \
-              with the place of the memory in the caches",
-        experiment: "../../docs/large-payloads.md#experiments",
-    }
-}
-
 const RING: Figure = Figure::Rate(stream(What::Ring, "rust"));
 const RING_TRIP: Figure = Figure::Ns(Case::round_trip(What::Ring, SMALL).touched());
 const MEBI: usize = 1 << 20;
@@ -363,6 +311,7 @@ impl Tested {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::reasons::REASONS;
     use crate::rows::Row;
     use crate::timing::Observation;
 

@@ -3,8 +3,9 @@
 use serde::Serialize;
 
 use crate::cases::Case;
+use crate::reasons::REASONS;
 use crate::rows::{Row, Rows};
-use crate::targets::{REASONS, Target};
+use crate::targets::Target;
 
 /// How a case's observations become a figure.
 #[derive(Clone, Copy)]

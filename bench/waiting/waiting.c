@@ -9,6 +9,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
@@ -28,6 +29,8 @@ static const char help[] =
     "               spin_then_park: poll for at most 10 us; less if that does not pay\n"
     "               yield: poll for 1 us, yield the processor for 20 us, park; learns nothing\n"
     "               adaptive: as yield, but learns from its waits; the default of ESHM\n"
+    "               park_at_socket, park_at_eventfd: as park, but sleep in a read from a socket or an "
+    "eventfd\n"
     "SITUATION      bursts: 1, 16, 256 and 4096 round trips, each time after 50 ms of rest\n"
     "               continuous: round trips for 2 s, after 2 s that do not count\n"
     "               paced: one round trip every 5 ms\n"
@@ -213,11 +216,20 @@ static int start(struct pair* pair, const struct way* way, const struct plan* pl
     int sockets[2];
     if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, sockets) != 0)
         fail("no socket: ", strerror(errno));
+    int bells[2] = {sockets[0], sockets[1]};
+    bool eventfds = way->wait == park_at_eventfd;
+    for (int i = 0; eventfds && i < 2; i++) {
+        bells[i] = eventfd(0, EFD_CLOEXEC);
+        if (bells[i] < 0)
+            fail("no eventfd: ", strerror(errno));
+    }
     for (int i = 0; i < 2; i++) {
         pair->ends[i] = (struct end){.way = way,
                                      .in = &pair->lines[!i],
                                      .out = &pair->lines[i],
                                      .socket = sockets[i],
+                                     .bell_in = bells[i],
+                                     .bell_out = bells[eventfds ? !i : i],
                                      .polls = way->wait == wait_adaptively ? EAGER_POLLS : MOST_POLLS};
     }
     int answerer = spawn();
@@ -236,8 +248,11 @@ static int start(struct pair* pair, const struct way* way, const struct plan* pl
             pair->rows[row] = call(pair, plans[row], children[answerer]);
         _exit(0);
     }
-    close(sockets[0]);
-    close(sockets[1]);
+    for (int i = 0; i < 2; i++) {
+        close(sockets[i]);
+        if (eventfds)
+            close(bells[i]);
+    }
     return caller;
 }
 

@@ -31,7 +31,7 @@ struct score {
 struct end {
     _Alignas(128) const struct way* way;
     struct line *in, *out;
-    int socket;
+    int socket, bell_in, bell_out;                    // a bell is a descriptor from which a parked end reads
     uint32_t sent, received, sent_since, woken_since; // "since": since the last wait
     int polls;
     struct score spins, long_spins;
@@ -81,6 +81,34 @@ static void park(struct end* end) {
         atomic_fetch_sub(&end->in->parked, 1);
     }
 }
+
+// As `park`, but the end sleeps in a read from its bell.
+static void park_at_bell(struct end* end) {
+    uint64_t ring;
+    while (!there(end)) {
+        uint32_t parked = 1;
+        end->parks++;
+        atomic_store(&end->in->parked, 1);
+        // If the count is taken back in time, no ring comes.
+        if (there(end) && atomic_compare_exchange_strong(&end->in->parked, &parked, 0))
+            return;
+        if (read(end->bell_in, &ring, sizeof ring) != sizeof ring)
+            _exit(1);
+    }
+}
+
+static void ring_bell(struct end* end) {
+    const uint64_t ring = 1;
+    if (atomic_exchange(&end->out->parked, 0) == 0)
+        return;
+    end->woken_since++;
+    if (write(end->bell_out, &ring, sizeof ring) != sizeof ring)
+        _exit(1);
+}
+
+static void park_at_socket(struct end* end) { park_at_bell(end); }
+
+static void park_at_eventfd(struct end* end) { park_at_bell(end); }
 
 static void wait_by_spin(struct end* end) {
     while (!there(end)) {
@@ -197,9 +225,14 @@ static void wait_on_socket(struct end* end) {
 }
 
 static const struct way ways[] = {
-    {"socket", wait_on_socket}, {"park", park},
-    {"spin", wait_by_spin},     {"spin_then_park", wait_by_spin_then_park},
-    {"yield", wait_by_yield},   {"adaptive", wait_adaptively},
+    {"socket", wait_on_socket},
+    {"park", park},
+    {"spin", wait_by_spin},
+    {"spin_then_park", wait_by_spin_then_park},
+    {"yield", wait_by_yield},
+    {"adaptive", wait_adaptively},
+    {"park_at_socket", park_at_socket},
+    {"park_at_eventfd", park_at_eventfd},
 };
 
 static void receive(struct end* end) {
@@ -217,6 +250,10 @@ static void send_mark(struct end* end) {
         return;
     }
     atomic_store(&end->out->mark, ++end->sent);
+    if (end->way->wait == park_at_socket || end->way->wait == park_at_eventfd) {
+        ring_bell(end);
+        return;
+    }
     if (atomic_load(&end->out->parked) == 0)
         return;
     end->woken_since++;

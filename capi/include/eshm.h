@@ -278,7 +278,7 @@ typedef struct ESHMOptions {
     int64_t group;         /* the group of such a segment, by its number; -1: the group of the process */
     bool mode_by_umask;    /* the umask decides on the permissions, as in ESHM 1.x; mode does not count */
     bool any_owner;        /* accepts a segment that belongs to neither this user nor root */
-    bool steady_heartbeat; /* keeps the full heartbeat rate while idle, as ESHM 1.x does */
+    bool steady_heartbeat; /* keeps the full heartbeat rate, as ESHM 1.x does */
     bool give_up;      /* a slave stops its search when the timeout or the attempts are used up, as in ESHM
                           1.x: calls with a timeout fail then, too, and a later master is not found */
     bool auto_cleanup; /* a master removes the segment's name when it is destroyed */

@@ -73,12 +73,12 @@ TEST(Statistics, ArePrintedWithTheirNames) {
     }
 }
 
-// Without the option, an idle endpoint keeps a fifth of the rate.
+// Without the option, an endpoint keeps a fifth of the rate.
 TEST(Heartbeats, KeepTheirRateIfSteady) {
     eshm::Options options;
     options.steady_heartbeat = true;
     const Pair pair{options};
-    std::this_thread::sleep_for(200ms); // an idle endpoint slows down after 100 ms
+    std::this_thread::sleep_for(200ms); // others have slowed down by then
     const auto start = std::chrono::steady_clock::now();
     for (bool steady = false; !steady;) {
         const auto window = std::chrono::steady_clock::now();

@@ -50,7 +50,7 @@ use crate::lent::{Borrowed, Loan};
 /// mode: the file permissions of a segment that this endpoint creates. None: 0o666 without the bits of the umask.
 /// group: the id of the group of a segment that this endpoint creates, for a mode such as 0o660.
 /// any_owner: whether to accept a segment of another user.
-/// steady_heartbeat: whether to keep the full heartbeat rate while idle, as ESHM 1.x does.
+/// steady_heartbeat: whether to keep the full heartbeat rate, as ESHM 1.x does.
 /// give_up: whether a slave stops looking for a master when a reconnect limit is used up, as in ESHM 1.x.
 /// domain: the directory and the prefix of the segment's file. None: those of the environment when it is opened.
 #[pyclass(module = "eshm", frozen, weakref)]
@@ -84,7 +84,8 @@ impl Endpoint {
         Ok(seconds.map(convert).transpose()?)
     }
 
-    fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
+    #[inline]
+    pub fn limit(&self, timeout: Option<Seconds>) -> Result<Limit> {
         Ok(Limit::from_timeout(self.timeout(timeout)?))
     }
 

@@ -1,5 +1,7 @@
 //! The interpreter, as the core's `raw` module needs to know it.
 
+use std::panic::{self, AssertUnwindSafe};
+use std::ptr;
 use std::time::{Duration, Instant};
 
 use eshm::raw::{Glance, Host};
@@ -87,6 +89,30 @@ impl Deadline {
     pub fn is_over(self) -> bool {
         self.0.is_some_and(|end| end <= Instant::now())
     }
+}
+
+/// Runs a function of CPython's C API. Errors and panics become exceptions.
+///
+/// # Safety
+/// The interpreter calls it, so that it is attached.
+#[inline(always)]
+pub unsafe fn guarded<'py>(
+    function: impl FnOnce(Python<'py>) -> Result<Bound<'py, PyAny>>,
+) -> *mut ffi::PyObject {
+    // SAFETY: the caller says so.
+    let py = unsafe { Python::assume_attached() };
+    let outcome = panic::catch_unwind(AssertUnwindSafe(|| function(py)));
+    match outcome {
+        Ok(Ok(object)) => object.into_ptr(),
+        Ok(Err(failure)) => raise(py, failure.into()),
+        Err(_) => raise(py, PySystemError::new_err("a bug in eshm: see the panic's message on stderr")),
+    }
+}
+
+#[cold]
+fn raise(py: Python<'_>, error: PyErr) -> *mut ffi::PyObject {
+    error.restore(py);
+    ptr::null_mut()
 }
 
 /// Returns whether this is the interpreter that the process started with. PyO3, and the state that this library keeps

@@ -13,6 +13,7 @@ mod domain;
 mod endpoint;
 mod error;
 mod events;
+mod fast;
 mod interpreter;
 mod lent;
 mod message;
@@ -39,7 +40,7 @@ mod _eshm {
     use crate::schedule::configure_monitor;
     use crate::text::{decode_text, encode_text};
     use crate::wait_set::WaitSet;
-    use crate::{events, interpreter, message};
+    use crate::{events, fast, interpreter, message};
 
     #[pymodule_init]
     fn init(module: &Bound<'_, PyModule>) -> PyResult<()> {
@@ -52,6 +53,7 @@ mod _eshm {
         }
         module.add_class::<Domain>()?;
         module.add_class::<Endpoint>()?;
+        fast::install(&py.get_type::<Endpoint>())?;
         module.add_class::<Borrowed>()?;
         module.add_class::<Loan>()?;
         module.add_class::<Observer>()?;

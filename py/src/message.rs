@@ -5,7 +5,6 @@
 //! ARCHITECTURE.md.
 
 use std::ffi::{CStr, c_int, c_void};
-use std::panic::{self, AssertUnwindSafe};
 use std::ptr;
 use std::slice;
 
@@ -16,6 +15,7 @@ use pyo3::sync::PyOnceLock;
 use pyo3::types::{PyBytes, PyTuple, PyType};
 
 use crate::error::Result;
+use crate::interpreter::guarded;
 use crate::text;
 
 /// What an instance has beyond a `bytes` object. It lies behind the NUL that ends the bytes.
@@ -217,22 +217,13 @@ unsafe fn call_unary<'py>(
     slf: *mut PyObject,
     function: impl FnOnce(&Bound<'py, PyAny>) -> Result<Bound<'py, PyAny>>,
 ) -> *mut PyObject {
-    // SAFETY: the caller says so.
-    let py = unsafe { Python::assume_attached() };
-    let outcome = panic::catch_unwind(AssertUnwindSafe(|| {
+    let call = |py| {
         // SAFETY: the caller says that it lives for the call.
         let slf = unsafe { Borrowed::from_ptr(py, slf) };
-        function(&slf).map_err(PyErr::from)
-    }));
-    let outcome = outcome
-        .unwrap_or_else(|_| Err(PySystemError::new_err("a bug in eshm: see the panic's message on stderr")));
-    match outcome {
-        Ok(object) => object.into_ptr(),
-        Err(error) => {
-            error.restore(py);
-            ptr::null_mut()
-        }
-    }
+        function(&slf)
+    };
+    // SAFETY: the caller says so.
+    unsafe { guarded(call) }
 }
 
 /// Returns the origin of a message.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import array
 import copy
+import inspect
 import mmap
 import pickle
 import time
@@ -249,3 +250,50 @@ def test_messages_are_counted(pair: Pair) -> None:
     full = master.stats()
     assert full.room_waits == 1
     assert 0.002 <= full.room_wait_time < PATIENCE
+
+
+def test_send_and_recv_take_their_arguments_in_every_form(pair: Pair) -> None:
+    # Two functions serve each: one for most calls, and PyO3's for the rest.
+    master, slave = pair
+    timeout = {"".join(["time", "out"]): 1.0}
+    master.send(b"1")
+    master.send(b"2", 1.0)
+    master.send(b"3", timeout=1.0)
+    master.send(data=b"4")
+    master.send(timeout=1, data=b"5")
+    master.send(b"6", **timeout)
+    master.send(b"7", None)
+    eshm.Endpoint.send(master, b"8", timeout=None)
+    received = [slave.recv(), slave.recv(1.0), slave.recv(timeout=1), slave.recv(**timeout)]
+    received += [slave.recv(None), slave.recv(timeout=None), eshm.Endpoint.recv(slave), slave.recv(10**9)]
+    assert received == [b"1", b"2", b"3", b"4", b"5", b"6", b"7", b"8"]
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named", "text"),
+    [
+        ((), {}, "missing 1 required positional argument: 'data'"),
+        ((b"x", 1.0, 2.0), {}, "takes from 1 to 2 positional arguments but 3 were given"),
+        ((b"x",), {"timeouts": 1.0}, "unexpected keyword argument 'timeouts'"),
+        ((b"x",), {"data": b"y"}, "multiple values for argument 'data'"),
+        ((b"x", 1.0), {"timeout": 1.0}, "multiple values for argument 'timeout'"),
+        ((b"x",), {"timeout": "soon"}, "must be real number, not str"),
+        (("text",), {}, "expected bytes, found str"),
+    ],
+)
+def test_send_refuses_other_arguments(
+    pair: Pair, arguments: tuple[object, ...], named: dict[str, object], text: str
+) -> None:
+    with pytest.raises(TypeError, match=text):
+        pair[0].send(*arguments, **named)  # type: ignore[arg-type]
+    assert pair[1].try_recv() is None
+
+
+def test_send_and_recv_are_methods_of_the_class() -> None:
+    assert str(inspect.signature(eshm.Endpoint.send)) == "(self, /, data, timeout=None)"
+    assert str(inspect.signature(eshm.Endpoint.recv)) == "(self, /, timeout=None)"
+    assert eshm.Endpoint.recv.__doc__ is not None
+    assert eshm.Endpoint.recv.__doc__.startswith("Returns a copy of the next message")
+    assert eshm.Endpoint.send.__qualname__ == "Endpoint.send"
+    with pytest.raises(TypeError, match="doesn't apply to"):
+        eshm.Endpoint.recv(object())  # type: ignore[arg-type]

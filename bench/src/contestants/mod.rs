@@ -1,6 +1,6 @@
 //! Who is measured, and the command line that every program of a measurement obeys, whatever its language:
 //! `<drive|echo|source|sink> <what> <name> --size N --budget-ms N --verify N --window N [--many] [--touched]
-//! [--burst N --rest-ms N] [--gate]`.
+//! [--burst N --rest-ms N] [--settle-ms N] [--gate]`.
 //!
 //! The side that must be there first, `echo` or `sink`, prints `READY` when the other can come. With `--gate`, the
 //! other side prints it too, after the check, and starts the timing when it has read a line. Each prints one
@@ -158,6 +158,9 @@ pub struct Args {
     /// How long a rest takes.
     #[arg(long, default_value_t = 0)]
     pub rest_ms: u64,
+    /// How long both ends rest between the check and the timing.
+    #[arg(long, default_value_t = 0)]
+    pub settle_ms: u64,
     /// Let the runner say when the timing starts.
     #[arg(long)]
     pub gate: bool,
@@ -186,6 +189,7 @@ impl Args {
             budget: self.budget(),
             burst: (self.burst > 0).then(|| (self.burst, Duration::from_millis(self.rest_ms))),
             gate: self.gate,
+            settle: Duration::from_millis(self.settle_ms),
             period: self.period,
         }
     }

@@ -90,7 +90,7 @@ impl Builder {
         self
     }
 
-    /// Keeps the full heartbeat rate while the endpoint is idle, as ESHM 1.x does. Default: false.
+    /// Keeps the full heartbeat rate, as ESHM 1.x does. Default: false.
     pub fn steady_heartbeat(mut self, steady: bool) -> Self {
         self.settings.steady = steady;
         self

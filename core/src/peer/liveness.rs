@@ -6,10 +6,10 @@ use std::time::{Duration, Instant};
 use crate::peer_state::PeerState;
 use crate::segment::seat::{Pulse, Threshold};
 
-/// The heartbeat slows down after this time without traffic.
-const IDLE_AFTER: Duration = Duration::from_millis(100);
-/// The heartbeat slows down further after this time in which little happened. Until then each beat of 1 ms costs a
-/// program that makes a call now and then more than its calls.
+/// The window in which traffic is counted.
+const WINDOW: Duration = Duration::from_millis(100);
+/// The heartbeat slows down further after this time in which little happened. Until then the beats cost a program that makes
+/// a call now and then more than its calls.
 const REST_AFTER: Duration = Duration::from_millis(200);
 /// The interval of an endpoint at rest. A wake-up after such a pause takes about 50 µs of a processor, most of it in the
 /// kernel, so that two processes with shorter intervals take more than 0.2 % of it.
@@ -17,13 +17,13 @@ const REST_INTERVAL: Duration = Duration::from_millis(60);
 /// The shortest stale threshold, of either side, with which an endpoint rests. A beat may then be 40 ms late.
 const REST_THRESHOLD: Duration = Duration::from_millis(100);
 /// How long the pulse of a peer may stand still before an endpoint at rest calls it frozen, whatever its threshold: a beat
-/// may then be as late as with [`IDLE_BEAT_FACTOR`].
+/// may then be as late as with [`SLOW_BEAT_FACTOR`].
 pub(crate) const REST_PATIENCE: Duration = Duration::from_millis(150);
-/// The number of messages and values in [`IDLE_AFTER`] that an endpoint at rest may exchange.
+/// The number of messages and values in [`WINDOW`] that an endpoint at rest may exchange.
 const LITTLE_TRAFFIC: u64 = 100;
-/// The factor by which an idle heartbeat slows down. A thread that wakes up a thousand times a second takes a
-/// hundredth of a core.
-const IDLE_BEAT_FACTOR: u32 = 5;
+/// The factor by which the heartbeat slows down. A thread that wakes up a thousand times a second takes a hundredth of a
+/// core, and 32 of them take a fifth of two that are busy otherwise (`docs/waiting.md`).
+const SLOW_BEAT_FACTOR: u32 = 5;
 /// The number of slow beats that the stale threshold of either side must allow.
 const SLOW_BEATS: u32 = 20;
 /// The number of beats that the stale threshold of the peer must allow, whatever the configured interval.
@@ -31,22 +31,21 @@ const LEAST_BEATS: u32 = 4;
 /// The shortest interval.
 const SHORTEST: Duration = Duration::from_millis(1);
 
-/// How much an endpoint has to do.
+/// How slowly an endpoint may beat, if both thresholds allow it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Pace {
-    Busy,
-    Idle,
+    Full,
+    Slow,
     Resting,
 }
 
 /// Finds the pace of an endpoint from its traffic.
 #[derive(Debug)]
 pub(crate) struct Activity {
-    /// The number of messages and values at the last check, and the time of the last change.
+    /// The number of messages and values at the last check.
     traffic: u64,
-    changed: Instant,
     was_new: bool,
-    /// The start of the present window of [`IDLE_AFTER`], and the number of messages and values then.
+    /// The start of the present [`WINDOW`], and the number of messages and values then.
     window: (Instant, u64),
     /// The end of the last window with more than little traffic, or the time of the last event.
     calm_since: Instant,
@@ -54,7 +53,7 @@ pub(crate) struct Activity {
 
 impl Activity {
     pub(crate) fn new(now: Instant) -> Self {
-        Activity { traffic: 0, changed: now, was_new: false, window: (now, 0), calm_since: now }
+        Activity { traffic: 0, was_new: false, window: (now, 0), calm_since: now }
     }
 
     /// Takes the number of messages and values so far. Returns whether this number or the one before was a new one:
@@ -63,11 +62,11 @@ impl Activity {
         let changed = traffic != self.traffic;
         let recently = std::mem::replace(&mut self.was_new, changed);
         if changed {
-            (self.traffic, self.changed) = (traffic, now);
+            self.traffic = traffic;
             // Counted in windows, so that an exchange every few milliseconds keeps nobody awake.
             if traffic.wrapping_sub(self.window.1) > LITTLE_TRAFFIC {
                 self.stir(now);
-            } else if now.saturating_duration_since(self.window.0) >= IDLE_AFTER {
+            } else if now.saturating_duration_since(self.window.0) >= WINDOW {
                 self.window = (now, traffic);
             }
         }
@@ -81,18 +80,13 @@ impl Activity {
     }
 
     pub(crate) fn pace(&self, now: Instant) -> Pace {
-        if now.saturating_duration_since(self.calm_since) >= REST_AFTER {
-            Pace::Resting
-        } else if now.saturating_duration_since(self.changed) >= IDLE_AFTER {
-            Pace::Idle
-        } else {
-            Pace::Busy
-        }
+        let is_calm = now.saturating_duration_since(self.calm_since) >= REST_AFTER;
+        if is_calm { Pace::Resting } else { Pace::Slow }
     }
 }
 
-/// Returns the time until the next beat of an endpoint with this interval and this stale threshold. An endpoint that
-/// is not busy slows down as far as the shorter of the two thresholds allows. The interval is never so long that the
+/// Returns the time until the next beat of an endpoint with this interval and this stale threshold. An endpoint slows
+/// down as far as the shorter of the two thresholds allows. The interval is never so long that the
 /// peer would see the endpoint as frozen.
 pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, pace: Pace) -> Duration {
     let (interval, shorter) = match peer {
@@ -103,9 +97,9 @@ pub(crate) fn beat_interval(interval: Duration, own: Duration, peer: Threshold, 
     let slow = slow_interval(interval);
     match pace {
         _ if slow * SLOW_BEATS > shorter => interval,
-        Pace::Busy => interval,
+        Pace::Full => interval,
         Pace::Resting if shorter >= REST_THRESHOLD => slow.max(REST_INTERVAL),
-        Pace::Idle | Pace::Resting => slow,
+        Pace::Slow | Pace::Resting => slow,
     }
 }
 
@@ -118,9 +112,9 @@ pub(crate) fn next_rest_beat(now: Instant, interval: Duration) -> Instant {
     now + interval - Duration::from_nanos(past as u64)
 }
 
-/// Returns the interval of an idle endpoint.
+/// Returns the interval of an endpoint that has slowed down.
 pub(crate) fn slow_interval(interval: Duration) -> Duration {
-    interval * IDLE_BEAT_FACTOR
+    interval * SLOW_BEAT_FACTOR
 }
 
 /// Watches the pulse of a peer.
@@ -268,17 +262,17 @@ mod tests {
     }
 
     #[test]
-    fn an_idle_endpoint_slows_down_as_far_as_both_thresholds_allow() {
+    fn an_endpoint_slows_down_as_far_as_both_thresholds_allow() {
         let ms = Duration::from_millis;
-        let idle = |peer| beat_interval(ms(1), ms(100), peer, Pace::Idle);
-        assert_eq!(idle(Threshold::Nobody), ms(5));
-        assert_eq!(idle(Threshold::Known(ms(100))), ms(5));
-        assert_eq!(idle(Threshold::Known(ms(3_600_000))), ms(5));
-        assert_eq!(idle(Threshold::Known(ms(99))), ms(1));
-        assert_eq!(idle(Threshold::Known(ms(5))), ms(1));
-        assert_eq!(idle(Threshold::Unknown), ms(1));
-        assert_eq!(beat_interval(ms(1), ms(99), Threshold::Known(ms(100)), Pace::Idle), ms(1));
-        assert_eq!(beat_interval(ms(1), ms(100), Threshold::Known(ms(100)), Pace::Busy), ms(1));
+        let slow = |peer| beat_interval(ms(1), ms(100), peer, Pace::Slow);
+        assert_eq!(slow(Threshold::Nobody), ms(5));
+        assert_eq!(slow(Threshold::Known(ms(100))), ms(5));
+        assert_eq!(slow(Threshold::Known(ms(3_600_000))), ms(5));
+        assert_eq!(slow(Threshold::Known(ms(99))), ms(1));
+        assert_eq!(slow(Threshold::Known(ms(5))), ms(1));
+        assert_eq!(slow(Threshold::Unknown), ms(1));
+        assert_eq!(beat_interval(ms(1), ms(99), Threshold::Known(ms(100)), Pace::Slow), ms(1));
+        assert_eq!(beat_interval(ms(1), ms(100), Threshold::Known(ms(100)), Pace::Full), ms(1));
     }
 
     #[test]
@@ -302,9 +296,7 @@ mod tests {
         let start = Instant::now();
         let at = |ms| start + Duration::from_millis(ms);
         let mut activity = Activity::new(start);
-        assert_eq!(activity.pace(at(99)), Pace::Busy);
-        assert_eq!(activity.pace(at(100)), Pace::Idle);
-        assert_eq!(activity.pace(at(199)), Pace::Idle);
+        assert_eq!(activity.pace(at(199)), Pace::Slow);
         assert_eq!(activity.pace(at(200)), Pace::Resting);
         // A message every 5 ms is little traffic.
         let mut sent = 0;
@@ -317,10 +309,9 @@ mod tests {
         }
         sent += LITTLE_TRAFFIC + 1;
         activity.note(sent, at(2000));
-        assert_eq!(activity.pace(at(2000)), Pace::Busy);
-        assert_eq!(activity.pace(at(2100)), Pace::Idle);
+        assert_eq!(activity.pace(at(2000)), Pace::Slow);
         activity.stir(at(2900));
-        assert_eq!(activity.pace(at(3099)), Pace::Idle);
+        assert_eq!(activity.pace(at(3099)), Pace::Slow);
         assert_eq!(activity.pace(at(3100)), Pace::Resting);
     }
 
@@ -357,7 +348,7 @@ mod tests {
     #[test]
     fn no_interval_is_too_long_for_the_peer() {
         let ms = Duration::from_millis;
-        let busy = |interval, peer| beat_interval(interval, ms(1000), Threshold::Known(peer), Pace::Busy);
+        let busy = |interval, peer| beat_interval(interval, ms(1000), Threshold::Known(peer), Pace::Full);
         assert_eq!(busy(ms(200), ms(100)), ms(25));
         assert_eq!(busy(ms(10), ms(100)), ms(10));
         // A hostile peer cannot make this endpoint beat faster than the shortest interval.

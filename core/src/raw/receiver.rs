@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 
 use super::content::{Content, Kept, Source};
 use super::host::{failed, glance};
-use super::receiving::{Channel, Found, Loose, Receiving};
+use super::receiving::{Channel, Found, Loose, Receiving, STREAM};
 use super::shared::{Guard, Half, Shared};
 use super::stop::{Stop, cut};
 use super::{Error, Host, Limit, Token};
@@ -63,7 +63,7 @@ impl SharedReceiver {
         let inspector = Inspector::of(&receiver.side);
         SharedReceiver(Shared::new(
             inspector,
-            Receiving { receiver, message: None, value: None, borrowed: None },
+            Receiving { receiver, before_stream: STREAM, message: None, value: None, borrowed: None },
         ))
     }
 
@@ -122,11 +122,17 @@ impl SharedReceiver {
             return self.take_later(host, slot, channel, limit, &mut take);
         }
         // What is there is taken with as few steps as can be.
-        let Receiving { receiver, message: kept_message, value: kept_value, .. } = receiving;
+        let Receiving { receiver, before_stream, message: kept_message, value: kept_value, .. } = receiving;
         let found = channel.now(receiver).map_err(failed::<H>)?.map(ManuallyDrop::new);
         let Some(message) = found else {
             return self.take_later(host, slot, channel, limit, &mut take);
         };
+        if channel == Channel::Messages {
+            match before_stream {
+                0 => message.prefetch_later(),
+                count => *count -= 1,
+            }
+        }
         let taken = take(host, &Content(Source::Message(&message)));
         if taken.is_ok() {
             drop(ManuallyDrop::into_inner(message));
@@ -315,6 +321,7 @@ impl SharedReceiver {
         mut with: impl FnMut(&mut H, Found<'_>) -> Result<T, H::Error>,
     ) -> Result<Option<(Guard<'a, Receiving>, T)>, H::Error> {
         let receiving = self.0.usable(&mut slot)?;
+        receiving.before_stream = STREAM;
         if receiving.has_kept(channel) {
             // It does not come from the core, which refuses a forked child by itself.
             self.0.check_process()?;

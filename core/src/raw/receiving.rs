@@ -10,10 +10,15 @@ use crate::api::receiver::{Message, Receiver};
 use crate::error::Result;
 use crate::wait::Wait;
 
+/// After so many messages in succession that were there at the first look, those behind them are there, too.
+pub(super) const STREAM: u32 = 16;
+
 /// What is behind the lock.
 #[derive(Debug)]
 pub(super) struct Receiving {
     pub(super) receiver: Receiver,
+    /// How many more messages must be there at the first look before the next ones are fetched ahead.
+    pub(super) before_stream: u32,
     /// A message that was received, is no longer in the segment, and could not be taken.
     pub(super) message: Option<Kept>,
     /// As `message`, for a value.
@@ -76,7 +81,7 @@ impl Receiving {
 
     /// Looks once where a message was kept.
     pub(super) fn now_or_kept(&mut self, channel: Channel) -> Result<Found<'_>> {
-        let Receiving { receiver, message, value, borrowed } = self;
+        let Receiving { receiver, message, value, borrowed, .. } = self;
         if channel == Channel::Messages {
             return Ok(Found::Kept(message, borrowed));
         }

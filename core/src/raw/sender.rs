@@ -110,13 +110,13 @@ impl SharedSender {
         let mut slot = self.0.lock(host)?;
         // Not before: while the lock is waited for, the owner of the bytes may change them.
         let bytes = bytes.as_ref();
-        match self.0.usable(&mut slot)?.try_send(bytes) {
+        match self.0.usable(&mut slot)?.try_send_shared(bytes) {
             Ok(()) => Ok(()),
             Err(error) if limit == Limit::Poll => {
                 Err(failed::<H>(self.0.usable(&mut slot)?.end_of_wait(error)))
             }
             Err(error) if limit != Limit::Now && may_pass(&error) => {
-                let now = |sender: &mut Sender| sender.try_send(bytes);
+                let now = |sender: &mut Sender| sender.try_send_shared(bytes);
                 let part = |sender: &mut Sender, wait: &Wait, part| {
                     Ok(sender.send_part(bytes, wait, part)?.then_some(()))
                 };

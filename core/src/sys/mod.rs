@@ -15,6 +15,7 @@ mod futex;
 mod membarrier;
 #[cfg(not(loom))]
 pub(crate) mod memory_limits;
+mod prefetch;
 #[cfg(not(loom))]
 pub(crate) mod schedule;
 
@@ -25,3 +26,4 @@ pub(crate) use futex::{futex_wait, futex_wake, futex_wake_one};
 pub(crate) use membarrier::{heavy_fence, light_fence};
 #[cfg(not(loom))]
 pub(crate) use membarrier::{register_fences, unregister_fences};
+pub(crate) use prefetch::{prefetch_read, prefetch_write};

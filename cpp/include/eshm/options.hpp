@@ -132,8 +132,7 @@ struct Options {
     Duration connect_timeout = std::chrono::seconds{5};
     /// The interval of this endpoint's heartbeat, 1 ms … 1 s, at most the stale threshold.
     Duration heartbeat_interval = std::chrono::milliseconds{1};
-    /// Keeps the full heartbeat rate while there is no traffic, as ESHM 1.x does. By default an idle endpoint
-    /// slows down.
+    /// Keeps the full heartbeat rate, as ESHM 1.x does. By default an endpoint slows down.
     bool steady_heartbeat = false;
     /// How long the heartbeat of the peer may stop before the peer counts as frozen or dead, 1 ms … 1 h.
     Duration stale_threshold = std::chrono::milliseconds{100};

@@ -142,6 +142,15 @@ impl Sender {
         self.refuse(bytes.len(), |sender| Ok(sender.attempt(bytes)?.then_some(())))
     }
 
+    /// As [`Sender::try_send`], in a half that threads share.
+    #[inline]
+    pub(crate) fn try_send_shared(&mut self, bytes: &[u8]) -> Result<()> {
+        if self.send_fast_in::<true>(bytes)? {
+            return Ok(());
+        }
+        self.try_send(bytes)
+    }
+
     /// Returns whether a message of `len` bytes may be put now, if there is room. `Ok(false)`: messages of the carry-over
     /// go first.
     fn is_ready(&mut self, len: usize) -> Result<bool> {
@@ -168,11 +177,17 @@ impl Sender {
     /// Sends if the half is settled. This is the fast path.
     #[inline(always)]
     pub(crate) fn send_fast(&mut self, bytes: &[u8]) -> Result<bool> {
+        self.send_fast_in::<false>(bytes)
+    }
+
+    /// As `send_fast`, see [`QueueSender::send_in`](crate::channel::queue::QueueSender::send_in).
+    #[inline(always)]
+    fn send_fast_in<const SHARED: bool>(&mut self, bytes: &[u8]) -> Result<bool> {
         if self.side.is_settled()
             && let Some(queue) = &mut self.outgoing.queue
             && bytes.len() <= queue.capacity()
         {
-            match queue.send(bytes) {
+            match queue.send_in::<SHARED>(bytes) {
                 Ok(Some(woke)) => {
                     self.count_sent(1, bytes.len(), woke);
                     return Ok(true);

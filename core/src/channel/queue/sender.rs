@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use super::copy::{cell_pointer, fill_slot};
 use super::{Broken, LINE, QueueMemory};
 use crate::segment::layout::{Descriptor, IN_ARENA, SLOT_PAYLOAD};
-use crate::sys::Ordering;
+use crate::sys::{Ordering, prefetch_write};
 use crate::wait::Doorbell;
 
 /// A sender without messages in flight continues at the start of the arena once it is this far into it, because
@@ -23,6 +23,9 @@ const RESTART_COPIES_AFTER: u64 = RESTART_SPREAD_AFTER / 2;
 /// For a message of at least this size, the sender first checks whether messages are in flight. That costs one cache
 /// line, of the many that the message takes.
 const LONG_MESSAGE: usize = if cfg!(test) { 100 } else { 4 << 10 };
+
+/// How many slots ahead the sender of a half that threads share asks for a line.
+const SLOTS_AHEAD: u32 = 8;
 
 /// The place of a message that is being built. Arena positions count from the creation of the queue.
 #[derive(Clone, Copy, Debug)]
@@ -101,11 +104,17 @@ impl QueueSender {
     /// whether a system call woke the receiver.
     #[inline(always)]
     pub(crate) fn send(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
+        self.send_in::<false>(bytes)
+    }
+
+    /// As `send`. `SHARED`: in a half that threads share, whose lock is unlocked after it.
+    #[inline(always)]
+    pub(crate) fn send_in<const SHARED: bool>(&mut self, bytes: &[u8]) -> Result<Option<bool>, Broken> {
         if bytes.len() <= SLOT_PAYLOAD && self.has_known_slot() {
             self.push_short(bytes);
             let woke = self.memory.ring_receiver();
             crash_point!("send.rung");
-            self.prefetch_next_slot();
+            self.prefetch_next_slot::<SHARED>();
             return Ok(Some(woke));
         }
         Ok(self.push(bytes)?.then(|| self.memory.ring_receiver()))
@@ -113,9 +122,21 @@ impl QueueSender {
 
     /// Makes the processor fetch the cache line of the next message for writing while there is time. The receiver
     /// still has a copy of it from its last use, and would otherwise have to give it up when the message is written.
+    ///
+    /// The next locked instruction waits for a store until its line has come. Where a lock follows, an instruction asks
+    /// for the line, and for one some slots ahead: a line takes as long as some messages.
     #[inline(always)]
-    fn prefetch_next_slot(&self) {
-        if self.has_known_slot() {
+    fn prefetch_next_slot<const SHARED: bool>(&self) {
+        if SHARED {
+            let free = self.memory.slots.len() as u32 - self.head.wrapping_sub(self.consumed);
+            if free > 0 {
+                prefetch_write(self.memory.slot(self.head));
+            }
+            if free > SLOTS_AHEAD {
+                prefetch_write(self.memory.slot(self.head.wrapping_add(SLOTS_AHEAD)));
+            }
+            crash_point!("send.prepared");
+        } else if self.has_known_slot() {
             // The stored value does not matter: the slot is free, and its length is valid only with its next mark.
             self.memory.slot(self.head).len.store(0, Ordering::Relaxed);
             crash_point!("send.prepared");

@@ -73,7 +73,7 @@ impl Link {
             state.activity.stir(now);
         }
         let is_steady = self.config.steady || self.finds_events_itself();
-        let pace = if is_steady { Pace::Busy } else { state.activity.pace(now) };
+        let pace = if is_steady { Pace::Full } else { state.activity.pace(now) };
         let (interval, threshold) = (self.config.heartbeat_interval, self.config.stale_threshold);
         state.interval =
             liveness::beat_interval(interval, threshold, state.attachment.peer_threshold(), pace);

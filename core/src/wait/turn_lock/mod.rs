@@ -8,7 +8,9 @@ use std::fmt;
 use std::ops::{Deref, DerefMut};
 use std::time::{Duration, Instant};
 
-use crate::sys::{AtomicU32, Ordering, fence, futex_wait, futex_wake, futex_wake_one};
+use crate::sys::{
+    AtomicU32, Ordering, futex_wait, futex_wake, futex_wake_one, heavy_fence, light_fence, spin_hint,
+};
 
 const FREE: u32 = 0;
 const HELD: u32 = 1;
@@ -16,6 +18,11 @@ const HELD: u32 = 1;
 const HANDED_ON: u32 = 2;
 /// How long it is reserved: those threads may have left just then.
 const RESERVED: Duration = Duration::from_millis(20);
+
+/// How often a thread tries before it waits. A holder that does not wait itself is done by then.
+const BRIEF: u32 = if cfg!(loom) { 0 } else { 50 };
+/// The longest sleep of a thread whose fence failed: the holder may not see that it waits.
+const UNORDERED: Duration = Duration::from_millis(1);
 
 /// No time passes in a loom model.
 const HAS_TIME: bool = cfg!(not(loom));
@@ -54,6 +61,12 @@ impl<T> TurnLock<T> {
 
     /// Locks, or returns `None` when the lock was not free in time.
     pub(crate) fn try_lock_for(&self, time: Duration) -> Option<TurnGuard<'_, T>> {
+        for _ in 0..BRIEF {
+            if self.take(FREE) {
+                return Some(TurnGuard { lock: self });
+            }
+            spin_hint();
+        }
         let until = Instant::now() + time;
         // Relaxed: only the number counts.
         let number = self.next.fetch_add(1, Ordering::Relaxed);
@@ -61,7 +74,7 @@ impl<T> TurnLock<T> {
         self.waiting.fetch_add(1, Ordering::Release);
         // Pairs with the fence in `release`: either that sees this thread, or this thread sees the new word, in the comparison
         // of the kernel at the latest.
-        fence(Ordering::SeqCst);
+        let most = if heavy_fence() { time } else { UNORDERED };
         let mut reserved_since = None;
         let locked = loop {
             // A thread that was woken tries before it looks at the time, so that no wake-up is lost with it.
@@ -89,7 +102,7 @@ impl<T> TurnLock<T> {
             if HAS_TIME && now >= until {
                 break false;
             }
-            futex_wait(&self.word, word, left);
+            futex_wait(&self.word, word, left.min(most));
         };
         // Relaxed: a thread that sees it late wakes nobody, or waits for its turn.
         self.waiting.fetch_sub(1, Ordering::Relaxed);
@@ -120,8 +133,8 @@ impl<T> TurnLock<T> {
     fn release(&self, to: u32) -> bool {
         // Release: pairs with the Acquire in `take`, and the one in `try_lock_for`.
         self.word.store(to, Ordering::Release);
-        // Pairs with the fence in `try_lock_for`.
-        fence(Ordering::SeqCst);
+        // Pairs with the fence in `try_lock_for`. A full fence would wait for the cache lines of the stores before it.
+        light_fence();
         self.waiting.load(Ordering::Relaxed) != 0
     }
 }
