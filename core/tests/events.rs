@@ -3,17 +3,14 @@
 mod common;
 
 use std::fs;
-use std::io::{self, Write};
 use std::os::fd::AsFd;
 use std::os::unix::fs::FileTypeExt;
-use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
-use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
 use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
-use eshm::{Domain, Endpoint, Error, Events, Interest, PeerState, Role, WaitSet};
+use eshm::{Domain, Endpoint, Error, Events, Interest, PeerState, Role};
 use nix::poll::{PollFd, PollFlags, PollTimeout};
 
 /// The scenarios of this file's child processes.
@@ -395,60 +392,4 @@ fn room_makes_it_readable_after_a_refusal() {
         assert_eq!(slave.recv().unwrap(), b"fill");
         wait(&events);
     }
-}
-
-#[test]
-fn a_wait_set_waits_for_endpoints_and_other_descriptors() {
-    let names = [Name::new("set-one"), Name::new("set-two")];
-    let (mut pairs, set): (Vec<_>, _) = (names.iter().map(pair).collect(), WaitSet::new().unwrap());
-    for (token, (_, slave)) in pairs.iter().enumerate() {
-        set.add(&slave.events(Interest::READABLE).unwrap(), token as u64).unwrap();
-    }
-    let (mut there, here) = UnixStream::pair().unwrap();
-    set.add_fd(&here, 9).unwrap();
-    assert_eq!(set.add_fd(&here, 9).unwrap_err().kind(), io::ErrorKind::AlreadyExists);
-    poll("quiet", || {
-        pairs.iter_mut().for_each(|(_, slave)| empty(slave));
-        (set.wait(Some(Duration::ZERO)).unwrap().len() == 0).then_some(())
-    });
-    pairs[1].0.send(b"message").unwrap();
-    assert_eq!(set.wait(Some(WATCHDOG)).unwrap().collect::<Vec<_>>(), [1]);
-    there.write_all(b"byte").unwrap();
-    poll("both", || (set.wait(Some(WATCHDOG)).unwrap().count() == 2).then_some(()));
-    set.remove(1).unwrap();
-    assert_eq!(set.wait(Some(WATCHDOG)).unwrap().collect::<Vec<_>>(), [9]);
-    assert_eq!(set.remove(1).unwrap_err().kind(), io::ErrorKind::NotFound);
-    // The set has a descriptor of its own.
-    drop(here);
-    assert_eq!(set.wait(Some(WATCHDOG)).unwrap().collect::<Vec<_>>(), [9]);
-    set.remove(9).unwrap();
-    assert_eq!(set.wait(Some(Duration::from_millis(1))).unwrap().count(), 0);
-}
-
-#[test]
-fn an_endpoint_is_added_and_removed_while_another_thread_waits() {
-    let name = Name::new("set-thread");
-    let (mut master, mut slave) = pair(&name);
-    let events = slave.events(Interest::READABLE).unwrap();
-    let set = Arc::new(WaitSet::new().unwrap());
-    let waiting = thread::spawn({
-        let set = Arc::clone(&set);
-        move || {
-            loop {
-                for token in set.wait(Some(WATCHDOG)).unwrap() {
-                    assert_eq!(token, 5);
-                    if let Some(message) = slave.try_recv().unwrap() {
-                        return message.to_vec();
-                    }
-                }
-            }
-        }
-    });
-    for _ in 0..100 {
-        set.add(&events, 5).unwrap();
-        set.remove(5).unwrap();
-    }
-    set.add(&events, 5).unwrap();
-    master.send(b"found").unwrap();
-    assert_eq!(waiting.join().unwrap(), b"found");
 }
