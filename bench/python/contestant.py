@@ -22,7 +22,6 @@ from time import perf_counter_ns, sleep
 from typing import Any
 
 import eshm
-
 import loops
 
 STOP = (1 << 64) - 1
