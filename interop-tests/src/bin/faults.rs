@@ -44,7 +44,7 @@ enum Command {
         /// Only this pairing, as master:slave; may be given several times
         #[arg(long, value_name = "MASTER:SLAVE")]
         pairing: Vec<Pairing>,
-        /// All pairings of languages instead of five
+        /// All pairings of languages and of event loops instead of seven
         #[arg(long)]
         full: bool,
         /// The seed of the faults and their times [default: random]
@@ -109,10 +109,16 @@ fn points_of_endpoints() -> Vec<&'static str> {
     eshm::CRASH_POINTS.iter().copied().filter(|point| !point.starts_with("remove.")).collect()
 }
 
-/// Returns pairings with each language once as master and once as slave, or all pairings.
+/// Returns pairings with each language once as master and once as slave, and with each event loop once, or all pairings.
 fn pairings(full: bool) -> Vec<Pairing> {
-    let pairs = ["rust:cpp", "python:go", "cpp:c", "c:python", "go:rust"];
-    if full { Pairing::all() } else { pairs.map(|pair| pair.parse().expect("languages of the table")).into() }
+    let languages = ["rust:cpp", "python:go", "cpp:c", "c:python", "go:rust"];
+    let event_loops = ["rust-tokio:python-asyncio", "cpp-asio:go-poller"];
+    let pairs = languages.into_iter().chain(event_loops);
+    if full {
+        Pairing::ours()
+    } else {
+        pairs.map(|pair| pair.parse().expect("languages of the table")).collect()
+    }
 }
 
 /// Returns whether there were rows and all of them passed.

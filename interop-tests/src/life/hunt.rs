@@ -66,7 +66,7 @@ impl Default for Plan {
 impl Plan {
     /// The number of random programs that a test runs with a pairing: fewer if the short form shares scenarios there.
     pub fn usual_programs(pairing: &Pairing) -> u64 {
-        if pairing.is_whole() { PROGRAMS } else { PROGRAMS / 3 }
+        if pairing.is_whole() { PROGRAMS } else { PROGRAMS / 6 }
     }
 }
 

@@ -86,10 +86,9 @@ impl Scenario {
     ///
     /// It includes every pairing of two languages, and of `python-asyncio` with a language. The pairings of another
     /// variant with languages share the scenarios of each kind. So each variant meets each language in each role in
-    /// every kind, and runs every scenario. Two variants share those of the kinds in which both wait.
+    /// every kind, and runs every scenario. Two variants run random programs.
     pub fn is_in_short_form(&self, pairing: &Pairing) -> bool {
-        let both_wait = matches!(self.kind, Kind::Traffic | Kind::Random);
-        if pairing.is_whole() || pairing.is_of_variants() && !both_wait {
+        if pairing.is_whole() || pairing.is_of_variants() && self.kind != Kind::Random {
             return pairing.is_whole();
         }
         let kind: Vec<_> = Scenario::every().filter(|scenario| scenario.kind == self.kind).collect();
@@ -283,7 +282,7 @@ mod tests {
                 );
             }
             for pairing in pairings.iter().filter(|pairing| pairing.is_of_variants()) {
-                assert_eq!(short(pairing).count(), 2, "{pairing}");
+                assert_eq!(short(pairing).count(), 1, "{pairing}");
             }
         }
     }
