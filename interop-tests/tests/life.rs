@@ -35,6 +35,8 @@ fn trial(peers: &'static Peers, pairing: Pairing, number: u64) -> Trial {
             pairings: vec![pairing],
             seed,
             programs: Plan::usual_programs(&pairing),
+            // Each variant plays the corpus with every language.
+            corpus: !pairing.is_of_variants(),
             ..Plan::default()
         };
         let report = hunt(&plan, peers, |line| eprintln!("{line}"));
