@@ -252,6 +252,19 @@ fn a_killed_waiter_leaves_nothing_and_its_successor_is_rung() {
     }
 }
 
+/// A master that closes before it has noticed the end of its slave leaves nothing of it either.
+#[test]
+fn a_close_removes_the_fifo_of_a_peer_that_was_just_killed() {
+    let name = Name::new("events-just-killed");
+    let master = Endpoint::builder(&name).role(Role::Master).background(false).open().unwrap();
+    let child = Child::start("waiter", &name);
+    child.expect("armed");
+    assert!(fifos().contains(&fifo_of(&name, 's')));
+    child.kill();
+    master.close().unwrap();
+    assert!(!fifos().contains(&fifo_of(&name, 's')));
+}
+
 /// The descriptor stays the same while the master is replaced, in place and by another segment.
 #[test]
 fn it_outlives_the_master() {

@@ -367,6 +367,10 @@ impl Attachment {
         let unlinked = self.mark_closed(name, cleanup);
         self.mapped.unlock(self.role);
         crash_point!("leave.unlocked");
+        if self.role == Role::Master && cleanup && !self.peer_is_legacy() && !self.peer_is_seated() {
+            // A peer that has ended without a close leaves it, and with the segment goes who would remove it.
+            self.peer_descriptor.remove(false);
+        }
         unlinked
     }
 
