@@ -1,7 +1,7 @@
 //! Event descriptors, and wait sets.
 
 use std::ffi::c_int;
-use std::io::PipeWriter;
+use std::io::{PipeWriter, Write};
 use std::os::fd::{AsFd, AsRawFd};
 use std::process;
 use std::sync::{LazyLock, Mutex, PoisonError};
@@ -31,7 +31,7 @@ pub struct ESHMWaitSet {
 /// A wait set, as the threads of a C program share it.
 struct Set {
     set: WaitSet,
-    /// The end of a pipe whose other end is in the set, until the set is freed.
+    /// The end of a pipe whose other end is in the set. A byte ends the waits, when the set is freed.
     running: Mutex<Option<PipeWriter>>,
     /// The process that made it. A child shares the kernel's side of the set.
     owner: u32,
@@ -183,7 +183,9 @@ pub extern "C" fn eshm_wait_set_free(set: *mut ESHMWaitSet) -> c_int {
         REGISTRY.remove(set);
         if found.owner == process::id() {
             // The other end of the pipe becomes ready, for every thread that waits.
-            drop(found.running.lock().unwrap_or_else(PoisonError::into_inner).take());
+            let running = found.running.lock().unwrap_or_else(PoisonError::into_inner).take();
+            // A byte, because a forked child may keep the other end open. It fits: nobody has written one before.
+            let _ = running.map(|mut pipe| pipe.write(&[1]));
         }
         Ok(())
     })

@@ -5,7 +5,7 @@ mod common;
 use std::os::fd::AsFd;
 use std::time::{Duration, Instant};
 
-use common::legacy::{Heart, Legacy, VERSIONS};
+use common::legacy::{Heart, Legacy, SLAVE_TO_MASTER, VERSIONS};
 use common::{Child, Name, WATCHDOG, poll, say, scenario, told};
 use eshm::raw::{Limit, exclusive};
 use eshm::{Endpoint, Error, Events, Interest, PeerState, Receiver, Role, Sender};
@@ -18,6 +18,11 @@ fn child() {
     let _master = Endpoint::master(&segment).unwrap();
     say("ready");
     told();
+}
+
+fn is_readable(events: &Events) -> bool {
+    let mut fds = [PollFd::new(events.as_fd(), PollFlags::POLLIN)];
+    nix::poll::poll(&mut fds, PollTimeout::ZERO).unwrap() == 1
 }
 
 /// Waits until the descriptor is readable.
@@ -106,6 +111,54 @@ fn a_slave_without_a_master_is_rung_when_it_is_back() {
         wait(&events);
         send(&mut sender).ok()
     });
+}
+
+/// A program that only sends sleeps while there is no master, and is woken by the next one.
+#[test]
+fn a_sender_without_a_master_does_not_spin() {
+    let name = Name::new("limit-poll-sleep");
+    let first = Child::start("master", &name);
+    first.expect("ready");
+    let builder = Endpoint::builder(&name).role(Role::Slave);
+    let slave = builder.reconnect_interval(Duration::from_millis(1)).open().unwrap();
+    slave.wait_for_peer(WATCHDOG).unwrap();
+    let (mut sender, receiver) = slave.into_split();
+    let events = receiver.events(Interest::WRITABLE).unwrap();
+    first.kill();
+    poll("the death", || (sender.peer_state() == PeerState::Dead).then_some(()));
+    poll("quiet", || {
+        let error = send(&mut sender).unwrap_err();
+        assert!(matches!(error, Error::Reconnecting { .. }), "{error}");
+        (!is_readable(&events)).then_some(())
+    });
+    let second = Child::start("master", &name);
+    second.expect("ready");
+    attempt(&events, || send(&mut sender).ok());
+}
+
+/// The limit of a wait for a reader of ESHM 1.x is that of one message, and begins with its first refusal.
+#[test]
+fn a_legacy_reader_that_takes_each_message_late_loses_none() {
+    let name = Name::new("limit-poll-late");
+    let segment = Legacy::make(&name, 3);
+    let _heart = Heart::of(&name, Role::Master);
+    let (mut sender, _receiver) = Endpoint::slave(&name).unwrap().into_split();
+    let full = |sender: &mut Sender| match send(sender) {
+        Err(Error::Full { .. }) => {}
+        outcome => panic!("{outcome:?}"),
+    };
+    send(&mut sender).unwrap();
+    full(&mut sender);
+    let refused = Instant::now();
+    segment.read(SLAVE_TO_MASTER);
+    // By a call that does not wait for the descriptor.
+    exclusive::send(&mut sender, b"message", Limit::Now).unwrap();
+    poll("the limit of the first refusal", || {
+        (refused.elapsed() > Duration::from_millis(1100)).then_some(())
+    });
+    full(&mut sender);
+    segment.read(SLAVE_TO_MASTER);
+    send(&mut sender).unwrap();
 }
 
 /// A reader of ESHM 1.x may never take a message, and a wait for it has a limit.

@@ -3,6 +3,8 @@
 
 mod common;
 
+use std::future::{Future, poll_fn};
+use std::pin::pin;
 use std::time::Duration;
 
 use common::aio::{builder, pair, polls, runtime, runtimes, soon};
@@ -48,6 +50,36 @@ fn a_wait_for_the_peer_ends_when_it_comes() {
         };
         let ((), child) = tokio::join!(soon(waiting), coming);
         child.kill();
+    });
+}
+
+/// Both halves wait in one task, and each wake-up of one polls the other.
+#[test]
+fn a_task_that_waits_for_the_peer_and_for_a_message_sleeps() {
+    runtime().block_on(async {
+        let name = Name::new("tokio-both");
+        let master = AsyncEndpoint::open(builder(&name, Role::Master)).await.unwrap();
+        let (mut sender, mut receiver) = master.into_split();
+        let mut polled = 0;
+        let both = async {
+            tokio::select! {
+                received = receiver.recv() => panic!("{received:?}"),
+                came = sender.wait_for_peer() => came.unwrap(),
+            }
+        };
+        let mut both = pin!(both);
+        let counted = poll_fn(|context| {
+            polled += 1;
+            both.as_mut().poll(context)
+        });
+        let coming = async {
+            tokio::task::yield_now().await;
+            Child::start("late", &name)
+        };
+        let ((), child) = tokio::join!(soon(counted), coming);
+        child.kill();
+        // A task that spins is polled a hundred thousand times until the process has come.
+        assert!(polled < 1000, "{polled}");
     });
 }
 

@@ -11,7 +11,7 @@ use pyo3::exceptions::PySystemError;
 use pyo3::ffi::{self, PyObject};
 use pyo3::prelude::*;
 use pyo3::sync::PyOnceLock;
-use pyo3::types::{PyDict, PyString, PyTuple, PyType};
+use pyo3::types::{PyDict, PyFloat, PyInt, PyString, PyTuple, PyType};
 
 use crate::calls;
 use crate::convert::Seconds;
@@ -136,7 +136,12 @@ impl<'py> Call<'py> {
                 return None;
             }
         }
-        self.argument(required).extract().ok()
+        let timeout = self.argument(required);
+        // A number of another type may run code of the program, which must run once, in PyO3's method.
+        let is_plain = timeout.is_none()
+            || timeout.is_exact_instance_of::<PyFloat>()
+            || timeout.is_exact_instance_of::<PyInt>();
+        if is_plain { timeout.extract().ok() } else { None }
     }
 
     /// Calls PyO3's method.

@@ -70,13 +70,7 @@ impl<R: Reactor> Readiness<R> {
         // Before the attempt, so that no ring after it is missed, and the attempt arms this kind.
         self.tasks.add(kind, context.waker());
         let done = match self.reactor.poll(&mut Context::from_waker(&self.driver), attempt) {
-            Poll::Pending => {
-                if kind.awaits_peer() {
-                    // The attempt has read the descriptor empty. Perhaps it was rung for another task.
-                    self.tasks.wake_for_messages();
-                }
-                return Poll::Pending;
-            }
+            Poll::Pending => return Poll::Pending,
             Poll::Ready(done) => done.unwrap_or_else(|error| Err(self.failed(error))),
         };
         self.tasks.remove(kind);
@@ -143,19 +137,6 @@ impl Tasks {
         // Dropped unlocked: the drop of a waker may run code of the executor.
         drop(self.change(|wakers| wakers[kind as usize].take()));
     }
-
-    /// Wakes all tasks but those that wait for the peer.
-    fn wake_for_messages(&self) {
-        self.wake_all(|wakers| {
-            let [message, value, room, ..] = wakers;
-            [message.take(), value.take(), room.take(), None, None]
-        });
-    }
-
-    fn wake_all(&self, take: impl FnOnce(&mut [Option<Waker>; KINDS]) -> [Option<Waker>; KINDS]) {
-        // Woken unlocked: an executor may poll a task at once.
-        self.change(take).into_iter().flatten().for_each(Waker::wake);
-    }
 }
 
 impl Wake for Tasks {
@@ -164,6 +145,7 @@ impl Wake for Tasks {
     }
 
     fn wake_by_ref(self: &Arc<Self>) {
-        self.wake_all(std::mem::take);
+        // Woken unlocked: an executor may poll a task at once.
+        self.change(std::mem::take).into_iter().flatten().for_each(Waker::wake);
     }
 }

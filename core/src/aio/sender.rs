@@ -179,7 +179,10 @@ impl<R: Reactor> AsyncSender<R> {
         mut attempt: impl FnMut(&mut Sender) -> Result<T>,
     ) -> Poll<Result<T>> {
         let Self { readiness, sender, patience, .. } = self;
-        if let Some(done) = ready!(patience.look(context, || look(sender)))? {
+        // A sender that was refused takes no fast path, so that a look would find nothing.
+        if !sender.is_refused()
+            && let Some(done) = ready!(patience.look(context, || look(sender)))?
+        {
             return Poll::Ready(Ok(done));
         }
         readiness.poll(Kind::Room, context, || match attempt(sender) {

@@ -16,6 +16,9 @@ const MOST: usize = 64;
 
 /// Waits for any number of endpoints, and for descriptors of sockets, timers and signals, each with a token.
 ///
+/// A wait sleeps in the kernel at once. To look before, as the waiting verbs do, was tried and gained nothing
+/// (`docs/async.md`).
+///
 /// Any thread may wait, add and remove. A wait takes time in proportion to what is ready, and what is ready takes turns. A
 /// forked child cannot use the set of its parent.
 ///

@@ -39,11 +39,13 @@ pub(crate) struct TrackedFile {
     file: File,
 }
 
+/// Removes the descriptor from the list.
 #[derive(Debug)]
-struct Registration(RawFd);
+struct Registration(Tracked);
 
-/// A descriptor in the list. The program may have closed an event descriptor, so that the number is that of another file.
-#[derive(Clone, Copy, Debug)]
+/// A descriptor in the list. The program may have closed an event descriptor, so that the number is that of another file,
+/// which may be in the list, too.
+#[derive(Clone, Copy, Debug, PartialEq)]
 struct Tracked {
     fd: RawFd,
     /// `None`: the system does not tell.
@@ -64,8 +66,9 @@ impl TrackedFile {
         install_hooks();
         let mut fds = lock_fds();
         let file = File::from(open()?);
-        fds.push(Tracked { fd: file.as_raw_fd(), file: file_id(file.as_fd()) });
-        Ok(TrackedFile { _registration: Some(Registration(file.as_raw_fd())), file })
+        let tracked = Tracked { fd: file.as_raw_fd(), file: file_id(file.as_fd()) };
+        fds.push(tracked);
+        Ok(TrackedFile { _registration: Some(Registration(tracked)), file })
     }
 
     /// Opens a file that never holds locks. Forked children can continue to use it.
@@ -94,7 +97,7 @@ impl Drop for Registration {
         let exiting = EXITING.load(Ordering::Relaxed);
         let fds = if exiting { lock_at_exit(&LOCK_FDS) } else { Some(lock_fds()) };
         let Some(mut fds) = fds else { return };
-        if let Some(at) = fds.iter().position(|one| one.fd == self.0) {
+        if let Some(at) = fds.iter().position(|one| *one == self.0) {
             fds.swap_remove(at);
         }
     }

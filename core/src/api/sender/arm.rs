@@ -19,8 +19,7 @@ impl Sender {
     ) -> Result<T> {
         loop {
             let epoch = self.side.epoch;
-            let (bell, _) = self.outgoing.space_bell();
-            if !self.side.link.arm_events(Interest::WRITABLE, bell, &self.outgoing.attachment) {
+            if !self.arm_for_room() {
                 return Err(self.full());
             }
             let done = match self.may_go(len) {
@@ -43,23 +42,34 @@ impl Sender {
                     return Ok(done);
                 }
                 Err(error) => {
-                    self.side.link.ring_events();
+                    if matches!(error, Error::Reconnecting { .. }) {
+                        self.await_master();
+                    } else {
+                        self.side.link.ring_events();
+                    }
                     return Err(error);
                 }
             }
         }
     }
 
+    /// Arms the event descriptor for room where the next message will lie.
+    fn arm_for_room(&self) -> bool {
+        let link = &self.side.link;
+        if self.side.is_left_behind() {
+            // Messages of the carry-over go first. Room for them is in the segment that the endpoint has moved to.
+            let attachment = link.attachment();
+            return attachment.with_bell(Interest::WRITABLE, |bell| {
+                link.arm_events(Interest::WRITABLE, bell, &attachment)
+            });
+        }
+        link.arm_events(Interest::WRITABLE, self.outgoing.space_bell().0, &self.outgoing.attachment)
+    }
+
     /// As [`Sender::try_send`], for a caller that waits for the event descriptor: see
     /// [`Limit::Poll`](crate::raw::Limit::Poll).
     pub(crate) fn poll_send(&mut self, bytes: &[u8]) -> Result<()> {
-        match self.try_send(bytes) {
-            Ok(()) => {
-                self.unacknowledged = None;
-                Ok(())
-            }
-            Err(error) => Err(self.end_of_wait(error)),
-        }
+        self.try_send(bytes).map_err(|error| self.end_of_wait(error))
     }
 
     /// As [`Sender::poll_send`], for messages in order.
@@ -113,10 +123,13 @@ impl Sender {
     /// Takes note that messages are refused until the master is back, of which the event descriptor tells.
     #[cold]
     pub(super) fn await_master(&self) {
-        let Some(source) = self.side.link.events() else { return };
-        source.await_master();
-        // It may have come between the refusal and the note.
-        self.side.link.ring_if_master_is_back(source);
+        self.side.link.await_master();
+    }
+
+    /// Returns whether the event descriptor is armed for room.
+    #[cfg(any(feature = "async", feature = "tokio"))]
+    pub(crate) fn is_refused(&self) -> bool {
+        self.refused
     }
 
     /// Disarms the event descriptor, because the program tries again.

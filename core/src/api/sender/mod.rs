@@ -239,6 +239,7 @@ impl Sender {
         let fences = self.fences();
         let sent = self.outgoing.try_send(bytes, fences).map_err(|broken| self.side.broken(broken))?;
         if let Some(woke) = sent {
+            self.unacknowledged = None;
             self.count_sent(1, bytes.len(), woke);
         }
         Ok(sent.is_some())
@@ -248,7 +249,10 @@ impl Sender {
         let fences = self.fences();
         let woke = self.outgoing.put(bytes, content, fences);
         match content {
-            Content::Message => self.count_sent(1, bytes.len(), woke),
+            Content::Message => {
+                self.unacknowledged = None;
+                self.count_sent(1, bytes.len(), woke);
+            }
             Content::Value => self.side.link.counters.count_written(woke),
         }
     }

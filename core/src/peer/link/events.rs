@@ -135,8 +135,20 @@ impl Link {
         is_there
     }
 
+    /// Makes the event descriptor unreadable until the master is back, after a message was refused because there is none.
+    pub(crate) fn await_master(&self) {
+        let Some(source) = self.events().filter(|source| source.wants(Interest::WRITABLE)) else { return };
+        source.descriptor.drain();
+        source.await_master();
+        // What was rung may have been for others, and the master may have come since the refusal.
+        self.ring_for_others(Interest::WRITABLE);
+        if self.check_running().is_err() {
+            source.descriptor.ring();
+        }
+    }
+
     /// Makes the event descriptor readable if messages were refused because there was no master, and would not be now.
-    pub(crate) fn ring_if_master_is_back(&self, source: &EventSource) {
+    fn ring_if_master_is_back(&self, source: &EventSource) {
         if source.awaits_master() && self.check_writable().is_ok() {
             source.end_await_of_master();
             source.descriptor.ring();

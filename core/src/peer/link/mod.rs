@@ -272,7 +272,7 @@ impl Link {
     }
 
     /// Returns the present attachment of the endpoint.
-    fn attachment(&self) -> Arc<Attachment> {
+    pub(crate) fn attachment(&self) -> Arc<Attachment> {
         Arc::clone(&self.state().attachment)
     }
 

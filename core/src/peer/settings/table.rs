@@ -197,7 +197,7 @@ pub(crate) const STEADY_HEARTBEAT: Setting = setting(
     "steady_heartbeat",
     Kind::Flag,
     Value::Flag(false),
-    "Keeps the full heartbeat rate while idle, as ESHM 1.x does.",
+    "Keeps the full heartbeat rate, as ESHM 1.x does.",
 );
 pub(crate) const STALE_THRESHOLD: Setting = time(
     "stale_threshold",

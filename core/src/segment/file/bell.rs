@@ -98,8 +98,9 @@ impl EventDescriptor {
 
     /// Makes the descriptor readable.
     pub(crate) fn ring(&self) {
-        if let Some(file) = self.writer.as_ref().or_else(|| self.file()) {
-            ring(file);
+        // Checked for a pipe without a name, too: its reader is the descriptor, and a write without a reader is a SIGPIPE.
+        if let Some(file) = self.file() {
+            ring(self.writer.as_ref().unwrap_or(file));
         }
     }
 
