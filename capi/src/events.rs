@@ -182,9 +182,9 @@ pub extern "C" fn eshm_wait_set_free(set: *mut ESHMWaitSet) -> c_int {
         let found = REGISTRY.find(set).ok_or_else(|| unknown(set))?;
         REGISTRY.remove(set);
         if found.owner == process::id() {
-            // The other end of the pipe becomes ready, for every thread that waits.
+            // The other end of the pipe becomes ready, for every thread that waits. By a byte, because a forked child may
+            // keep this end open. It fits: nobody has written one before.
             let running = found.running.lock().unwrap_or_else(PoisonError::into_inner).take();
-            // A byte, because a forked child may keep the other end open. It fits: nobody has written one before.
             let _ = running.map(|mut pipe| pipe.write(&[1]));
         }
         Ok(())

@@ -267,6 +267,24 @@ static void in_child(void) {
     CHECK_IS(eshm_wait_set_free(set_of_parent), ESHM_ERROR_NOT_INITIALIZED);
 }
 
+static void stay(void) {
+    for (;;)
+        pause();
+}
+
+/* A child has its copy of all that ends the waits. */
+static void frees_beside_a_child(void) {
+    ESHMWaitSet* set;
+    pthread_t waiting;
+    pid_t child;
+    CHECK_IS(eshm_wait_set_new(&set), ESHM_SUCCESS);
+    child = start_process(stay);
+    CHECK_IS(pthread_create(&waiting, NULL, wait_for_ever, set), 0);
+    CHECK_IS(eshm_wait_set_free(set), ESHM_SUCCESS);
+    CHECK_IS(pthread_join(waiting, NULL), 0);
+    kill_process(child);
+}
+
 static void forks(void) {
     fd_of_parent = open_with_fd(ESHM_INTEREST_READABLE, 0);
     CHECK_IS(eshm_wait_set_new(&set_of_parent), ESHM_SUCCESS);
@@ -289,6 +307,7 @@ int main(void) {
         {"without descriptors an error names the limit, and the endpoint works", without_descriptors},
         {"other threads add to a set, and end its waits", threads},
         {"a forked child leaves the descriptor and the set of its parent alone", forks},
+        {"a set is freed while a forked child lives", frees_beside_a_child},
     };
     return RUN_CASES("events", cases);
 }
