@@ -42,9 +42,9 @@ pub(crate) enum Fences {
 }
 
 impl Doorbell<'_> {
-    /// Wakes the parked threads, and rings the event descriptor if that is asked for. The caller has changed the word
-    /// before. Returns whether that took a system call.
-    #[inline(always)]
+    /// Wakes the parked threads, and rings the event descriptor if that is asked for, as the channels do. The caller has
+    /// changed the word before. Returns whether that took a system call.
+    #[cfg(test)]
     pub(crate) fn ring(self, bell: &EventBell) -> bool {
         let waits = self.has_waiters();
         if waits {

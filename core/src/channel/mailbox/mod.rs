@@ -136,7 +136,17 @@ impl<'a> Channel<'a> {
         // Release: pairs with the Acquire load in `Doorbell::sample`. A reader that samples it sees the value above.
         self.tail.wake_seq.store(wake.wrapping_add(1), Ordering::Release);
         crash_point!("write.announced");
-        self.value_bell(fences).ring(self.bell)
+        let waits = self.value_bell(fences).has_waiters();
+        if waits {
+            self.wake_readers(fences);
+        }
+        waits
+    }
+
+    /// Apart, so that a write that wakes nobody does not load whom to ring.
+    #[cold]
+    fn wake_readers(self, fences: Fences) {
+        self.value_bell(fences).wake(self.bell);
     }
 
     /// Returns whether a reader of 2.0 has taken the current value, so that a lossless writer may replace it.
