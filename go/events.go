@@ -15,7 +15,8 @@ const (
 	InterestReadable Interest = 1 << iota
 	// InterestValue: a new value. [Endpoint.TryRead] may find one.
 	InterestValue
-	// InterestWritable: room. [Endpoint.TrySend] was refused for lack of room or of a master, and may succeed now.
+	// InterestWritable: room. [Endpoint.TrySend] was refused for lack of room or of a master, and may succeed now. The
+	// wait for room ends when a message is sent, by whatever call.
 	InterestWritable
 	// InterestPeer: a change of the peer's state since the last [Events.PeerState].
 	InterestPeer
