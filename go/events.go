@@ -88,8 +88,8 @@ func (v *Events) PeerState() PeerState {
 	s := v.source
 	s.drain()
 	state := s.endpoint.PeerState()
+	// Not peerState: a state that was judged meanwhile is still to be told.
 	s.noticed.Store(int32(state))
-	s.peerState.Store(int32(state))
 	// It has read the bytes of all kinds.
 	if l := s.endpoint.retainCurrent(); l != nil {
 		s.ringForOthers(InterestPeer, l)

@@ -340,3 +340,39 @@ func TestOpeningRemovesTheFIFO(t *testing.T) {
 		}
 	}
 }
+
+// TestAStateThatWasJudgedMeanwhileIsTold: the background goroutine has judged between the query and its answer.
+func TestAStateThatWasJudgedMeanwhileIsTold(t *testing.T) {
+	master, _ := seen(t)
+	events := mustHaveEvents(t, master, InterestReadable|InterestPeer)
+	until(t, "it is quiet", func() bool {
+		mustFindNothing(t, master)
+		return events.PeerState() == Alive && !isReadable(t, events, 0)
+	})
+	events.source.peerState.Store(int32(Dead))
+	if state := events.PeerState(); state != Alive {
+		t.Fatal(state)
+	}
+	mustFindNothing(t, master)
+	expectReadable(t, "the death is not told yet", events)
+}
+
+// TestTheStateAfterAStandInIsTold: the peer of the segment before had closed.
+func TestTheStateAfterAStandInIsTold(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	slave := open(t, name, Slave)
+	mustSee(t, master)
+	events := mustHaveEvents(t, master, InterestPeer)
+	_ = slave.Close()
+	before := master.current.Load()
+	removeName(t, name)
+	until(t, "it has switched", func() bool { return master.current.Load() != before })
+	master.mu.Lock()
+	state, told := master.link.state, PeerState(events.source.peerState.Load())
+	master.mu.Unlock()
+	if state != told {
+		t.Errorf("%v, and told as %v", state, told)
+	}
+	until(t, "it is quiet", func() bool { return events.PeerState() == Closed && !isReadable(t, events, 0) })
+}
