@@ -376,3 +376,43 @@ func TestTheStateAfterAStandInIsTold(t *testing.T) {
 	}
 	until(t, "it is quiet", func() bool { return events.PeerState() == Closed && !isReadable(t, events, 0) })
 }
+
+// TestOpeningLeavesTheFIFOOfASlaveThatWaits for its next master.
+func TestOpeningLeavesTheFIFOOfASlaveThatWaits(t *testing.T) {
+	name := freshName(t)
+	first := open(t, name, Master)
+	waits := open(t, name, Slave, WithReconnectInterval(time.Hour))
+	mustSee(t, waits)
+	mustHaveEvents(t, waits, InterestReadable)
+	_ = first.Close()
+	until(t, "it has searched in vain", func() bool {
+		waits.mu.Lock()
+		defer waits.mu.Unlock()
+		return waits.searches > 0
+	})
+	open(t, name, Master)
+	open(t, name, Slave)
+	if _, err := os.Lstat(waits.fifoPath(Slave)); err != nil {
+		t.Errorf("the FIFO of the slave that waits: %v", err)
+	}
+}
+
+// TestClosingRemovesTheFIFOThatThePeerHadOpen, of a predecessor that was killed.
+func TestClosingRemovesTheFIFOThatThePeerHadOpen(t *testing.T) {
+	name := freshName(t)
+	fifo := (&address{name: name, domain: Domain{"/dev/shm", "eshm_"}}).fifoPath(Slave)
+	if err := makeFIFO(fifo); err != nil {
+		t.Fatal(err)
+	}
+	ringer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, slave := open(t, name, Master), open(t, name, Slave)
+	_ = ringer.Close()
+	_ = master.Close()
+	_ = slave.Close()
+	if _, err := os.Lstat(fifo); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the FIFO is left: %v", err)
+	}
+}
