@@ -79,7 +79,8 @@ func Open(ctx context.Context, name string, options ...Option) (*Endpoint, error
 	if err != nil {
 		return nil, err
 	}
-	shm.RemoveFIFO(at.fifoPath(l.role)) // of a killed predecessor, if no peer was there to remove it
+	// Of a killed predecessor, if no peer was there to remove it. A slave that waits for its next master has its own open.
+	shm.RemoveUnusedFIFO(at.fifoPath(l.role))
 	now := time.Now()
 	e := &Endpoint{
 		address: at, role: l.role, settings: settings, link: l,
@@ -157,6 +158,8 @@ func (e *Endpoint) Close() error {
 	e.link = nil
 	if s := e.source.Load(); s != nil {
 		s.close()
+	} else {
+		shm.RemoveUnusedFIFO(e.fifoPath(e.role)) // which the peer still had open when this endpoint was opened
 	}
 	l.removeUnusedFIFO()
 	err := l.leave(unlink)

@@ -36,6 +36,7 @@ type arming struct {
 	progress uint64      // how far the peer was with what this endpoint has sent
 	begun    bool        // at the last look the peer had begun to ring
 	found    bool        // a look has found an event since
+	refused  bool        // it was a Try call of the program, and not only a call that waits
 }
 
 func (s *eventSource) arming(kind Interest) *arming {
@@ -97,13 +98,14 @@ func (s *eventSource) poll() bool {
 	return s.polled
 }
 
-// arm asks for a ring at the next event of a kind. The caller looks for the event after it. If it finds none, it calls
-// ringForOthers, and otherwise ring.
+// arm asks for a ring at the next event of a kind, for the program. The caller looks for the event after it. If it finds
+// none, it calls ringForOthers, and otherwise ring.
 func (s *eventSource) arm(kind Interest, at *waitPoint) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if !s.closed {
 		s.armLocked(kind, at)
+		s.arming(kind).refused = true
 	}
 }
 
@@ -119,8 +121,9 @@ func (s *eventSource) armLocked(kind Interest, at *waitPoint) {
 func (s *eventSource) armKind(kind Interest, at *waitPoint) {
 	one := s.arming(kind)
 	at.link.retain()
+	refused := one.refused
 	one.release()
-	*one = arming{link: at.link, word: s.bellWord(at), progress: at.link.progress()}
+	*one = arming{link: at.link, word: s.bellWord(at), progress: at.link.progress(), refused: refused}
 	if one.word != nil {
 		one.word.arm()
 	}
@@ -194,10 +197,10 @@ func (s *eventSource) ringForOthers(kind Interest, l *link) {
 // has looked.
 func (s *eventSource) isDue(kind Interest, l *link) bool {
 	one := s.arming(kind)
+	if kind == InterestWritable && !one.refused {
+		return false // the program does not wait for room before a message was refused
+	}
 	if one.link == nil {
-		if kind == InterestWritable {
-			return false // nobody waits for room before a message was refused
-		}
 		at := l.arrivalPoint(kind)
 		s.armKind(kind, &at)
 		return one.hasEvent(kind)
@@ -213,6 +216,19 @@ func (l *link) arrivalPoint(kind Interest) waitPoint {
 		return waitPoint{link: l, parked: &l.inQueue.control.receiversParked}
 	}
 	return waitPoint{link: l, parked: &l.in.tail.waiters, legacy: !l.peer.ours(pid)}
+}
+
+// endRefusal ends the program's wait for room, after a message was sent. Otherwise the descriptor of a program that has
+// nothing more to send would stay readable.
+func (s *eventSource) endRefusal() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	one := s.arming(InterestWritable)
+	if one.word != nil && one.word.takeBell() {
+		// The peer has not rung. Others may still wait for room: goroutines, or the program with a longer message.
+		s.ringLocked()
+	}
+	one.release()
 }
 
 // look makes the descriptor readable for the events that the peer has not rung for. It reports whether there was one.

@@ -15,7 +15,8 @@ const (
 	InterestReadable Interest = 1 << iota
 	// InterestValue: a new value. [Endpoint.TryRead] may find one.
 	InterestValue
-	// InterestWritable: room. [Endpoint.TrySend] was refused for lack of room or of a master, and may succeed now.
+	// InterestWritable: room. [Endpoint.TrySend] was refused for lack of room or of a master, and may succeed now. The
+	// wait for room ends when a message is sent, by whatever call.
 	InterestWritable
 	// InterestPeer: a change of the peer's state since the last [Events.PeerState].
 	InterestPeer
@@ -87,8 +88,8 @@ func (v *Events) PeerState() PeerState {
 	s := v.source
 	s.drain()
 	state := s.endpoint.PeerState()
+	// Not peerState: a state that was judged meanwhile is still to be told.
 	s.noticed.Store(int32(state))
-	s.peerState.Store(int32(state))
 	// It has read the bytes of all kinds.
 	if l := s.endpoint.retainCurrent(); l != nil {
 		s.ringForOthers(InterestPeer, l)

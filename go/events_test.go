@@ -340,3 +340,79 @@ func TestOpeningRemovesTheFIFO(t *testing.T) {
 		}
 	}
 }
+
+// TestAStateThatWasJudgedMeanwhileIsTold: the background goroutine has judged between the query and its answer.
+func TestAStateThatWasJudgedMeanwhileIsTold(t *testing.T) {
+	master, _ := seen(t)
+	events := mustHaveEvents(t, master, InterestReadable|InterestPeer)
+	until(t, "it is quiet", func() bool {
+		mustFindNothing(t, master)
+		return events.PeerState() == Alive && !isReadable(t, events, 0)
+	})
+	events.source.peerState.Store(int32(Dead))
+	if state := events.PeerState(); state != Alive {
+		t.Fatal(state)
+	}
+	mustFindNothing(t, master)
+	expectReadable(t, "the death is not told yet", events)
+}
+
+// TestTheStateAfterAStandInIsTold: the peer of the segment before had closed.
+func TestTheStateAfterAStandInIsTold(t *testing.T) {
+	name := freshName(t)
+	master := open(t, name, Master)
+	slave := open(t, name, Slave)
+	mustSee(t, master)
+	events := mustHaveEvents(t, master, InterestPeer)
+	_ = slave.Close()
+	before := master.current.Load()
+	removeName(t, name)
+	until(t, "it has switched", func() bool { return master.current.Load() != before })
+	master.mu.Lock()
+	state, told := master.link.state, PeerState(events.source.peerState.Load())
+	master.mu.Unlock()
+	if state != told {
+		t.Errorf("%v, and told as %v", state, told)
+	}
+	until(t, "it is quiet", func() bool { return events.PeerState() == Closed && !isReadable(t, events, 0) })
+}
+
+// TestOpeningLeavesTheFIFOOfASlaveThatWaits for its next master.
+func TestOpeningLeavesTheFIFOOfASlaveThatWaits(t *testing.T) {
+	name := freshName(t)
+	first := open(t, name, Master)
+	waits := open(t, name, Slave, WithReconnectInterval(time.Hour))
+	mustSee(t, waits)
+	mustHaveEvents(t, waits, InterestReadable)
+	_ = first.Close()
+	until(t, "it has searched in vain", func() bool {
+		waits.mu.Lock()
+		defer waits.mu.Unlock()
+		return waits.searches > 0
+	})
+	open(t, name, Master)
+	open(t, name, Slave)
+	if _, err := os.Lstat(waits.fifoPath(Slave)); err != nil {
+		t.Errorf("the FIFO of the slave that waits: %v", err)
+	}
+}
+
+// TestClosingRemovesTheFIFOThatThePeerHadOpen, of a predecessor that was killed.
+func TestClosingRemovesTheFIFOThatThePeerHadOpen(t *testing.T) {
+	name := freshName(t)
+	fifo := (&address{name: name, domain: Domain{"/dev/shm", "eshm_"}}).fifoPath(Slave)
+	if err := makeFIFO(fifo); err != nil {
+		t.Fatal(err)
+	}
+	ringer, err := os.OpenFile(fifo, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	master, slave := open(t, name, Master), open(t, name, Slave)
+	_ = ringer.Close()
+	_ = master.Close()
+	_ = slave.Close()
+	if _, err := os.Lstat(fifo); !errors.Is(err, os.ErrNotExist) {
+		t.Errorf("the FIFO is left: %v", err)
+	}
+}

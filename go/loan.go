@@ -52,7 +52,7 @@ func (s *sender) lend(length int) (*Loan, error) {
 	if !ok {
 		return nil, nil
 	}
-	s.loaned = true
+	s.loaned, s.detour = true, true
 	s.link.retain()
 	return &Loan{sender: s, link: s.link, room: room, inPlace: inPlace}, nil
 }
@@ -105,7 +105,7 @@ func (l *Loan) Drop() {
 
 // settle ends the loan; the sender's mutex is held.
 func (l *Loan) settle() {
-	l.sender.loaned = false
+	l.sender.loaned, l.sender.detour = false, l.sender.refused
 	l.link.release()
 	l.link, l.room = nil, reservation{}
 	// The calls that wait for the loan park on a word that its end does not change.

@@ -123,5 +123,6 @@ func (e *Endpoint) switchToStandIn(now time.Time) {
 	}
 	// The peer of the old segment has closed as far as this one is concerned.
 	next.state = Closed
+	e.wakeAll(now)
 	next.freePeerSeat()
 }

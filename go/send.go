@@ -29,6 +29,7 @@ func (s *sender) armAndTry(message []byte) (bool, error) {
 	if s.link == nil {
 		return false, s.endpoint.usual.closed
 	}
+	s.refused, s.detour = true, true
 	return s.endpoint.source.Load().armAndTry(InterestWritable, s.waitPoint,
 		func() (bool, error) { return s.tryLocked(message) })
 }
@@ -121,7 +122,7 @@ func (s *sender) inExchange() bool {
 
 // direct publishes a message on the shortest path, if that is possible.
 func (s *sender) direct(message []byte) bool {
-	if len(message) > slotPayload || s.route != viaQueue || s.busy() || !s.queue.hasKnownSlot() {
+	if len(message) > slotPayload || s.route != viaQueue || s.detour || len(s.sources) > 0 || !s.queue.hasKnownSlot() {
 		return false
 	}
 	s.queue.pushShort(message)

@@ -30,6 +30,8 @@ type sender struct {
 	pid                     int32 // of the peer that route belongs to
 	route                   route
 	loaned                  bool      // a message is being built in place; it is the next one
+	refused                 bool      // the program's event descriptor is armed for room
+	detour                  bool      // loaned or refused: messages do not take the shortest path
 	sources                 []*source // segments that are to be carried over, in order
 	forwarded               time.Time // when a message was last carried over into a mailbox
 	undeliverable           uint64    // messages to be carried over that the segment could not hold
@@ -73,7 +75,7 @@ func (s *sender) write(value []byte) error {
 // busy tells whether another message goes first: one that is being built in place, or carried over.
 func (s *sender) busy() bool { return s.loaned || len(s.sources) > 0 }
 
-// count records that messages were sent.
+// count records that messages were sent; mu is held.
 func (s *sender) count(messages, bytes int) {
 	shm.Publish(&s.endpoint.sent, s.endpoint.sent.Load()+uint32(messages))
 	shm.Store64(&s.sentMessages, s.sentMessages.Load()+uint64(messages))
@@ -239,6 +241,15 @@ func (s *sender) publish(room reservation) {
 	s.queue.publish(room)
 	s.wakeReceiver()
 	s.count(1, len(room.bytes))
+	if s.refused {
+		s.endRefusal()
+	}
+}
+
+// endRefusal ends the wait for room of the program's event descriptor, because a message went.
+func (s *sender) endRefusal() {
+	s.refused, s.detour = false, s.loaned
+	s.endpoint.source.Load().endRefusal()
 }
 
 func (s *sender) wakeReceiver() {
@@ -259,6 +270,9 @@ func (s *sender) attemptMailbox(message []byte) (bool, error) {
 	}
 	s.putMessage(message)
 	s.count(1, len(message))
+	if s.refused {
+		s.endRefusal()
+	}
 	return true, nil
 }
 
