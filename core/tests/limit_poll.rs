@@ -88,6 +88,24 @@ fn a_full_queue_is_no_end_and_room_is_rung() {
     attempt(&events, || send(&mut sender).ok());
 }
 
+/// A task waits for room for a long message, and another one sends a short one meanwhile.
+#[test]
+fn a_short_message_that_goes_leaves_the_wait_of_a_long_one_to_be_seen() {
+    let name = Name::new("limit-poll-short");
+    let (mut sender, receiver) = Endpoint::master(&name).unwrap().into_split();
+    let mut slave = Endpoint::slave(&name).unwrap();
+    let events = receiver.events(Interest::WRITABLE).unwrap();
+    let long = vec![7; sender.max_message() / 4];
+    sender.wait_for_peer(WATCHDOG).unwrap();
+    while exclusive::send(&mut sender, &long, Limit::Poll).is_ok() {}
+    let refused = |sender: &mut Sender| exclusive::send(sender, &long, Limit::Poll).is_err();
+    poll("quiet", || (refused(&mut sender) && !is_readable(&events)).then_some(()));
+    send(&mut sender).unwrap();
+    assert!(attempt(&events, || Some(refused(&mut sender))));
+    while slave.try_recv().unwrap().is_some() {}
+    attempt(&events, || (!refused(&mut sender)).then_some(()));
+}
+
 /// A slave whose master was killed waits for the next one, also while the other half reads the descriptor empty.
 #[test]
 fn a_slave_without_a_master_is_rung_when_it_is_back() {

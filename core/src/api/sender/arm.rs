@@ -136,9 +136,13 @@ impl Sender {
     pub(super) fn forget_refusal(&mut self) {
         self.refused = false;
         self.side.return_to_fast_path();
-        if let Some(source) = self.side.link.events() {
-            source.disarm(Interest::WRITABLE);
+        let Some(source) = self.side.link.events() else { return };
+        source.disarm(Interest::WRITABLE);
+        let bell = self.outgoing.space_bell().0;
+        if bell.is_armed() {
+            // The peer has made no room yet. Another task may wait for more than this message needs, and tries again.
+            bell.disarm();
+            source.descriptor.ring();
         }
-        self.outgoing.space_bell().0.disarm();
     }
 }
