@@ -49,7 +49,7 @@ struct Life {
     /// The number of steps of each random program, instead of 10 to 60
     #[arg(long, value_name = "N")]
     steps: Option<usize>,
-    /// The number of random programs that each pairing plays after the corpus [default: 60]
+    /// The number of random programs that each pairing plays after the corpus [default: 30]
     #[arg(long, value_name = "N")]
     programs: Option<u64>,
     /// Play random programs for this many seconds, instead of a number of programs

@@ -22,7 +22,7 @@ const SHRINKING_LIMIT: Duration = Duration::from_secs(1);
 /// The default number of failures after which a hunt stops.
 const ENOUGH: usize = 5;
 /// The default number of random programs per pairing.
-const PROGRAMS: u64 = 60;
+const PROGRAMS: u64 = 30;
 /// The interval between progress lines.
 const PROGRESS: Duration = Duration::from_secs(5);
 /// Workers per core. A program mostly waits, so there are more workers than cores.
@@ -66,7 +66,7 @@ impl Default for Plan {
 impl Plan {
     /// The number of random programs that a test runs with a pairing: fewer if the short form shares scenarios there.
     pub fn usual_programs(pairing: &Pairing) -> u64 {
-        if pairing.is_whole() { PROGRAMS } else { PROGRAMS / 6 }
+        if pairing.is_whole() { PROGRAMS } else { PROGRAMS / 3 }
     }
 }
 
