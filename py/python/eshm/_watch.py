@@ -147,7 +147,7 @@ class Watch:
         if not self._interest & interest:
             self._interest = self._waited_for() | interest
             if self._events is None:
-                self._events = endpoint.events(self._interest)  # type: ignore[arg-type]
+                self._events = endpoint.events(self._interest)
             else:
                 self._events._select(self._interest)
             changed = self._events
