@@ -21,7 +21,7 @@ const PYTHON_PERIOD: u64 = 1024;
 pub const REST: Duration = Duration::from_millis(50);
 /// The rest between two paced calls.
 pub const PACE: Duration = Duration::from_millis(5);
-/// The rest before the first paced call. An endpoint of ESHM with little traffic rests after one second: what is measured
+/// The rest before the first paced call. An endpoint of ESHM with little traffic rests after 200 ms: what is measured
 /// is how such calls go on, and not how they begin.
 pub const SETTLE: Duration = Duration::from_millis(1500);
 

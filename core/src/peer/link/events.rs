@@ -75,13 +75,9 @@ impl Link {
     /// Returns [`Error::Closed`](crate::Error::Closed) or [`Error::Forked`](crate::Error::Forked).
     #[cfg(any(feature = "async", feature = "tokio"))]
     pub(crate) fn poll_for_peer(&self) -> Result<bool> {
-        if let Some(source) = self.events().filter(|_| !self.is_forked()) {
-            source.descriptor.drain();
-        }
-        // After the descriptor was read empty: a stop rings it.
-        self.check_running()?;
         let is_alive = self.notice_peer() == PeerState::Alive;
-        self.ring_for_others(Interest::PEER);
+        // After `notice_peer` has read the descriptor empty: a stop from now on rings it.
+        self.check_running()?;
         Ok(is_alive)
     }
 
